@@ -1,1 +1,38 @@
-//! Not written yet.
+//! The vocabulary of WAMP: messages, ids, URIs, options, payloads, serializers. Pure; knows no
+//! sockets, threads, clocks, locks or logs, and nothing of what a router does with a message.
+//!
+//! Everything here follows the WAMP specification's Basic Profile and uses its nouns. The one
+//! liberty taken is in the payload: application arguments stay the raw bytes the client sent
+//! ([`Payload`]), because routing never needs to look inside them.
+//!
+//! ```
+//! use wampgres::wamp::{Message, Serializer};
+//!
+//! let message = Serializer::Json.decode(br#"[48, 1, {}, "com.example.now.v1"]"#)?;
+//! assert!(matches!(&message, Message::Call(call) if call.procedure.as_str() == "com.example.now.v1"));
+//! assert_eq!(Serializer::Json.encode(&message), br#"[48,1,{},"com.example.now.v1"]"#);
+//! # Ok::<(), wampgres::wamp::DecodeError>(())
+//! ```
+
+pub mod error_uri;
+mod id;
+mod json;
+mod message;
+mod options;
+mod payload;
+mod serializer;
+mod uri;
+
+pub use id::{MAX_ID, PublicationId, RegistrationId, RequestId, SessionId, SubscriptionId};
+pub use message::{
+    Abort, Call, Error, Event, Goodbye, Hello, Invocation, Message, MessageType, Publish,
+    Published, Register, Registered, RequestType, Result, Subscribe, Subscribed, Unregister,
+    Unregistered, Unsubscribe, Unsubscribed, Welcome, Yield,
+};
+pub use options::{
+    CallOptions, ClosingDetails, EventDetails, HelloDetails, InvocationDetails, PeerRoles,
+    PublishOptions, RegisterOptions, SubscribeOptions, WelcomeDetails,
+};
+pub use payload::{MAX_NESTING, Payload, PayloadError};
+pub use serializer::{DecodeError, Serializer};
+pub use uri::Uri;

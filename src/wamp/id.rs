@@ -1,0 +1,101 @@
+//! WAMP ids, one type each so that they cannot be mixed up; knows their range, not where they
+//! come from.
+
+use std::fmt;
+
+use serde::{Deserialize, Deserializer, Serialize};
+
+/// The largest id, 2^53: the largest integer up to which every integer is exact in a double.
+///
+/// Source: WAMP specification, "Identifiers", "IDs".
+pub const MAX_ID: u64 = 1 << 53;
+
+macro_rules! id {
+    ($(#[$doc:meta])* $name:ident) => {
+        $(#[$doc])*
+        #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Serialize)]
+        #[serde(transparent)]
+        pub struct $name(u64);
+
+        impl $name {
+            /// The id with this value, or `None` outside of 1 to [`MAX_ID`].
+            pub const fn new(value: u64) -> Option<Self> {
+                if value >= 1 && value <= MAX_ID { Some(Self(value)) } else { None }
+            }
+
+            /// The plain number.
+            pub const fn value(self) -> u64 {
+                self.0
+            }
+        }
+
+        impl fmt::Display for $name {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                self.0.fmt(f)
+            }
+        }
+
+        impl<'de> Deserialize<'de> for $name {
+            fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+                let value = u64::deserialize(deserializer)?;
+                Self::new(value).ok_or_else(|| {
+                    serde::de::Error::custom(format_args!(
+                        "the id {value} is not between 1 and {MAX_ID}"
+                    ))
+                })
+            }
+        }
+    };
+}
+
+id!(
+    /// A session, in the global scope: drawn at random.
+    SessionId
+);
+id!(
+    /// A publication, in the global scope: drawn at random.
+    PublicationId
+);
+id!(
+    /// A registration, in the router scope.
+    RegistrationId
+);
+id!(
+    /// A subscription, in the router scope.
+    SubscriptionId
+);
+id!(
+    /// A request, in the session scope and of one direction: 1, 2, 3, ….
+    RequestId
+);
+
+impl RequestId {
+    /// The first request id of a session and direction.
+    pub const FIRST: Self = Self(1);
+
+    /// The next request id; after [`MAX_ID`] the count begins anew.
+    pub const fn next(self) -> Self {
+        if self.0 >= MAX_ID {
+            Self::FIRST
+        } else {
+            Self(self.0 + 1)
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn ids_are_one_to_two_to_the_53() {
+        assert_eq!(SessionId::new(0), None);
+        assert_eq!(SessionId::new(1).map(SessionId::value), Some(1));
+        assert_eq!(
+            SessionId::new(MAX_ID).map(SessionId::value),
+            Some(9_007_199_254_740_992)
+        );
+        assert_eq!(SessionId::new(MAX_ID + 1), None);
+        assert_eq!(RequestId::new(MAX_ID).unwrap().next(), RequestId::FIRST);
+    }
+}

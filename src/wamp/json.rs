@@ -1,0 +1,519 @@
+//! The JSON encoding of messages (`wamp.2.json`): one pass in, one pass out; knows the order of
+//! elements on the wire, not what they mean.
+
+use std::{cell::Cell, fmt};
+
+use serde::{
+    Deserialize, Deserializer, Serialize,
+    de::{Error as _, IgnoredAny, SeqAccess, Visitor},
+};
+use serde_json::value::RawValue;
+
+use super::{
+    Abort, Call, DecodeError, Error, Event, Goodbye, Hello, Invocation, Message, MessageType,
+    Payload, PayloadError, Publish, Published, Register, Registered, RequestType, Result as Res,
+    Subscribe, Subscribed, Unregister, Unregistered, Unsubscribe, Unsubscribed, Welcome,
+    WelcomeDetails, Yield, options::Dict,
+};
+
+/// Reads one message.
+pub(super) fn decode(bytes: &[u8]) -> Result<Message, DecodeError> {
+    let seen = Seen::default();
+    let mut deserializer = serde_json::Deserializer::from_slice(bytes);
+    let message = deserializer
+        .deserialize_seq(MessageVisitor { seen: &seen })
+        .and_then(|message| deserializer.end().map(|()| message));
+    message.map_err(
+        |source| match (seen.message_type.get(), seen.payload_error.take()) {
+            (Some(message_type), Some(source)) => DecodeError::Payload {
+                message_type,
+                source,
+            },
+            (message_type, _) => DecodeError::Malformed {
+                message_type,
+                source,
+            },
+        },
+    )
+}
+
+/// What the visitor has learned by the time it fails, which serde's error type cannot carry.
+#[derive(Default)]
+struct Seen {
+    message_type: Cell<Option<MessageType>>,
+    payload_error: Cell<Option<PayloadError>>,
+}
+
+struct MessageVisitor<'a> {
+    seen: &'a Seen,
+}
+
+impl<'de> Visitor<'de> for MessageVisitor<'_> {
+    type Value = Message;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a WAMP message, which is a list beginning with the message type")
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, seq: A) -> Result<Message, A::Error> {
+        let mut elements = Elements {
+            seq,
+            seen: self.seen,
+        };
+        let code: u64 = elements.next("MessageType|integer")?;
+        let message_type = MessageType::from_code(code).ok_or_else(|| {
+            A::Error::custom(format_args!("there is no message of type {code} here"))
+        })?;
+        self.seen.message_type.set(Some(message_type));
+        let message = elements.message(message_type)?;
+        if elements.seq.next_element::<IgnoredAny>()?.is_some() {
+            return Err(A::Error::custom(
+                "it has more elements than such a message can have",
+            ));
+        }
+        Ok(message)
+    }
+}
+
+/// The elements of the list that are still to be read.
+struct Elements<'a, A> {
+    seq: A,
+    seen: &'a Seen,
+}
+
+impl<'de, A: SeqAccess<'de>> Elements<'_, A> {
+    fn next<T: Deserialize<'de>>(&mut self, name: &str) -> Result<T, A::Error> {
+        self.seq
+            .next_element()?
+            .ok_or_else(|| A::Error::custom(format_args!("the element {name} is missing")))
+    }
+
+    fn dict<T: Deserialize<'de>>(&mut self, name: &str) -> Result<T, A::Error> {
+        self.next(name).map(|Dict(value)| value)
+    }
+
+    fn payload(&mut self) -> Result<Payload, A::Error> {
+        let args: Option<&RawValue> = self.seq.next_element()?;
+        let kwargs: Option<&RawValue> = if args.is_some() {
+            self.seq.next_element()?
+        } else {
+            None
+        };
+        Payload::from_json(args, kwargs).map_err(|error| {
+            self.seen.payload_error.set(Some(error));
+            A::Error::custom("invalid payload")
+        })
+    }
+
+    fn message(&mut self, message_type: MessageType) -> Result<Message, A::Error> {
+        Ok(match message_type {
+            MessageType::Hello => Hello {
+                realm: self.next("Realm|uri")?,
+                details: self.dict("Details|dict")?,
+            }
+            .into(),
+            MessageType::Welcome => Welcome {
+                session: self.next("Session|id")?,
+                details: self.dict("Details|dict")?,
+            }
+            .into(),
+            MessageType::Abort => Abort {
+                details: self.dict("Details|dict")?,
+                reason: self.next("Reason|uri")?,
+            }
+            .into(),
+            MessageType::Goodbye => Goodbye {
+                details: self.dict("Details|dict")?,
+                reason: self.next("Reason|uri")?,
+            }
+            .into(),
+            MessageType::Error => {
+                let request_type = self.request_type()?;
+                let request = self.next("REQUEST.Request|id")?;
+                let Empty {} = self.dict("Details|dict")?;
+                let error = self.next("Error|uri")?;
+                Error {
+                    request_type,
+                    request,
+                    error,
+                    payload: self.payload()?,
+                }
+                .into()
+            }
+            MessageType::Publish => Publish {
+                request: self.next("Request|id")?,
+                options: self.dict("Options|dict")?,
+                topic: self.next("Topic|uri")?,
+                payload: self.payload()?,
+            }
+            .into(),
+            MessageType::Published => Published {
+                request: self.next("PUBLISH.Request|id")?,
+                publication: self.next("Publication|id")?,
+            }
+            .into(),
+            MessageType::Subscribe => Subscribe {
+                request: self.next("Request|id")?,
+                options: self.dict("Options|dict")?,
+                topic: self.next("Topic|uri")?,
+            }
+            .into(),
+            MessageType::Subscribed => Subscribed {
+                request: self.next("SUBSCRIBE.Request|id")?,
+                subscription: self.next("Subscription|id")?,
+            }
+            .into(),
+            MessageType::Unsubscribe => Unsubscribe {
+                request: self.next("Request|id")?,
+                subscription: self.next("SUBSCRIBED.Subscription|id")?,
+            }
+            .into(),
+            MessageType::Unsubscribed => Unsubscribed {
+                request: self.next("UNSUBSCRIBE.Request|id")?,
+            }
+            .into(),
+            MessageType::Event => Event {
+                subscription: self.next("SUBSCRIBED.Subscription|id")?,
+                publication: self.next("PUBLISHED.Publication|id")?,
+                details: self.dict("Details|dict")?,
+                payload: self.payload()?,
+            }
+            .into(),
+            MessageType::Call => Call {
+                request: self.next("Request|id")?,
+                options: self.dict("Options|dict")?,
+                procedure: self.next("Procedure|uri")?,
+                payload: self.payload()?,
+            }
+            .into(),
+            MessageType::Result => {
+                let request = self.next("CALL.Request|id")?;
+                let Empty {} = self.dict("Details|dict")?;
+                Res {
+                    request,
+                    payload: self.payload()?,
+                }
+                .into()
+            }
+            MessageType::Register => Register {
+                request: self.next("Request|id")?,
+                options: self.dict("Options|dict")?,
+                procedure: self.next("Procedure|uri")?,
+            }
+            .into(),
+            MessageType::Registered => Registered {
+                request: self.next("REGISTER.Request|id")?,
+                registration: self.next("Registration|id")?,
+            }
+            .into(),
+            MessageType::Unregister => Unregister {
+                request: self.next("Request|id")?,
+                registration: self.next("REGISTERED.Registration|id")?,
+            }
+            .into(),
+            MessageType::Unregistered => Unregistered {
+                request: self.next("UNREGISTER.Request|id")?,
+            }
+            .into(),
+            MessageType::Invocation => Invocation {
+                request: self.next("Request|id")?,
+                registration: self.next("REGISTERED.Registration|id")?,
+                details: self.dict("Details|dict")?,
+                payload: self.payload()?,
+            }
+            .into(),
+            MessageType::Yield => {
+                let request = self.next("INVOCATION.Request|id")?;
+                let Empty {} = self.dict("Options|dict")?;
+                Yield {
+                    request,
+                    payload: self.payload()?,
+                }
+                .into()
+            }
+        })
+    }
+
+    fn request_type(&mut self) -> Result<RequestType, A::Error> {
+        let code: u64 = self.next("REQUEST.Type|int")?;
+        MessageType::from_code(code)
+            .and_then(RequestType::from_message_type)
+            .ok_or_else(|| {
+                A::Error::custom(format_args!(
+                    "REQUEST.Type {code} is not a request that can fail"
+                ))
+            })
+    }
+}
+
+/// A dictionary of which no key is read, or none is written.
+#[derive(Serialize, Deserialize)]
+struct Empty {}
+
+/// Appends one message.
+pub(super) fn encode(message: &Message, out: &mut Vec<u8>) {
+    let code = message.message_type().code();
+    let list = List::begin(out, code);
+    match message {
+        Message::Hello(m) => list.element(&m.realm).element(&m.details).end(),
+        Message::Welcome(m) => {
+            list.element(&m.session)
+                .element(&WelcomeOut::new(&m.details))
+                .end();
+        }
+        Message::Abort(Abort { details, reason })
+        | Message::Goodbye(Goodbye { details, reason }) => {
+            list.element(details).element(reason).end();
+        }
+        Message::Error(m) => list
+            .element(&m.request_type.message_type().code())
+            .element(&m.request)
+            .element(&Empty {})
+            .element(&m.error)
+            .payload(&m.payload),
+        Message::Publish(m) => {
+            list.element(&m.request)
+                .element(&m.options)
+                .element(&m.topic)
+                .payload(&m.payload);
+        }
+        Message::Published(m) => list.element(&m.request).element(&m.publication).end(),
+        Message::Subscribe(m) => {
+            list.element(&m.request)
+                .element(&m.options)
+                .element(&m.topic)
+                .end();
+        }
+        Message::Subscribed(m) => list.element(&m.request).element(&m.subscription).end(),
+        Message::Unsubscribe(m) => list.element(&m.request).element(&m.subscription).end(),
+        Message::Unsubscribed(m) => list.element(&m.request).end(),
+        Message::Event(m) => list
+            .element(&m.subscription)
+            .element(&m.publication)
+            .element(&m.details)
+            .payload(&m.payload),
+        Message::Call(m) => {
+            list.element(&m.request)
+                .element(&m.options)
+                .element(&m.procedure)
+                .payload(&m.payload);
+        }
+        Message::Result(m) => list
+            .element(&m.request)
+            .element(&Empty {})
+            .payload(&m.payload),
+        Message::Register(m) => {
+            list.element(&m.request)
+                .element(&m.options)
+                .element(&m.procedure)
+                .end();
+        }
+        Message::Registered(m) => list.element(&m.request).element(&m.registration).end(),
+        Message::Unregister(m) => list.element(&m.request).element(&m.registration).end(),
+        Message::Unregistered(m) => list.element(&m.request).end(),
+        Message::Invocation(m) => list
+            .element(&m.request)
+            .element(&m.registration)
+            .element(&m.details)
+            .payload(&m.payload),
+        Message::Yield(m) => list
+            .element(&m.request)
+            .element(&Empty {})
+            .payload(&m.payload),
+    }
+}
+
+/// A list being written.
+struct List<'a> {
+    out: &'a mut Vec<u8>,
+}
+
+impl<'a> List<'a> {
+    fn begin(out: &'a mut Vec<u8>, code: u8) -> Self {
+        out.push(b'[');
+        write(out, &code);
+        Self { out }
+    }
+
+    fn element(self, value: &impl Serialize) -> Self {
+        self.out.push(b',');
+        write(self.out, value);
+        self
+    }
+
+    fn payload(self, payload: &Payload) {
+        if !payload.is_empty() {
+            self.out.push(b',');
+            self.out.extend_from_slice(payload.raw());
+        }
+        self.end();
+    }
+
+    fn end(self) {
+        self.out.push(b']');
+    }
+}
+
+fn write(out: &mut Vec<u8>, value: &impl Serialize) {
+    serde_json::to_writer(out, value)
+        .expect("ids, URIs and option structs always serialize, and a Vec takes every byte");
+}
+
+/// WELCOME details with the roles of this router, which are the same for every session.
+#[derive(Serialize)]
+struct WelcomeOut<'a> {
+    roles: RouterRoles,
+    #[serde(flatten)]
+    details: &'a WelcomeDetails,
+}
+
+#[derive(Serialize)]
+struct RouterRoles {
+    broker: Empty,
+    dealer: Empty,
+}
+
+impl<'a> WelcomeOut<'a> {
+    fn new(details: &'a WelcomeDetails) -> Self {
+        Self {
+            roles: RouterRoles {
+                broker: Empty {},
+                dealer: Empty {},
+            },
+            details,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::wamp::Serializer;
+
+    fn round_trip(text: &str) {
+        let message = decode(text.as_bytes()).unwrap_or_else(|e| panic!("{text}: {e}"));
+        let written = Serializer::Json.encode(&message);
+        assert_eq!(String::from_utf8(written).unwrap(), text);
+    }
+
+    #[test]
+    fn every_message_survives_a_round_trip() {
+        for text in [
+            r#"[1,"realm1",{"roles":{"caller":{},"subscriber":{}},"agent":"x"}]"#,
+            r#"[3,{"message":"no"},"wamp.error.no_such_realm"]"#,
+            r#"[6,{},"wamp.close.goodbye_and_out"]"#,
+            r#"[8,48,7,{},"com.example.failed",["why"],{"n":1}]"#,
+            r#"[8,68,7,{},"com.example.failed"]"#,
+            r#"[16,1,{"acknowledge":true,"exclude_me":false},"a.b",[1]]"#,
+            r#"[17,1,2]"#,
+            r#"[32,1,{},"a.b"]"#,
+            r#"[33,1,2]"#,
+            r#"[34,1,2]"#,
+            r#"[35,1]"#,
+            r#"[36,1,2,{},[{"deep":[1, 2]}],{"k": null}]"#,
+            r#"[36,1,2,{"publisher":9,"publisher_authid":"p","publisher_authrole":"r"}]"#,
+            r#"[48,9007199254740992,{},"a.b",[],{"k":"ü\u0000"}]"#,
+            r#"[50,1,{},["2026-11-22 11:00:41.123456+00:00"]]"#,
+            r#"[64,1,{},"a.b"]"#,
+            r#"[65,1,2]"#,
+            r#"[66,1,2]"#,
+            r#"[67,1]"#,
+            r#"[68,1,2,{"caller":3,"caller_authid":"p","caller_authrole":"r"},[1]]"#,
+            r#"[70,1,{},[1.0,1e3,-0.0]]"#,
+        ] {
+            round_trip(text);
+        }
+    }
+
+    #[test]
+    fn white_space_and_unknown_options_are_accepted() {
+        let text = " [ 48 , 1 , { \"x_unknown\" : [ { } ] , \"timeout\" : 0 } , \"a\" , [ 1 ] ] ";
+        let Message::Call(call) = decode(text.as_bytes()).unwrap() else {
+            panic!("not a call")
+        };
+        assert_eq!(call.payload.raw(), b"[ 1 ]");
+    }
+
+    #[test]
+    fn welcome_announces_broker_and_dealer() {
+        let welcome = Welcome {
+            session: super::super::SessionId::new(5).unwrap(),
+            details: WelcomeDetails {
+                authrole: "anonymous".into(),
+                ..Default::default()
+            },
+        };
+        let text = Serializer::Json.encode(&welcome.into());
+        let value: serde_json::Value = serde_json::from_slice(&text).unwrap();
+        assert_eq!(
+            value[2]["roles"],
+            serde_json::json!({"broker": {}, "dealer": {}})
+        );
+        assert_eq!(value[2]["authrole"], "anonymous");
+    }
+
+    #[test]
+    fn offences_are_named() {
+        for (text, words) in [
+            ("", "EOF"),
+            ("{}", "a WAMP message, which is a list"),
+            ("[]", "MessageType|integer is missing"),
+            ("[4711]", "no message of type 4711"),
+            ("[\"48\"]", "invalid type: string"),
+            (
+                "[48]",
+                "invalid CALL message: the element Request|id is missing",
+            ),
+            ("[48,0,{},\"a\"]", "the id 0 is not between 1 and"),
+            ("[48,9007199254740993,{},\"a\"]", "not between 1 and"),
+            (
+                "[48,-1,{},\"a\"]",
+                "invalid CALL message: invalid value: integer `-1`",
+            ),
+            ("[48,1.5,{},\"a\"]", "floating point"),
+            ("[48,1,[],\"a\"]", "invalid CALL message: "),
+            ("[48,1,{},7]", "a URI string"),
+            ("[48,1,{},\"a\",{}]", "Arguments must be a list"),
+            ("[48,1,{},\"a\",[],[]]", "ArgumentsKw must be a dictionary"),
+            ("[48,1,{},\"a\",[],{},1]", "more elements"),
+            ("[48,1,{},\"a\"", "invalid CALL message: EOF"),
+            ("[48,1,{},\"a\"] x", "trailing characters"),
+            (
+                "[8,50,1,{},\"a\"]",
+                "REQUEST.Type 50 is not a request that can fail",
+            ),
+            ("[16,1,{\"acknowledge\":1},\"a\"]", "expected a boolean"),
+            (
+                "[1,\"realm1\",{\"roles\":{\"caller\":true}}]",
+                "invalid HELLO message",
+            ),
+        ] {
+            let error = decode(text.as_bytes()).expect_err(text).to_string();
+            assert!(error.contains(words), "{text}: {error}");
+        }
+    }
+
+    #[test]
+    fn a_hundred_thousand_levels_are_refused_wherever_they_stand() {
+        let deep = format!("{}{}", "[".repeat(100_000), "]".repeat(100_000));
+        for (text, words) in [
+            (
+                format!("[48,1,{{}},\"a\",{deep}]"),
+                "nested deeper than 512",
+            ),
+            (
+                format!("[48,1,{{}},\"a\",[],{{\"k\":{deep}}}]"),
+                "nested deeper than 512",
+            ),
+            (format!("[48,{deep},{{}},\"a\"]"), "invalid type"),
+            (deep.clone(), "invalid type"),
+            ("[".repeat(100_000), "invalid type"),
+        ] {
+            let error = decode(text.as_bytes()).expect_err("too deep").to_string();
+            assert!(error.contains(words), "{error}");
+        }
+        // In an option that is ignored it is skipped without being kept.
+        let text = format!("[48,1,{{\"x_deep\":{deep}}},\"a\"]");
+        assert!(decode(text.as_bytes()).is_ok());
+    }
+}
