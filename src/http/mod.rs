@@ -10,6 +10,8 @@
 //! | served by | path service |
 //! |---|---|
 //! | [`StaticDirectory`] | `static`: files, conditional requests, byte ranges |
+//! | [`WebSocketRequest`], [`AllowedOrigins`] | the opening handshake of `websocket` |
+//! | [`WebStatus`] | a plain GET on the path of a `websocket` |
 //!
 //! # One request
 //!
@@ -45,6 +47,7 @@ mod fields;
 mod framing;
 mod head;
 mod listing;
+mod origin;
 mod pages;
 mod paths;
 mod range;
@@ -52,13 +55,18 @@ mod rejection;
 mod response;
 mod static_files;
 mod target;
+mod upgrade;
+mod web_status;
 
 pub use ::http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, Version, header};
 
 pub use body::Body;
 pub use framing::{MAX_SKIPPED_BODY, RequestBody};
 pub use head::{MAX_HEAD, MAX_HEADER_FIELDS, MAX_REQUEST_LINE, RequestHead, parse_head};
+pub use origin::AllowedOrigins;
 pub use paths::Paths;
 pub use rejection::Rejection;
 pub use response::Response;
 pub use static_files::{StaticDirectory, StaticOptions};
+pub use upgrade::WebSocketRequest;
+pub use web_status::WebStatus;
