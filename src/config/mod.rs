@@ -1,1 +1,111 @@
-//! Not written yet.
+//! The node's configuration: a file in the form of Crossbar.io's `config.json`, checked as a whole before anything
+//! starts. Owns which keys exist, which of them are served here, and what is wrong with a file; must not know who uses
+//! the result, and does nothing but read that file and see whether directories exist.
+//!
+//! A check ends in a [`NodeConfig`] or in all the faults at once, each with its JSON path:
+//!
+//! ```
+//! use std::path::Path;
+//! use wampgres::config::{ConfigError, Options, check_text};
+//!
+//! let options = Options { classes: &[], database_classes: &[], environment: &|_| None };
+//! let text = r#"{"version": 2, "workers": [{"type": "rooter"}]}"#;
+//! let error = check_text(text, Path::new("."), &options).unwrap_err();
+//! assert_eq!(
+//!     error.to_string(),
+//!     "1 fault\n  workers[0].type: seen \"rooter\"; must be `router` or `container`, did you mean `router`?"
+//! );
+//! ```
+//!
+//! Inside, `json` keeps the order of keys and the repeated ones, `keys` says which exist, `reader` walks and collects
+//! faults, and `check`, `router`, `listener`, `component` and `database` make the `model` from what they read.
+
+use std::path::{Path, PathBuf};
+
+mod check;
+mod component;
+mod database;
+mod fault;
+mod json;
+mod keys;
+mod listener;
+mod model;
+mod reader;
+mod router;
+mod summary;
+#[cfg(test)]
+mod tests;
+mod url;
+mod words;
+
+pub use fault::{ConfigError, Fault, Note};
+pub use model::{
+    Allow, Component, Connect, Database, Disclose, Home, IpVersion, Listener, ListenerService,
+    MatchPolicy, NodeConfig, PathService, Permission, Realm, Role, RouterWorker, Secret,
+    StaticOptions, TcpEndpoint, WebSocketOptions,
+};
+
+/// What a check needs to know of the world.
+#[derive(Clone, Copy)]
+pub struct Options<'a> {
+    /// The names of all component classes.
+    pub classes: &'a [&'a str],
+    /// Those of them that have a database even if their `extra` names none.
+    pub database_classes: &'a [&'a str],
+    /// Looks up an environment variable: `PGHOST` and its like, `DATABASE_URL`, `USER`. A node's is
+    /// [`process_environment`].
+    pub environment: &'a dyn Fn(&str) -> Option<String>,
+}
+
+/// The environment of this process, for [`Options::environment`]. A variable that is not UTF-8 counts as not set.
+pub fn process_environment(variable: &str) -> Option<String> {
+    std::env::var(variable).ok()
+}
+
+/// Reads and checks a config file. Relative directories in it are relative to the directory it stands in.
+///
+/// # Errors
+///
+/// [`ConfigError::Io`] when the file cannot be read, otherwise those of [`check_text`].
+///
+/// # Blocking
+///
+/// Reads the file and the metadata of the directories it names.
+pub fn load(path: &Path, options: &Options<'_>) -> Result<NodeConfig, ConfigError> {
+    let io = |source| ConfigError::Io {
+        file: path.to_owned(),
+        source,
+    };
+    let text = std::fs::read_to_string(path).map_err(io)?;
+    let absolute = std::path::absolute(path).map_err(io)?;
+    let directory = absolute.parent().map_or_else(PathBuf::new, Path::to_owned);
+    check_text(&text, &directory, options)
+}
+
+/// Checks the text of a config file. Relative directories in it are relative to `base_dir`, which should be absolute.
+///
+/// # Errors
+///
+/// [`ConfigError::Syntax`] when the text is not JSON; [`ConfigError::Faults`] with everything that is wrong with it
+/// when it is.
+///
+/// # Blocking
+///
+/// Reads the metadata of the directories that the text names.
+pub fn check_text(
+    text: &str,
+    base_dir: &Path,
+    options: &Options<'_>,
+) -> Result<NodeConfig, ConfigError> {
+    let document = json::Json::parse(text)?;
+    let report = reader::Report::default();
+    let root = reader::Cursor::root(&document, &report);
+    root.repeated_keys();
+    let mut node = check::node(&root, &check::Context { base_dir, options });
+    let (faults, notes) = report.into_parts();
+    if !faults.is_empty() {
+        return Err(ConfigError::Faults(faults));
+    }
+    node.notes = notes;
+    Ok(node)
+}

@@ -1,0 +1,116 @@
+//! Owns the top of the document and what its parts must agree on. Knows nothing of what the parts are made of.
+
+use std::path::Path;
+
+use super::Options;
+use super::component;
+use super::keys;
+use super::listener::{self, Ports};
+use super::model::{NodeConfig, RouterWorker};
+use super::reader::{Cursor, Object};
+use super::router;
+
+/// What every check may ask.
+pub(super) struct Context<'a> {
+    pub(super) base_dir: &'a Path,
+    pub(super) options: &'a Options<'a>,
+}
+
+/// What the components need to know of the routers. A fault inside a realm or a listener must not cause further ones in
+/// the components that refer to it, so it says what can be relied on.
+#[derive(Default)]
+pub(super) struct Routers {
+    pub(super) workers: Vec<RouterWorker>,
+    /// For each worker: have its realms no faults?
+    pub(super) realms_sound: Vec<bool>,
+    /// How many listeners have faults. They are missing from `workers`.
+    pub(super) faulty_listeners: usize,
+}
+
+/// Checks the document. What comes back is a node only if no fault was reported.
+pub(super) fn node(root: &Cursor<'_>, context: &Context<'_>) -> NodeConfig {
+    let Some(top) = root.object(&keys::NODE) else {
+        return NodeConfig::default();
+    };
+    version(&top);
+    let Some(workers) = top.required("workers", "an array of workers") else {
+        return NodeConfig::default();
+    };
+    let sound_so_far = root.report().faults();
+    let items = workers.array().unwrap_or_default();
+    let kinds = items.iter().map(|worker| worker.kind(&keys::WORKER_TYPES));
+    let kinds: Vec<_> = kinds.collect();
+
+    let mut routers = Routers::default();
+    let mut ports = Ports::default();
+    let mut hosted = Vec::new();
+    for (worker, kind) in items.iter().zip(kinds) {
+        match kind {
+            Some("router") => {
+                let router = routers.workers.len();
+                let object = read_router(worker, context, &mut routers, &mut ports);
+                hosted.extend(object.map(|object| (object, Some(router))));
+            }
+            Some(_) => hosted.extend(worker.object(&keys::CONTAINER).map(|object| (object, None))),
+            None => {}
+        }
+    }
+    ports.check_distinct();
+
+    let mut components = Vec::new();
+    for (worker, router) in &hosted {
+        worker_options(worker);
+        for item in worker.items("components") {
+            components.extend(match router {
+                Some(router) => component::of_router(&item, *router, &routers, context),
+                None => component::of_container(&item, &routers, context),
+            });
+        }
+    }
+    if routers.workers.is_empty() && components.is_empty() && root.report().faults() == sound_so_far
+    {
+        workers.fault_unseen("has neither a router nor a component: the node would do nothing");
+    }
+    NodeConfig {
+        routers: routers.workers,
+        components,
+        notes: Vec::new(),
+    }
+}
+
+fn version(top: &Object<'_>) {
+    const FIX: &str = "must be 2, the version of Crossbar.io's format that is understood";
+    if let Some(version) = top.required("version", "2")
+        && version.seen() != "2"
+    {
+        version.fault(FIX);
+    }
+}
+
+fn read_router<'a>(
+    worker: &Cursor<'a>,
+    context: &Context<'_>,
+    routers: &mut Routers,
+    ports: &mut Ports<'a>,
+) -> Option<Object<'a>> {
+    let object = worker.object(&keys::ROUTER)?;
+    let before = worker.report().faults();
+    let realms = router::realms(&object);
+    let realms_sound = worker.report().faults() == before;
+    let mut transports = Vec::new();
+    for item in object.items("transports") {
+        match listener::listener(&item, context, ports) {
+            Some(listener) => transports.push(listener),
+            None => routers.faulty_listeners += 1,
+        }
+    }
+    routers.workers.push(RouterWorker { realms, transports });
+    routers.realms_sound.push(realms_sound);
+    Some(object)
+}
+
+fn worker_options(worker: &Object<'_>) {
+    if let Some(options) = worker.member("options") {
+        options.object(&keys::WORKER_OPTIONS);
+    }
+}

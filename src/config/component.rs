@@ -1,0 +1,334 @@
+//! Owns the components in the document and the question where each joins: in this process or at another router. Knows
+//! nothing of what component classes do.
+
+use std::net::IpAddr;
+use std::ops::RangeInclusive;
+use std::time::Duration;
+
+use serde_json::Value;
+
+use super::check::{Context, Routers};
+use super::database;
+use super::keys;
+use super::listener::{PORT, serializers, websocket_options};
+use super::model::{
+    Component, Connect, Database, Home, Listener, ListenerService, PathService, TcpEndpoint,
+};
+use super::reader::{Cursor, Object};
+use super::router::uri;
+use super::url::WebSocketUrl;
+use super::words::{did_you_mean, quoted};
+
+/// Crossbar's range for a connecting endpoint's `timeout`, without its 0.
+const TIMEOUT_SECONDS: RangeInclusive<u64> = 1..=600;
+/// Crossbar's default.
+const TIMEOUT: u64 = 10;
+/// The role of a session that did not authenticate.
+const ANONYMOUS: &str = "anonymous";
+
+/// Checks a component of a router worker.
+pub(super) fn of_router(
+    item: &Cursor<'_>,
+    router: usize,
+    routers: &Routers,
+    context: &Context<'_>,
+) -> Option<Component> {
+    item.kind(&keys::COMPONENT_TYPES)?;
+    let object = item.object(&keys::ROUTER_COMPONENT)?;
+    let role = object.member("role").map(Name::read);
+    let home = Some(Home::Router { router });
+    component(&object, role, home, routers, context)
+}
+
+/// Checks a component of a container worker.
+pub(super) fn of_container(
+    item: &Cursor<'_>,
+    routers: &Routers,
+    context: &Context<'_>,
+) -> Option<Component> {
+    item.kind(&keys::COMPONENT_TYPES)?;
+    let object = item.object(&keys::CONTAINER_COMPONENT)?;
+    let home = object
+        .required("transport", "an object of type `websocket` with a `url`")
+        .and_then(|transport| home(&transport, routers));
+    component(&object, None, home, routers, context)
+}
+
+/// What the components of both kinds of worker have in common. A `role` that is written, but has a fault, is
+/// `Some(None)`: neither right nor absent.
+fn component(
+    object: &Object<'_>,
+    role: Option<Option<Name<'_>>>,
+    home: Option<Home>,
+    routers: &Routers,
+    context: &Context<'_>,
+) -> Option<Component> {
+    let classname = object
+        .required("classname", "the name of a component class")
+        .and_then(|member| classname(&member, context.options.classes));
+    let (extra, database) = extra(object, classname, context);
+    let realm = object
+        .required("realm", "the realm the component joins")
+        .and_then(Name::read)?;
+    let role = match role {
+        Some(role) => Some(role?),
+        None => None,
+    };
+    let home = home?;
+    if let Home::Router { router } = home {
+        joins(&realm, role.as_ref(), router, routers);
+    }
+    Some(Component {
+        json_path: object.at.path().to_owned(),
+        classname: classname?.to_owned(),
+        realm: realm.name.to_owned(),
+        role: role.map(|role| role.name.to_owned()),
+        extra,
+        database,
+        home,
+    })
+}
+
+/// A name in the document that refers to something in it.
+struct Name<'a> {
+    at: Cursor<'a>,
+    name: &'a str,
+}
+
+impl<'a> Name<'a> {
+    fn read(at: Cursor<'a>) -> Option<Self> {
+        let name = uri(&at)?;
+        Some(Name { at, name })
+    }
+}
+
+fn classname<'a>(member: &Cursor<'a>, classes: &[&str]) -> Option<&'a str> {
+    let name = member.text()?;
+    if classes.contains(&name) {
+        return Some(name);
+    }
+    let known = match classes {
+        [] => "none is known".to_owned(),
+        classes => format!("known are: {}", classes.join(", ")),
+    };
+    member.fault(format!(
+        "no such class{}; {known}",
+        did_you_mean(name, classes)
+    ));
+    None
+}
+
+/// What the class gets, and the database that stands in it or that the class has anyway.
+fn extra(
+    object: &Object<'_>,
+    classname: Option<&str>,
+    context: &Context<'_>,
+) -> (Value, Option<Database>) {
+    let wanted = classname.is_some_and(|name| context.options.database_classes.contains(&name));
+    let member = object.member("extra");
+    let mut extra = member
+        .as_ref()
+        .map_or(Value::Null, |member| member.value().to_value());
+    let written = (member.iter())
+        .flat_map(Cursor::members)
+        .filter(|(key, _)| *key == "database")
+        .map(|(_, member)| member)
+        .next_back();
+    if let Some(fields) = extra.as_object_mut() {
+        fields.remove("database");
+    }
+    if let (true, Some(member)) = (wanted, &member)
+        && !matches!(extra, Value::Object(_) | Value::Null)
+    {
+        member.fault("must be an object, in which the class looks for its `database`");
+    }
+    let database = match written {
+        Some(written) => database::written(&written, context),
+        None if wanted => database::from_environment(&object.at, context),
+        None => None,
+    };
+    (extra, database)
+}
+
+/// The realm and the role of a component in this process must be there, or it could never join.
+fn joins(realm: &Name<'_>, role: Option<&Name<'_>>, router: usize, routers: &Routers) {
+    if !routers.realms_sound[router] {
+        return;
+    }
+    let realms = &routers.workers[router].realms;
+    let Some(found) = realms.iter().find(|other| other.name == realm.name) else {
+        let names: Vec<&str> = realms.iter().map(|realm| realm.name.as_str()).collect();
+        realm.at.fault(format!(
+            "the router has no such realm{}; it has: {}",
+            did_you_mean(realm.name, &names),
+            listed(&names)
+        ));
+        return;
+    };
+    let roles: Vec<&str> = found.roles.iter().map(|role| role.name.as_str()).collect();
+    match role {
+        Some(role) if !roles.contains(&role.name) => role.at.fault(format!(
+            "the realm has no such role{}; it has: {}",
+            did_you_mean(role.name, &roles),
+            listed(&roles)
+        )),
+        None if !roles.contains(&ANONYMOUS) => realm.at.fault(format!(
+            "the realm has no role `{ANONYMOUS}`, as which the component joins; it has: {}",
+            listed(&roles)
+        )),
+        _ => {}
+    }
+}
+
+fn listed(names: &[&str]) -> String {
+    match names {
+        [] => "none".to_owned(),
+        names => names.join(", "),
+    }
+}
+
+fn home(transport: &Cursor<'_>, routers: &Routers) -> Option<Home> {
+    transport.kind(&keys::CLIENT_TRANSPORT_TYPES)?;
+    let object = transport.object(&keys::CLIENT_TRANSPORT)?;
+    serializers(&object);
+    let options = websocket_options(&object);
+    let endpoint = object.member("endpoint");
+    let endpoint = endpoint.and_then(|endpoint| client_endpoint(&endpoint));
+    let member = object.required("url", "a WebSocket URL such as ws://127.0.0.1:8080/ws")?;
+    let written = member.text()?;
+    let url = match WebSocketUrl::parse(written) {
+        Ok(url) => url,
+        Err(problem) => {
+            member.fault(problem);
+            return None;
+        }
+    };
+    if let Some(endpoint) = &endpoint {
+        endpoint.agrees_with(&url);
+    }
+    match local(&url, routers) {
+        Local::Served(router) => Some(Home::Router { router }),
+        Local::NotAWebSocket(paths) => {
+            member.fault(format!(
+                "the port is a listener of this node, which has no websocket at {}; it has: {}",
+                quoted(&url.path),
+                listed(&paths.iter().map(String::as_str).collect::<Vec<_>>())
+            ));
+            None
+        }
+        Local::No if url.port == 0 => {
+            if routers.faulty_listeners == 0 {
+                member
+                    .fault("port 0 stands for a listener of this node with port 0; there is none");
+            }
+            None
+        }
+        Local::No => Some(Home::Remote(Box::new(Connect {
+            url: written.to_owned(),
+            host: url.host,
+            port: url.port,
+            path: url.path,
+            timeout: Duration::from_secs(endpoint.map_or(TIMEOUT, |endpoint| endpoint.timeout)),
+            options,
+        }))),
+    }
+}
+
+struct ClientEndpoint<'a> {
+    host: Option<(Cursor<'a>, &'a str)>,
+    port: Option<(Cursor<'a>, u16)>,
+    timeout: u64,
+}
+
+fn client_endpoint<'a>(item: &Cursor<'a>) -> Option<ClientEndpoint<'a>> {
+    item.kind(&keys::ENDPOINT_TYPES)?;
+    let object = item.object(&keys::CLIENT_ENDPOINT)?;
+    let host = object.required("host", "the host of the URL");
+    let port = object.required("port", "the port of the URL");
+    Some(ClientEndpoint {
+        host: host.and_then(|member| member.text().map(|host| (member.clone(), host))),
+        port: port.and_then(|member| member.integer_in(&PORT).map(|port| (member.clone(), port))),
+        timeout: object.integer("timeout", &TIMEOUT_SECONDS, TIMEOUT),
+    })
+}
+
+impl ClientEndpoint<'_> {
+    fn agrees_with(&self, url: &WebSocketUrl) {
+        if let Some((member, host)) = &self.host
+            && !same_host(host, &url.host)
+        {
+            member.fault(format!("contradicts `url`, whose host is {}", url.host));
+        }
+        if let Some((member, port)) = &self.port
+            && *port != url.port
+        {
+            member.fault(format!("contradicts `url`, whose port is {}", url.port));
+        }
+    }
+}
+
+enum Local {
+    /// A WebSocket of this node: the index of its router.
+    Served(usize),
+    /// A listener of this node that has WebSockets at these paths only.
+    NotAWebSocket(Vec<String>),
+    No,
+}
+
+/// Is the URL one of this node's own listeners?
+fn local(url: &WebSocketUrl, routers: &Routers) -> Local {
+    let mut answer = Local::No;
+    for (router, worker) in routers.workers.iter().enumerate() {
+        for listener in &worker.transports {
+            if listener.endpoint.port != url.port || !listens_at(&listener.endpoint, &url.host) {
+                continue;
+            }
+            match websocket_paths(listener) {
+                None => return Local::Served(router),
+                Some(paths) if paths.iter().any(|path| *path == without_query(&url.path)) => {
+                    return Local::Served(router);
+                }
+                Some(paths) => match &mut answer {
+                    Local::NotAWebSocket(all) => all.extend(paths),
+                    _ => answer = Local::NotAWebSocket(paths),
+                },
+            }
+        }
+    }
+    answer
+}
+
+fn listens_at(endpoint: &TcpEndpoint, host: &str) -> bool {
+    match endpoint.interface.as_deref() {
+        None | Some("0.0.0.0" | "::") => is_loopback(host),
+        Some(interface) => same_host(interface, host),
+    }
+}
+
+fn same_host(a: &str, b: &str) -> bool {
+    a.eq_ignore_ascii_case(b) || (is_loopback(a) && is_loopback(b))
+}
+
+fn is_loopback(host: &str) -> bool {
+    host.eq_ignore_ascii_case("localhost")
+        || host
+            .parse()
+            .is_ok_and(|address: IpAddr| address.is_loopback())
+}
+
+/// The paths at which a listener serves WebSockets; `None` stands for all.
+fn websocket_paths(listener: &Listener) -> Option<Vec<String>> {
+    match &listener.service {
+        ListenerService::WebSocket(_) => None,
+        ListenerService::Web { paths } => Some(
+            (paths.iter())
+                .filter(|(_, service)| matches!(service, PathService::WebSocket(_)))
+                .map(|(path, _)| format!("/{path}"))
+                .collect(),
+        ),
+    }
+}
+
+fn without_query(path: &str) -> &str {
+    path.split_once('?').map_or(path, |(path, _)| path)
+}

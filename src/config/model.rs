@@ -1,0 +1,363 @@
+//! Owns the checked node: plain data that the rest of the program can rely on. Knows nothing of JSON keys or of how the
+//! values came to be.
+
+use std::fmt;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use serde_json::Value;
+
+use super::fault::Note;
+
+/// A whole node, every part of which has been checked.
+#[derive(Debug, Clone, PartialEq, Default)]
+pub struct NodeConfig {
+    /// The router workers, in the order of the document.
+    pub routers: Vec<RouterWorker>,
+    /// The components of all workers, routers' and containers', in the order of the document.
+    pub components: Vec<Component>,
+    /// What was accepted, but has no effect here.
+    pub notes: Vec<Note>,
+}
+
+/// A worker of type `router`: realms, and the listeners through which sessions reach them.
+#[derive(Debug, Clone, PartialEq, Default)]
+pub struct RouterWorker {
+    /// No two have the same name.
+    pub realms: Vec<Realm>,
+    /// The worker's `transports`.
+    pub transports: Vec<Listener>,
+}
+
+/// A routing namespace.
+#[derive(Debug, Clone, PartialEq, Default)]
+pub struct Realm {
+    /// The realm's URI.
+    pub name: String,
+    /// No two have the same name.
+    pub roles: Vec<Role>,
+}
+
+/// What the sessions of a role may do.
+#[derive(Debug, Clone, PartialEq, Default)]
+pub struct Role {
+    /// `anonymous` is the role of a session that did not authenticate.
+    pub name: String,
+    /// No two have the same URI and match policy. What no permission names is not allowed.
+    pub permissions: Vec<Permission>,
+}
+
+/// What is allowed on the URIs that match.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Permission {
+    /// The pattern, without the `*` of Crossbar's shorthand.
+    pub uri: String,
+    /// How `uri` is compared.
+    pub match_policy: MatchPolicy,
+    /// The actions that are allowed.
+    pub allow: Allow,
+    /// Whose identity is disclosed, whatever the peer asks for.
+    pub disclose: Disclose,
+    /// May an authorization be remembered? Decisions made from the config always may; kept for Crossbar's sake.
+    pub cache: bool,
+}
+
+/// How a permission's URI is compared with that of an action (WAMP, section "Pattern-based subscriptions").
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
+pub enum MatchPolicy {
+    /// The same URI.
+    #[default]
+    Exact,
+    /// The URI begins with the pattern, character by character.
+    Prefix,
+    /// An empty component of the pattern stands for any component.
+    Wildcard,
+}
+
+/// The four actions of WAMP. All are denied by default.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Allow {
+    /// May call procedures.
+    pub call: bool,
+    /// May register procedures.
+    pub register: bool,
+    /// May publish events.
+    pub publish: bool,
+    /// May subscribe to topics.
+    pub subscribe: bool,
+}
+
+/// Whose identity is disclosed to the other side. Nobody's by default.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Disclose {
+    /// The caller's, to the callee.
+    pub caller: bool,
+    /// The publisher's, to the subscribers.
+    pub publisher: bool,
+}
+
+/// A socket that the node listens on, and what it serves there.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Listener {
+    /// Where it stands in the document, for messages about it.
+    pub json_path: String,
+    /// What to listen on.
+    pub endpoint: TcpEndpoint,
+    /// What is served.
+    pub service: ListenerService,
+}
+
+/// A listening TCP socket.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct TcpEndpoint {
+    /// The address or the name of the interface; `None` means all.
+    pub interface: Option<String>,
+    /// 0 stands for any free port.
+    pub port: u16,
+    /// The IP version; `None` leaves it to `interface`, and means 4 without one, as in Crossbar.io.
+    pub version: Option<IpVersion>,
+    /// How many connections may wait to be accepted; `None` leaves it to the listener.
+    pub backlog: Option<u32>,
+}
+
+/// The version of the Internet Protocol.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum IpVersion {
+    /// IPv4.
+    V4,
+    /// IPv6.
+    V6,
+}
+
+/// What a listener serves.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum ListenerService {
+    /// HTTP, with services by the first segment of the path.
+    Web {
+        /// `/` (always there, never a WebSocket: what no other path takes) and names without slashes, in the order of
+        /// the document.
+        paths: Vec<(String, PathService)>,
+    },
+    /// WAMP over WebSocket on every path.
+    WebSocket(WebSocketOptions),
+}
+
+/// What is served below a path of a web listener.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum PathService {
+    /// The files of a directory.
+    Static {
+        /// Absolute, and there when it was checked.
+        directory: PathBuf,
+        /// How they are served.
+        options: StaticOptions,
+    },
+    /// WAMP over WebSocket.
+    WebSocket(WebSocketOptions),
+}
+
+/// How static files are served.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct StaticOptions {
+    /// Does a directory without an index file show its entries? Crossbar's default: no.
+    pub enable_directory_listing: bool,
+    /// Further MIME types by file name extension, with its dot and in lower case: (`.md`, `text/markdown`).
+    pub mime_types: Vec<(String, String)>,
+    /// How long a client may keep a file without asking again; `None` says nothing about it. Crossbar's default: 12
+    /// hours.
+    pub cache_timeout: Option<Duration>,
+}
+
+impl Default for StaticOptions {
+    fn default() -> Self {
+        StaticOptions {
+            enable_directory_listing: false,
+            mime_types: Vec::new(),
+            cache_timeout: Some(Duration::from_secs(12 * 60 * 60)),
+        }
+    }
+}
+
+/// How WebSocket connections behave: Crossbar's options (there in milliseconds) and our own `outbox_limit`. `None` is
+/// written as 0 in the document and turns the feature or the limit off.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct WebSocketOptions {
+    /// Patterns of allowed `Origin`s, in which `*` stands for any run of characters. Default: all.
+    pub allowed_origins: Vec<String>,
+    /// How long a client may take for its opening handshake, and again for its HELLO. Default: 5 seconds
+    /// (Crossbar: off).
+    pub open_handshake_timeout: Option<Duration>,
+    /// How long the answer to our Close frame may take. Default: 1 second (Crossbar: off).
+    pub close_handshake_timeout: Option<Duration>,
+    /// How often to send a Ping. Default: off.
+    pub auto_ping_interval: Option<Duration>,
+    /// How long a Pong may take before the peer counts as dead. Default: off.
+    pub auto_ping_timeout: Option<Duration>,
+    /// Payload of a Ping, bytes, 4 to 125. Default: 4.
+    pub auto_ping_size: usize,
+    /// Largest message accepted, bytes. Default: 4 MiB (Crossbar: off).
+    pub max_message_size: Option<usize>,
+    /// Largest frame accepted, bytes. Default: off.
+    pub max_frame_size: Option<usize>,
+    /// Disable Nagle's algorithm? Default: yes.
+    pub tcp_nodelay: bool,
+    /// Does a plain GET show a status page? Default: yes.
+    pub enable_webstatus: bool,
+    /// Must the client offer a WAMP subprotocol? Default: yes.
+    pub require_websocket_subprotocol: bool,
+    /// Drop the connection on a violation of the protocol, without a Close frame? Default: no.
+    pub fail_by_drop: bool,
+    /// Bytes that may wait for a slow client before it is closed. Ours. Default: 16 MiB.
+    pub outbox_limit: usize,
+}
+
+impl Default for WebSocketOptions {
+    fn default() -> Self {
+        WebSocketOptions {
+            allowed_origins: vec!["*".to_owned()],
+            open_handshake_timeout: Some(Duration::from_secs(5)),
+            close_handshake_timeout: Some(Duration::from_secs(1)),
+            auto_ping_interval: None,
+            auto_ping_timeout: None,
+            auto_ping_size: 4,
+            max_message_size: Some(4 << 20),
+            max_frame_size: None,
+            tcp_nodelay: true,
+            enable_webstatus: true,
+            require_websocket_subprotocol: true,
+            fail_by_drop: false,
+            outbox_limit: 16 << 20,
+        }
+    }
+}
+
+/// An application component that the node runs.
+#[derive(Clone, PartialEq)]
+pub struct Component {
+    /// Where it stands in the document, for messages about it.
+    pub json_path: String,
+    /// One of the classes the caller knows.
+    pub classname: String,
+    /// The realm it joins; in process, one of its router's.
+    pub realm: String,
+    /// The role it joins as; `None` leaves it to the router (`anonymous`).
+    pub role: Option<String>,
+    /// What the class makes of it; null when not written. Without its `database`, which became
+    /// [`Component::database`].
+    pub extra: Value,
+    /// Its database, if it has one.
+    pub database: Option<Database>,
+    /// Where it joins.
+    pub home: Home,
+}
+
+/// Shows no value of `extra`: what a class keeps there may be a secret.
+impl fmt::Debug for Component {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let extra: Vec<&String> = self
+            .extra
+            .as_object()
+            .into_iter()
+            .flat_map(|o| o.keys())
+            .collect();
+        f.debug_struct("Component")
+            .field("json_path", &self.json_path)
+            .field("classname", &self.classname)
+            .field("realm", &self.realm)
+            .field("role", &self.role)
+            .field("extra", &extra)
+            .field("database", &self.database)
+            .field("home", &self.home)
+            .finish()
+    }
+}
+
+/// Where a component joins its realm.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Home {
+    /// In this process: a router's own component, or a container's whose URL is a listener of this node.
+    Router {
+        /// An index into [`NodeConfig::routers`].
+        router: usize,
+    },
+    /// Any other router, as a WAMP client.
+    Remote(Box<Connect>),
+}
+
+/// How to reach another router.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Connect {
+    /// As written.
+    pub url: String,
+    /// The host to dial; an IPv6 address stands without brackets.
+    pub host: String,
+    /// The port to dial.
+    pub port: u16,
+    /// The target of the opening handshake: path and query.
+    pub path: String,
+    /// How long connecting may take. Crossbar's default: 10 seconds.
+    pub timeout: Duration,
+    /// How the connection behaves; those that only a server has are at their defaults.
+    pub options: WebSocketOptions,
+}
+
+/// A PostgreSQL database and the pool of connections to it; the `cp_` names are those of Twisted's adbapi.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Database {
+    /// A name, an address, or the directory of a Unix socket (then it begins with `/`).
+    pub host: String,
+    /// TCP port, or the number in the Unix socket's name.
+    pub port: u16,
+    /// The database's name.
+    pub database: String,
+    /// The role to log in as.
+    pub user: String,
+    /// Its password, if the server asks for one.
+    pub password: Option<Secret>,
+    /// Connections that are kept open; at most `cp_max`.
+    pub cp_min: u32,
+    /// Connections at most, and worker threads.
+    pub cp_max: u32,
+    /// Log what the pool does?
+    pub cp_noisy: bool,
+    /// Replace connections that were lost?
+    pub cp_reconnect: bool,
+    /// What is run to see whether a connection is good.
+    pub cp_good_sql: String,
+    /// The pool's name in logs and thread names.
+    pub cp_name: Option<String>,
+    /// Jobs that may wait for a worker.
+    pub queue_limit: usize,
+    /// How long connecting may take.
+    pub connect_timeout: Duration,
+    /// Prepared statements kept by each connection; 0 keeps none.
+    pub statement_cache: usize,
+}
+
+/// A text that is never shown.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Secret(String);
+
+impl Secret {
+    /// Hides `text`.
+    pub fn new(text: impl Into<String>) -> Self {
+        Secret(text.into())
+    }
+
+    /// The text itself, for the one place that needs it.
+    pub fn expose(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Debug for Secret {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Secret(not shown)")
+    }
+}
+
+impl fmt::Display for Secret {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("(not shown)")
+    }
+}

@@ -1,0 +1,357 @@
+//! Owns walking a JSON tree while collecting every fault with its path. Knows kinds of values and kinds of keys, not
+//! what any of them means.
+
+use std::cell::RefCell;
+use std::ops::RangeInclusive;
+
+use super::fault::{Fault, Note};
+use super::json::Json;
+use super::keys::{Choice, Keys, Use};
+use super::words::{did_you_mean, either, join, quoted, unknown_key};
+
+/// Faults and notes found so far, each with its place in the document, by which they are sorted at the end.
+#[derive(Default)]
+pub(super) struct Report {
+    faults: RefCell<Vec<(Vec<usize>, Fault)>>,
+    notes: RefCell<Vec<(Vec<usize>, Note)>>,
+}
+
+impl Report {
+    /// How many faults there are: the same number before and after a check means that it found none.
+    pub(super) fn faults(&self) -> usize {
+        self.faults.borrow().len()
+    }
+
+    /// All faults and all notes, each in the order of the document.
+    pub(super) fn into_parts(self) -> (Vec<Fault>, Vec<Note>) {
+        (
+            in_order(self.faults.into_inner()),
+            in_order(self.notes.into_inner()),
+        )
+    }
+}
+
+fn in_order<T>(mut placed: Vec<(Vec<usize>, T)>) -> Vec<T> {
+    placed.sort_by(|(a, _), (b, _)| a.cmp(b));
+    placed.into_iter().map(|(_, item)| item).collect()
+}
+
+/// A value in the document, and where it stands.
+#[derive(Clone)]
+pub(super) struct Cursor<'a> {
+    value: &'a Json,
+    path: String,
+    /// The ordinals of the ancestors and of the value itself among their siblings.
+    order: Vec<usize>,
+    secret: bool,
+    report: &'a Report,
+}
+
+impl<'a> Cursor<'a> {
+    pub(super) fn root(value: &'a Json, report: &'a Report) -> Self {
+        Cursor {
+            value,
+            path: "$".to_owned(),
+            order: Vec::new(),
+            secret: false,
+            report,
+        }
+    }
+
+    pub(super) fn path(&self) -> &str {
+        &self.path
+    }
+
+    pub(super) fn value(&self) -> &'a Json {
+        self.value
+    }
+
+    pub(super) fn report(&self) -> &'a Report {
+        self.report
+    }
+
+    /// The value is not as it should be.
+    pub(super) fn fault(&self, problem: impl Into<String>) {
+        self.push(self.path.clone(), Some(self.seen()), problem.into());
+    }
+
+    /// Something is wrong here that is not the value itself: a repetition, an absence, the environment.
+    pub(super) fn fault_unseen(&self, problem: impl Into<String>) {
+        self.push(self.path.clone(), None, problem.into());
+    }
+
+    /// Something is wrong with, or missing from, the key `key` of this object.
+    pub(super) fn fault_at(&self, key: &str, problem: impl Into<String>) {
+        self.push(join(&self.path, key), None, problem.into());
+    }
+
+    fn push(&self, path: String, seen: Option<String>, problem: String) {
+        let fault = Fault {
+            path,
+            seen,
+            problem,
+        };
+        self.report
+            .faults
+            .borrow_mut()
+            .push((self.order.clone(), fault));
+    }
+
+    pub(super) fn note(&self, text: impl Into<String>) {
+        let note = Note {
+            path: self.path.clone(),
+            text: text.into(),
+        };
+        self.report
+            .notes
+            .borrow_mut()
+            .push((self.order.clone(), note));
+    }
+
+    /// The value as a fault may show it: never a password, never the inside of an object or an array.
+    pub(super) fn seen(&self) -> String {
+        if self.secret {
+            return "a value that is not shown".to_owned();
+        }
+        match self.value {
+            Json::Null => "null".to_owned(),
+            Json::Bool(value) => value.to_string(),
+            Json::Number(value) => value.to_string(),
+            Json::String(value) => quoted(value),
+            Json::Array(items) if items.is_empty() => "[]".to_owned(),
+            Json::Array(_) => "an array".to_owned(),
+            Json::Object(entries) if entries.is_empty() => "{}".to_owned(),
+            Json::Object(_) => "an object".to_owned(),
+        }
+    }
+
+    /// The object's members in the order of the document; none when the value is no object.
+    pub(super) fn members(&self) -> Vec<(&'a str, Cursor<'a>)> {
+        match self.value {
+            Json::Object(entries) => (entries.iter().enumerate())
+                .map(|(at, (key, value))| (key.as_str(), self.member(at, key, value)))
+                .collect(),
+            _ => Vec::new(),
+        }
+    }
+
+    fn member(&self, at: usize, key: &str, value: &'a Json) -> Cursor<'a> {
+        Cursor {
+            value,
+            path: join(&self.path, key),
+            order: self.below(at),
+            // Whatever stands below a secret is one, too.
+            secret: self.secret || key.eq_ignore_ascii_case("password"),
+            report: self.report,
+        }
+    }
+
+    fn below(&self, at: usize) -> Vec<usize> {
+        let mut order = self.order.clone();
+        order.push(at);
+        order
+    }
+
+    fn find(&self, wanted: &str) -> Option<Cursor<'a>> {
+        // The last of a repeated key, as other parsers take it. The repetition is a fault of its own.
+        self.members()
+            .into_iter()
+            .rev()
+            .find(|(key, _)| *key == wanted)
+            .map(|(_, cursor)| cursor)
+    }
+
+    /// Reports every key that is written twice in one object, here and below.
+    pub(super) fn repeated_keys(&self) {
+        let members = self.members();
+        for (at, (key, cursor)) in members.iter().enumerate() {
+            if members[..at].iter().any(|(earlier, _)| earlier == key) {
+                cursor.fault_unseen("the key is written twice in this object; keep one");
+            }
+            cursor.repeated_keys();
+        }
+        for item in self.items() {
+            item.repeated_keys();
+        }
+    }
+
+    fn items(&self) -> Vec<Cursor<'a>> {
+        match self.value {
+            Json::Array(items) => (items.iter().enumerate())
+                .map(|(at, value)| Cursor {
+                    value,
+                    path: format!("{}[{at}]", self.path),
+                    order: self.below(at),
+                    secret: self.secret,
+                    report: self.report,
+                })
+                .collect(),
+            _ => Vec::new(),
+        }
+    }
+
+    /// The object's `type`, when it is one that is served: what decides which keys the object may have.
+    pub(super) fn kind(&self, choice: &'static Choice) -> Option<&'static str> {
+        if !matches!(self.value, Json::Object(_)) {
+            self.fault("must be an object");
+            return None;
+        }
+        match self.find("type") {
+            Some(kind) => kind.one_of(choice),
+            None => {
+                self.fault_at(
+                    "type",
+                    format!("missing; must be {}", either(choice.served)),
+                );
+                None
+            }
+        }
+    }
+
+    /// The value as an object, every key of which has been judged by `keys`.
+    pub(super) fn object(&self, keys: &'static Keys) -> Option<Object<'a>> {
+        if !matches!(self.value, Json::Object(_)) {
+            self.fault("must be an object");
+            return None;
+        }
+        for (key, member) in self.members() {
+            match keys.use_of(key) {
+                Some(Use::Served) => {}
+                Some(Use::Inert { as_if, note }) => {
+                    if !note.is_empty() && member.seen() != *as_if {
+                        member.note(format!("has no effect: {note}"));
+                    }
+                }
+                Some(Use::NotYet) => {
+                    member.fault_unseen("known to Crossbar.io, not served by wampgres yet");
+                }
+                Some(Use::Instead(fix)) => member.fault_unseen(format!("not a key here; {fix}")),
+                None => member.fault_unseen(unknown_key(key, &keys.allowed())),
+            }
+        }
+        Some(Object {
+            at: self.clone(),
+            keys,
+        })
+    }
+
+    pub(super) fn array(&self) -> Option<Vec<Cursor<'a>>> {
+        if matches!(self.value, Json::Array(_)) {
+            return Some(self.items());
+        }
+        self.fault("must be an array");
+        None
+    }
+
+    pub(super) fn string(&self) -> Option<&'a str> {
+        if let Json::String(value) = self.value {
+            return Some(value);
+        }
+        self.fault("must be a string");
+        None
+    }
+
+    /// A string that says something.
+    pub(super) fn text(&self) -> Option<&'a str> {
+        let value = self.string()?;
+        if value.is_empty() {
+            self.fault("must not be empty");
+            return None;
+        }
+        Some(value)
+    }
+
+    pub(super) fn boolean(&self) -> Option<bool> {
+        if let Json::Bool(value) = self.value {
+            return Some(*value);
+        }
+        self.fault("must be true or false");
+        None
+    }
+
+    pub(super) fn integer_in<T: TryFrom<u64>>(&self, range: &RangeInclusive<u64>) -> Option<T> {
+        if let Json::Number(number) = self.value
+            && let Some(value) = number.as_u64().filter(|value| range.contains(value))
+            && let Ok(value) = T::try_from(value)
+        {
+            return Some(value);
+        }
+        self.fault(format!(
+            "must be an integer from {} to {}",
+            range.start(),
+            range.end()
+        ));
+        None
+    }
+
+    pub(super) fn one_of(&self, choice: &'static Choice) -> Option<&'static str> {
+        let value = self.string()?;
+        if let Some(served) = choice.served.iter().find(|served| **served == value) {
+            return Some(served);
+        }
+        if choice.not_yet.contains(&value) {
+            self.fault(format!(
+                "known to Crossbar.io, not served by wampgres yet; must be {}",
+                either(choice.served)
+            ));
+        } else {
+            self.fault(format!(
+                "must be {}{}",
+                either(choice.served),
+                did_you_mean(value, choice.served)
+            ));
+        }
+        None
+    }
+}
+
+/// An object whose keys have been judged.
+pub(super) struct Object<'a> {
+    pub(super) at: Cursor<'a>,
+    keys: &'static Keys,
+}
+
+impl<'a> Object<'a> {
+    /// The member `key`, if it is written.
+    pub(super) fn member(&self, key: &str) -> Option<Cursor<'a>> {
+        debug_assert!(
+            matches!(self.keys.use_of(key), Some(Use::Served)),
+            "`{key}` is read, but not in the table of served keys of {}",
+            self.keys.of
+        );
+        self.at.find(key)
+    }
+
+    /// The member `key`; its absence is a fault that says what it should have been.
+    pub(super) fn required(&self, key: &str, what: &str) -> Option<Cursor<'a>> {
+        let member = self.member(key);
+        if member.is_none() {
+            self.at.fault_at(key, format!("missing; must be {what}"));
+        }
+        member
+    }
+
+    pub(super) fn boolean(&self, key: &str, default: bool) -> bool {
+        self.member(key)
+            .and_then(|member| member.boolean())
+            .unwrap_or(default)
+    }
+
+    pub(super) fn integer<T: TryFrom<u64>>(
+        &self,
+        key: &str,
+        range: &RangeInclusive<u64>,
+        default: T,
+    ) -> T {
+        self.member(key)
+            .and_then(|member| member.integer_in(range))
+            .unwrap_or(default)
+    }
+
+    /// The items of the array `key`; none when it is not written.
+    pub(super) fn items(&self, key: &str) -> Vec<Cursor<'a>> {
+        self.member(key)
+            .and_then(|member| member.array())
+            .unwrap_or_default()
+    }
+}

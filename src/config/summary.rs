@@ -1,0 +1,95 @@
+//! Owns how a checked node is told to a person, as `wampgres check` prints it. Shows no password.
+
+use std::fmt::{self, Display, Formatter};
+
+use super::model::{
+    Component, Database, Home, Listener, ListenerService, NodeConfig, PathService, Realm,
+    TcpEndpoint,
+};
+
+impl Display for NodeConfig {
+    /// One line for each realm, listener, path, component and note.
+    fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
+        let routers = self.routers.iter();
+        let realms = routers.clone().flat_map(|router| &router.realms);
+        let mut lines: Vec<String> = realms.map(realm).collect();
+        for listener in routers.flat_map(|router| &router.transports) {
+            lines.push(format!("listener {}", listener.endpoint));
+            lines.extend(services(listener));
+        }
+        lines.extend(self.components.iter().map(component));
+        lines.extend(self.notes.iter().map(|note| format!("note {note}")));
+        f.write_str(&lines.join("\n"))
+    }
+}
+
+fn realm(realm: &Realm) -> String {
+    let roles: Vec<String> = (realm.roles.iter())
+        .map(|role| match role.permissions.len() {
+            1 => format!("{} (1 permission)", role.name),
+            count => format!("{} ({count} permissions)", role.name),
+        })
+        .collect();
+    match roles.is_empty() {
+        true => format!("realm {}: no roles, nobody can join", realm.name),
+        false => format!("realm {}: {}", realm.name, roles.join(", ")),
+    }
+}
+
+impl Display for TcpEndpoint {
+    /// `127.0.0.1:8080`, `*:8080` on all interfaces.
+    fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
+        match self.interface.as_deref() {
+            None => f.write_str("*")?,
+            Some(address) if address.contains(':') => write!(f, "[{address}]")?,
+            Some(interface) => f.write_str(interface)?,
+        }
+        match self.port {
+            0 => f.write_str(":0 (any free port)"),
+            port => write!(f, ":{port}"),
+        }
+    }
+}
+
+fn services(listener: &Listener) -> Vec<String> {
+    match &listener.service {
+        ListenerService::WebSocket(_) => vec!["  websocket on every path".to_owned()],
+        ListenerService::Web { paths } => (paths.iter())
+            .map(|(path, service)| {
+                let path = path.trim_start_matches('/');
+                match service {
+                    PathService::WebSocket(_) => format!("  /{path}: websocket"),
+                    PathService::Static { directory, .. } => {
+                        format!("  /{path}: files of {}", directory.display())
+                    }
+                }
+            })
+            .collect(),
+    }
+}
+
+fn component(component: &Component) -> String {
+    let home = match &component.home {
+        Home::Router { .. } => "in this process".to_owned(),
+        Home::Remote(connect) => format!("at {}", connect.url),
+    };
+    let database = match &component.database {
+        Some(database) => format!("; {database}"),
+        None => String::new(),
+    };
+    format!(
+        "component {}: realm {}, {home}{database}",
+        component.classname, component.realm
+    )
+}
+
+impl Display for Database {
+    /// The database, its address and the number of connections.
+    fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
+        write!(
+            f,
+            "database {} of {} at {}:{}, {} to {} connections",
+            self.database, self.user, self.host, self.port, self.cp_min, self.cp_max
+        )
+    }
+}

@@ -1,0 +1,142 @@
+//! Owns taking `ws://` and `postgresql://` URLs apart (RFC 3986, as far as these two need it). Knows nothing of the
+//! document they stand in. No error repeats any part of the URL: it may hold a password.
+
+use super::model::Secret;
+
+/// Where a WebSocket client connects to.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct WebSocketUrl {
+    pub(super) host: String,
+    pub(super) port: u16,
+    /// With the query, beginning with `/`.
+    pub(super) path: String,
+}
+
+impl WebSocketUrl {
+    /// Parses `ws://host[:port][/path][?query]` (RFC 6455, section 3).
+    pub(super) fn parse(url: &str) -> Result<Self, String> {
+        if url.starts_with("wss://") {
+            return Err(
+                "`wss://` (TLS) is known to Crossbar.io, not served by wampgres yet".into(),
+            );
+        }
+        let form = "must be a WebSocket URL such as ws://127.0.0.1:8080/ws";
+        let rest = url.strip_prefix("ws://").ok_or(form)?;
+        if rest.contains('#') || rest.contains(char::is_whitespace) {
+            return Err(format!("{form}, without blanks and without `#`"));
+        }
+        let (authority, path) = rest.split_at(rest.find(['/', '?']).unwrap_or(rest.len()));
+        if authority.contains('@') {
+            return Err(format!("{form}, without user and password"));
+        }
+        let (host, port) = host_and_port(authority)?;
+        if host.is_empty() {
+            return Err(form.into());
+        }
+        let path = match path {
+            path if path.starts_with('/') => path.to_owned(),
+            query => format!("/{query}"),
+        };
+        Ok(WebSocketUrl {
+            host: host.to_owned(),
+            port: port.unwrap_or(80),
+            path,
+        })
+    }
+}
+
+/// The parameters of a database connection that a URL gives.
+#[derive(Default)]
+pub(super) struct PostgresUrl {
+    pub(super) host: Option<String>,
+    pub(super) port: Option<u16>,
+    pub(super) database: Option<String>,
+    pub(super) user: Option<String>,
+    pub(super) password: Option<Secret>,
+}
+
+impl PostgresUrl {
+    /// Parses `postgresql://[user[:password]@][host][:port][/database][?parameters]` (PostgreSQL's manual, 34.1.1.2).
+    pub(super) fn parse(url: &str) -> Result<Self, String> {
+        let rest = url
+            .strip_prefix("postgresql://")
+            .or_else(|| url.strip_prefix("postgres://"))
+            .ok_or("it must begin with postgresql:// or postgres://")?;
+        let (rest, parameters) = rest.split_once('?').unwrap_or((rest, ""));
+        let (authority, database) = rest.split_once('/').unwrap_or((rest, ""));
+        let (login, address) = authority.rsplit_once('@').unwrap_or(("", authority));
+        let (user, password) = login.split_once(':').unwrap_or((login, ""));
+        if address.contains(',') {
+            return Err("it names several hosts; one is served".into());
+        }
+        let (host, port) = host_and_port(address)?;
+        if port == Some(0) {
+            return Err("its port must not be 0".into());
+        }
+        for parameter in parameters.split('&').filter(|text| !text.is_empty()) {
+            match parameter.split_once('=') {
+                // All three are content with a connection without TLS, which is what they get.
+                Some(("sslmode", "disable" | "allow" | "prefer")) => {}
+                _ => {
+                    return Err("its only parameter may be sslmode=disable, allow or prefer".into());
+                }
+            }
+        }
+        Ok(PostgresUrl {
+            host: decoded(host)?,
+            port,
+            database: decoded(database)?,
+            user: decoded(user)?,
+            password: decoded(password)?.map(Secret::new),
+        })
+    }
+}
+
+/// Splits `host`, `host:port`, `[::1]` and `[::1]:port`. The host comes without brackets.
+fn host_and_port(authority: &str) -> Result<(&str, Option<u16>), String> {
+    let (host, port) = match authority.strip_prefix('[') {
+        Some(rest) => {
+            let (host, rest) = rest.split_once(']').ok_or("a `]` is missing")?;
+            match rest.strip_prefix(':') {
+                None if !rest.is_empty() => return Err("a `:` must follow the `]`".into()),
+                port => (host, port),
+            }
+        }
+        None => match authority.split_once(':') {
+            Some((host, port)) => (host, Some(port)),
+            None => (authority, None),
+        },
+    };
+    match port {
+        None | Some("") => Ok((host, None)),
+        Some(port) => match port.parse() {
+            Ok(port) => Ok((host, Some(port))),
+            Err(_) => Err("its port must be a number from 0 to 65535".into()),
+        },
+    }
+}
+
+/// Undoes percent-encoding (RFC 3986, section 2.1). An empty text counts as none, as libpq takes it.
+fn decoded(text: &str) -> Result<Option<String>, String> {
+    let mut bytes = Vec::with_capacity(text.len());
+    let mut rest = text.as_bytes();
+    while let Some((&byte, tail)) = rest.split_first() {
+        rest = tail;
+        if byte != b'%' {
+            bytes.push(byte);
+            continue;
+        }
+        let digit = |at: usize| tail.get(at).and_then(|&byte| char::from(byte).to_digit(16));
+        let (Some(high), Some(low)) = (digit(0), digit(1)) else {
+            return Err("a `%` is not followed by two hexadecimal digits".into());
+        };
+        bytes.push((high * 16 + low) as u8);
+        rest = &tail[2..];
+    }
+    match String::from_utf8(bytes) {
+        Ok(text) if text.contains('\0') => Err("it holds an encoded NUL".into()),
+        Ok(text) if text.is_empty() => Ok(None),
+        Ok(text) => Ok(Some(text)),
+        Err(_) => Err("its percent-encoded bytes are not UTF-8".into()),
+    }
+}

@@ -1,0 +1,79 @@
+//! Owns the wording that faults share: quotations, lists, suggestions, paths. Knows nothing of the document.
+
+/// A string longer than this many characters is cut in a fault.
+const SEEN: usize = 60;
+
+/// `parent.key`, or `parent["key"]` for a key that would be misread in the first form.
+pub(super) fn join(parent: &str, key: &str) -> String {
+    let plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '_' | '-' | '$');
+    match (parent, !key.is_empty() && key.chars().all(plain)) {
+        ("$", true) => key.to_owned(),
+        (_, true) => format!("{parent}.{key}"),
+        (_, false) => format!("{parent}[{}]", quoted(key)),
+    }
+}
+
+/// A string in quotation marks, cut short, without the user and the password of a URL.
+pub(super) fn quoted(text: &str) -> String {
+    let text = match (text.find("://"), text.rfind('@')) {
+        (Some(scheme), Some(at)) if scheme + 3 < at => {
+            format!("{}...{}", &text[..scheme + 3], &text[at..])
+        }
+        _ => text.to_owned(),
+    };
+    if text.chars().count() <= SEEN {
+        return format!("{text:?}");
+    }
+    let start: String = text.chars().take(SEEN).collect();
+    format!("{:?}", start + "...")
+}
+
+/// "`a`", "`a` or `b`", "`a`, `b` or `c`".
+pub(super) fn either(words: &[&str]) -> String {
+    let quoted: Vec<String> = words.iter().map(|word| format!("`{word}`")).collect();
+    match quoted.split_last() {
+        Some((last, [])) => last.clone(),
+        Some((last, others)) => format!("{} or {last}", others.join(", ")),
+        None => "nothing".to_owned(),
+    }
+}
+
+/// What an author is told about a key that nobody knows.
+pub(super) fn unknown_key(key: &str, allowed: &[&str]) -> String {
+    format!(
+        "unknown key{}; allowed: {}",
+        did_you_mean(key, allowed),
+        allowed.join(", ")
+    )
+}
+
+/// ", did you mean `x`?" when one of the candidates is close to what was written.
+pub(super) fn did_you_mean(word: &str, candidates: &[&str]) -> String {
+    let nearest = candidates
+        .iter()
+        .map(|candidate| (distance(word, candidate), candidate))
+        .min_by_key(|(distance, _)| *distance);
+    match nearest {
+        // A third of the letters may be wrong; beyond that a suggestion is a guess.
+        Some((distance, candidate)) if distance <= word.chars().count().max(3) / 3 => {
+            format!(", did you mean `{candidate}`?")
+        }
+        _ => String::new(),
+    }
+}
+
+/// Levenshtein's distance, without regard to case.
+fn distance(a: &str, b: &str) -> usize {
+    let b: Vec<char> = b.to_lowercase().chars().collect();
+    let mut row: Vec<usize> = (0..=b.len()).collect();
+    for (i, from) in a.to_lowercase().chars().enumerate() {
+        let mut diagonal = row[0];
+        row[0] = i + 1;
+        for (j, to) in b.iter().enumerate() {
+            let replaced = diagonal + usize::from(from != *to);
+            diagonal = row[j + 1];
+            row[j + 1] = replaced.min(diagonal + 1).min(row[j] + 1);
+        }
+    }
+    row[b.len()]
+}
