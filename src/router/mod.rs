@@ -1,1 +1,195 @@
-//! Not written yet.
+//! The router: one realm's state machine, dealer and broker of WAMP's Basic Profile. Pure: knows
+//! no sockets, threads, clocks, locks, logs or random numbers, and nothing of ours but `wamp`.
+//!
+//! [`Router::handle`] takes one [`Input`] and appends what is to be done, as [`Output`]s in
+//! order. It never fails: an offence becomes an ERROR or an ABORT. Whoever owns the connections
+//! keeps a router behind a lock, puts the outputs on the peers' queues under that same lock, and
+//! thereby keeps the ordering guarantees of the specification: a peer's messages are decided
+//! upon in the order they came, and what a decision gives to a peer stays in that order.
+//!
+//! Every decision validates first and mutates second. What a session does is checked in this
+//! order: may such a message be sent at all (else ABORT `wamp.error.protocol_violation`), are its
+//! options served, is its URI valid, does the role permit it, can it be done, is there room (else
+//! ERROR, whose one argument is a message for people).
+//!
+//! | file | owns |
+//! |---|---|
+//! | `lifecycle` | how sessions begin and end |
+//! | `messages` | which message a session may send, and who decides upon it |
+//! | `session` | who is joined and what each session holds |
+//! | `dealer` | registrations; which invocation answers which call |
+//! | `broker` | subscriptions; who receives an event |
+//! | `authorization` | which permission of a role decides |
+//! | `refusal` | the words of ERRORs and ABORTs |
+//!
+//! ```
+//! use wampgres::router::{
+//!     Allow, IdSource, Input, Limits, MatchPolicy, Output, PeerId, Permission, RealmOptions,
+//!     Role, Router,
+//! };
+//! use wampgres::wamp::{Message, PublicationId, Serializer, SessionId};
+//!
+//! struct NotRandom;
+//! impl IdSource for NotRandom {
+//!     fn session(&mut self) -> SessionId {
+//!         SessionId::new(4711).expect("an id")
+//!     }
+//!     fn publication(&mut self) -> PublicationId {
+//!         PublicationId::new(1).expect("an id")
+//!     }
+//! }
+//!
+//! let anyone = Role {
+//!     name: "anonymous".into(),
+//!     permissions: vec![Permission {
+//!         uri: "com.".into(),
+//!         match_policy: MatchPolicy::Prefix,
+//!         allow: Allow::ALL,
+//!         ..Permission::default()
+//!     }],
+//! };
+//! let options = RealmOptions {
+//!     name: "realm1".into(),
+//!     roles: vec![anyone],
+//!     agent: "wampgres".into(),
+//!     limits: Limits::default(),
+//! };
+//! let mut router = Router::new(options, Box::new(NotRandom));
+//!
+//! let Message::Hello(hello) = Serializer::Json.decode(br#"[1,"realm1",{"roles":{"caller":{}}}]"#)?
+//! else {
+//!     unreachable!("1 is the code of HELLO")
+//! };
+//! let (peer, mut outputs) = (PeerId(1), Vec::new());
+//! router.handle(Input::Hello { peer, hello, authrole: "anonymous".into() }, &mut outputs);
+//! assert!(matches!(&outputs[..], [Output::Send { message: Message::Welcome(_), .. }]));
+//! # Ok::<(), wampgres::wamp::DecodeError>(())
+//! ```
+
+mod authorization;
+mod broker;
+mod dealer;
+mod interface;
+mod lifecycle;
+mod messages;
+mod options;
+mod refusal;
+mod session;
+mod stats;
+#[cfg(test)]
+mod tests;
+
+use std::{collections::HashMap, sync::Arc};
+
+pub use interface::{IdSource, Input, Output, PeerId};
+pub use options::{Allow, Disclose, Limits, MatchPolicy, Permission, RealmOptions, Role};
+pub use refusal::{protocol_violation, refuse_realm};
+pub use stats::Stats;
+
+use crate::wamp::{Message, Uri};
+use authorization::Authorization;
+use broker::Broker;
+use dealer::Dealer;
+use refusal::Violation;
+use session::Sessions;
+use stats::Given;
+
+/// One realm.
+pub struct Router {
+    name: Uri,
+    agent: String,
+    limits: Limits,
+    roles: HashMap<String, Arc<Authorization>>,
+    ids: Box<dyn IdSource>,
+    sessions: Sessions,
+    dealer: Dealer,
+    broker: Broker,
+    given: Given,
+}
+
+impl Router {
+    /// A realm that nobody has joined yet.
+    pub fn new(options: RealmOptions, ids: Box<dyn IdSource>) -> Self {
+        let RealmOptions {
+            name,
+            roles,
+            agent,
+            limits,
+        } = options;
+        Self {
+            name,
+            agent,
+            limits,
+            roles: (roles.into_iter())
+                .map(|role| (role.name.clone(), Arc::new(Authorization::new(role))))
+                .collect(),
+            ids,
+            sessions: Sessions::default(),
+            dealer: Dealer::default(),
+            broker: Broker::default(),
+            given: Given::default(),
+        }
+    }
+
+    /// Decides upon one input. What is to be done about it is appended to `out`.
+    pub fn handle(&mut self, input: Input, out: &mut Vec<Output>) {
+        let before = out.len();
+        match input {
+            Input::Hello {
+                peer,
+                hello,
+                authrole,
+            } => match self.sessions.state(peer) {
+                None => self.hello(peer, &hello, &authrole, out),
+                Some(state) => self.message(peer, state, hello.into(), out),
+            },
+            Input::Message { peer, message } => {
+                if let Some(state) = self.sessions.state(peer) {
+                    self.message(peer, state, message, out);
+                }
+            }
+            Input::Violation { peer, reason } => {
+                if self.sessions.state(peer).is_some() {
+                    self.violation(peer, Violation(reason), out);
+                }
+            }
+            Input::Gone { peer } => self.dispose(peer, out),
+            Input::Drain => self.dealer.drain(),
+            Input::Shutdown => self.shut_down(out),
+        }
+        self.given.count(&out[before..]);
+    }
+
+    /// The realm in numbers. Costs nothing.
+    pub fn stats(&self) -> Stats {
+        Stats {
+            sessions: self.sessions.len(),
+            registrations: self.dealer.registrations(),
+            subscriptions: self.broker.subscriptions(),
+            pending_invocations: self.dealer.pending(),
+            calls: self.dealer.calls(),
+            results: self.given.results,
+            errors: self.given.errors,
+            publications: self.broker.publications(),
+            events: self.given.events,
+        }
+    }
+
+    /// Checks everything the router relies on, for tests; looks at all there is.
+    ///
+    /// # Panics
+    /// When something does not hold, with a message that says what.
+    pub fn check(&self) {
+        self.sessions.check();
+        self.dealer.check(&self.sessions, &self.limits);
+        self.broker.check(&self.sessions, &self.limits);
+    }
+}
+
+/// A message for a peer.
+fn send(to: PeerId, message: impl Into<Message>) -> Output {
+    Output::Send {
+        to,
+        message: message.into(),
+    }
+}

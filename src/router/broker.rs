@@ -1,0 +1,260 @@
+//! The broker: topics and who subscribes to them. Knows nothing of procedures, nor of how its
+//! decisions reach a peer.
+
+use std::{
+    collections::{BTreeSet, HashMap},
+    sync::Arc,
+};
+
+use super::{
+    IdSource, Limits, PeerId,
+    authorization::Action,
+    refusal::{Refusal, check_application_uri, check_option, check_uri},
+    session::{OwnIds, Session, Sessions},
+};
+use crate::wamp::{
+    Event, EventDetails, PublicationId, Publish, Subscribe, Subscribed, SubscriptionId,
+    Unsubscribe, Unsubscribed, Uri, error_uri,
+};
+
+/// The subscriptions of a realm.
+#[derive(Default)]
+pub(super) struct Broker {
+    /// Here subscriptions live, as long as they have a subscriber.
+    topics: HashMap<Uri, Subscription>,
+    /// Index: the topic of each subscription.
+    by_id: HashMap<SubscriptionId, Uri, OwnIds>,
+    /// How many subscriptions there have been.
+    subscribed: u64,
+    /// How many publications were accepted.
+    publications: u64,
+}
+
+/// All subscribers of a topic share one subscription, so that an event is encoded once.
+struct Subscription {
+    id: SubscriptionId,
+    /// In order, so that one is found quickly and all are copied at once.
+    subscribers: Vec<PeerId>,
+}
+
+/// A publication that was accepted, and its event where somebody is to receive it.
+pub(super) struct Publication {
+    pub(super) id: PublicationId,
+    pub(super) event: Option<(Vec<PeerId>, Arc<Event>)>,
+}
+
+impl Broker {
+    pub(super) fn subscriptions(&self) -> usize {
+        self.topics.len()
+    }
+
+    pub(super) fn publications(&self) -> u64 {
+        self.publications
+    }
+
+    /// SUBSCRIBE. Who is subscribed already gets the same subscription again.
+    ///
+    /// Source: WAMP specification, "Subscribing and Unsubscribing".
+    pub(super) fn subscribe(
+        &mut self,
+        sessions: &mut Sessions,
+        limits: &Limits,
+        peer: PeerId,
+        subscribe: Subscribe,
+    ) -> Result<Subscribed, Refusal> {
+        let Subscribe {
+            request,
+            options,
+            topic,
+        } = subscribe;
+        let session = sessions.joined_mut(peer);
+        check_option("match", "exact", options.match_policy.as_ref())?;
+        check_uri(&topic)?;
+        (session.authorization).authorize(Action::Subscribe, &topic)?;
+        let existing = self.topics.get(&topic).map(|subscription| subscription.id);
+        let is_subscribed = existing.is_some_and(|id| session.subscriptions.contains(&id));
+        if !is_subscribed && session.subscriptions.len() >= limits.subscriptions_per_session {
+            return Err(Refusal::limit(
+                "subscriptions_per_session",
+                limits.subscriptions_per_session,
+                "unsubscribe from some topics",
+            ));
+        }
+
+        let id = existing.unwrap_or_else(|| self.create(topic.clone()));
+        if session.subscriptions.insert(id) {
+            let subscription = self
+                .topics
+                .get_mut(&topic)
+                .expect("it exists or was created");
+            let at = (subscription.subscribers).partition_point(|subscriber| *subscriber < peer);
+            subscription.subscribers.insert(at, peer);
+        }
+        Ok(Subscribed {
+            request,
+            subscription: id,
+        })
+    }
+
+    fn create(&mut self, topic: Uri) -> SubscriptionId {
+        self.subscribed += 1;
+        let id = SubscriptionId::new(self.subscribed).expect("nobody can subscribe 2^53 times");
+        self.by_id.insert(id, topic.clone());
+        let subscription = Subscription {
+            id,
+            subscribers: Vec::new(),
+        };
+        self.topics.insert(topic, subscription);
+        id
+    }
+
+    /// UNSUBSCRIBE. Source: WAMP specification, "Subscribing and Unsubscribing".
+    pub(super) fn unsubscribe(
+        &mut self,
+        sessions: &mut Sessions,
+        peer: PeerId,
+        unsubscribe: &Unsubscribe,
+    ) -> Result<Unsubscribed, Refusal> {
+        let id = unsubscribe.subscription;
+        if !sessions.joined_mut(peer).subscriptions.remove(&id) {
+            return Err(Refusal::new(
+                error_uri::NO_SUCH_SUBSCRIPTION,
+                format!("this session has no subscription {id}: use the id that SUBSCRIBED gave"),
+            ));
+        }
+        self.remove(peer, id);
+        Ok(Unsubscribed {
+            request: unsubscribe.request,
+        })
+    }
+
+    /// Takes a subscriber from a subscription, and the subscription away with its last.
+    fn remove(&mut self, peer: PeerId, id: SubscriptionId) {
+        let topic = &self.by_id[&id];
+        let subscription = self
+            .topics
+            .get_mut(topic)
+            .expect("every subscription has its topic");
+        if let Ok(at) = subscription.subscribers.binary_search(&peer) {
+            subscription.subscribers.remove(at);
+        }
+        if subscription.subscribers.is_empty() {
+            self.topics.remove(topic);
+            self.by_id.remove(&id);
+        }
+    }
+
+    /// PUBLISH: the publication, and who is to receive its event.
+    ///
+    /// Source: WAMP specification, "Publishing and Events"; for `exclude_me`, "Publisher
+    /// Exclusion".
+    pub(super) fn publish(
+        &mut self,
+        publisher: &Session,
+        peer: PeerId,
+        publish: Publish,
+        ids: &mut dyn IdSource,
+    ) -> Result<Publication, Refusal> {
+        check_application_uri(&publish.topic)?;
+        let disclose = (publisher.authorization).authorize(Action::Publish, &publish.topic)?;
+
+        self.publications += 1;
+        let id = ids.publication();
+        let event = self.topics.get(&publish.topic).and_then(|subscription| {
+            let to = receivers(
+                &subscription.subscribers,
+                publish.options.exclude_me.then_some(peer),
+            );
+            let event = Event {
+                subscription: subscription.id,
+                publication: id,
+                details: if disclose.publisher {
+                    disclosed(publisher)
+                } else {
+                    EventDetails::default()
+                },
+                payload: publish.payload,
+            };
+            (!to.is_empty()).then(|| (to, Arc::new(event)))
+        });
+        Ok(Publication { id, event })
+    }
+
+    /// A session has left: its subscriptions end.
+    pub(super) fn leave(&mut self, peer: PeerId, subscriptions: &BTreeSet<SubscriptionId>) {
+        for id in subscriptions {
+            self.remove(peer, *id);
+        }
+    }
+
+    /// Ends every subscription.
+    pub(super) fn shut_down(&mut self, sessions: &mut Sessions) {
+        self.topics.clear();
+        self.by_id.clear();
+        for peer in sessions.peers() {
+            sessions.joined_mut(peer).subscriptions.clear();
+        }
+    }
+
+    /// Panics unless every index agrees with what it is an index of.
+    pub(super) fn check(&self, sessions: &Sessions, limits: &Limits) {
+        assert_eq!(
+            self.by_id.len(),
+            self.topics.len(),
+            "as many subscription ids as subscriptions"
+        );
+        let mut subscribers = 0;
+        for (topic, subscription) in &self.topics {
+            let id = subscription.id;
+            assert_eq!(
+                self.by_id.get(&id),
+                Some(topic),
+                "subscription {id} is found by its id"
+            );
+            assert!(
+                !subscription.subscribers.is_empty(),
+                "subscription {id} has a subscriber"
+            );
+            assert!(
+                subscription.subscribers.is_sorted_by(|a, b| a < b),
+                "the subscribers of {id} are in order, none twice"
+            );
+            for peer in &subscription.subscribers {
+                assert!(
+                    sessions.joined(*peer).subscriptions.contains(&id),
+                    "{peer:?} knows its subscription {id}"
+                );
+            }
+            subscribers += subscription.subscribers.len();
+        }
+        let mut known = 0;
+        for peer in sessions.peers() {
+            let subscriptions = sessions.joined(peer).subscriptions.len();
+            assert!(
+                subscriptions <= limits.subscriptions_per_session,
+                "{peer:?} is within the limits"
+            );
+            known += subscriptions;
+        }
+        assert_eq!(
+            known, subscribers,
+            "sessions know no subscription that is none"
+        );
+    }
+}
+
+/// All subscribers but one.
+fn receivers(subscribers: &[PeerId], excluded: Option<PeerId>) -> Vec<PeerId> {
+    match excluded.map(|peer| subscribers.binary_search(&peer)) {
+        Some(Ok(at)) => [&subscribers[..at], &subscribers[at + 1..]].concat(),
+        _ => subscribers.to_vec(),
+    }
+}
+
+fn disclosed(publisher: &Session) -> EventDetails {
+    EventDetails {
+        publisher: Some(publisher.id),
+        publisher_authid: Some(publisher.authid()),
+        publisher_authrole: Some(publisher.authorization.role().to_owned()),
+    }
+}

@@ -1,0 +1,89 @@
+//! What goes into the router and what comes out of it: inputs, outputs, peers, the source of
+//! random ids. Owns no state and no rule.
+
+use std::sync::Arc;
+
+use crate::wamp::{Event, Hello, Message, PublicationId, SessionId};
+
+/// One session's place in the router, chosen by whoever owns the connection. Never reused while
+/// the router may still know it, which is until [`Input::Gone`].
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
+pub struct PeerId(pub u64);
+
+/// Where the ids of the global scope come from, so that the router itself is deterministic.
+///
+/// Source: WAMP specification, "Identifiers", "IDs": those of the global scope are drawn at
+/// random from a uniform distribution over the complete range.
+pub trait IdSource: Send {
+    /// A random session id. Drawn again while the router has a session with the one drawn.
+    fn session(&mut self) -> SessionId;
+    /// A random publication id.
+    fn publication(&mut self) -> PublicationId;
+}
+
+/// Something that happened, for the router to decide upon.
+///
+/// A peer that is not known, because it has not said HELLO or because [`Output::Close`] has been
+/// given for it, is not heard: whatever comes from it is ignored.
+#[derive(Debug)]
+pub enum Input {
+    /// The first message of a peer: ends in WELCOME, or in ABORT and [`Output::Close`].
+    Hello {
+        /// Who says it.
+        peer: PeerId,
+        /// The message.
+        hello: Hello,
+        /// The role that the transport's authentication gives the peer.
+        authrole: String,
+    },
+    /// Any later message of a peer.
+    Message {
+        /// Who sent it.
+        peer: PeerId,
+        /// The message.
+        message: Message,
+    },
+    /// The peer sent what is no message at all: ABORT and [`Output::Close`].
+    Violation {
+        /// Who sent it.
+        peer: PeerId,
+        /// What is wrong with it, for people.
+        reason: String,
+    },
+    /// The transport is lost. Also to be given after [`Output::Close`]; twice does no harm.
+    Gone {
+        /// Who is gone.
+        peer: PeerId,
+    },
+    /// From now on sessions and calls are refused, while calls that are pending may still be
+    /// answered. The step before [`Input::Shutdown`]; [`super::Stats::pending_invocations`]
+    /// tells when nothing is left to wait for.
+    Drain,
+    /// Answers every pending call with an ERROR, then says GOODBYE
+    /// `wamp.close.system_shutdown` to every session.
+    Shutdown,
+}
+
+/// Something to be done, in this order.
+#[derive(Clone, PartialEq, Debug)]
+pub enum Output {
+    /// A message for one peer.
+    Send {
+        /// Who it is for.
+        to: PeerId,
+        /// The message.
+        message: Message,
+    },
+    /// One EVENT for every subscriber of a subscription: to be encoded once per serializer.
+    Event {
+        /// Who it is for: at least one peer, none twice.
+        to: Vec<PeerId>,
+        /// The message.
+        event: Arc<Event>,
+    },
+    /// Nothing more comes for this peer: send what is there, then close its transport.
+    Close {
+        /// Whose transport it is.
+        peer: PeerId,
+    },
+}

@@ -1,0 +1,190 @@
+//! How sessions begin and end, one by one or all at once. Knows nothing of what is requested in
+//! between.
+
+use std::sync::Arc;
+
+use super::{
+    Output, PeerId, Router,
+    authorization::Authorization,
+    protocol_violation,
+    refusal::{Refusal, Violation, abort},
+    refuse_realm, send,
+    session::{PendingCall, State},
+};
+use crate::wamp::{
+    Abort, ClosingDetails, Goodbye, Hello, RequestType, Uri, Welcome, WelcomeDetails, error_uri,
+};
+
+/// The one authentication method served.
+const ANONYMOUS: &str = "anonymous";
+
+/// What a caller is told whose callee cannot answer any more.
+const CALLEE_GONE: &str =
+    "the callee's session ended before it answered: the procedure may have run or not";
+const ROUTER_GONE: &str =
+    "the router shut down before the callee answered: the procedure may have run or not";
+
+impl Router {
+    /// The first message of a peer.
+    pub(super) fn hello(
+        &mut self,
+        peer: PeerId,
+        hello: &Hello,
+        authrole: &str,
+        out: &mut Vec<Output>,
+    ) {
+        match self.admit(hello, authrole) {
+            Ok(authorization) => {
+                let welcome = self.welcome(peer, authorization);
+                out.push(send(peer, welcome));
+            }
+            Err(abort) => {
+                out.push(send(peer, abort));
+                out.push(Output::Close { peer });
+            }
+        }
+    }
+
+    /// Whether a session may begin, and what it then may do.
+    ///
+    /// Source: WAMP specification, "Session Establishment"; "Basic Profile URIs"; for
+    /// `authmethods`, "Authentication Methods".
+    fn admit(&self, hello: &Hello, authrole: &str) -> Result<Arc<Authorization>, Abort> {
+        if self.dealer.is_draining() {
+            return Err(abort(
+                error_uri::SYSTEM_SHUTDOWN,
+                "the router is shutting down: join again later, or another router",
+            ));
+        }
+        if hello.realm != self.name {
+            return Err(refuse_realm(hello));
+        }
+        if hello.details.roles.is_empty() {
+            return Err(protocol_violation(
+                "HELLO announces no role: it must announce at least one of caller, callee, \
+                 publisher, subscriber",
+            ));
+        }
+        // A client that lists none offers none in particular, as one that leaves the list out.
+        let offered = hello.details.authmethods.as_deref().unwrap_or_default();
+        if !offered.is_empty() && !offered.iter().any(|method| method == ANONYMOUS) {
+            return Err(abort(
+                error_uri::NO_MATCHING_AUTH_METHOD,
+                format!(
+                    "of the authentication methods offered ({}) none is served: offer \
+                     '{ANONYMOUS}'",
+                    offered.join(", ")
+                ),
+            ));
+        }
+        self.roles.get(authrole).cloned().ok_or_else(|| {
+            abort(
+                error_uri::NO_SUCH_ROLE,
+                format!(
+                    "the realm '{}' has no role '{authrole}': add it to the realm's roles",
+                    self.name
+                ),
+            )
+        })
+    }
+
+    fn welcome(&mut self, peer: PeerId, authorization: Arc<Authorization>) -> Welcome {
+        let session = loop {
+            let id = self.ids.session();
+            if !self.sessions.has_id(id) {
+                break id;
+            }
+        };
+        let authrole = authorization.role().to_owned();
+        self.sessions.join(peer, session, authorization);
+        Welcome {
+            session,
+            details: WelcomeDetails {
+                realm: Some(self.name.clone()),
+                authid: self.sessions.joined(peer).authid(),
+                authrole,
+                authmethod: ANONYMOUS.to_owned(),
+                authprovider: "static".to_owned(),
+                agent: self.agent.clone(),
+            },
+        }
+    }
+
+    /// The client closes the session. Source: WAMP specification, "Session Closing".
+    pub(super) fn goodbye(&mut self, peer: PeerId, out: &mut Vec<Output>) {
+        self.dispose(peer, out);
+        let goodbye = Goodbye {
+            details: ClosingDetails::default(),
+            reason: Uri::from(error_uri::GOODBYE_AND_OUT),
+        };
+        out.push(send(peer, goodbye));
+        out.push(Output::Close { peer });
+    }
+
+    /// The client ends the session, or has answered our GOODBYE: there is nothing to say.
+    ///
+    /// Source: WAMP specification, "ABORT": no response is expected.
+    pub(super) fn close(&mut self, peer: PeerId, out: &mut Vec<Output>) {
+        self.dispose(peer, out);
+        out.push(Output::Close { peer });
+    }
+
+    /// Source: WAMP specification, "Protocol errors": ABORT, dispose of everything, hear nothing
+    /// more, drop the connection.
+    pub(super) fn violation(&mut self, peer: PeerId, why: Violation, out: &mut Vec<Output>) {
+        self.dispose(peer, out);
+        out.push(send(peer, protocol_violation(why.0)));
+        out.push(Output::Close { peer });
+    }
+
+    /// Ends a session. Whoever waits for its answer gets an ERROR instead.
+    pub(super) fn dispose(&mut self, peer: PeerId, out: &mut Vec<Output>) {
+        let Some(mut session) = self.sessions.leave(peer) else {
+            return;
+        };
+        self.broker.leave(peer, &session.subscriptions);
+        let unanswered = (self.dealer).leave(&mut self.sessions, peer, &mut session);
+        out.extend(
+            unanswered
+                .into_iter()
+                .map(|call| canceled(call, CALLEE_GONE)),
+        );
+    }
+
+    /// Says GOODBYE to every session that has not been told.
+    ///
+    /// Once GOODBYE is sent a callee's answer is ignored ("Session Statechart", 14), so every
+    /// call is answered before.
+    pub(super) fn shut_down(&mut self, out: &mut Vec<Output>) {
+        self.dealer.drain();
+        self.broker.shut_down(&mut self.sessions);
+        let unanswered = self.dealer.shut_down(&mut self.sessions);
+        out.extend(
+            unanswered
+                .into_iter()
+                .map(|call| canceled(call, ROUTER_GONE)),
+        );
+        for peer in self.sessions.peers() {
+            let session = self.sessions.joined_mut(peer);
+            if session.state == State::ShuttingDown {
+                continue;
+            }
+            session.state = State::ShuttingDown;
+            let goodbye = Goodbye {
+                details: ClosingDetails {
+                    message: Some("the router is shutting down".to_owned()),
+                },
+                reason: Uri::from(error_uri::SYSTEM_SHUTDOWN),
+            };
+            out.push(send(peer, goodbye));
+        }
+    }
+}
+
+fn canceled(call: PendingCall, why: &str) -> Output {
+    let refusal = Refusal::new(error_uri::CANCELED, why);
+    send(
+        call.caller,
+        refusal.into_error(RequestType::Call, call.request),
+    )
+}

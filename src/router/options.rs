@@ -1,0 +1,117 @@
+//! How a realm is set up: its name, its roles with their permissions, its limits. Plain values;
+//! knows neither where they were read from nor how they are applied.
+
+use crate::wamp::Uri;
+
+/// A realm.
+#[derive(Clone, PartialEq, Debug)]
+pub struct RealmOptions {
+    /// Its name.
+    pub name: Uri,
+    /// The roles that sessions on it can have.
+    pub roles: Vec<Role>,
+    /// What WELCOME announces this software as.
+    pub agent: String,
+    /// How much one session may hold.
+    pub limits: Limits,
+}
+
+/// A role and what sessions that have it may do. What no permission matches is denied.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Role {
+    /// Its name.
+    pub name: String,
+    /// What it may do. Of two permissions with the same URI and match policy the later holds.
+    pub permissions: Vec<Permission>,
+}
+
+/// What may be done with the URIs that match.
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
+pub struct Permission {
+    /// The URI, prefix or pattern.
+    pub uri: String,
+    /// How it is compared.
+    pub match_policy: MatchPolicy,
+    /// The actions allowed.
+    pub allow: Allow,
+    /// What receivers are told about the session that acts.
+    pub disclose: Disclose,
+}
+
+/// How the URI of a permission is compared with the URI acted upon.
+///
+/// Of all permissions that match one decides alone: the exact one, else a wildcard, else the
+/// longest prefix, which is the order Crossbar.io has. Of several wildcards it is the one that
+/// goes on longest without one: `com.a..` before `com..b.c`. Unlike in Crossbar.io, a permission
+/// that does not match never hides one that does.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Default)]
+pub enum MatchPolicy {
+    /// They are equal.
+    #[default]
+    Exact,
+    /// The URI acted upon begins with it, character by character: `com.ex` matches
+    /// `com.example`, and the empty prefix everything.
+    Prefix,
+    /// They have as many components, and each is equal or empty in the permission:
+    /// `com..created` matches `com.user.created`.
+    Wildcard,
+}
+
+/// The actions a permission allows.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub struct Allow {
+    /// Call procedures.
+    pub call: bool,
+    /// Register procedures.
+    pub register: bool,
+    /// Publish events.
+    pub publish: bool,
+    /// Subscribe to topics.
+    pub subscribe: bool,
+}
+
+impl Allow {
+    /// All four actions.
+    pub const ALL: Self = Self {
+        call: true,
+        register: true,
+        publish: true,
+        subscribe: true,
+    };
+}
+
+/// What receivers are told about a session that calls or publishes: its id, authid and role.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub struct Disclose {
+    /// Callees are told who calls.
+    pub caller: bool,
+    /// Subscribers are told who publishes.
+    pub publisher: bool,
+}
+
+/// How much one session may hold, so that none can make the router grow without bound. What goes
+/// beyond is answered with `wamp.error.unavailable`.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Limits {
+    /// Procedures a session may have registered.
+    pub registrations_per_session: usize,
+    /// Topics a session may be subscribed to.
+    pub subscriptions_per_session: usize,
+    /// Calls of a session that are not answered yet.
+    pub calls_per_session: usize,
+    /// Invocations that a session has not answered yet.
+    pub invocations_per_session: usize,
+}
+
+impl Default for Limits {
+    /// 65,536 of each.
+    fn default() -> Self {
+        const GENEROUS: usize = 1 << 16;
+        Self {
+            registrations_per_session: GENEROUS,
+            subscriptions_per_session: GENEROUS,
+            calls_per_session: GENEROUS,
+            invocations_per_session: GENEROUS,
+        }
+    }
+}

@@ -1,0 +1,148 @@
+//! How the router says no: the ERROR of a request it does not fulfil, the ABORT of a session it
+//! does not keep. Knows the words, not the rules.
+
+use crate::wamp::{
+    Abort, ClosingDetails, Error, Hello, Payload, RequestId, RequestType, Uri, error_uri,
+};
+
+/// Why a request is not fulfilled: what its ERROR will say.
+#[derive(Debug)]
+pub(super) struct Refusal {
+    error: &'static str,
+    message: String,
+}
+
+impl Refusal {
+    pub(super) fn new(error: &'static str, message: impl Into<String>) -> Self {
+        Self {
+            error,
+            message: message.into(),
+        }
+    }
+
+    /// A session holds as much as it may already.
+    pub(super) fn limit(limit: &'static str, value: usize, way_out: &'static str) -> Self {
+        Self::new(
+            error_uri::UNAVAILABLE,
+            format!("the limit {limit} of {value} is reached: {way_out}, or have the limit raised"),
+        )
+    }
+
+    /// The ERROR for the request. Its one argument is a message for people.
+    pub(super) fn into_error(self, request_type: RequestType, request: RequestId) -> Error {
+        Error {
+            request_type,
+            request,
+            error: Uri::from(self.error),
+            payload: Payload::from_args(&[self.message])
+                .expect("a list of one string always encodes"),
+        }
+    }
+}
+
+/// Why a message is not acted upon.
+#[derive(Debug)]
+pub(super) enum Offence {
+    /// The request is answered by an ERROR; the session goes on.
+    Refused(Refusal),
+    /// The session ends.
+    Violation(Violation),
+}
+
+/// How a peer breaks the protocol: what its ABORT will say.
+#[derive(Debug)]
+pub(super) struct Violation(pub(super) String);
+
+impl From<Violation> for Offence {
+    fn from(violation: Violation) -> Self {
+        Self::Violation(violation)
+    }
+}
+
+impl From<Refusal> for Offence {
+    fn from(refusal: Refusal) -> Self {
+        Self::Refused(refusal)
+    }
+}
+
+/// Checks a procedure or topic by the loose rule.
+///
+/// Source: WAMP specification, "Identifiers", "Relaxed/Loose URIs" and "Incorrect URIs".
+pub(super) fn check_uri(uri: &Uri) -> Result<(), Refusal> {
+    if uri.is_loose() {
+        return Ok(());
+    }
+    Err(Refusal::new(
+        error_uri::INVALID_URI,
+        format!(
+            "{uri:?} is not a valid URI: write components separated by '.', none of them empty \
+             or with white space or '#'"
+        ),
+    ))
+}
+
+/// Checks a procedure or topic that an application is about to make its own.
+///
+/// Source: WAMP specification, "Identifiers", "Reserved URIs".
+pub(super) fn check_application_uri(uri: &Uri) -> Result<(), Refusal> {
+    check_uri(uri)?;
+    if !uri.is_reserved() {
+        return Ok(());
+    }
+    Err(Refusal::new(
+        error_uri::INVALID_URI,
+        format!("'{uri}' is reserved for WAMP itself: choose one that does not begin with 'wamp.'"),
+    ))
+}
+
+/// Checks an option of which the Basic Profile has one value alone.
+pub(super) fn check_option(
+    option: &str,
+    served: &str,
+    asked: Option<&String>,
+) -> Result<(), Refusal> {
+    match asked {
+        Some(asked) if asked != served => Err(Refusal::new(
+            error_uri::OPTION_NOT_ALLOWED,
+            format!(
+                "the option {option} {asked:?} is not served: leave it out or ask for {served:?}"
+            ),
+        )),
+        _ => Ok(()),
+    }
+}
+
+pub(super) fn abort(reason: &str, message: impl Into<String>) -> Abort {
+    Abort {
+        details: ClosingDetails {
+            message: Some(message.into()),
+        },
+        reason: Uri::from(reason),
+    }
+}
+
+/// The ABORT for a HELLO to a realm that there is no router for.
+///
+/// Source: WAMP specification, "Basic Profile URIs".
+pub fn refuse_realm(hello: &Hello) -> Abort {
+    let realm = &hello.realm;
+    if realm.is_loose() {
+        abort(
+            error_uri::NO_SUCH_REALM,
+            format!("there is no realm '{realm}' here: join one that the node's config names"),
+        )
+    } else {
+        abort(
+            error_uri::INVALID_URI,
+            format!("{realm:?} is not a valid realm URI"),
+        )
+    }
+}
+
+/// The ABORT for a peer that breaks the protocol before there is a session: its first message
+/// is not HELLO, or no message at all.
+///
+/// Source: WAMP specification, "Protocol errors".
+pub fn protocol_violation(message: impl Into<String>) -> Abort {
+    abort(error_uri::PROTOCOL_VIOLATION, message)
+}

@@ -1,0 +1,177 @@
+//! The sessions of a realm: who is joined, in which state, holding what. Knows nothing of what a
+//! registration, invocation or subscription means; dealer and broker do.
+
+use std::{
+    collections::{BTreeSet, HashMap, HashSet},
+    hash::{BuildHasherDefault, Hasher},
+    sync::Arc,
+};
+
+use super::{PeerId, authorization::Authorization};
+use crate::wamp::{RegistrationId, RequestId, SessionId, SubscriptionId};
+
+/// A session: from its WELCOME until it is disposed of.
+pub(super) struct Session {
+    pub(super) id: SessionId,
+    pub(super) authorization: Arc<Authorization>,
+    pub(super) state: State,
+    /// As a callee: the procedures it registered. Index into the dealer's.
+    pub(super) registrations: BTreeSet<RegistrationId>,
+    /// As a callee: what it was asked and has not answered. Here invocations live.
+    pub(super) invocations: HashMap<RequestId, PendingCall, OwnIds>,
+    /// As a callee: the id its next INVOCATION will have.
+    pub(super) next_invocation: RequestId,
+    /// As a caller: where its unanswered calls are pending. Index into callees' invocations,
+    /// by ids that clients choose: hence the default hasher.
+    pub(super) calls: HashMap<RequestId, PendingInvocation>,
+    /// As a subscriber: what it subscribes to. Index into the broker's.
+    pub(super) subscriptions: BTreeSet<SubscriptionId>,
+}
+
+/// The states of a session that the router keeps.
+///
+/// Source: WAMP specification, "Session Statechart"; the others last no longer than a decision.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) enum State {
+    Established,
+    /// GOODBYE is sent and its answer awaited.
+    ShuttingDown,
+}
+
+/// The call that an invocation is to answer.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) struct PendingCall {
+    pub(super) caller: PeerId,
+    pub(super) request: RequestId,
+}
+
+/// The invocation that is to answer a call.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) struct PendingInvocation {
+    pub(super) callee: PeerId,
+    pub(super) request: RequestId,
+}
+
+impl Session {
+    /// Who the session is taken for. Nobody vouches for an anonymous one, so it is its id.
+    pub(super) fn authid(&self) -> String {
+        self.id.to_string()
+    }
+}
+
+/// Every session by its peer, and the session ids in use.
+#[derive(Default)]
+pub(super) struct Sessions {
+    by_peer: HashMap<PeerId, Session, OwnIds>,
+    ids: HashSet<SessionId, OwnIds>,
+}
+
+impl Sessions {
+    pub(super) fn len(&self) -> usize {
+        self.by_peer.len()
+    }
+
+    pub(super) fn has_id(&self, id: SessionId) -> bool {
+        self.ids.contains(&id)
+    }
+
+    pub(super) fn state(&self, peer: PeerId) -> Option<State> {
+        self.by_peer.get(&peer).map(|session| session.state)
+    }
+
+    /// Every peer, in order, so that what is done to all is done in the same order every time.
+    pub(super) fn peers(&self) -> Vec<PeerId> {
+        let mut peers: Vec<_> = self.by_peer.keys().copied().collect();
+        peers.sort_unstable();
+        peers
+    }
+
+    /// The session of a peer that is joined for certain.
+    pub(super) fn joined(&self, peer: PeerId) -> &Session {
+        self.by_peer
+            .get(&peer)
+            .expect("whoever acts, or is named by an index, is joined")
+    }
+
+    /// The session of a peer that is joined for certain.
+    pub(super) fn joined_mut(&mut self, peer: PeerId) -> &mut Session {
+        self.by_peer
+            .get_mut(&peer)
+            .expect("whoever acts, or is named by an index, is joined")
+    }
+
+    pub(super) fn join(&mut self, peer: PeerId, id: SessionId, authorization: Arc<Authorization>) {
+        self.ids.insert(id);
+        self.by_peer.insert(
+            peer,
+            Session {
+                id,
+                authorization,
+                state: State::Established,
+                registrations: BTreeSet::new(),
+                invocations: HashMap::default(),
+                next_invocation: RequestId::FIRST,
+                calls: HashMap::new(),
+                subscriptions: BTreeSet::new(),
+            },
+        );
+    }
+
+    pub(super) fn leave(&mut self, peer: PeerId) -> Option<Session> {
+        let session = self.by_peer.remove(&peer)?;
+        self.ids.remove(&session.id);
+        Some(session)
+    }
+
+    /// Panics unless the ids are those of the sessions, and who is leaving holds nothing.
+    pub(super) fn check(&self) {
+        assert_eq!(
+            self.ids,
+            self.by_peer.values().map(|session| session.id).collect(),
+            "the session ids in use are those of the sessions"
+        );
+        assert_eq!(
+            self.ids.len(),
+            self.by_peer.len(),
+            "no two sessions share an id"
+        );
+        for (peer, session) in &self.by_peer {
+            let holds_nothing = session.registrations.is_empty()
+                && session.invocations.is_empty()
+                && session.calls.is_empty()
+                && session.subscriptions.is_empty();
+            assert!(
+                session.state == State::Established || holds_nothing,
+                "{peer:?} is shutting down and holds something"
+            );
+        }
+    }
+}
+
+/// Builds [`OwnIdHasher`]s.
+pub(super) type OwnIds = BuildHasherDefault<OwnIdHasher>;
+
+/// A cheap hash for maps whose every key is a number that this node chose: peers, counted ids,
+/// random session ids. Nobody outside can choose keys that collide. Maps with keys that clients
+/// choose (URIs, their request ids) keep the standard library's keyed hash.
+#[derive(Default)]
+pub(super) struct OwnIdHasher(u64);
+
+impl Hasher for OwnIdHasher {
+    fn write_u64(&mut self, id: u64) {
+        // 2^64 over the golden ratio: neighbours end up far apart. The map uses high and low
+        // bits, and multiplying alone leaves the low ones poor.
+        let spread = (self.0 ^ id).wrapping_mul(0x9e37_79b9_7f4a_7c15);
+        self.0 = spread ^ (spread >> 32);
+    }
+
+    fn write(&mut self, bytes: &[u8]) {
+        for byte in bytes {
+            self.write_u64(u64::from(*byte));
+        }
+    }
+
+    fn finish(&self) -> u64 {
+        self.0
+    }
+}

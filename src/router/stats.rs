@@ -1,0 +1,54 @@
+//! What a realm is doing, in numbers. Owns the counters of what went out; decides nothing.
+
+use super::Output;
+use crate::wamp::Message;
+
+/// A realm in numbers, all of the same moment.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub struct Stats {
+    /// Sessions now, those included that are shutting down.
+    pub sessions: usize,
+    /// Procedures registered now.
+    pub registrations: usize,
+    /// Topics subscribed to now, each counted once.
+    pub subscriptions: usize,
+    /// Calls that now wait for their callee's answer.
+    pub pending_invocations: usize,
+    /// CALLs received so far.
+    pub calls: u64,
+    /// RESULTs given so far.
+    pub results: u64,
+    /// ERRORs given so far, to requests of any type.
+    pub errors: u64,
+    /// Publications accepted so far.
+    pub publications: u64,
+    /// EVENTs given so far, counted once per receiver.
+    pub events: u64,
+}
+
+/// Counts outputs, in the one place that all of them pass.
+#[derive(Clone, Copy, Default)]
+pub(super) struct Given {
+    pub(super) results: u64,
+    pub(super) errors: u64,
+    pub(super) events: u64,
+}
+
+impl Given {
+    pub(super) fn count(&mut self, outputs: &[Output]) {
+        for output in outputs {
+            match output {
+                Output::Send {
+                    message: Message::Result(_),
+                    ..
+                } => self.results += 1,
+                Output::Send {
+                    message: Message::Error(_),
+                    ..
+                } => self.errors += 1,
+                Output::Event { to, .. } => self.events += to.len() as u64,
+                _ => {}
+            }
+        }
+    }
+}
