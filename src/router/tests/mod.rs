@@ -1,1 +1,8 @@
-//! Tests of the router.
+//! Tests of the router as its peers see it: scripts of JSON messages, and random operations.
+
+mod authorization;
+mod broker;
+mod dealer;
+mod lifecycle;
+mod random;
+mod script;

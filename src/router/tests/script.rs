@@ -1,0 +1,223 @@
+//! The scripts: text in which peers send and expect messages. Knows the wire, not the rules.
+//!
+//! One thing happens a line, and all that it leads to must follow, in order and complete:
+//!
+//! ```text
+//! 1 joins                                  HELLO and a WELCOME that is not looked at
+//! 1 joins as backend                       the same in another role
+//! 1 > [64,1,{},"com.a"]                    peer 1 sends
+//! 1 < [65,1,1]                             peer 1 receives
+//! 1,2 < [36,1,1,{}]                        one output for several peers
+//! 2 < [8,48,7,{},"wamp.error.x",["…"]]     `…` stands for any text
+//! 1 garbles                                peer 1 sends what is no message
+//! 1 closed                                 the router closes peer 1's transport
+//! 1 gone                                   peer 1's transport is lost
+//! drain
+//! shutdown
+//! # why, for the reader
+//! ```
+
+use std::collections::VecDeque;
+
+use crate::{
+    router::{
+        Allow, Disclose, IdSource, Input, Limits, MatchPolicy, Output, PeerId, Permission,
+        RealmOptions, Role, Router,
+    },
+    wamp::{Message, PublicationId, Serializer, SessionId},
+};
+
+/// Sessions 101, 102, …; publications 501, 502, ….
+pub(super) struct Counted {
+    session: u64,
+    publication: u64,
+}
+
+impl Counted {
+    pub(super) fn boxed() -> Box<dyn IdSource> {
+        Box::new(Self {
+            session: 100,
+            publication: 500,
+        })
+    }
+}
+
+impl IdSource for Counted {
+    fn session(&mut self) -> SessionId {
+        self.session += 1;
+        SessionId::new(self.session).unwrap()
+    }
+
+    fn publication(&mut self) -> PublicationId {
+        self.publication += 1;
+        PublicationId::new(self.publication).unwrap()
+    }
+}
+
+/// A permission for everything that begins with `uri`.
+pub(super) fn prefix(uri: &str, allow: Allow) -> Permission {
+    Permission {
+        uri: uri.to_owned(),
+        match_policy: MatchPolicy::Prefix,
+        allow,
+        disclose: Disclose::default(),
+    }
+}
+
+/// `realm1`, whose role `anonymous` may do everything and whose role `open` tells who it is.
+pub(super) fn realm() -> RealmOptions {
+    let open = Permission {
+        disclose: Disclose {
+            caller: true,
+            publisher: true,
+        },
+        ..prefix("", Allow::ALL)
+    };
+    RealmOptions {
+        name: "realm1".into(),
+        roles: vec![
+            Role {
+                name: "anonymous".into(),
+                permissions: vec![prefix("", Allow::ALL)],
+            },
+            Role {
+                name: "open".into(),
+                permissions: vec![open],
+            },
+        ],
+        agent: "wampgres-test".into(),
+        limits: Limits::default(),
+    }
+}
+
+/// Plays a script on [`realm`].
+pub(super) fn play(text: &str) -> Router {
+    play_on(realm(), text)
+}
+
+/// Plays a script.
+pub(super) fn play_on(realm: RealmOptions, text: &str) -> Router {
+    let mut script = Script {
+        router: Router::new(realm, Counted::boxed()),
+        outputs: VecDeque::new(),
+    };
+    for (at, line) in text.lines().map(str::trim).enumerate() {
+        if !line.is_empty() && !line.starts_with('#') {
+            script.line(&format!("line {at}, {line:?}"), line);
+        }
+    }
+    script.expect_nothing("the end");
+    script.router
+}
+
+struct Script {
+    router: Router,
+    /// What the router gave and no line has expected yet, as a line would.
+    outputs: VecDeque<String>,
+}
+
+impl Script {
+    fn line(&mut self, place: &str, line: &str) {
+        match line {
+            "drain" => return self.handle(place, Input::Drain),
+            "shutdown" => return self.handle(place, Input::Shutdown),
+            _ => {}
+        }
+        let (peers, what) = line.split_once(' ').expect("a peer and what it does");
+        if what == "closed" || what.starts_with("< ") {
+            let output = self.outputs.pop_front().unwrap_or_default();
+            assert!(
+                matches(line, &output),
+                "{place}\n expected {line}\n but got  {output}"
+            );
+            return;
+        }
+        let peer = PeerId(peers.parse().expect("one peer"));
+        match what.split_once(' ').unwrap_or((what, "")) {
+            ("joins", role) => {
+                let role = role.strip_prefix("as ").unwrap_or("anonymous");
+                self.hello(place, peer, r#"[1,"realm1",{"roles":{"caller":{}}}]"#, role);
+                let welcome = self.outputs.pop_front().unwrap_or_default();
+                assert!(
+                    welcome.starts_with(&format!("{peers} < [2,")),
+                    "{place}: {welcome}"
+                );
+            }
+            ("says", hello) => self.hello(place, peer, hello, "anonymous"),
+            (">", message) => {
+                let message = decode(message);
+                self.handle(place, Input::Message { peer, message });
+            }
+            ("garbles", _) => {
+                let reason = "not a list".to_owned();
+                self.handle(place, Input::Violation { peer, reason });
+            }
+            ("gone", _) => self.handle(place, Input::Gone { peer }),
+            _ => panic!("{place}: no such thing can happen"),
+        }
+    }
+
+    fn hello(&mut self, place: &str, peer: PeerId, text: &str, authrole: &str) {
+        let Message::Hello(hello) = decode(text) else {
+            panic!("{place}: not a HELLO")
+        };
+        let authrole = authrole.to_owned();
+        self.handle(
+            place,
+            Input::Hello {
+                peer,
+                hello,
+                authrole,
+            },
+        );
+    }
+
+    fn handle(&mut self, place: &str, input: Input) {
+        self.expect_nothing(place);
+        let mut outputs = Vec::new();
+        self.router.handle(input, &mut outputs);
+        self.router.check();
+        self.outputs.extend(outputs.into_iter().map(written));
+    }
+
+    fn expect_nothing(&self, place: &str) {
+        assert!(
+            self.outputs.is_empty(),
+            "before {place}\n nobody expected {:#?}",
+            self.outputs
+        );
+    }
+}
+
+pub(super) fn decode(text: &str) -> Message {
+    (Serializer::Json.decode(text.as_bytes())).unwrap_or_else(|error| panic!("{text}: {error}"))
+}
+
+fn encode(message: &Message) -> String {
+    String::from_utf8(Serializer::Json.encode(message)).unwrap()
+}
+
+fn written(output: Output) -> String {
+    match output {
+        Output::Send { to, message } => format!("{} < {}", to.0, encode(&message)),
+        Output::Event { to, event } => {
+            let to: Vec<_> = to.iter().map(|peer| peer.0.to_string()).collect();
+            let event = Message::Event(event.as_ref().clone());
+            format!("{} < {}", to.join(","), encode(&event))
+        }
+        Output::Close { peer } => format!("{} closed", peer.0),
+    }
+}
+
+/// Whether the text is the pattern, in which `…` stands for any text.
+fn matches(pattern: &str, text: &str) -> bool {
+    let Some((head, tail)) = pattern.split_once('…') else {
+        return pattern == text;
+    };
+    let Some(rest) = text.strip_prefix(head) else {
+        return false;
+    };
+    (0..=rest.len())
+        .filter(|at| rest.is_char_boundary(*at))
+        .any(|at| matches(tail, &rest[at..]))
+}
