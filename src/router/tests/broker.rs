@@ -181,3 +181,16 @@ fn the_limit_of_subscriptions_is_an_answer() {
         "#,
     );
 }
+
+#[test]
+fn a_thousand_subscribers_are_one_output() {
+    let mut script = "1 joins\n".to_owned();
+    let mut to = Vec::new();
+    for peer in 2..=1_001 {
+        script += &format!("{peer} joins\n {peer} > [32,1,{{}},\"com.t\"]\n {peer} < [33,1,1]\n");
+        to.push(peer.to_string());
+    }
+    let to = to.join(",");
+    script += &format!("1 > [16,1,{{}},\"com.t\",[1]]\n {to} < [36,1,501,{{}},[1]]\n");
+    assert_eq!(play(&script).stats().events, 1_000);
+}

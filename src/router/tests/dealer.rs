@@ -396,3 +396,16 @@ fn limits_are_answers() {
         "#,
     );
 }
+
+#[test]
+fn calls_that_will_never_be_answered_are_canceled_in_the_order_they_came() {
+    let mut script = "1 joins\n 2 joins\n 1 > [64,1,{},\"com.p\"]\n 1 < [65,1,1]\n".to_owned();
+    for call in 1..=40 {
+        script += &format!("2 > [48,{call},{{}},\"com.p\"]\n 1 < [68,{call},1,{{}}]\n");
+    }
+    script += "1 gone\n";
+    for call in 1..=40 {
+        script += &format!("2 < [8,48,{call},{{}},\"wamp.error.canceled\",[\"…\"]]\n");
+    }
+    play(&script);
+}
