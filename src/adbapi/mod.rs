@@ -1,1 +1,146 @@
-//! Not written yet.
+//! Runs blocking PostgreSQL work on a fixed set of worker threads and hands back Deferreds; imports nothing of ours.
+//!
+//! A Rust take on Twisted's `twisted.enterprise.adbapi`: code that must not block hands SQL to a [`ConnectionPool`]
+//! and gets a [`Deferred`] at once; a worker thread runs the SQL and fires the Deferred. Every job ends in exactly
+//! one result or error: through a panic, a killed backend, a restarted server, a closed pool.
+//!
+//! # How to
+//!
+//! Make a pool. That needs no PostgreSQL yet: connections come with the first jobs, and come back by themselves
+//! after PostgreSQL was away.
+//!
+//! ```no_run
+//! use wampgres::adbapi::{ConnectionPool, Error};
+//!
+//! # fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! let config = "host=127.0.0.1 user=app dbname=shop".parse()?;
+//! let pool = ConnectionPool::builder(config)
+//!     .cp_min(3)
+//!     .cp_max(10)
+//!     .cp_openfun(|client| client.batch_execute("SET TIME ZONE 'UTC'"))
+//!     .build()?;
+//! # Ok(()) }
+//! ```
+//!
+//! Ask one question: one round trip, a prepared statement that is kept. The callback runs on the worker.
+//!
+//! ```no_run
+//! # use wampgres::adbapi::{ConnectionPool, Error, params};
+//! # fn example(pool: &ConnectionPool) {
+//! pool.run_query("SELECT name FROM goods WHERE price < $1", params![100_i32])
+//!     .on_result(|rows| match rows {
+//!         Ok(rows) => println!("{} bargains", rows.len()),
+//!         Err(error) if error.is_retryable() => println!("try again: {error}"),
+//!         Err(error) => println!("no: {error}"),
+//!     });
+//! # }
+//! ```
+//!
+//! Do several things as one: all of it is committed if the closure returns `Ok`, none of it otherwise.
+//!
+//! ```no_run
+//! # use wampgres::adbapi::{ConnectionPool, Error, params};
+//! # fn example(pool: &ConnectionPool) -> Result<(), Error> {
+//! let left: i32 = pool
+//!     .run_interaction(|txn| {
+//!         txn.execute("UPDATE goods SET stock = stock - 1 WHERE id = $1 RETURNING stock", params![7_i32])?;
+//!         let row = txn.fetch_one().ok_or_else(|| Error::custom("no such goods"))?;
+//!         let left = row.try_get(0)?;
+//!         txn.execute("INSERT INTO sales (goods) VALUES ($1)", params![7_i32])?;
+//!         Ok(left)
+//!     })
+//!     .wait()?;
+//! # Ok(()) }
+//! ```
+//!
+//! Whatever else the `postgres` crate can do, such as COPY, goes through [`Connection::client`]:
+//!
+//! ```no_run
+//! # use wampgres::adbapi::{ConnectionPool, Error};
+//! # fn example(pool: &ConnectionPool) -> Result<(), Error> {
+//! let copied = pool.run_with_connection(|connection| {
+//!     let mut copy = connection.client().copy_in("COPY goods (name) FROM STDIN")?;
+//!     std::io::Write::write_all(&mut copy, b"anvil\nhammer\n").map_err(Error::custom)?;
+//!     Ok(copy.finish()?)
+//! });
+//! assert_eq!(copied.wait()?, 2);
+//! pool.close();
+//! # Ok(()) }
+//! ```
+//!
+//! # Coming from Twisted
+//!
+//! | Twisted | here |
+//! |---|---|
+//! | `ConnectionPool("psycopg2", host=..., cp_max=10)` | [`ConnectionPool::builder`]`(config).cp_max(10).build()?` |
+//! | `runQuery(sql, params)` | [`run_query`](ConnectionPool::run_query) gives `Deferred<Vec<Row>>` |
+//! | `runOperation(sql, params)` | [`run_operation`](ConnectionPool::run_operation) gives `Deferred<u64>`, the rows changed |
+//! | `runInteraction(f)` | [`run_interaction`](ConnectionPool::run_interaction) |
+//! | `runWithConnection(f)` | [`run_with_connection`](ConnectionPool::run_with_connection) |
+//! | `Transaction.execute`, `fetchall`, `fetchone`, `fetchmany`, `rowcount` | [`Transaction`]: `execute`, `fetch_all`, `fetch_one`, `fetch_many`, `row_count` |
+//! | `start`, `close` | [`start`](ConnectionPool::start), [`close`](ConnectionPool::close) |
+//! | `ConnectionLost` | [`Error::ConnectionLost`] |
+//! | `cp_min`, `cp_max`, `cp_noisy`, `cp_openfun`, `cp_reconnect`, `cp_good_sql`, `cp_name` | the same on the [`Builder`] |
+//! | `%s` in SQL | `$1`, `$2`, ... as PostgreSQL has it |
+//! | `addCallback`, `addErrback`, `addBoth` | [`map`](Deferred::map) and [`and_then`](Deferred::and_then), [`on_result`](Deferred::on_result) |
+//! | `blockingCallFromThread` | [`wait`](Deferred::wait) |
+//! | `defer.succeed`, `defer.fail`, `Deferred()` | [`Deferred::ready`], [`deferred()`] |
+//!
+//! # What is different, and why
+//!
+//! - Callbacks run on a worker, for there is no reactor here to bring them home to. They must not block.
+//! - The pool starts with its first job if nobody started it: Twisted starts it when its reactor runs. A job after
+//!   `close` fails; Twisted's waits forever.
+//! - There are always `cp_max` workers: a sleeping thread costs nothing. `cp_min` is the number of idle connections.
+//! - `run_query` and `run_operation` send one statement without BEGIN and COMMIT around it. One statement is atomic
+//!   by itself, and this is one round trip instead of three.
+//! - `cp_reconnect` is on unless switched off, and costs no failed call: a connection that idled is looked at before
+//!   it is used (and asked `cp_good_sql` after half a minute), and a job whose connection turns out dead before the
+//!   job was sent moves to another one. Twisted's reports `ConnectionLost` for each dead connection instead. Only a
+//!   statement that was under way when its connection broke fails, because it may have run. For the first 10 ms after
+//!   a job a connection is trusted unlooked-at; a server that vanishes without a word in just these costs a call too.
+//! - A transaction is ended by the pool alone: COMMIT and its like are refused ([`Error::TransactionControl`]), and
+//!   a closure that swallows an SQL error and returns `Ok` gets [`Error::Aborted`] instead of a COMMIT that quietly
+//!   rolls back.
+//! - The queue is bounded ([`Error::QueueFull`]); Twisted's grows until memory ends.
+//! - No connection within `connect_timeout` is an error with a reason ([`Error::Unavailable`]); in Twisted each job
+//!   tries for itself, as long as the driver takes.
+//! - There is no async runtime in this API, but there is one inside: the `postgres` crate is a blocking shell around
+//!   `tokio-postgres` and hides a private current-thread tokio runtime in each connection. It runs on the worker only
+//!   while a statement does.
+//!
+//! # Logging
+//!
+//! Through `tracing`, with target `wampgres::adbapi`. The `tokio-postgres` crate writes statements with their
+//! parameters to the `log` facade at level DEBUG: keep `tokio_postgres` at INFO where those are secret.
+
+mod builder;
+mod connection;
+mod connector;
+mod deferred;
+mod error;
+mod health;
+mod job;
+mod notices;
+mod params;
+mod pool;
+mod statements;
+mod transaction;
+mod worker;
+
+#[cfg(test)]
+mod tests;
+
+pub use builder::Builder;
+pub use connection::Connection;
+pub use deferred::{Deferred, Promise, deferred};
+pub use error::Error;
+pub use params::{Params, Sql, Value, params};
+pub use pool::ConnectionPool;
+pub use transaction::Transaction;
+
+/// What the values and rows of statements are made of: the `postgres` crate, in the version used here.
+pub use postgres;
+
+/// The target of all log records.
+const LOG: &str = "wampgres::adbapi";

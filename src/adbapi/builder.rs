@@ -1,0 +1,243 @@
+//! Owns the settings of a pool, their defaults and their checks; opens nothing.
+
+use std::fmt;
+use std::sync::Arc;
+use std::time::Duration;
+
+use postgres::Client;
+
+use super::error::Error;
+use super::pool::ConnectionPool;
+
+/// Called once for each new connection, before its first job.
+pub(super) type OpenFun = Arc<dyn Fn(&mut Client) -> Result<(), postgres::Error> + Send + Sync>;
+
+/// The settings of a [`ConnectionPool`], with Twisted's names where Twisted has them. Cloning it copies settings only.
+#[derive(Clone)]
+pub struct Builder {
+    pub(super) config: postgres::Config,
+    pub(super) cp_min: u32,
+    pub(super) cp_max: u32,
+    pub(super) cp_noisy: bool,
+    pub(super) cp_openfun: Option<OpenFun>,
+    pub(super) cp_reconnect: bool,
+    pub(super) cp_good_sql: String,
+    pub(super) cp_name: Option<String>,
+    pub(super) queue_limit: usize,
+    pub(super) connect_timeout: Duration,
+    pub(super) statement_cache: usize,
+    pub(super) close_grace: Duration,
+}
+
+impl Builder {
+    pub(super) fn new(config: postgres::Config) -> Self {
+        Self {
+            config,
+            cp_min: 3,
+            cp_max: 5,
+            cp_noisy: false,
+            cp_openfun: None,
+            cp_reconnect: true,
+            cp_good_sql: "SELECT 1".to_owned(),
+            cp_name: None,
+            queue_limit: 1024,
+            connect_timeout: Duration::from_secs(5),
+            statement_cache: 256,
+            close_grace: Duration::from_secs(5),
+        }
+    }
+
+    /// How many idle connections are kept open (3). They are opened in the background when the pool starts.
+    pub fn cp_min(mut self, connections: u32) -> Self {
+        self.cp_min = connections;
+        self
+    }
+
+    /// How many connections there are at most, and how many workers (5).
+    pub fn cp_max(mut self, connections: u32) -> Self {
+        self.cp_max = connections;
+        self
+    }
+
+    /// Whether opening, losing and closing connections is logged (no), at level INFO.
+    pub fn cp_noisy(mut self, noisy: bool) -> Self {
+        self.cp_noisy = noisy;
+        self
+    }
+
+    /// Called once for each new connection before its first job, to set up the session. An error, or a panic,
+    /// discards the connection and counts as a failure to connect. It runs on a thread of the pool and may block.
+    pub fn cp_openfun<F>(mut self, openfun: F) -> Self
+    where
+        F: Fn(&mut Client) -> Result<(), postgres::Error> + Send + Sync + 'static,
+    {
+        self.cp_openfun = Some(Arc::new(openfun));
+        self
+    }
+
+    /// Whether connections that died while they idled are replaced without failing a job (yes; Twisted's default is
+    /// no). Without it the job that finds a dead connection fails with [`Error::ConnectionLost`].
+    pub fn cp_reconnect(mut self, reconnect: bool) -> Self {
+        self.cp_reconnect = reconnect;
+        self
+    }
+
+    /// A query that always succeeds and changes nothing (`SELECT 1`), to try a connection that idled for long or is
+    /// in doubt.
+    pub fn cp_good_sql(mut self, sql: impl Into<String>) -> Self {
+        self.cp_good_sql = sql.into();
+        self
+    }
+
+    /// The pool's name in the log, and the `application_name` PostgreSQL shows unless the config has one.
+    pub fn cp_name(mut self, name: impl Into<String>) -> Self {
+        self.cp_name = Some(name.into());
+        self
+    }
+
+    /// How many jobs may wait for a worker (1024); one more fails at once with [`Error::QueueFull`].
+    pub fn queue_limit(mut self, jobs: usize) -> Self {
+        self.queue_limit = jobs;
+        self
+    }
+
+    /// Within which time of its submission a job fails with [`Error::Unavailable`] when no connection can be had
+    /// (5 s).
+    pub fn connect_timeout(mut self, timeout: Duration) -> Self {
+        self.connect_timeout = timeout;
+        self
+    }
+
+    /// How many prepared statements each connection keeps (256); 0 keeps none.
+    pub fn statement_cache(mut self, statements: usize) -> Self {
+        self.statement_cache = statements;
+        self
+    }
+
+    /// How long [`close`](ConnectionPool::close) lets running jobs run on (5 s) before their statements are cancelled.
+    pub fn close_grace(mut self, grace: Duration) -> Self {
+        self.close_grace = grace;
+        self
+    }
+
+    /// Makes the pool. It connects when it is [started](ConnectionPool::start), so this needs no PostgreSQL.
+    ///
+    /// # Errors
+    /// [`Error::Config`] if the settings contradict each other.
+    pub fn build(self) -> Result<ConnectionPool, Error> {
+        self.check().map_err(|fault| Error::Config(fault.into()))?;
+        Ok(ConnectionPool::new(self))
+    }
+
+    fn check(&self) -> Result<(), String> {
+        let (min, max) = (self.cp_min, self.cp_max);
+        if max == 0 {
+            return Err("cp_max is 0: the pool needs at least one connection".into());
+        }
+        if min > max {
+            return Err(format!(
+                "cp_min ({min}) is greater than cp_max ({max}): lower the one or raise the other"
+            ));
+        }
+        if self.queue_limit == 0 {
+            return Err("queue_limit is 0: no job could ever wait; set it to 1 or more".into());
+        }
+        if self.connect_timeout.is_zero() {
+            return Err(
+                "connect_timeout is 0: no connection could ever be made; set it to some seconds"
+                    .into(),
+            );
+        }
+        if self.config.get_hosts().is_empty() && self.config.get_hostaddrs().is_empty() {
+            return Err("the connection config names no host: set host to a name, an address or a socket directory".into());
+        }
+        Ok(())
+    }
+
+    /// What the pool is called in the log.
+    pub(super) fn subject(&self) -> String {
+        self.cp_name.clone().unwrap_or_else(|| self.target())
+    }
+
+    /// Where the connections go: host, port and database, and nothing that is secret.
+    pub(super) fn target(&self) -> String {
+        let hosts: Vec<String> = self
+            .config
+            .get_hosts()
+            .iter()
+            .map(|host| match host {
+                postgres::config::Host::Tcp(name) => name.clone(),
+                postgres::config::Host::Unix(path) => path.display().to_string(),
+            })
+            .chain(self.config.get_hostaddrs().iter().map(ToString::to_string))
+            .collect();
+        let port = self.config.get_ports().first().copied().unwrap_or(5432);
+        let database = self
+            .config
+            .get_dbname()
+            .or(self.config.get_user())
+            .unwrap_or_default();
+        format!("{}:{port}/{database}", hosts.join(","))
+    }
+}
+
+impl fmt::Debug for Builder {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Builder")
+            .field("target", &self.target())
+            .field("cp_min", &self.cp_min)
+            .field("cp_max", &self.cp_max)
+            .field("cp_reconnect", &self.cp_reconnect)
+            .field("queue_limit", &self.queue_limit)
+            .field("connect_timeout", &self.connect_timeout)
+            .finish_non_exhaustive()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn fault(change: impl FnOnce(Builder) -> Builder) -> String {
+        let config = "host=db.example port=6432 user=app password=hunter2 dbname=shop"
+            .parse()
+            .unwrap();
+        change(Builder::new(config))
+            .build()
+            .map(drop)
+            .unwrap_err()
+            .to_string()
+    }
+
+    #[test]
+    fn contradictions_are_named_with_their_values() {
+        assert_eq!(
+            fault(|b| b.cp_min(6)),
+            "cp_min (6) is greater than cp_max (5): lower the one or raise the other"
+        );
+        assert!(fault(|b| b.cp_max(0).cp_min(0)).contains("cp_max is 0"));
+        assert!(fault(|b| b.queue_limit(0)).contains("queue_limit is 0"));
+        assert!(fault(|b| b.connect_timeout(Duration::ZERO)).contains("connect_timeout is 0"));
+        assert!(
+            fault(|b| Builder {
+                config: postgres::Config::new(),
+                ..b
+            })
+            .contains("names no host")
+        );
+    }
+
+    #[test]
+    fn debug_shows_the_target_and_never_the_password() {
+        let builder = Builder::new(
+            "host=db.example user=app password=hunter2 dbname=shop"
+                .parse()
+                .unwrap(),
+        );
+        let text = format!("{builder:?} {:?}", builder.clone().build().unwrap());
+        assert!(
+            text.contains("db.example:5432/shop") && !text.contains("hunter2"),
+            "{text}"
+        );
+    }
+}

@@ -1,0 +1,273 @@
+//! Owns one session with PostgreSQL: its client, its prepared statements and what is known of its fitness.
+//! Knows no queue and no job.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use postgres::fallible_iterator::FallibleIterator;
+use postgres::{CancelToken, Client, Row, Statement};
+use tracing::warn;
+
+use super::error::{Error, describe, means_lost};
+use super::notices;
+use super::params::Params;
+use super::statements::{Statements, transaction_control};
+
+/// A connection of the pool, lent to a closure of
+/// [`run_with_connection`](super::ConnectionPool::run_with_connection). It goes back when the closure returns.
+pub struct Connection {
+    client: Client,
+    statements: Statements<Statement>,
+    cancel_token: Arc<CancelToken>,
+    pub(super) last_used: Instant,
+    /// Must be tried with `cp_good_sql` before it is used again.
+    suspect: bool,
+    /// Must not be used again.
+    broken: bool,
+    /// Since the transaction began, the bare client was lent out, so a statement may have failed unseen.
+    bare: bool,
+    /// What the first statement that failed in this transaction said.
+    failure: Option<Box<str>>,
+}
+
+/// Why an attempt gave no result.
+pub(super) enum Failure {
+    /// The connection was dead before anything that has an effect was sent: another one may do.
+    NotSent(Error),
+    /// The result of the job.
+    Final(Error),
+}
+
+impl Connection {
+    pub(super) fn new(client: Client, statement_cache: usize) -> Self {
+        Self {
+            cancel_token: Arc::new(client.cancel_token()),
+            client,
+            statements: Statements::new(statement_cache),
+            last_used: Instant::now(),
+            suspect: false,
+            broken: false,
+            bare: false,
+            failure: None,
+        }
+    }
+
+    /// Runs one statement and returns its rows.
+    ///
+    /// # Errors
+    /// What PostgreSQL said, as [`Error::Database`] or [`Error::ConnectionLost`]; [`Error::TransactionControl`].
+    ///
+    /// # Blocking
+    /// Until PostgreSQL answered.
+    pub fn query<'p>(
+        &mut self,
+        sql: &str,
+        params: impl Into<Params<'p>>,
+    ) -> Result<Vec<Row>, Error> {
+        self.try_query(sql, &params.into())
+            .map_err(Failure::into_error)
+    }
+
+    /// Runs one statement and returns how many rows it changed (or would have returned).
+    ///
+    /// # Errors
+    /// As for [`query`](Self::query).
+    ///
+    /// # Blocking
+    /// Until PostgreSQL answered.
+    pub fn execute<'p>(&mut self, sql: &str, params: impl Into<Params<'p>>) -> Result<u64, Error> {
+        self.try_execute(sql, &params.into())
+            .map_err(Failure::into_error)
+    }
+
+    /// The bare client of the `postgres` crate: COPY, several statements in one text, LISTEN and so on.
+    ///
+    /// Leave the transaction to the pool. What is set for the session (`SET`, temporary tables, advisory locks)
+    /// stays for the next job on this connection, as in Twisted.
+    pub fn client(&mut self) -> &mut Client {
+        self.bare = true;
+        &mut self.client
+    }
+
+    pub(super) fn try_query(
+        &mut self,
+        sql: &str,
+        params: &Params<'_>,
+    ) -> Result<Vec<Row>, Failure> {
+        let statement = self.prepare(sql)?;
+        self.client
+            .query(&statement, &params.refs())
+            .map_err(|error| self.observe(error))
+    }
+
+    pub(super) fn try_execute(&mut self, sql: &str, params: &Params<'_>) -> Result<u64, Failure> {
+        let statement = self.prepare(sql)?;
+        self.client
+            .execute(&statement, &params.refs())
+            .map_err(|error| self.observe(error))
+    }
+
+    /// Whether `sql` returns rows; prepares it, so that running it afterwards costs no more.
+    pub(super) fn returns_rows(&mut self, sql: &str) -> Result<bool, Failure> {
+        Ok(!self.prepare(sql)?.columns().is_empty())
+    }
+
+    fn prepare(&mut self, sql: &str) -> Result<Statement, Failure> {
+        if let Some(statement) = self.statements.find(sql) {
+            return Ok(statement);
+        }
+        if let Some(word) = transaction_control(sql) {
+            return Err(Failure::Final(Error::TransactionControl(word)));
+        }
+        let statement = self
+            .client
+            .prepare(sql)
+            .map_err(|error| match self.observe(error) {
+                // Preparing has no effect, so it may be done again elsewhere.
+                Failure::Final(error @ Error::ConnectionLost(_)) => Failure::NotSent(error),
+                failure => failure,
+            })?;
+        self.statements.insert(sql, statement.clone());
+        Ok(statement)
+    }
+
+    /// Draws the conclusions from a failed statement.
+    fn observe(&mut self, error: postgres::Error) -> Failure {
+        self.failure.get_or_insert_with(|| describe(&error).into());
+        if means_lost(&error) {
+            self.broken = true;
+            // The answer to a statement that was sent reaches the statement, and the connection closes afterwards.
+            // An error from PostgreSQL with the connection closed at the same time came unasked: it waited in the
+            // socket, and reading goes before writing, so the statement was never sent.
+            let unasked = error.as_db_error().is_some() && self.client.is_closed();
+            return if unasked {
+                Failure::NotSent(error.into())
+            } else {
+                Failure::Final(error.into())
+            };
+        }
+        // Without a SQLSTATE it may be a value that did not fit, or a protocol out of step (a COPY that nobody
+        // feeds): find out before the next job.
+        self.suspect |= error.as_db_error().is_none();
+        Failure::Final(error.into())
+    }
+
+    /// Opens a transaction. Nothing of the job was sent before, so a lost connection costs nothing.
+    pub(super) fn begin(&mut self) -> Result<(), Failure> {
+        (self.bare, self.failure) = (false, None);
+        self.client
+            .batch_execute("BEGIN")
+            .map_err(|error| match self.observe(error) {
+                Failure::Final(error @ Error::ConnectionLost(_)) => Failure::NotSent(error),
+                failure => failure,
+            })
+    }
+
+    /// Commits what the job did.
+    ///
+    /// # Errors
+    /// PostgreSQL's, for a commit that fails; [`Error::Aborted`] if a statement had failed, because COMMIT then
+    /// quietly rolls back.
+    pub(super) fn commit(&mut self) -> Result<(), Error> {
+        notices::take_no_transaction();
+        // An empty SELECT fails in an aborted transaction, which COMMIT itself would not tell us.
+        let doubtful = self.bare || self.failure.is_some();
+        let commit = if doubtful { "SELECT; COMMIT" } else { "COMMIT" };
+        let result = self.client.batch_execute(commit);
+        self.suspect |= self.bare && result.is_err();
+        self.check_still_ours();
+        let Err(error) = result else { return Ok(()) };
+        if error.code() == Some(&postgres::error::SqlState::IN_FAILED_SQL_TRANSACTION) {
+            self.rollback();
+            let cause = self
+                .failure
+                .take()
+                .unwrap_or_else(|| describe(&error).into());
+            return Err(Error::Aborted(cause));
+        }
+        let error = self.observe(error).into_error();
+        if doubtful && !self.broken {
+            // If the empty SELECT failed for another reason, the transaction is still open.
+            self.rollback();
+        }
+        Err(error)
+    }
+
+    /// Undoes what the job did. The job's own error is what its caller wants to see, so a failure here is logged,
+    /// and the connection is not used again.
+    pub(super) fn rollback(&mut self) {
+        if self.broken || self.client.is_closed() {
+            return;
+        }
+        notices::take_no_transaction();
+        if let Err(error) = self.client.batch_execute("ROLLBACK") {
+            warn!(target: super::LOG, "rollback failed, the connection is discarded: {}", describe(&error));
+            self.broken = true;
+        }
+        self.suspect |= self.bare;
+        self.check_still_ours();
+    }
+
+    /// A job that ended the pool's transaction by itself may have left anything behind.
+    fn check_still_ours(&mut self) {
+        if notices::take_no_transaction() {
+            warn!(target: super::LOG, "a job ended the pool's transaction itself, its connection is discarded");
+            self.broken = true;
+        }
+    }
+
+    /// Takes the connection out of use.
+    pub(super) fn discard(&mut self) {
+        self.broken = true;
+    }
+
+    pub(super) fn is_broken(&self) -> bool {
+        self.broken || self.client.is_closed()
+    }
+
+    pub(super) fn is_suspect(&self) -> bool {
+        self.suspect
+    }
+
+    pub(super) fn cancel_token(&self) -> &Arc<CancelToken> {
+        &self.cancel_token
+    }
+
+    /// Looks whether the server has closed the connection, without asking it anything.
+    ///
+    /// Turns the connection's driver once, which reads what waits in the socket. A living connection costs up to a
+    /// millisecond (the timer's granularity), a dead one is seen at once.
+    pub(super) fn look(&mut self) -> Result<(), Error> {
+        let mut notifications = self.client.notifications();
+        let mut turns = notifications.timeout_iter(Duration::ZERO);
+        // Notifications of a LISTEN that nobody reads would pile up.
+        while turns.next()?.is_some() {}
+        Ok(())
+    }
+
+    /// Asks the server whether it is still there and well: first with a time limit, then with `good_sql`.
+    pub(super) fn ask(&mut self, good_sql: &str, limit: Duration) -> Result<(), Error> {
+        self.client.is_valid(limit)?;
+        if !good_sql.is_empty() {
+            self.client.simple_query(good_sql)?;
+        }
+        self.suspect = false;
+        Ok(())
+    }
+}
+
+impl Failure {
+    pub(super) fn into_error(self) -> Error {
+        match self {
+            Self::NotSent(error) | Self::Final(error) => error,
+        }
+    }
+}
+
+impl std::fmt::Debug for Connection {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Connection")
+            .field("broken", &self.broken)
+            .finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,216 @@
+//! Owns what can go wrong with a job and what a caller may do about it; knows no queue, no thread and no caller.
+
+use std::error::Error as StdError;
+use std::fmt::Write as _;
+use std::io;
+use std::time::Duration;
+
+use postgres::error::{DbError, SqlState};
+
+/// Why a job has no result.
+///
+/// A closure given to [`run_interaction`](super::ConnectionPool::run_interaction) returns it too: `?` works on
+/// [`postgres::Error`], and [`Error::custom`] carries an error of the closure's own.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum Error {
+    /// PostgreSQL refused the statement, or a value could not be converted to or from SQL.
+    #[error("{}", describe(.0))]
+    Database(#[source] postgres::Error),
+
+    /// The connection broke while the statement was under way: it may or may not have run (`ConnectionLost` in
+    /// Twisted). Never retried by the pool itself.
+    #[error("the connection to PostgreSQL was lost, the statement may or may not have run: {}", describe(.0))]
+    ConnectionLost(#[source] postgres::Error),
+
+    /// No connection could be had within `connect_timeout`; nothing was sent.
+    #[error("no connection to PostgreSQL within {} ms: {reason}", .waited.as_millis())]
+    Unavailable {
+        /// What the last attempt to connect said.
+        reason: Box<str>,
+        /// How long the job waited, counted from its submission.
+        waited: Duration,
+    },
+
+    /// As many jobs as the queue holds are waiting; nothing was sent.
+    #[error(
+        "the job queue is full: {limit} jobs are waiting; raise queue_limit or cp_max, or send less at once"
+    )]
+    QueueFull {
+        /// The pool's `queue_limit`.
+        limit: usize,
+    },
+
+    /// The pool is closed.
+    #[error("the connection pool is closed")]
+    Closed,
+
+    /// The job's closure, or a callback on the way to this result, panicked.
+    #[error("the job panicked: {0}")]
+    Panicked(Box<str>),
+
+    /// The closure returned `Ok` although one of its statements had failed, so PostgreSQL rolled everything back.
+    #[error(
+        "the transaction was rolled back because a statement in it had failed ({0}); return that error"
+    )]
+    Aborted(Box<str>),
+
+    /// The job tried to begin or end a transaction by a statement of its own. Nothing was sent.
+    #[error(
+        "{0} is the pool's to send: return Ok to commit and Err to roll back, or use a SAVEPOINT"
+    )]
+    TransactionControl(&'static str),
+
+    /// A [`Promise`](super::Promise) was dropped without a result.
+    #[error("the promise of this result was dropped")]
+    Dropped,
+
+    /// The pool's settings contradict each other.
+    #[error("{0}")]
+    Config(Box<str>),
+
+    /// An error of the job's own.
+    #[error("{0}")]
+    Custom(#[source] Box<dyn StdError + Send + Sync>),
+}
+
+impl Error {
+    /// Wraps an error, or just a message, of the job's own, so that it reaches the caller through the pool.
+    pub fn custom(error: impl Into<Box<dyn StdError + Send + Sync>>) -> Self {
+        Self::Custom(error.into())
+    }
+
+    /// The error as PostgreSQL reported it: severity, message, detail, hint, constraint and so on.
+    pub fn db_error(&self) -> Option<&DbError> {
+        match self {
+            Self::Database(error) | Self::ConnectionLost(error) => error.as_db_error(),
+            _ => None,
+        }
+    }
+
+    /// The SQLSTATE, where PostgreSQL gave one.
+    pub fn sqlstate(&self) -> Option<&SqlState> {
+        self.db_error().map(DbError::code)
+    }
+
+    /// Whether the same job may succeed when it is sent again as it is.
+    ///
+    /// True for serialization failures (40001) and deadlocks (40P01), which rolled back; for a full queue and a
+    /// missing connection, where nothing was sent; and for [`Error::ConnectionLost`], where the caller must know
+    /// that running the job twice does no harm.
+    pub fn is_retryable(&self) -> bool {
+        match self {
+            Self::ConnectionLost(_) | Self::Unavailable { .. } | Self::QueueFull { .. } => true,
+            Self::Database(_) => self.sqlstate().is_some_and(|state| {
+                *state == SqlState::T_R_SERIALIZATION_FAILURE
+                    || *state == SqlState::T_R_DEADLOCK_DETECTED
+            }),
+            _ => false,
+        }
+    }
+}
+
+impl From<postgres::Error> for Error {
+    fn from(error: postgres::Error) -> Self {
+        if means_lost(&error) {
+            Self::ConnectionLost(error)
+        } else {
+            Self::Database(error)
+        }
+    }
+}
+
+impl From<Box<dyn StdError + Send + Sync>> for Error {
+    fn from(error: Box<dyn StdError + Send + Sync>) -> Self {
+        Self::Custom(error)
+    }
+}
+
+/// Whether `error` says that its connection is of no more use, whatever the client library thinks of it.
+pub(super) fn means_lost(error: &postgres::Error) -> bool {
+    if let Some(state) = error.code() {
+        // Class 08 is "connection exception"; PostgreSQL's appendix A.
+        return state.code().starts_with("08")
+            || [
+                SqlState::ADMIN_SHUTDOWN,
+                SqlState::CRASH_SHUTDOWN,
+                SqlState::CANNOT_CONNECT_NOW,
+            ]
+            .contains(state);
+    }
+    // An io::Error of these two kinds is a value that could not be encoded or decoded, not a socket.
+    let local = [io::ErrorKind::InvalidInput, io::ErrorKind::InvalidData];
+    let socket = error
+        .source()
+        .and_then(|source| source.downcast_ref::<io::Error>())
+        .is_some_and(|error| !local.contains(&error.kind()));
+    error.is_closed() || socket
+}
+
+/// The whole of a PostgreSQL error in one line: `postgres::Error` alone says "db error" and keeps the rest behind
+/// `source()`.
+pub(super) fn describe(error: &postgres::Error) -> String {
+    if let Some(db) = error.as_db_error() {
+        let mut text = format!(
+            "{}: {} (SQLSTATE {})",
+            db.severity(),
+            db.message(),
+            db.code().code()
+        );
+        for (name, value) in [("detail", db.detail()), ("hint", db.hint())] {
+            if let Some(value) = value {
+                let _ = write!(text, "; {name}: {value}");
+            }
+        }
+        return text;
+    }
+    let mut text = error.to_string();
+    let mut source = error.source();
+    while let Some(cause) = source {
+        let _ = write!(text, ": {cause}");
+        source = cause.source();
+    }
+    text
+}
+
+/// What a panic said, for [`Error::Panicked`].
+pub(super) fn panic_message(panic: &(dyn std::any::Any + Send)) -> Box<str> {
+    let text = panic.downcast_ref::<&str>().copied();
+    text.or_else(|| panic.downcast_ref::<String>().map(String::as_str))
+        .unwrap_or("no message")
+        .into()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn stays_small_because_every_result_carries_it() {
+        assert!(size_of::<Error>() <= 40, "{} bytes", size_of::<Error>());
+    }
+
+    #[test]
+    fn custom_errors_keep_their_type_and_text() {
+        let error = Error::custom(io::Error::other("no stock left"));
+        assert_eq!(error.to_string(), "no stock left");
+        let Error::Custom(inner) = error else {
+            panic!("not custom")
+        };
+        assert!(inner.downcast_ref::<io::Error>().is_some());
+    }
+
+    #[test]
+    fn what_was_never_sent_may_be_retried() {
+        assert!(Error::QueueFull { limit: 1 }.is_retryable());
+        assert!(
+            Error::Unavailable {
+                reason: "refused".into(),
+                waited: Duration::ZERO
+            }
+            .is_retryable()
+        );
+        assert!(!Error::Closed.is_retryable());
+        assert!(!Error::custom("no").is_retryable());
+    }
+}

@@ -1,0 +1,146 @@
+//! Owns what the connections of one pool know together: is PostgreSQL there, why not, when was one lost. Knows no job.
+
+use std::hash::{BuildHasher, RandomState};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+use tracing::{error, info};
+
+/// While PostgreSQL is away, attempts to connect are at least this far apart, whoever makes them.
+const MIN_PAUSE: Duration = Duration::from_millis(100);
+/// And up to this much more, at random, so that several nodes do not come in step.
+const JITTER: Duration = Duration::from_millis(100);
+
+pub(super) struct Health {
+    /// The pool's name, or what it connects to; for the log.
+    subject: String,
+    outage: Mutex<Option<Outage>>,
+    born: Instant,
+    /// When a connection was last found dead, in nanoseconds after `born`.
+    last_loss: AtomicU64,
+}
+
+struct Outage {
+    reason: String,
+    since: Instant,
+    next_attempt: Instant,
+}
+
+impl Health {
+    pub(super) fn new(subject: String) -> Self {
+        Self {
+            subject,
+            outage: Mutex::new(None),
+            born: Instant::now(),
+            last_loss: AtomicU64::new(0),
+        }
+    }
+
+    fn outage(&self) -> MutexGuard<'_, Option<Outage>> {
+        self.outage.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Why there is no connecting at present, if there is none.
+    pub(super) fn reason(&self) -> Option<String> {
+        self.outage().as_ref().map(|outage| outage.reason.clone())
+    }
+
+    /// Whether PostgreSQL could not be reached when this was last tried.
+    pub(super) fn is_down(&self) -> bool {
+        self.outage().is_some()
+    }
+
+    /// Asks leave to connect. While PostgreSQL is away, one attempt at a time speaks for all that would come with it.
+    ///
+    /// # Errors
+    /// The reason of the last failure, when the next attempt is not due yet.
+    pub(super) fn admit(&self) -> Result<(), String> {
+        let mut outage = self.outage();
+        let Some(outage) = outage.as_mut() else {
+            return Ok(());
+        };
+        let now = Instant::now();
+        if now < outage.next_attempt {
+            return Err(outage.reason.clone());
+        }
+        outage.next_attempt = now + MIN_PAUSE + jitter(JITTER);
+        Ok(())
+    }
+
+    /// A connection was made.
+    pub(super) fn connected(&self) {
+        if let Some(outage) = self.outage().take() {
+            let seconds = outage.since.elapsed().as_secs_f32();
+            info!(target: super::LOG, "{}: PostgreSQL answers again after {seconds:.1} s", self.subject);
+        }
+    }
+
+    /// No connection could be made. Logged once for each new reason, not once for each attempt.
+    pub(super) fn refused(&self, reason: &str) {
+        let mut outage = self.outage();
+        if outage.as_ref().is_none_or(|outage| outage.reason != reason) {
+            error!(target: super::LOG, "{}: cannot connect to PostgreSQL, will keep trying: {reason}", self.subject);
+        }
+        let now = Instant::now();
+        *outage = Some(Outage {
+            reason: reason.to_owned(),
+            since: outage.as_ref().map_or(now, |outage| outage.since),
+            next_attempt: now + MIN_PAUSE + jitter(JITTER),
+        });
+    }
+
+    /// A connection was found dead: others that are as old may be too.
+    pub(super) fn lost(&self) {
+        let nanos = u64::try_from(self.born.elapsed().as_nanos()).unwrap_or(u64::MAX);
+        self.last_loss.fetch_max(nanos, Ordering::Relaxed);
+    }
+
+    /// Whether a connection was found dead after `moment`.
+    pub(super) fn lost_since(&self, moment: Instant) -> bool {
+        let nanos = self.last_loss.load(Ordering::Relaxed);
+        nanos > 0 && self.born + Duration::from_nanos(nanos) >= moment
+    }
+}
+
+/// A random part of `most`. Not for secrets: the standard library's hash seed is random enough to spread load.
+pub(super) fn jitter(most: Duration) -> Duration {
+    let part = RandomState::new().hash_one(0) as u32;
+    most.mul_f64(f64::from(part) / f64::from(u32::MAX))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn one_attempt_speaks_for_all_while_postgresql_is_away() {
+        let health = Health::new("test".into());
+        assert!(
+            health.admit().is_ok() && health.admit().is_ok(),
+            "free while all is well"
+        );
+        health.refused("connection refused");
+        assert_eq!(health.admit().unwrap_err(), "connection refused");
+        assert_eq!(health.reason().unwrap(), "connection refused");
+        health.connected();
+        assert!(!health.is_down() && health.admit().is_ok());
+    }
+
+    #[test]
+    fn a_loss_casts_doubt_on_what_is_older() {
+        let health = Health::new("test".into());
+        let before = Instant::now();
+        assert!(!health.lost_since(before));
+        health.lost();
+        assert!(health.lost_since(before));
+        assert!(!health.lost_since(Instant::now() + Duration::from_secs(1)));
+    }
+
+    #[test]
+    fn jitter_stays_within_its_bounds_and_varies() {
+        let draws: Vec<_> = (0..50).map(|_| jitter(JITTER)).collect();
+        assert!(draws.iter().all(|draw| *draw <= JITTER));
+        assert!(draws.iter().any(|draw| *draw != draws[0]));
+    }
+}

@@ -1,0 +1,164 @@
+//! Owns the shape of a statement and its parameters on their way to a worker; knows nothing of jobs or connections.
+
+use std::borrow::Cow;
+use std::fmt;
+use std::ops::Deref;
+use std::sync::Arc;
+
+use postgres::types::ToSql;
+
+/// The text of one SQL statement: a literal, or text that is shared and not copied for each job.
+#[derive(Clone)]
+pub enum Sql {
+    /// A literal in the program.
+    Static(&'static str),
+    /// Text that was made at run time; cloning it copies nothing.
+    Shared(Arc<str>),
+}
+
+impl Deref for Sql {
+    type Target = str;
+
+    fn deref(&self) -> &str {
+        match self {
+            Self::Static(text) => text,
+            Self::Shared(text) => text,
+        }
+    }
+}
+
+impl fmt::Debug for Sql {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Debug::fmt(&**self, f)
+    }
+}
+
+impl From<&'static str> for Sql {
+    fn from(text: &'static str) -> Self {
+        Self::Static(text)
+    }
+}
+
+impl From<String> for Sql {
+    fn from(text: String) -> Self {
+        Self::Shared(text.into())
+    }
+}
+
+impl From<Arc<str>> for Sql {
+    fn from(text: Arc<str>) -> Self {
+        Self::Shared(text)
+    }
+}
+
+impl From<Cow<'static, str>> for Sql {
+    fn from(text: Cow<'static, str>) -> Self {
+        match text {
+            Cow::Borrowed(text) => Self::Static(text),
+            Cow::Owned(text) => text.into(),
+        }
+    }
+}
+
+/// One parameter's value.
+pub type Value<'a> = Box<dyn ToSql + Sync + Send + 'a>;
+
+/// The values for `$1`, `$2`, ... of a statement. The macro `params!` makes them, `()` is none.
+///
+/// What goes to a worker is `Params<'static>`, so it owns its values; inside an interaction they may be borrowed.
+#[derive(Default)]
+pub struct Params<'a>(Vec<Value<'a>>);
+
+impl<'a> Params<'a> {
+    /// No values yet.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Adds the value of the next parameter.
+    pub fn push(&mut self, value: impl ToSql + Sync + Send + 'a) {
+        self.0.push(Self::value(value));
+    }
+
+    /// One value, for collecting several.
+    pub fn value(value: impl ToSql + Sync + Send + 'a) -> Value<'a> {
+        Box::new(value)
+    }
+
+    /// The values as the `postgres` crate takes them.
+    pub fn refs(&self) -> Vec<&(dyn ToSql + Sync)> {
+        self.0
+            .iter()
+            .map(|value| &**value as &(dyn ToSql + Sync))
+            .collect()
+    }
+}
+
+/// Shows how many there are and never what they are: parameters may be secrets.
+impl fmt::Debug for Params<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Params({})", self.0.len())
+    }
+}
+
+impl From<()> for Params<'_> {
+    fn from((): ()) -> Self {
+        Self::new()
+    }
+}
+
+impl<'a> From<Vec<Value<'a>>> for Params<'a> {
+    fn from(values: Vec<Value<'a>>) -> Self {
+        Self(values)
+    }
+}
+
+impl<'a> FromIterator<Value<'a>> for Params<'a> {
+    fn from_iter<I: IntoIterator<Item = Value<'a>>>(values: I) -> Self {
+        Self(values.into_iter().collect())
+    }
+}
+
+/// Builds [`Params`](crate::adbapi::Params) from values of any types that `postgres` can send.
+///
+/// ```
+/// use wampgres::adbapi::params;
+///
+/// let values = params!["Dresden", 42_i32, None::<String>];
+/// assert_eq!(format!("{values:?}"), "Params(3)");
+/// ```
+#[macro_export]
+#[doc(hidden)]
+macro_rules! __adbapi_params {
+    ($($value:expr),* $(,)?) => {
+        <$crate::adbapi::Params<'_> as ::std::iter::FromIterator<_>>::from_iter([
+            $($crate::adbapi::Params::value($value)),*
+        ])
+    };
+}
+
+#[doc(inline)]
+pub use crate::__adbapi_params as params;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn debug_never_shows_a_value() {
+        let secret = String::from("hunter2");
+        assert_eq!(format!("{:?}", params![&secret, 1_i32]), "Params(2)");
+        assert_eq!(format!("{:?}", Params::from(())), "Params(0)");
+    }
+
+    #[test]
+    fn sql_comes_from_literals_strings_and_shared_text() {
+        let shared: Arc<str> = "SELECT 3".into();
+        assert_eq!(&*Sql::from("SELECT 1"), "SELECT 1");
+        assert_eq!(&*Sql::from(String::from("SELECT 2")), "SELECT 2");
+        let Sql::Shared(same) = Sql::from(shared.clone()) else {
+            panic!("copied")
+        };
+        assert!(Arc::ptr_eq(&same, &shared));
+    }
+}

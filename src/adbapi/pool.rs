@@ -1,0 +1,350 @@
+//! Owns the pool as its users see it: start, submit, close. What happens on the workers is `worker`'s.
+
+use std::fmt;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Condvar, Mutex, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
+use std::thread::{self, JoinHandle};
+use std::time::Duration;
+
+use crossbeam_channel::{Receiver, Sender, TrySendError, bounded};
+use postgres::Row;
+use tracing::{info, warn};
+
+use super::LOG;
+use super::builder::Builder;
+use super::connection::Connection;
+use super::connector::{AlreadyLogged, Connector, stop_statement};
+use super::deferred::{Deferred, deferred};
+use super::error::Error;
+use super::health::Health;
+use super::job::{self, Job, Operation, Query, WithConnection};
+use super::params::{Params, Sql};
+use super::transaction::Transaction;
+use super::worker::{Desk, Worker};
+
+/// r2d2 makes the pause between attempts to connect grow up to half of its connection timeout. One second keeps
+/// the first success within half a second of PostgreSQL's return. What a job waits is our own `connect_timeout`.
+const R2D2_TIMEOUT: Duration = Duration::from_secs(1);
+/// How long statements that were cancelled at the end of a close have to stop.
+const CANCEL_GRACE: Duration = Duration::from_secs(1);
+
+/// A pool of worker threads and connections to one PostgreSQL database (Twisted's `adbapi.ConnectionPool`).
+///
+/// Cloning it gives another handle on the same pool; dropping the last one closes it.
+#[derive(Clone)]
+pub struct ConnectionPool {
+    handle: Arc<Handle>,
+}
+
+impl ConnectionPool {
+    /// Starts the settings of a pool for the database that `config` names.
+    pub fn builder(config: postgres::Config) -> Builder {
+        Builder::new(config)
+    }
+
+    pub(super) fn new(settings: Builder) -> Self {
+        Self {
+            handle: Arc::new(Handle {
+                phase: RwLock::new(Phase::Unstarted),
+                settings,
+            }),
+        }
+    }
+
+    /// Starts the workers and opens the first `cp_min` connections in the background. Jobs do this by themselves if
+    /// nobody did it before; starting again does nothing.
+    ///
+    /// # Errors
+    /// [`Error::Closed`] if the pool was closed, [`Error::Config`] if the system gives no threads.
+    pub fn start(&self) -> Result<(), Error> {
+        let mut phase = self.handle.phase_mut();
+        match *phase {
+            Phase::Running(_) => Ok(()),
+            Phase::Closed => Err(Error::Closed),
+            Phase::Unstarted => {
+                *phase = Phase::Running(Running::start(&self.handle.settings)?);
+                Ok(())
+            }
+        }
+    }
+
+    /// Ends the pool: jobs that wait fail with [`Error::Closed`]; jobs that run get the grace time, then their
+    /// statements are cancelled and they fail with [`Error::Closed`] too. Closing again, or before the start, does
+    /// nothing.
+    ///
+    /// # Blocking
+    /// Until the workers have ended: at most the grace time and a little for cancelling. A job, or a callback, that
+    /// closes its own pool is not waited for.
+    pub fn close(&self) {
+        self.handle.close();
+    }
+
+    /// Runs one statement and gives its rows. It takes effect as a whole or not at all.
+    pub fn run_query(
+        &self,
+        sql: impl Into<Sql>,
+        params: impl Into<Params<'static>>,
+    ) -> Deferred<Vec<Row>> {
+        let (promise, deferred) = deferred();
+        self.submit(Job::new(Query {
+            sql: sql.into(),
+            params: params.into(),
+            rows: None,
+            promise,
+        }));
+        deferred
+    }
+
+    /// Runs one statement and gives the number of rows it changed.
+    pub fn run_operation(
+        &self,
+        sql: impl Into<Sql>,
+        params: impl Into<Params<'static>>,
+    ) -> Deferred<u64> {
+        let (promise, deferred) = deferred();
+        self.submit(Job::new(Operation {
+            sql: sql.into(),
+            params: params.into(),
+            affected: None,
+            promise,
+        }));
+        deferred
+    }
+
+    /// Runs a closure with a [`Transaction`] on a worker, where it may block: `Ok` commits, `Err` or a panic rolls
+    /// back, and the Deferred gives the closure's own error.
+    pub fn run_interaction<T, F>(&self, interaction: F) -> Deferred<T>
+    where
+        T: Send + 'static,
+        F: FnOnce(&mut Transaction<'_>) -> Result<T, Error> + Send + 'static,
+    {
+        self.run_with_connection(job::interaction(interaction))
+    }
+
+    /// Runs a closure with a [`Connection`] on a worker, where it may block; inside a transaction as for
+    /// [`run_interaction`](Self::run_interaction).
+    pub fn run_with_connection<T, F>(&self, run: F) -> Deferred<T>
+    where
+        T: Send + 'static,
+        F: FnOnce(&mut Connection) -> Result<T, Error> + Send + 'static,
+    {
+        let (promise, deferred) = deferred();
+        self.submit(Job::new(WithConnection {
+            run: Some(run),
+            value: None,
+            promise,
+        }));
+        deferred
+    }
+
+    /// Queues the job or fails it at once; never blocks.
+    fn submit(&self, job: Job) {
+        if matches!(*self.handle.phase(), Phase::Unstarted)
+            && let Err(error) = self.start()
+        {
+            return job.fail(error);
+        }
+        let phase = self.handle.phase();
+        let refused = match &*phase {
+            Phase::Running(running) => running.jobs.try_send(job),
+            Phase::Unstarted | Phase::Closed => Err(TrySendError::Disconnected(job)),
+        };
+        // A refused job's callback runs here and may use the pool.
+        drop(phase);
+        match refused {
+            Ok(()) => {}
+            Err(TrySendError::Full(job)) => job.fail(Error::QueueFull {
+                limit: self.handle.settings.queue_limit,
+            }),
+            Err(TrySendError::Disconnected(job)) => job.fail(Error::Closed),
+        }
+    }
+}
+
+impl fmt::Debug for ConnectionPool {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.handle.settings.fmt(f)
+    }
+}
+
+/// What all clones of a pool share. The workers do not hold it, so its drop is the end of the pool.
+struct Handle {
+    phase: RwLock<Phase>,
+    settings: Builder,
+}
+
+enum Phase {
+    Unstarted,
+    Running(Running),
+    Closed,
+}
+
+impl Handle {
+    fn phase(&self) -> RwLockReadGuard<'_, Phase> {
+        self.phase.read().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn phase_mut(&self) -> RwLockWriteGuard<'_, Phase> {
+        self.phase.write().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn close(&self) {
+        let phase = std::mem::replace(&mut *self.phase_mut(), Phase::Closed);
+        if let Phase::Running(running) = phase {
+            running.close(self.settings.close_grace);
+            if self.settings.cp_noisy {
+                info!(target: LOG, "adbapi closed: {}", self.settings.subject());
+            }
+        }
+    }
+}
+
+impl Drop for Handle {
+    fn drop(&mut self) {
+        self.close();
+    }
+}
+
+/// The moving parts of a pool that was started.
+struct Running {
+    jobs: Sender<Job>,
+    /// The workers' end of the queue, to answer at the close what no worker will take.
+    waiting: Receiver<Job>,
+    closing: Arc<AtomicBool>,
+    desks: Vec<Arc<Desk>>,
+    threads: Vec<JoinHandle<()>>,
+    alive: Arc<Alive>,
+}
+
+impl Running {
+    fn start(settings: &Builder) -> Result<Self, Error> {
+        let health = Arc::new(Health::new(settings.subject()));
+        let connections = r2d2::Pool::builder()
+            .max_size(settings.cp_max)
+            .min_idle(Some(settings.cp_min))
+            .connection_timeout(R2D2_TIMEOUT)
+            .error_handler(Box::new(AlreadyLogged))
+            .build_unchecked(Connector::new(settings, health.clone()));
+        let (jobs, waiting) = bounded(settings.queue_limit);
+        let closing = Arc::new(AtomicBool::new(false));
+        let alive = Arc::new(Alive::default());
+        let mut running = Self {
+            jobs,
+            waiting,
+            closing,
+            desks: Vec::new(),
+            threads: Vec::new(),
+            alive,
+        };
+        for number in 1..=settings.cp_max {
+            let desk = Arc::new(Desk::default());
+            let worker = Worker {
+                jobs: running.waiting.clone(),
+                connections: connections.clone(),
+                health: health.clone(),
+                desk: desk.clone(),
+                closing: running.closing.clone(),
+                connect_timeout: settings.connect_timeout,
+                reconnect: settings.cp_reconnect,
+                noisy: settings.cp_noisy,
+            };
+            let life = Life::begin(&running.alive);
+            let thread = thread::Builder::new()
+                .name(format!("db-worker-{number}"))
+                .spawn(move || {
+                    let _life = life;
+                    worker.run();
+                })
+                .map_err(|error| {
+                    Error::Config(format!("cannot start database worker {number}: {error}").into())
+                })?;
+            running.threads.push(thread);
+            running.desks.push(desk);
+        }
+        Ok(running)
+    }
+
+    fn close(self, grace: Duration) {
+        let Self {
+            jobs,
+            waiting,
+            closing,
+            desks,
+            threads,
+            alive,
+        } = self;
+        closing.store(true, Ordering::Relaxed);
+        drop(jobs);
+        for job in waiting.try_iter() {
+            job.fail(Error::Closed);
+        }
+        drop(waiting);
+        // A job or a callback may drop the last handle of its own pool: its worker cannot be waited for.
+        let here = thread::current().id();
+        let own = usize::from(threads.iter().any(|worker| worker.thread().id() == here));
+        if !alive.wait_until_at_most(own, grace) {
+            thread::scope(|scope| {
+                for in_hand in desks.iter().filter_map(|desk| desk.in_hand()) {
+                    in_hand.breaker.fail(Error::Closed);
+                    if let Some(token) = in_hand.cancel_token {
+                        scope.spawn(move || stop_statement(&token));
+                    }
+                }
+            });
+            if !alive.wait_until_at_most(own, CANCEL_GRACE) {
+                // Joining would hang the caller for as long as the closure or the server does.
+                warn!(target: LOG, "the pool closed while {} jobs would not end", alive.count() - own);
+                return;
+            }
+        }
+        for worker in threads {
+            if worker.thread().id() != here {
+                let _ = worker.join();
+            }
+        }
+    }
+}
+
+/// Counts the workers that live, for waiting until they are gone: joining a thread knows no time limit.
+#[derive(Default)]
+struct Alive {
+    workers: Mutex<usize>,
+    changed: Condvar,
+}
+
+impl Alive {
+    fn count(&self) -> usize {
+        *self.workers.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn change(&self, by: isize) {
+        let mut workers = self.workers.lock().unwrap_or_else(PoisonError::into_inner);
+        *workers = workers.saturating_add_signed(by);
+        self.changed.notify_all();
+    }
+
+    /// Whether at most `rest` workers were left before `limit` had passed.
+    fn wait_until_at_most(&self, rest: usize, limit: Duration) -> bool {
+        let workers = self.workers.lock().unwrap_or_else(PoisonError::into_inner);
+        let waited = self
+            .changed
+            .wait_timeout_while(workers, limit, |workers| *workers > rest);
+        !waited.unwrap_or_else(PoisonError::into_inner).1.timed_out()
+    }
+}
+
+/// One worker's part in [`Alive`]; ends with its thread, however that ends.
+struct Life(Arc<Alive>);
+
+impl Life {
+    fn begin(alive: &Arc<Alive>) -> Self {
+        alive.change(1);
+        Self(alive.clone())
+    }
+}
+
+impl Drop for Life {
+    fn drop(&mut self) {
+        self.0.change(-1);
+    }
+}

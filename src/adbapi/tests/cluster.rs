@@ -1,0 +1,235 @@
+//! Owns the private PostgreSQL clusters of the tests: made, started, stopped, killed and removed here.
+//! Knows nothing of the pool.
+
+use std::fs;
+use std::net::TcpListener;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::sync::OnceLock;
+use std::time::{Duration, Instant};
+
+/// How long a server has to start or stop.
+const LIMIT: Duration = Duration::from_secs(30);
+
+/// One PostgreSQL server in a directory of its own, on a Unix socket and a loopback port.
+///
+/// It is stopped and removed when this is dropped, or when the test process ends in whatever way: a shell waits for
+/// the end of a pipe that only this process holds open.
+pub(crate) struct Cluster {
+    data: PathBuf,
+    port: u16,
+    _scratch: Scratch,
+}
+
+impl Cluster {
+    /// The cluster that all tests share which leave the server alone.
+    pub(crate) fn shared() -> &'static Self {
+        static SHARED: OnceLock<Cluster> = OnceLock::new();
+        SHARED.get_or_init(Self::start_new)
+    }
+
+    /// A cluster of one's own, running.
+    pub(crate) fn start_new() -> Self {
+        let cluster = Self::new();
+        cluster.start();
+        cluster
+    }
+
+    /// A cluster of one's own, not running yet.
+    pub(crate) fn new() -> Self {
+        static TEMPLATE: OnceLock<Scratch> = OnceLock::new();
+        let template = TEMPLATE.get_or_init(|| {
+            let scratch = Scratch::new();
+            let data = scratch.path.join("data");
+            let initdb = [
+                "-U",
+                "app",
+                "-A",
+                "trust",
+                "--no-sync",
+                "--no-instructions",
+                "-E",
+                "UTF8",
+                "--locale=C",
+            ];
+            succeed(server_command("initdb").args(initdb).arg("-D").arg(&data));
+            scratch
+        });
+        let scratch = Scratch::new();
+        let data = scratch.path.join("data");
+        succeed(
+            unprivileged("cp")
+                .arg("-R")
+                .arg(template.path.join("data"))
+                .arg(&data),
+        );
+        let port = TcpListener::bind("127.0.0.1:0")
+            .and_then(|socket| socket.local_addr())
+            .unwrap()
+            .port();
+        Self {
+            data,
+            port,
+            _scratch: scratch,
+        }
+    }
+
+    pub(crate) fn start(&self) {
+        let options = format!(
+            "-F -p {} -k {} -c listen_addresses=127.0.0.1 -c max_connections=200 -c shared_buffers=16MB",
+            self.port,
+            self.data.parent().unwrap().display()
+        );
+        let log = self.data.with_extension("log");
+        succeed(
+            self.pg_ctl()
+                .arg("-l")
+                .arg(log)
+                .args(["-w", "-o", &options, "start"]),
+        );
+    }
+
+    /// `mode` is `fast` or `immediate`.
+    pub(crate) fn stop(&self, mode: &str) {
+        succeed(self.pg_ctl().args(["-w", "-m", mode, "stop"]));
+    }
+
+    pub(crate) fn restart(&self, mode: &str) {
+        self.stop(mode);
+        self.start();
+    }
+
+    fn pg_ctl(&self) -> Command {
+        let mut command = server_command("pg_ctl");
+        command.arg("-D").arg(&self.data);
+        command
+    }
+
+    /// How to reach it through its Unix socket.
+    pub(crate) fn config(&self) -> postgres::Config {
+        let mut config = postgres::Config::new();
+        config
+            .host_path(self.data.parent().unwrap())
+            .port(self.port)
+            .user("app")
+            .dbname("postgres");
+        config
+    }
+
+    /// How to reach it through TCP.
+    pub(crate) fn tcp_config(&self) -> postgres::Config {
+        let mut config = postgres::Config::new();
+        config
+            .host("127.0.0.1")
+            .port(self.port)
+            .user("app")
+            .dbname("postgres");
+        config
+    }
+
+    /// A connection beside the pool, to look at the server from outside.
+    pub(crate) fn client(&self) -> postgres::Client {
+        self.config().connect(postgres::NoTls).unwrap()
+    }
+}
+
+/// A directory of the unprivileged user, with the shell that clears it away when its pipe is closed: by the drop of
+/// this or by the end of the process.
+struct Scratch {
+    path: PathBuf,
+    sweeper: Child,
+}
+
+impl Scratch {
+    fn new() -> Self {
+        let output = unprivileged("mktemp")
+            .args(["-d", "/tmp/adbapi-XXXXXX"])
+            .output()
+            .unwrap();
+        let path = PathBuf::from(String::from_utf8(output.stdout).unwrap().trim());
+        assert!(
+            path.is_dir(),
+            "mktemp: {}",
+            String::from_utf8_lossy(&output.stderr)
+        );
+        let sweep = r#"
+            trap '' INT TERM HUP
+            read -r end_of_pipe
+            if [ -f "$1/data/postmaster.pid" ]; then
+                kill -CONT -- "$(head -n 1 "$1/data/postmaster.pid")" 2> /dev/null
+                "$2" -D "$1/data" -m immediate -w stop > /dev/null 2>&1
+            fi
+            rm -rf "$1""#;
+        let sweeper = unprivileged("sh")
+            .args(["-c", sweep, "sweeper"])
+            .arg(&path)
+            .arg(server_program("pg_ctl"))
+            .stdin(Stdio::piped())
+            .stdout(Stdio::null())
+            .stderr(Stdio::null())
+            .spawn()
+            .unwrap();
+        Self { path, sweeper }
+    }
+}
+
+impl Drop for Scratch {
+    fn drop(&mut self) {
+        drop(self.sweeper.stdin.take());
+        let _ = self.sweeper.wait();
+    }
+}
+
+/// `program` as a user that PostgreSQL accepts: root may not run it.
+fn unprivileged(program: impl AsRef<Path>) -> Command {
+    let program = program.as_ref();
+    let root = fs::metadata("/proc/self")
+        .map(|me| std::os::unix::fs::MetadataExt::uid(&me) == 0)
+        .unwrap_or(false);
+    let mut command = if root {
+        let mut command = Command::new("runuser");
+        command.args(["-u", "postgres", "--"]).arg(program);
+        command
+    } else {
+        Command::new(program)
+    };
+    command.current_dir("/").stdin(Stdio::null());
+    command
+}
+
+fn server_command(program: &str) -> Command {
+    unprivileged(server_program(program))
+}
+
+/// The newest installed server's `program`.
+fn server_program(program: &str) -> PathBuf {
+    let mut versions: Vec<PathBuf> = fs::read_dir("/usr/lib/postgresql")
+        .map(|entries| {
+            entries
+                .flatten()
+                .map(|entry| entry.path().join("bin").join(program))
+                .collect()
+        })
+        .unwrap_or_default();
+    versions.retain(|path| path.exists());
+    versions.sort();
+    versions
+        .pop()
+        .expect("these tests need a PostgreSQL server: apt-get install postgresql")
+}
+
+/// Runs a command to its end, with its output kept from the pipes that a server it starts would hold open.
+fn succeed(command: &mut Command) {
+    let started = Instant::now();
+    let status = command
+        .stdout(Stdio::null())
+        .stderr(Stdio::null())
+        .status()
+        .unwrap();
+    assert!(status.success(), "{command:?} failed: {status}");
+    assert!(
+        started.elapsed() < LIMIT,
+        "{command:?} took {:?}",
+        started.elapsed()
+    );
+}

@@ -1,0 +1,310 @@
+//! Owns the tests against a server that is away, restarts or kills its connections.
+
+use std::net::TcpListener;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
+use std::time::{Duration, Instant};
+
+use super::super::{ConnectionPool, Error, params};
+use super::cluster::Cluster;
+use super::{eventually, outcome, pool, pool_on, value};
+
+/// Opens all `count` connections of a pool.
+fn warm(pool: &ConnectionPool, count: usize) {
+    let barrier = Arc::new(std::sync::Barrier::new(count));
+    let jobs: Vec<_> = (0..count)
+        .map(|_| {
+            let barrier = barrier.clone();
+            pool.run_interaction(move |txn| {
+                barrier.wait();
+                txn.execute("SELECT now()", ())
+            })
+        })
+        .collect();
+    for job in jobs {
+        outcome(job).unwrap();
+    }
+}
+
+fn thirty_calls_after_a_restart(mode: &str, set_tcp: bool) {
+    let cluster = Cluster::start_new();
+    let config = if set_tcp {
+        cluster.tcp_config()
+    } else {
+        cluster.config()
+    };
+    let pool = ConnectionPool::builder(config)
+        .cp_max(10)
+        .cp_min(3)
+        .build()
+        .unwrap();
+    warm(&pool, 10);
+    cluster.restart(mode);
+    let calls: Vec<_> = (0..30)
+        .map(|n| match n % 3 {
+            0 => pool
+                .run_query("SELECT now()", ())
+                .map(|rows| rows.len() as u64),
+            1 => pool.run_operation("SELECT now()", ()),
+            _ => pool.run_interaction(|txn| txn.execute("SELECT now()", ())),
+        })
+        .collect();
+    for (n, call) in calls.into_iter().enumerate() {
+        assert_eq!(
+            outcome(call).unwrap_or_else(|error| panic!("call {n} after {mode}: {error}")),
+            1
+        );
+    }
+}
+
+#[test]
+fn a_fast_restart_costs_idle_connections_no_call() {
+    thirty_calls_after_a_restart("fast", false);
+}
+
+#[test]
+fn an_immediate_restart_costs_idle_connections_no_call() {
+    thirty_calls_after_a_restart("immediate", true);
+}
+
+#[test]
+fn without_cp_reconnect_each_dead_connection_fails_one_call() {
+    let pool = pool(|b| b.cp_max(1).cp_min(0).cp_reconnect(false));
+    let pid: i32 = value(&pool, "SELECT pg_backend_pid()");
+    terminate(pid);
+    assert!(matches!(
+        outcome(pool.run_query("SELECT 1", ())),
+        Err(Error::ConnectionLost(_))
+    ));
+    assert_eq!(
+        value::<i32>(&pool, "SELECT 1"),
+        1,
+        "the next call has a new connection"
+    );
+}
+
+#[test]
+fn the_pool_reopens_after_a_lost_connection_and_tells_it_from_bad_sql() {
+    let pool = pool(|b| b.cp_max(1).cp_min(0));
+    let pid: i32 = value(&pool, "SELECT pg_backend_pid()");
+    terminate(pid);
+    assert_ne!(value::<i32>(&pool, "SELECT pg_backend_pid()"), pid);
+    let bad = outcome(pool.run_query("SELECT * FROM notable", ())).unwrap_err();
+    assert!(
+        !matches!(bad, Error::ConnectionLost(_)) && !bad.is_retryable(),
+        "{bad}"
+    );
+}
+
+/// Ends a backend of the shared cluster and waits until it is gone.
+fn terminate(pid: i32) {
+    let mut client = Cluster::shared().client();
+    client
+        .execute("SELECT pg_terminate_backend($1, 10000)", &[&pid])
+        .unwrap();
+}
+
+#[test]
+fn a_statement_under_way_when_its_connection_breaks_is_lost_and_not_repeated() {
+    let pool = pool(|b| b.cp_max(2).cp_min(0).cp_name("under-way"));
+    outcome(pool.run_operation("CREATE SEQUENCE runs", ())).unwrap();
+    let job = pool.run_query("SELECT nextval('runs'), pg_sleep(600)", ());
+    let mut observer = Cluster::shared().client();
+    let mut victim = None;
+    eventually("the statement runs", || {
+        let find = "SELECT pid FROM pg_stat_activity
+                    WHERE application_name = 'under-way' AND wait_event = 'PgSleep'";
+        victim = observer.query_opt(find, &[]).unwrap().map(|row| row.get(0));
+        victim.is_some()
+    });
+    terminate(victim.unwrap());
+    let error = outcome(job).unwrap_err();
+    assert!(
+        matches!(error, Error::ConnectionLost(_)) && error.is_retryable(),
+        "{error}"
+    );
+    assert_eq!(value::<i64>(&pool, "SELECT nextval('runs')"), 2);
+}
+
+#[test]
+fn an_interaction_whose_connection_breaks_keeps_the_first_error() {
+    let pool = pool(|b| b.cp_max(1).cp_min(0));
+    let result = pool.run_interaction(|txn| {
+        let pid: i32 = txn.query("SELECT pg_backend_pid()", ())?[0].get(0);
+        let bad = txn.execute("SELECT 1/0", ()).unwrap_err();
+        terminate(pid);
+        // The rollback that follows has no connection left to run on.
+        Err::<(), _>(bad)
+    });
+    assert_eq!(
+        outcome(result).unwrap_err().sqlstate().unwrap().code(),
+        "22012"
+    );
+    assert_eq!(value::<i32>(&pool, "SELECT 1"), 1);
+}
+
+#[test]
+fn an_absent_server_answers_within_the_limit_with_the_reason_and_serves_once_it_is_up() {
+    let cluster = Cluster::new();
+    let limit = Duration::from_millis(700);
+    let config = cluster.tcp_config();
+    let pool = ConnectionPool::builder(config)
+        .connect_timeout(limit)
+        .cp_max(3)
+        .cp_min(1)
+        .build()
+        .unwrap();
+    pool.start().unwrap();
+    let began = Instant::now();
+    let calls: Vec<_> = (0..20).map(|_| pool.run_query("SELECT 1", ())).collect();
+    for call in calls {
+        let error = outcome(call).unwrap_err();
+        assert!(
+            matches!(&error, Error::Unavailable { reason, .. } if reason.contains("refused")),
+            "{error}"
+        );
+    }
+    assert!(
+        began.elapsed() < limit + Duration::from_millis(500),
+        "{:?}",
+        began.elapsed()
+    );
+    cluster.start();
+    let back = Instant::now();
+    eventually("a call succeeds", || {
+        outcome(pool.run_query("SELECT 1", ())).is_ok()
+    });
+    assert!(
+        back.elapsed() < Duration::from_secs(1),
+        "{:?}",
+        back.elapsed()
+    );
+}
+
+#[test]
+fn a_server_that_accepts_and_says_nothing_is_unavailable_in_time() {
+    let silent = TcpListener::bind("127.0.0.1:0").unwrap();
+    let mut config = postgres::Config::new();
+    config
+        .host("127.0.0.1")
+        .port(silent.local_addr().unwrap().port())
+        .user("app");
+    let limit = Duration::from_millis(300);
+    let pool = ConnectionPool::builder(config)
+        .connect_timeout(limit)
+        .build()
+        .unwrap();
+    let began = Instant::now();
+    let error = outcome(pool.run_query("SELECT 1", ())).unwrap_err();
+    assert!(matches!(error, Error::Unavailable { .. }), "{error}");
+    assert!(
+        began.elapsed() < limit + Duration::from_millis(500),
+        "{:?}",
+        began.elapsed()
+    );
+}
+
+#[test]
+fn a_wrong_database_is_named_and_the_password_never() {
+    let mut config = Cluster::shared().config();
+    config.dbname("nowhere").password("hunter2");
+    let pool = ConnectionPool::builder(config)
+        .connect_timeout(Duration::from_millis(300))
+        .build()
+        .unwrap();
+    let text = format!(
+        "{} {pool:?}",
+        outcome(pool.run_query("SELECT 1", ())).unwrap_err()
+    );
+    assert!(
+        text.contains("database \"nowhere\" does not exist") && !text.contains("hunter2"),
+        "{text}"
+    );
+}
+
+#[test]
+fn terminating_every_backend_under_load_answers_every_call_exactly_once() {
+    let pool = pool(|b| b.cp_max(5).cp_name("slaughter").queue_limit(10_000));
+    warm(&pool, 5);
+    let answers: Arc<Vec<AtomicU32>> = Arc::new((0..4000).map(|_| AtomicU32::new(0)).collect());
+    let (lost, other) = (Arc::new(AtomicU32::new(0)), Arc::new(AtomicU32::new(0)));
+    let done = Arc::new(AtomicBool::new(false));
+    let killer = std::thread::spawn({
+        let done = done.clone();
+        move || {
+            let mut client = Cluster::shared().client();
+            let mut killed = 0;
+            while !done.load(Ordering::SeqCst) {
+                let kill =
+                    "SELECT count(*) FILTER (WHERE pg_terminate_backend(pid)), pg_sleep(0.02)
+                            FROM pg_stat_activity WHERE application_name = 'slaughter'";
+                killed += client.query_one(kill, &[]).unwrap().get::<_, i64>(0);
+            }
+            killed
+        }
+    });
+    for n in 0..answers.len() {
+        let (answers, lost, other) = (answers.clone(), lost.clone(), other.clone());
+        pool.run_query("SELECT $1::int4", params![n as i32])
+            .on_result(move |result| {
+                answers[n].fetch_add(1, Ordering::SeqCst);
+                match result {
+                    Ok(rows) => assert_eq!(rows[0].get::<_, i32>(0), n as i32),
+                    Err(Error::ConnectionLost(_)) => _ = lost.fetch_add(1, Ordering::SeqCst),
+                    Err(_) => _ = other.fetch_add(1, Ordering::SeqCst),
+                }
+            });
+    }
+    eventually("every call is answered", || {
+        answers.iter().all(|count| count.load(Ordering::SeqCst) > 0)
+    });
+    done.store(true, Ordering::SeqCst);
+    let killed = killer.join().unwrap();
+    assert!(
+        answers
+            .iter()
+            .all(|count| count.load(Ordering::SeqCst) == 1),
+        "answered twice"
+    );
+    assert_eq!(other.load(Ordering::SeqCst), 0);
+    let lost = lost.load(Ordering::SeqCst);
+    assert!(
+        killed > 0 && i64::from(lost) <= killed,
+        "{lost} calls lost for {killed} connections"
+    );
+    warm(&pool, 5);
+}
+
+#[test]
+fn a_restart_under_load_fails_at_most_the_calls_under_way() {
+    let cluster = Cluster::start_new();
+    let pool = pool_on(&cluster, |b| b.cp_max(5).queue_limit(10_000));
+    for mode in ["fast", "immediate"] {
+        warm(&pool, 5);
+        let restarted = Arc::new(AtomicBool::new(false));
+        let callers: Vec<_> = (0..20)
+            .map(|_| {
+                let (pool, restarted) = (pool.clone(), restarted.clone());
+                std::thread::spawn(move || {
+                    let mut lost = 0;
+                    while !restarted.load(Ordering::SeqCst) {
+                        match outcome(pool.run_query("SELECT now()", ())) {
+                            Ok(_) => {}
+                            Err(Error::ConnectionLost(_)) => lost += 1,
+                            Err(error) => panic!("{error}"),
+                        }
+                    }
+                    lost
+                })
+            })
+            .collect();
+        cluster.restart(mode);
+        assert_eq!(value::<i32>(&pool, "SELECT 1"), 1);
+        restarted.store(true, Ordering::SeqCst);
+        let lost: u32 = callers
+            .into_iter()
+            .map(|caller| caller.join().unwrap())
+            .sum();
+        assert!(lost <= 5, "{mode}: {lost} calls lost by 5 connections");
+    }
+}
