@@ -4,6 +4,7 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use postgres::error::SqlState;
 use postgres::fallible_iterator::FallibleIterator;
 use postgres::{CancelToken, Client, Row, Statement};
 use tracing::warn;
@@ -24,6 +25,8 @@ pub struct Connection {
     suspect: bool,
     /// Must not be used again.
     broken: bool,
+    /// Between BEGIN and COMMIT or ROLLBACK.
+    in_transaction: bool,
     /// Since the transaction began, the bare client was lent out, so a statement may have failed unseen.
     bare: bool,
     /// What the first statement that failed in this transaction said.
@@ -47,6 +50,7 @@ impl Connection {
             last_used: Instant::now(),
             suspect: false,
             broken: false,
+            in_transaction: false,
             bare: false,
             failure: None,
         }
@@ -94,17 +98,49 @@ impl Connection {
         sql: &str,
         params: &Params<'_>,
     ) -> Result<Vec<Row>, Failure> {
-        let statement = self.prepare(sql)?;
-        self.client
-            .query(&statement, &params.refs())
-            .map_err(|error| self.observe(error))
+        self.run(sql, |client, statement| {
+            client.query(statement, &params.refs())
+        })
     }
 
     pub(super) fn try_execute(&mut self, sql: &str, params: &Params<'_>) -> Result<u64, Failure> {
+        self.run(sql, |client, statement| {
+            client.execute(statement, &params.refs())
+        })
+    }
+
+    /// Runs one statement, prepared now or before.
+    fn run<T>(
+        &mut self,
+        sql: &str,
+        run: impl Fn(&mut Client, &Statement) -> Result<T, postgres::Error>,
+    ) -> Result<T, Failure> {
         let statement = self.prepare(sql)?;
-        self.client
-            .execute(&statement, &params.refs())
-            .map_err(|error| self.observe(error))
+        let error = match run(&mut self.client, &statement) {
+            Ok(value) => return Ok(value),
+            Err(error) => error,
+        };
+        if !self.forgets_outdated(&error) || self.in_transaction {
+            return Err(self.observe(error));
+        }
+        // PostgreSQL refused the statement before it ran, and only because it was prepared too long ago.
+        let statement = self.prepare(sql)?;
+        run(&mut self.client, &statement).map_err(|error| self.observe(error))
+    }
+
+    /// Forgets the prepared statements if `error` says that one of them is outdated: its tables have changed so that
+    /// it would give other columns, or it is gone (DISCARD ALL, or a pooler between that gave us another session).
+    fn forgets_outdated(&mut self, error: &postgres::Error) -> bool {
+        let Some(error) = error.as_db_error() else {
+            return false;
+        };
+        // "cached plan must not change result type" shares its SQLSTATE with much else, and its text is translated.
+        let changed = error.routine() == Some("RevalidateCachedQuery");
+        let gone = *error.code() == SqlState::INVALID_SQL_STATEMENT_NAME;
+        if changed || gone {
+            self.statements.clear();
+        }
+        changed || gone
     }
 
     /// Whether `sql` returns rows; prepares it, so that running it afterwards costs no more.
@@ -160,7 +196,9 @@ impl Connection {
             .map_err(|error| match self.observe(error) {
                 Failure::Final(error @ Error::ConnectionLost(_)) => Failure::NotSent(error),
                 failure => failure,
-            })
+            })?;
+        self.in_transaction = true;
+        Ok(())
     }
 
     /// Commits what the job did.
@@ -174,10 +212,11 @@ impl Connection {
         let doubtful = self.bare || self.failure.is_some();
         let commit = if doubtful { "SELECT; COMMIT" } else { "COMMIT" };
         let result = self.client.batch_execute(commit);
+        self.in_transaction = false;
         self.suspect |= self.bare && result.is_err();
         self.check_still_ours();
         let Err(error) = result else { return Ok(()) };
-        if error.code() == Some(&postgres::error::SqlState::IN_FAILED_SQL_TRANSACTION) {
+        if error.code() == Some(&SqlState::IN_FAILED_SQL_TRANSACTION) {
             self.rollback();
             let cause = self
                 .failure
@@ -196,6 +235,7 @@ impl Connection {
     /// Undoes what the job did. The job's own error is what its caller wants to see, so a failure here is logged,
     /// and the connection is not used again.
     pub(super) fn rollback(&mut self) {
+        self.in_transaction = false;
         if self.broken || self.client.is_closed() {
             return;
         }

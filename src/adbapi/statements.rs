@@ -35,6 +35,11 @@ impl<S: Clone> Statements<S> {
         Some(entry.statement.clone())
     }
 
+    /// Forgets all statements.
+    pub(super) fn clear(&mut self) {
+        self.by_sql.clear();
+    }
+
     /// Remembers `statement`.
     pub(super) fn insert(&mut self, sql: &str, statement: S) {
         if self.limit == 0 {
