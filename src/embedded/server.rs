@@ -1,0 +1,331 @@
+//! Owns the processes: `initdb`, the server from start to shutdown, a server left behind; knows no SQL.
+
+use std::ffi::{OsStr, OsString};
+use std::fs::{self, File};
+use std::io::{self, ErrorKind, Read, Seek, SeekFrom};
+use std::net::{Ipv4Addr, TcpListener};
+use std::os::unix::ffi::OsStrExt;
+use std::os::unix::fs::MetadataExt;
+use std::path::{Path, PathBuf};
+use std::process::{Child, ExitStatus, Stdio};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
+use tracing::{info, warn};
+
+use super::binaries::Binaries;
+use super::directory::Directory;
+use super::{ADMIN, Error, tried};
+
+/// The server's log file in the cluster's directory.
+pub(super) const SERVER_LOG: &str = "server.log";
+
+/// How long the server may take to accept connections; recovery after a crash takes its time.
+const START_TIMEOUT: Duration = Duration::from_secs(120);
+/// How long the fast shutdown may take: it writes what is not yet on disk.
+const FAST_TIMEOUT: Duration = Duration::from_secs(30);
+/// How long the immediate shutdown may take: it writes nothing, the next start recovers.
+const IMMEDIATE_TIMEOUT: Duration = Duration::from_secs(5);
+/// How often a process or file that cannot wake us is looked at.
+const POLL: Duration = Duration::from_millis(5);
+/// How many ports are tried when others keep taking the one that was just free.
+const PORT_ATTEMPTS: u32 = 5;
+/// How much of a log an error shows.
+const TAIL_LINES: usize = 15;
+
+/// Makes the cluster. It appears under its name only when it is whole, so that an `initdb` that
+/// is cut short leaves nothing that looks like a cluster.
+pub(super) fn initdb(binaries: &Binaries, directory: &Directory) -> Result<(), Error> {
+    let unfinished = directory.path.join("data.unfinished");
+    if let Err(error) = fs::remove_dir_all(&unfinished)
+        && error.kind() != ErrorKind::NotFound
+    {
+        return Err(tried(format!("cannot remove {}", unfinished.display()))(
+            error,
+        ));
+    }
+    directory.make_private(&unfinished)?;
+    let output = directory
+        .command(&binaries.initdb())
+        .arg("--pgdata")
+        .arg(&unfinished)
+        .arg(format!("--username={ADMIN}"))
+        .args(["--encoding=UTF8", "--locale=C.UTF-8"])
+        // The cluster's own rules, which only count if somebody starts it without ours.
+        .args(["--auth-local=peer", "--auth-host=scram-sha-256"])
+        .output()
+        .map_err(tried(format!("cannot run {}", binaries.initdb().display())))?;
+    if !output.status.success() {
+        let mut text = String::from_utf8_lossy(&output.stdout).into_owned();
+        text += &String::from_utf8_lossy(&output.stderr);
+        return Err(Error::Initdb {
+            directory: directory.path.clone(),
+            output: last_lines(&text),
+        });
+    }
+    fs::rename(&unfinished, &directory.data)
+        .map_err(tried(format!("cannot rename {}", unfinished.display())))
+}
+
+/// Stops a server that runs on the directory although no node holds its lock: the node that
+/// started it was killed. Also clears a `postmaster.pid` whose process number now belongs to
+/// some other program, which PostgreSQL would take for a running server.
+pub(super) fn stop_orphan(directory: &Directory) -> Result<(), Error> {
+    let pid_file = directory.data.join("postmaster.pid");
+    let Ok(text) = fs::read_to_string(&pid_file) else {
+        return Ok(());
+    };
+    let Some(pid) = text
+        .lines()
+        .next()
+        .and_then(|line| line.trim().parse().ok())
+    else {
+        return Ok(());
+    };
+    match occupant(pid, &directory.data) {
+        Occupant::Nobody => Ok(()),
+        Occupant::OtherProgram => {
+            // Only the link is removed, never what a link points to.
+            fs::remove_file(&pid_file)
+                .map_err(tried(format!("cannot remove {}", pid_file.display())))
+        }
+        Occupant::Server => {
+            warn!(
+                pid,
+                "stopping the PostgreSQL server that a killed node left behind"
+            );
+            let gone = || Ok(!matches!(occupant(pid, &directory.data), Occupant::Server));
+            shut_down(Pid::from_raw(pid), gone)
+                .map_err(tried(format!("cannot stop the server process {pid}")))
+        }
+    }
+}
+
+/// Who has the process number that `postmaster.pid` names.
+enum Occupant {
+    Nobody,
+    Server,
+    OtherProgram,
+}
+
+/// Reads the process's command line, which a dead but unreaped process has not. `/proc/PID/cwd`
+/// would say more but needs rights that root lacks in many containers.
+fn occupant(pid: i32, data: &Path) -> Occupant {
+    let process = PathBuf::from(format!("/proc/{pid}"));
+    let Ok(line) = fs::read(process.join("cmdline")) else {
+        return Occupant::Nobody;
+    };
+    let mut words = line.split(|byte| *byte == 0).map(OsStr::from_bytes);
+    let program = Path::new(words.next().unwrap_or_default()).file_name();
+    let owner = |path: &Path| fs::metadata(path).map(|metadata| metadata.uid()).ok();
+    if line.is_empty() {
+        Occupant::Nobody
+    } else if program != Some(OsStr::new("postgres")) {
+        Occupant::OtherProgram
+    } else if words.any(|word| word == data) && owner(&process) == owner(data) {
+        Occupant::Server
+    } else {
+        // A server all the same, perhaps of this cluster by another name: PostgreSQL decides.
+        Occupant::Nobody
+    }
+}
+
+/// The running server, a child of this process.
+#[derive(Debug)]
+pub(super) struct Server {
+    child: Child,
+    log: PathBuf,
+}
+
+impl Server {
+    /// Starts the server on a free port and waits until it takes connections.
+    pub(super) fn start(
+        binaries: &Binaries,
+        directory: &Directory,
+        socket_directory: &Path,
+    ) -> Result<(Self, u16), Error> {
+        let log = directory.open_log()?;
+        let mut attempt = 1;
+        loop {
+            let port = free_port()?;
+            let mut server = Self::spawn(binaries, directory, socket_directory, port, &log)?;
+            match server.wait_until_ready(directory) {
+                Ok(()) => return Ok((server, port)),
+                // Somebody took the port between our letting go of it and the server's start.
+                Err(Error::Server { tail, .. })
+                    if tail.contains("could not bind") && attempt < PORT_ATTEMPTS =>
+                {
+                    info!(port, "the port was taken meanwhile, trying another");
+                    attempt += 1;
+                }
+                Err(error) => return Err(error),
+            }
+        }
+    }
+
+    fn spawn(
+        binaries: &Binaries,
+        directory: &Directory,
+        socket_directory: &Path,
+        port: u16,
+        log: &File,
+    ) -> Result<Self, Error> {
+        let program = binaries.postgres();
+        let failed = || tried(format!("cannot run {}", program.display()));
+        let setting = |name: &str, path: &Path| {
+            let mut setting = OsString::from(name);
+            setting.push("=");
+            setting.push(path);
+            setting
+        };
+        // The value is a list, in which a path with a comma or a space has to be quoted.
+        let sockets = super::quote_identifier(&socket_directory.display().to_string());
+        let child = directory
+            .command(&program)
+            .arg("-D")
+            .arg(&directory.data)
+            .args(["-c", "listen_addresses=127.0.0.1"])
+            .args(["-c", &format!("port={port}")])
+            .args(["-c", &format!("unix_socket_directories={sockets}")])
+            .args(["-c", "unix_socket_permissions=0700"])
+            .arg("-c")
+            .arg(setting("hba_file", &directory.path.join("pg_hba.conf")))
+            .arg("-c")
+            .arg(setting("ident_file", &directory.path.join("pg_ident.conf")))
+            .args(["-c", "password_encryption=scram-sha-256"])
+            .args([
+                "-c",
+                "logging_collector=off",
+                "-c",
+                "log_destination=stderr",
+            ])
+            .args(["-c", "cluster_name=wampgres"])
+            .stdout(log.try_clone().map_err(failed())?)
+            .stderr(Stdio::from(log.try_clone().map_err(failed())?))
+            .spawn()
+            .map_err(failed())?;
+        Ok(Self {
+            child,
+            log: directory.log_path(),
+        })
+    }
+
+    fn wait_until_ready(&mut self, directory: &Directory) -> Result<(), Error> {
+        let pid_file = directory.data.join("postmaster.pid");
+        let deadline = Instant::now() + START_TIMEOUT;
+        while !is_ready(&pid_file, self.child.id()) {
+            if let Some(status) = self.exit_status()? {
+                return Err(self.failed(format!("did not start ({status})")));
+            }
+            if Instant::now() > deadline {
+                let seconds = START_TIMEOUT.as_secs();
+                let error = self.failed(format!("was not ready within {seconds} seconds"));
+                // The error that matters is the first; the server is gone either way.
+                let _ = self.shut_down();
+                return Err(error);
+            }
+            thread::sleep(POLL);
+        }
+        Ok(())
+    }
+
+    /// Ends the server and reaps it.
+    pub(super) fn stop(mut self) -> Result<(), Error> {
+        if let Some(status) = self.exit_status()? {
+            return Err(self.failed(format!("had ended by itself ({status})")));
+        }
+        self.shut_down()?;
+        info!("PostgreSQL has stopped");
+        Ok(())
+    }
+
+    fn shut_down(&mut self) -> Result<(), Error> {
+        let pid = i32::try_from(self.child.id()).expect("process numbers fit in pid_t");
+        let ended = shut_down(Pid::from_raw(pid), || {
+            self.child.try_wait().map(|status| status.is_some())
+        });
+        ended.map_err(tried("cannot stop the embedded PostgreSQL"))
+    }
+
+    fn exit_status(&mut self) -> Result<Option<ExitStatus>, Error> {
+        self.child
+            .try_wait()
+            .map_err(tried("cannot wait for the embedded PostgreSQL"))
+    }
+
+    fn failed(&self, what: String) -> Error {
+        Error::Server {
+            what,
+            log: self.log.clone(),
+            tail: log_tail(&self.log),
+        }
+    }
+}
+
+/// Whether `postmaster.pid` is of this process and its eighth line says that the server takes
+/// connections (`pg_ctl` waits for the same). Asking the server itself before it is ready would
+/// fill its log with refusals.
+fn is_ready(pid_file: &Path, pid: u32) -> bool {
+    let Ok(text) = fs::read_to_string(pid_file) else {
+        return false;
+    };
+    let mut lines = text.lines().map(str::trim);
+    lines.next() == Some(pid.to_string().as_str()) && lines.nth(6) == Some("ready")
+}
+
+/// Asks for the fast shutdown, then for the immediate one, then kills.
+fn shut_down(pid: Pid, mut gone: impl FnMut() -> io::Result<bool>) -> io::Result<()> {
+    let steps = [
+        (Signal::SIGINT, FAST_TIMEOUT),
+        (Signal::SIGQUIT, IMMEDIATE_TIMEOUT),
+        (Signal::SIGKILL, IMMEDIATE_TIMEOUT),
+    ];
+    for (signal, timeout) in steps {
+        // The process is not reaped before `gone` has seen its end: the number is still its own.
+        if gone()? {
+            return Ok(());
+        }
+        kill(pid, signal)?;
+        let deadline = Instant::now() + timeout;
+        while Instant::now() < deadline {
+            if gone()? {
+                return Ok(());
+            }
+            thread::sleep(POLL);
+        }
+        warn!(
+            "PostgreSQL did not end within {} seconds of {signal}",
+            timeout.as_secs()
+        );
+    }
+    Err(io::Error::from(ErrorKind::TimedOut))
+}
+
+fn free_port() -> Result<u16, Error> {
+    TcpListener::bind((Ipv4Addr::LOCALHOST, 0))
+        .and_then(|listener| listener.local_addr())
+        .map(|address| address.port())
+        .map_err(tried("cannot find a free port on 127.0.0.1"))
+}
+
+fn log_tail(log: &Path) -> String {
+    let read = || -> io::Result<String> {
+        let mut file = File::open(log)?;
+        let length = file.metadata()?.len();
+        file.seek(SeekFrom::Start(length.saturating_sub(8192)))?;
+        let mut bytes = Vec::new();
+        file.read_to_end(&mut bytes)?;
+        Ok(String::from_utf8_lossy(&bytes).into_owned())
+    };
+    read().map_or_else(
+        |error| format!("(not readable: {error})"),
+        |text| last_lines(&text),
+    )
+}
+
+fn last_lines(text: &str) -> String {
+    let lines: Vec<&str> = text.lines().collect();
+    lines[lines.len().saturating_sub(TAIL_LINES)..].join("\n")
+}
