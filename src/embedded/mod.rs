@@ -204,7 +204,7 @@ impl EmbeddedPostgres {
     /// # Errors
     ///
     /// No server binaries, another major version, a directory in use or out of reach, or a
-    /// server that does not start: each says what to do, see [`Error`].
+    /// server that does not start: each says what to do, see [`enum@Error`].
     ///
     /// # Blocking
     ///
