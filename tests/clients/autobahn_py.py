@@ -1,6 +1,6 @@
 """A WAMP client on AutobahnPython for the tests. Usage: autobahn_py.py URL REALM
 
-Commands come in on stdin, answers go out on stdout, one JSON object a line, answers in the
+Commands come in on stdin, a pipe, answers go out on stdout, one JSON object a line, answers in the
 order of the commands. The first line says how joining went:
 
     {"joined": {"session": ID}}    or    {"failed": {"reason": ..., "message": ...}}, exit code 1
