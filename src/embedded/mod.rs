@@ -168,7 +168,7 @@ pub enum Error {
         tail: String,
     },
     /// Creating the role or the database failed.
-    #[error("the embedded PostgreSQL did not take the role or the database: {0}")]
+    #[error("the embedded PostgreSQL did not take the role or the database: {}", reason(.0))]
     Sql(#[source] postgres::Error),
     /// A file, a directory or a process could not be used.
     #[error("{what}: {source}")]
@@ -184,6 +184,12 @@ pub enum Error {
 fn tried(what: impl Into<String>) -> impl FnOnce(io::Error) -> Error {
     let what = what.into();
     move |source| Error::Io { what, source }
+}
+
+/// What PostgreSQL said; `postgres::Error` itself only says that it said something.
+fn reason(error: &postgres::Error) -> String {
+    let said = error.as_db_error().map(ToString::to_string);
+    said.unwrap_or_else(|| error.to_string())
 }
 
 /// A running private PostgreSQL server; it ends with this value.

@@ -272,6 +272,19 @@ fn without_binaries_the_error_names_the_package() {
 }
 
 #[test]
+fn a_refused_role_is_told_with_the_reason_and_leaves_no_server() {
+    let parent = parent();
+    let directory = parent.path().join("cluster");
+    let reserved = Options {
+        user: "pg_something".to_owned(),
+        ..options(&directory)
+    };
+    let error = EmbeddedPostgres::start(&reserved).unwrap_err().to_string();
+    assert!(error.contains("is reserved"), "{error}");
+    assert!(!directory.join("data/postmaster.pid").exists());
+}
+
+#[test]
 fn a_cluster_of_another_major_version_is_refused() {
     let parent = parent();
     let directory = parent.path().join("cluster");
