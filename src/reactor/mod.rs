@@ -1,1 +1,25 @@
-//! Not written yet.
+//! One I/O thread's poll loop: sockets, readiness, deadlines and mail from other threads. Knows
+//! bytes and connections; must not know what the bytes mean.
+//!
+//! A [`Reactor`] owns many connections and serves them on one thread. What a connection does
+//! with its bytes is a [`Protocol`], a state machine that takes input and appends output; it
+//! never touches the socket. A turn of the loop goes:
+//!
+//! ```text
+//!   poll ── readable ──► Protocol::on_bytes ─┐
+//!     ▲  ── mail ──────► Protocol::on_mail ──┼─► output gathered per connection
+//!     │  ── deadline ──► Protocol::on_deadline┘            │
+//!     └──────────── one write per connection ◄─────────────┘
+//! ```
+//!
+//! Other threads speak to connections through a [`Mailbox`]. The thread is woken only when it
+//! sleeps, so under load a message to it costs no system call.
+
+mod connection;
+mod deadlines;
+mod mailbox;
+mod poll_loop;
+
+pub use connection::{ConnectionId, Io, Protocol};
+pub use mailbox::Mailbox;
+pub use poll_loop::{Accept, Reactor};

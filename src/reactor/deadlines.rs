@@ -1,0 +1,33 @@
+//! The deadlines of one reactor's connections, earliest first. Must not know what they are for.
+
+use std::{cmp::Reverse, collections::BinaryHeap, time::Instant};
+
+use super::ConnectionId;
+
+/// A heap that may hold deadlines since postponed or dropped: the loop asks the connection when
+/// one comes up. Postponing, which is what most deadlines see, so costs nothing.
+#[derive(Default)]
+pub(super) struct Deadlines {
+    heap: BinaryHeap<Reverse<(Instant, u32, u32)>>,
+}
+
+impl Deadlines {
+    pub(super) fn push(&mut self, at: Instant, id: ConnectionId) {
+        self.heap.push(Reverse((at, id.slot, id.generation)));
+    }
+
+    /// When the next one comes up.
+    pub(super) fn next(&self) -> Option<Instant> {
+        self.heap.peek().map(|Reverse((at, _, _))| *at)
+    }
+
+    /// Takes one that has come up.
+    pub(super) fn pop_due(&mut self, now: Instant) -> Option<ConnectionId> {
+        if self.next()? > now {
+            return None;
+        }
+        self.heap
+            .pop()
+            .map(|Reverse((_, slot, generation))| ConnectionId { slot, generation })
+    }
+}

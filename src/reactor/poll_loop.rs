@@ -1,0 +1,389 @@
+//! The loop itself: poll, read, deliver, flush. Owns the connections of its thread; must not
+//! know what they are for.
+
+use std::{
+    io,
+    sync::Arc,
+    time::{Duration, Instant},
+};
+
+use crossbeam_channel::Receiver;
+use mio::{
+    Events, Interest, Poll, Token,
+    event::Event,
+    net::{TcpListener, TcpStream},
+};
+
+use super::{
+    ConnectionId, Mailbox, Protocol,
+    connection::{Connection, Ending, Input},
+    deadlines::Deadlines,
+    mailbox::{Bell, Letter},
+};
+
+pub(super) const WAKER: Token = Token(usize::MAX);
+/// Listeners have tokens from here up, connections below.
+const FIRST_LISTENER: usize = 1 << 32;
+/// One read takes at most this much, and a connection gets one read a turn, so that none can
+/// keep the others waiting.
+const READ_BUFFER: usize = 64 * 1024;
+/// So many letters are read before output is flushed, so that none waits for all.
+const LETTERS_PER_TURN: usize = 4096;
+/// After an error of accept (too many open files, mostly) it is tried again so much later.
+const ACCEPT_RETRY: Duration = Duration::from_millis(100);
+
+/// Takes what a listener accepts, or the error that kept it from accepting.
+pub type Accept = Box<dyn FnMut(io::Result<(TcpStream, std::net::SocketAddr)>) + Send>;
+
+/// The poll loop of one I/O thread.
+pub struct Reactor<M> {
+    poll: Poll,
+    mailbox: Mailbox<M>,
+    inbox: Receiver<Letter<M>>,
+    bell: Arc<Bell>,
+    listeners: Vec<Listener>,
+    connections: Vec<Slot<M>>,
+    free: Vec<u32>,
+    deadlines: Deadlines,
+    dirty: Vec<ConnectionId>,
+    readable: Vec<ConnectionId>,
+    buffer: Box<[u8]>,
+}
+
+struct Slot<M> {
+    generation: u32,
+    connection: Option<Connection<M>>,
+}
+
+struct Listener {
+    socket: TcpListener,
+    accept: Accept,
+    retry_at: Option<Instant>,
+}
+
+impl<M> Reactor<M> {
+    /// A reactor without connections. It does nothing before [`Reactor::run`].
+    ///
+    /// # Errors
+    /// When the kernel gives no poll or wake-up descriptor, mostly for want of file descriptors.
+    pub fn new() -> io::Result<Self> {
+        let poll = Poll::new()?;
+        let (mailbox, inbox, bell) = Mailbox::new(&poll)?;
+        Ok(Self {
+            poll,
+            mailbox,
+            inbox,
+            bell,
+            listeners: Vec::new(),
+            connections: Vec::new(),
+            free: Vec::new(),
+            deadlines: Deadlines::default(),
+            dirty: Vec::new(),
+            readable: Vec::new(),
+            buffer: vec![0; READ_BUFFER].into(),
+        })
+    }
+
+    /// The way in for other threads.
+    pub fn mailbox(&self) -> Mailbox<M> {
+        self.mailbox.clone()
+    }
+
+    /// Accepts from `socket` on this reactor's thread, and hands what comes to `accept`, which
+    /// must not block.
+    ///
+    /// # Errors
+    /// When the socket cannot be polled.
+    pub fn listen(&mut self, mut socket: TcpListener, accept: Accept) -> io::Result<()> {
+        let token = Token(FIRST_LISTENER + self.listeners.len());
+        self.poll
+            .registry()
+            .register(&mut socket, token, Interest::READABLE)?;
+        self.listeners.push(Listener {
+            socket,
+            accept,
+            retry_at: None,
+        });
+        Ok(())
+    }
+
+    /// Serves until [`Mailbox::stop`].
+    ///
+    /// # Errors
+    /// When polling itself fails, after which the reactor can serve nobody; all protocols have
+    /// been told then.
+    ///
+    /// # Blocking
+    /// For as long as the reactor lives; give it a thread.
+    pub fn run(mut self) -> io::Result<()> {
+        let served = self.serve();
+        self.drop_all();
+        served
+    }
+
+    fn serve(&mut self) -> io::Result<()> {
+        let mut events = Events::with_capacity(1024);
+        loop {
+            let timeout = self.sleep_time();
+            let polled = self.poll.poll(&mut events, timeout);
+            self.bell.awake();
+            match polled {
+                Err(e) if e.kind() != io::ErrorKind::Interrupted => return Err(e),
+                Err(_) => continue,
+                Ok(()) => {}
+            }
+            let now = Instant::now();
+            for event in &events {
+                self.on_event(event, now);
+            }
+            self.read_the_readable(now);
+            let go_on = self.read_letters(now);
+            self.meet_deadlines(now);
+            self.flush_the_dirty(now);
+            if !go_on {
+                return Ok(());
+            }
+        }
+    }
+
+    /// How long to sleep; not at all when something is left to do.
+    fn sleep_time(&self) -> Option<Duration> {
+        if !self.readable.is_empty() || !self.dirty.is_empty() || !self.bell.may_sleep(&self.inbox)
+        {
+            return Some(Duration::ZERO);
+        }
+        let retries = self
+            .listeners
+            .iter()
+            .filter_map(|listener| listener.retry_at);
+        let next = self.deadlines.next().into_iter().chain(retries).min()?;
+        Some(next.saturating_duration_since(Instant::now()))
+    }
+
+    fn on_event(&mut self, event: &Event, now: Instant) {
+        let Token(token) = event.token();
+        if event.token() == WAKER {
+            // It has done its work by ending the poll.
+        } else if let Some(listener) = token.checked_sub(FIRST_LISTENER) {
+            self.accept_from(listener, now);
+        } else if let Some(connection) = self.connections[token].connection.as_mut() {
+            connection.maybe_readable |=
+                event.is_readable() || event.is_read_closed() || event.is_error();
+            connection.read_closed |= event.is_read_closed();
+            connection.write_blocked &= !event.is_writable();
+            list(connection, &mut self.readable, &mut self.dirty);
+        }
+    }
+
+    fn accept_from(&mut self, index: usize, now: Instant) {
+        let Some(listener) = self.listeners.get_mut(index) else {
+            return;
+        };
+        listener.retry_at = None;
+        loop {
+            match listener.socket.accept() {
+                Ok(accepted) => (listener.accept)(Ok(accepted)),
+                Err(e) if e.kind() == io::ErrorKind::WouldBlock => return,
+                Err(e)
+                    if matches!(
+                        e.kind(),
+                        io::ErrorKind::Interrupted | io::ErrorKind::ConnectionAborted
+                    ) => {}
+                Err(e) => {
+                    listener.retry_at = Some(now + ACCEPT_RETRY);
+                    return (listener.accept)(Err(e));
+                }
+            }
+        }
+    }
+
+    /// Gives each connection that may have input one read.
+    fn read_the_readable(&mut self, now: Instant) {
+        let mut buffer = std::mem::take(&mut self.buffer);
+        for id in std::mem::take(&mut self.readable) {
+            let Some(connection) = self.connection(id) else {
+                continue;
+            };
+            connection.is_listed_readable = false;
+            if !connection.wants_input() {
+                continue;
+            }
+            connection.maybe_readable = false;
+            match connection.read(&mut buffer) {
+                Ok(Input::Bytes(n, more)) => {
+                    connection.maybe_readable = more;
+                    connection.call(now, |protocol, io| protocol.on_bytes(&buffer[..n], io));
+                    self.after_call(id);
+                }
+                Ok(Input::End) => {
+                    connection.call(now, |protocol, io| protocol.on_end(io));
+                    self.after_call(id);
+                }
+                Ok(Input::Nothing) => {}
+                Err(_) => self.drop_connection(id),
+            }
+        }
+        self.buffer = buffer;
+    }
+
+    /// Reads the mail. `false` when the reactor is to stop.
+    fn read_letters(&mut self, now: Instant) -> bool {
+        for _ in 0..LETTERS_PER_TURN {
+            let Ok(letter) = self.inbox.try_recv() else {
+                return true;
+            };
+            match letter {
+                Letter::Mail(id, mail) => {
+                    if let Some(connection) = self.connection(id) {
+                        connection.call(now, |protocol, io| protocol.on_mail(mail, io));
+                        self.after_call(id);
+                    }
+                }
+                Letter::Adopt(socket, protocol) => self.adopt(socket, protocol, now),
+                Letter::StopAccepting => self.listeners.clear(),
+                Letter::Stop => return false,
+            }
+        }
+        true
+    }
+
+    fn adopt(&mut self, socket: TcpStream, mut protocol: Box<dyn Protocol<M>>, now: Instant) {
+        let slot = self.free.pop().unwrap_or_else(|| {
+            self.connections.push(Slot {
+                generation: 0,
+                connection: None,
+            });
+            u32::try_from(self.connections.len() - 1).expect("fewer sockets than 2^32 can be open")
+        });
+        let entry = &mut self.connections[slot as usize];
+        let id = ConnectionId {
+            slot,
+            generation: entry.generation,
+        };
+        let mut socket = socket;
+        let interests = Interest::READABLE | Interest::WRITABLE;
+        if self
+            .poll
+            .registry()
+            .register(&mut socket, Token(slot as usize), interests)
+            .is_err()
+        {
+            self.free.push(slot);
+            return protocol.on_lost();
+        }
+        let connection = entry
+            .connection
+            .insert(Connection::new(id, socket, protocol));
+        connection.call(now, |protocol, io| protocol.on_open(io));
+        self.after_call(id);
+    }
+
+    fn meet_deadlines(&mut self, now: Instant) {
+        for index in 0..self.listeners.len() {
+            if self.listeners[index].retry_at.is_some_and(|at| at <= now) {
+                self.accept_from(index, now);
+            }
+        }
+        while let Some(id) = self.deadlines.pop_due(now) {
+            let Some(connection) = self.connection(id) else {
+                continue;
+            };
+            connection.armed = None;
+            if connection.wishes.deadline.is_some_and(|at| at <= now) {
+                connection.wishes.deadline = None;
+                connection.call(now, |protocol, io| protocol.on_deadline(io));
+            }
+            self.after_call(id);
+        }
+    }
+
+    /// Hands the turn's output to the kernel, one write for each connection.
+    fn flush_the_dirty(&mut self, now: Instant) {
+        for id in std::mem::take(&mut self.dirty) {
+            let Some(connection) = self.connection(id) else {
+                continue;
+            };
+            connection.is_listed_dirty = false;
+            if connection.flush().is_err() {
+                self.drop_connection(id);
+                continue;
+            }
+            if connection.is_closed_and_flushed() {
+                if connection.linger(now).is_err() {
+                    self.drop_connection(id);
+                    continue;
+                }
+            } else {
+                connection.call(now, |protocol, io| protocol.on_flushed(io));
+            }
+            self.after_call(id);
+        }
+    }
+
+    /// Acts on what the protocol asked for while it was called.
+    fn after_call(&mut self, id: ConnectionId) {
+        let Some(connection) = self.connections[id.slot as usize].connection.as_mut() else {
+            return;
+        };
+        if connection.wishes.ending == Ending::Now {
+            return self.drop_connection(id);
+        }
+        list(connection, &mut self.readable, &mut self.dirty);
+        let Some(deadline) = connection.wishes.deadline else {
+            return;
+        };
+        if connection.armed.is_none_or(|armed| deadline < armed) {
+            connection.armed = Some(deadline);
+            self.deadlines.push(deadline, id);
+        }
+    }
+
+    fn connection(&mut self, id: ConnectionId) -> Option<&mut Connection<M>> {
+        let slot = self.connections.get_mut(id.slot as usize)?;
+        slot.connection
+            .as_mut()
+            .filter(|connection| connection.id == id)
+    }
+
+    fn drop_connection(&mut self, id: ConnectionId) {
+        let slot = &mut self.connections[id.slot as usize];
+        let Some(mut connection) = slot.connection.take() else {
+            return;
+        };
+        slot.generation = slot.generation.wrapping_add(1);
+        self.free.push(id.slot);
+        // The descriptor closes with the socket, which takes it out of the poll as well.
+        connection.protocol.on_lost();
+    }
+
+    fn drop_all(&mut self) {
+        for slot in 0..self.connections.len() {
+            if let Some(connection) = &self.connections[slot].connection {
+                let id = connection.id;
+                self.drop_connection(id);
+            }
+        }
+        // Sockets still in the mail are connections too.
+        for letter in self.inbox.try_iter() {
+            if let Letter::Adopt(_, mut protocol) = letter {
+                protocol.on_lost();
+            }
+        }
+    }
+}
+
+/// Puts a connection on the lists of what it wants done, unless it is there already.
+fn list<M>(
+    connection: &mut Connection<M>,
+    readable: &mut Vec<ConnectionId>,
+    dirty: &mut Vec<ConnectionId>,
+) {
+    if connection.maybe_readable && connection.wants_input() && !connection.is_listed_readable {
+        connection.is_listed_readable = true;
+        readable.push(connection.id);
+    }
+    if connection.wants_flush() && !connection.is_listed_dirty {
+        connection.is_listed_dirty = true;
+        dirty.push(connection.id);
+    }
+}
