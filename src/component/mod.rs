@@ -1,1 +1,42 @@
-//! Not written yet.
+//! What answers calls: the component API, the classes by name, and the components that come with
+//! the node. Knows WAMP messages and the database pool; must not know sockets nor the router.
+//!
+//! A component is a class with an `on_join` and some procedures, as in Autobahn. The container
+//! is a builder of sessions: it makes one instance of the class and lets a [`Session`] speak
+//! for it, in this process or on a dialled connection alike.
+//!
+//! ```
+//! use wampgres::component::{Answer, Classes, Component, Error, Invocation, Procedure, Reply, Setup};
+//!
+//! struct Adder;
+//!
+//! impl Component for Adder {
+//!     fn on_join(_: Setup) -> Result<Self, Error> {
+//!         Ok(Self)
+//!     }
+//!     fn procedures(&self) -> Vec<Procedure<Self>> {
+//!         vec![Procedure::new("com.example.add2", Self::add2)]
+//!     }
+//! }
+//!
+//! impl Adder {
+//!     fn add2(&self, call: Invocation) -> Answer {
+//!         let (a, b): (i64, i64) = call.args()?;
+//!         Reply::now(a + b)
+//!     }
+//! }
+//!
+//! let classes = Classes::default().with::<Adder>("example.Adder");
+//! assert!(classes.names().any(|name| name == "example.Adder"));
+//! ```
+
+mod class;
+mod error;
+pub mod hello;
+mod invocation;
+mod session;
+
+pub use class::{Classes, Component, Instance, Procedure, Setup};
+pub use error::Error;
+pub use invocation::{Answer, Caller, Invocation, Reply};
+pub use session::{Session, Status};

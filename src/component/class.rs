@@ -1,0 +1,172 @@
+//! Component classes, their names and their instances. Must not know where an instance's session
+//! runs.
+
+use std::{collections::BTreeMap, sync::Arc};
+
+use serde_json::Value;
+
+use super::{Answer, Error, Invocation, hello};
+use crate::{adbapi, wamp::Uri};
+
+/// A class of components. One instance is made for each place in the configuration; its
+/// procedures may be called from several threads at once.
+pub trait Component: Send + Sync + Sized + 'static {
+    /// Whether the class cannot do without `extra.database`; what the configuration leaves out
+    /// of it is then filled in from the environment.
+    const NEEDS_DATABASE: bool = false;
+
+    /// Makes the instance, as Autobahn's `onJoin` does: open what the procedures need.
+    ///
+    /// # Errors
+    /// Whatever keeps the component from working at all; the node then does not start. A
+    /// database that is down is no reason: a pool connects when it can.
+    fn on_join(setup: Setup) -> Result<Self, Error>;
+
+    /// The procedures to register.
+    fn procedures(&self) -> Vec<Procedure<Self>>;
+
+    /// The node is stopping: finish what is under way and close. May block for as long as the
+    /// grace time of what it closes.
+    fn on_leave(&self) {}
+}
+
+/// A procedure of a class: its URI and the method that answers.
+pub struct Procedure<C> {
+    uri: Uri,
+    method: UnboundMethod<C>,
+}
+
+type UnboundMethod<C> = Box<dyn Fn(&C, Invocation) -> Answer + Send + Sync>;
+
+impl<C> Procedure<C> {
+    /// The procedure with this URI, answered by `method`. The method runs on an I/O thread
+    /// and must not block: what takes time belongs into a [`crate::adbapi::Deferred`].
+    pub fn new(
+        uri: impl Into<Uri>,
+        method: impl Fn(&C, Invocation) -> Answer + Send + Sync + 'static,
+    ) -> Self {
+        Self {
+            uri: uri.into(),
+            method: Box::new(method),
+        }
+    }
+}
+
+/// What the configuration gives a component.
+#[derive(Clone)]
+pub struct Setup {
+    /// The component's `extra`, as it is written.
+    pub extra: Value,
+    /// The pool that `extra.database` describes, ready to be built.
+    pub database: Option<adbapi::Builder>,
+}
+
+impl Setup {
+    /// The pool that `extra.database` describes.
+    ///
+    /// # Errors
+    /// When the configuration describes none; the message names the key that is missing.
+    pub fn database(self) -> Result<adbapi::Builder, Error> {
+        self.database.ok_or_else(|| {
+            Error::runtime("this component needs a database: describe it in extra.database")
+        })
+    }
+}
+
+/// The classes a configuration can name.
+#[derive(Clone)]
+pub struct Classes {
+    by_name: BTreeMap<String, Class>,
+}
+
+#[derive(Clone)]
+struct Class {
+    make: Make,
+    needs_database: bool,
+}
+
+type Make = Arc<dyn Fn(Setup) -> Result<Instance, Error> + Send + Sync>;
+
+impl Default for Classes {
+    /// The classes that come with the node.
+    fn default() -> Self {
+        Self {
+            by_name: BTreeMap::new(),
+        }
+        .with::<hello::MyDatabaseComponent>(hello::CLASSNAME)
+    }
+}
+
+impl Classes {
+    /// These classes and `C`, which the configuration calls `name`.
+    #[must_use]
+    pub fn with<C: Component>(mut self, name: &str) -> Self {
+        let make: Make = Arc::new(|setup| C::on_join(setup).map(Instance::of));
+        self.by_name.insert(
+            name.to_owned(),
+            Class {
+                make,
+                needs_database: C::NEEDS_DATABASE,
+            },
+        );
+        self
+    }
+
+    /// All names.
+    pub fn names(&self) -> impl Iterator<Item = &str> {
+        self.by_name.keys().map(String::as_str)
+    }
+
+    /// The names of the classes that cannot do without a database.
+    pub fn names_with_database(&self) -> impl Iterator<Item = &str> {
+        self.by_name
+            .iter()
+            .filter(|(_, class)| class.needs_database)
+            .map(|(name, _)| name.as_str())
+    }
+
+    /// Makes an instance of the class called `name`.
+    ///
+    /// # Errors
+    /// When there is no such class, or what its `on_join` says.
+    pub fn make(&self, name: &str, setup: Setup) -> Result<Instance, Error> {
+        let class = self
+            .by_name
+            .get(name)
+            .ok_or_else(|| Error::runtime(format_args!("there is no class {name:?}")))?;
+        (class.make)(setup)
+    }
+}
+
+/// A component of some class.
+pub struct Instance {
+    pub(super) procedures: Vec<(Uri, Method)>,
+    on_leave: Box<dyn Fn() + Send + Sync>,
+}
+
+/// A procedure bound to its instance.
+pub(super) type Method = Box<dyn Fn(Invocation) -> Answer + Send + Sync>;
+
+impl Instance {
+    fn of<C: Component>(component: C) -> Self {
+        let component = Arc::new(component);
+        let bind = |procedure: Procedure<C>| {
+            let component = component.clone();
+            let method: Method = Box::new(move |call| (procedure.method)(&component, call));
+            (procedure.uri, method)
+        };
+        let procedures = component.procedures().into_iter().map(bind).collect();
+        Self {
+            procedures,
+            on_leave: Box::new(move || component.on_leave()),
+        }
+    }
+
+    /// Tells the component that the node is stopping.
+    ///
+    /// # Blocking
+    /// For as long as the component takes to close what it opened.
+    pub fn leave(&self) {
+        (self.on_leave)();
+    }
+}

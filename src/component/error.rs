@@ -1,0 +1,114 @@
+//! The error of a procedure: what its caller is told. Knows which WAMP error stands for which
+//! database error; must not let out what only operators should see.
+
+use std::fmt;
+
+use serde_json::{Map, Value};
+
+use crate::{
+    adbapi,
+    wamp::{Payload, Uri, error_uri},
+};
+
+/// Why a procedure has no result: an error URI, a message and details.
+///
+/// The caller gets the message as the only positional argument of the ERROR and the details
+/// as its keyword arguments.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Error(Box<Content>);
+
+#[derive(Clone, Debug, PartialEq)]
+struct Content {
+    uri: Uri,
+    message: String,
+    details: Map<String, Value>,
+}
+
+impl Error {
+    /// An error of the application's own.
+    pub fn new(uri: impl Into<Uri>, message: impl fmt::Display) -> Self {
+        let (uri, message) = (uri.into(), message.to_string());
+        Self(Box::new(Content {
+            uri,
+            message,
+            details: Map::new(),
+        }))
+    }
+
+    /// `wamp.error.invalid_argument`: an argument does not suit the procedure.
+    pub fn invalid_argument(message: impl fmt::Display) -> Self {
+        Self::new(error_uri::INVALID_ARGUMENT, message)
+    }
+
+    /// `wamp.error.runtime_error`: the procedure failed, and no other URI says how.
+    pub fn runtime(message: impl fmt::Display) -> Self {
+        Self::new(error_uri::RUNTIME_ERROR, message)
+    }
+
+    /// The same error with one more detail.
+    #[must_use]
+    pub fn with_detail(mut self, key: &str, value: impl Into<Value>) -> Self {
+        self.0.details.insert(key.to_owned(), value.into());
+        self
+    }
+
+    /// The error URI.
+    pub fn uri(&self) -> &Uri {
+        &self.0.uri
+    }
+
+    /// The payload of the ERROR message.
+    pub(super) fn payload(&self) -> Payload {
+        let args = [&self.0.message];
+        let payload = if self.0.details.is_empty() {
+            Payload::from_args(&args)
+        } else {
+            Payload::from_args_kwargs(&args, &self.0.details)
+        };
+        payload.expect("a string and a map of JSON values always serialize")
+    }
+}
+
+impl fmt::Display for Error {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}: {}", self.0.uri, self.0.message)
+    }
+}
+
+impl std::error::Error for Error {}
+
+impl From<adbapi::Error> for Error {
+    /// What PostgreSQL said goes into the details: `sqlstate`, `severity`, `detail`, `hint`,
+    /// `constraint`, `table`, `column`, each where it was given; `retryable` is true where the
+    /// same call may succeed when made again.
+    fn from(error: adbapi::Error) -> Self {
+        use adbapi::Error as E;
+        let uri = match error {
+            // Nothing has run, so another callee may be asked instead.
+            E::Unavailable { .. } | E::QueueFull { .. } | E::Closed => error_uri::UNAVAILABLE,
+            _ => error_uri::RUNTIME_ERROR,
+        };
+        let mut wamp = Self::new(uri, &error);
+        if let Some(db) = error.db_error() {
+            let given = [
+                ("sqlstate", Some(db.code().code())),
+                ("severity", Some(db.severity())),
+                ("detail", db.detail()),
+                ("hint", db.hint()),
+                ("constraint", db.constraint()),
+                ("table", db.table()),
+                ("column", db.column()),
+            ];
+            for (key, value) in given {
+                if let Some(value) = value {
+                    wamp = wamp.with_detail(key, value);
+                }
+            }
+        }
+        if error.is_retryable() {
+            wamp.with_detail("retryable", true)
+        } else {
+            wamp
+        }
+    }
+}

@@ -1,0 +1,217 @@
+//! One call as its procedure sees it, and what the procedure can answer. Must not know how
+//! either travels.
+
+use serde::{Serialize, de::DeserializeOwned};
+use serde_json::Value;
+
+use super::Error;
+use crate::{
+    adbapi::{self, Deferred},
+    wamp::{InvocationDetails, Payload, PayloadError, SessionId, Uri},
+};
+
+/// A call to a procedure.
+#[derive(Clone, Debug)]
+pub struct Invocation {
+    pub(super) procedure: Uri,
+    pub(super) details: InvocationDetails,
+    pub(super) payload: Payload,
+}
+
+/// Who calls, where the realm's permissions disclose it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Caller<'a> {
+    /// The caller's session.
+    pub session: SessionId,
+    /// Who the caller is taken for.
+    pub authid: Option<&'a str>,
+    /// The caller's role.
+    pub authrole: Option<&'a str>,
+}
+
+impl Invocation {
+    /// The URI that was called.
+    pub fn procedure(&self) -> &Uri {
+        &self.procedure
+    }
+
+    /// Who calls; `None` unless the permission that allowed the call discloses callers.
+    pub fn caller(&self) -> Option<Caller<'_>> {
+        Some(Caller {
+            session: self.details.caller?,
+            authid: self.details.caller_authid.as_deref(),
+            authrole: self.details.caller_authrole.as_deref(),
+        })
+    }
+
+    /// The positional arguments as `T`, mostly a tuple: `let (a, b): (i64, String) = call.args()?`.
+    /// `()` says that there are none to be.
+    ///
+    /// # Errors
+    /// `wamp.error.invalid_argument` that says which argument is wrong and what it should be.
+    pub fn args<T: DeserializeOwned>(&self) -> Result<T, Error> {
+        let args: Vec<Value> = self.payload.args().map_err(|e| not_readable(&e))?;
+        // A derived `()` reads null, and callers without arguments send no null.
+        let args = if args.is_empty() && is_unit::<T>() {
+            Value::Null
+        } else {
+            Value::Array(args)
+        };
+        serde_path_to_error::deserialize(args).map_err(|error| {
+            let place = match error.path().iter().next() {
+                Some(serde_path_to_error::Segment::Seq { index }) => {
+                    format!("argument {}", index + 1)
+                }
+                _ => "arguments".to_owned(),
+            };
+            Error::invalid_argument(format_args!("{place}: {}", error.inner()))
+        })
+    }
+
+    /// The keyword arguments as `T`, a struct or a map.
+    ///
+    /// # Errors
+    /// `wamp.error.invalid_argument` that says which argument is wrong and what it should be.
+    pub fn kwargs<T: DeserializeOwned>(&self) -> Result<T, Error> {
+        let kwargs: Value = self.payload.kwargs().map_err(|e| not_readable(&e))?;
+        serde_path_to_error::deserialize(kwargs).map_err(|error| {
+            let place = match error.path().iter().next() {
+                Some(serde_path_to_error::Segment::Map { key }) => format!("argument {key:?}"),
+                _ => "keyword arguments".to_owned(),
+            };
+            Error::invalid_argument(format_args!("{place}: {}", error.inner()))
+        })
+    }
+}
+
+fn not_readable(error: &PayloadError) -> Error {
+    Error::invalid_argument(format_args!("the arguments cannot be read: {error}"))
+}
+
+/// Whether `T` is read from null, as `()` is.
+fn is_unit<T: DeserializeOwned>() -> bool {
+    size_of::<T>() == 0 && T::deserialize(Value::Null).is_ok()
+}
+
+/// What a procedure gives back: its reply, or why there is none.
+pub type Answer = Result<Reply, Error>;
+
+/// The result of a procedure, there already or on its way.
+pub enum Reply {
+    /// It is here.
+    Now(Payload),
+    /// It comes from the database.
+    Later(Deferred<Result<Payload, Error>>),
+}
+
+impl Reply {
+    /// Replies with one value, the only positional argument of the RESULT.
+    ///
+    /// # Errors
+    /// `wamp.error.runtime_error` when the value has no JSON form.
+    pub fn now(value: impl Serialize) -> Answer {
+        Ok(Self::Now(result(&value)?))
+    }
+
+    /// Replies with one value as soon as the database has given it.
+    ///
+    /// # Errors
+    /// None now; `wamp.error.runtime_error` later when the value has no JSON form.
+    pub fn later<T: Serialize + Send + 'static>(deferred: Deferred<T>) -> Answer {
+        Ok(Self::Later(deferred.map(|value| result(&value))))
+    }
+
+    /// Replies with positional and keyword arguments.
+    ///
+    /// # Errors
+    /// `wamp.error.runtime_error` when they have no JSON form or are not a list and a map.
+    pub fn with_kwargs(args: impl Serialize, kwargs: impl Serialize) -> Answer {
+        Payload::from_args_kwargs(&args, &kwargs)
+            .map(Self::Now)
+            .map_err(not_encodable)
+    }
+}
+
+fn result(value: &impl Serialize) -> Result<Payload, Error> {
+    Payload::from_args(&[value]).map_err(not_encodable)
+}
+
+fn not_encodable(error: PayloadError) -> Error {
+    Error::runtime(format_args!("the result has no JSON form: {error}"))
+}
+
+/// What a deferred reply has come to.
+pub(super) fn settled(
+    result: Result<Result<Payload, Error>, adbapi::Error>,
+) -> Result<Payload, Error> {
+    result?
+}
+
+#[cfg(test)]
+mod tests {
+    use serde::Deserialize;
+
+    use super::*;
+
+    fn call(args: Value, kwargs: Value) -> Invocation {
+        Invocation {
+            procedure: "com.example.p".into(),
+            details: InvocationDetails::default(),
+            payload: Payload::from_args_kwargs(&args, &kwargs).unwrap(),
+        }
+    }
+
+    #[derive(Deserialize, Debug, PartialEq)]
+    struct Page {
+        limit: u32,
+        #[serde(default)]
+        after: Option<String>,
+    }
+
+    #[test]
+    fn arguments_come_by_shape() {
+        let call = call(serde_json::json!([1, "b"]), serde_json::json!({"limit": 3}));
+        assert_eq!(call.args::<(i64, String)>().unwrap(), (1, "b".to_owned()));
+        assert_eq!(
+            call.kwargs::<Page>().unwrap(),
+            Page {
+                limit: 3,
+                after: None
+            }
+        );
+    }
+
+    #[test]
+    fn a_wrong_argument_is_named() {
+        let one = call(
+            serde_json::json!([1, "b"]),
+            serde_json::json!({"limit": "x"}),
+        );
+        for (error, words) in [
+            (
+                one.args::<(i64, i64)>().unwrap_err(),
+                "argument 2: invalid type: string \"b\", expected i64",
+            ),
+            (
+                one.args::<(i64,)>().unwrap_err(),
+                "arguments: invalid length 2",
+            ),
+            (
+                one.args::<(i64, String, i64)>().unwrap_err(),
+                "invalid length 2",
+            ),
+            (one.args::<()>().unwrap_err(), "arguments: "),
+            (
+                one.kwargs::<Page>().unwrap_err(),
+                "argument \"limit\": invalid type: string \"x\", expected u32",
+            ),
+        ] {
+            assert_eq!(error.uri().as_str(), "wamp.error.invalid_argument");
+            assert!(error.to_string().contains(words), "{error}");
+        }
+        let none = call(serde_json::json!([]), serde_json::json!({}));
+        none.args::<()>().unwrap();
+        let missing = none.kwargs::<Page>().unwrap_err().to_string();
+        assert!(missing.contains("missing field `limit`"), "{missing}");
+    }
+}

@@ -1,0 +1,281 @@
+//! A component's WAMP session, the client's end: joins, registers, answers invocations. Must not
+//! know whether the router is in this process or at the end of a connection.
+
+use std::{
+    collections::HashMap,
+    panic::{AssertUnwindSafe, catch_unwind},
+    sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock},
+};
+
+use super::{Error, Invocation, Reply, class::Instance, invocation::settled};
+use crate::wamp::{
+    self, ClosingDetails, Goodbye, Hello, HelloDetails, Message, Payload, PeerRoles, Register,
+    RegisterOptions, RegistrationId, RequestId, RequestType, Uri, Yield, error_uri,
+};
+
+/// How far a session has come.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Status {
+    /// Not all procedures are registered yet.
+    Joining,
+    /// All procedures, so many, are registered.
+    Joined(usize),
+    /// The session has failed or ended, and why.
+    Ended(String),
+}
+
+/// Sends a message to the router. Must not block.
+type Send = Box<dyn Fn(Message) + std::marker::Send + Sync>;
+
+/// The session of one component.
+pub struct Session {
+    name: String,
+    realm: Uri,
+    instance: Arc<Instance>,
+    send: Send,
+    progress: Mutex<Progress>,
+    /// Which procedure a registration is of, by its index. Written while joining only.
+    registrations: RwLock<HashMap<RegistrationId, usize>>,
+}
+
+struct Progress {
+    status: Status,
+    last_request: Option<RequestId>,
+    /// The REGISTERs not answered yet, and the procedure each is for.
+    pending: HashMap<RequestId, usize>,
+}
+
+impl Session {
+    /// A session for `instance`; `name` is what logs call it, `send` leads to the router.
+    pub fn new(
+        name: impl Into<String>,
+        realm: Uri,
+        instance: Arc<Instance>,
+        send: impl Fn(Message) + std::marker::Send + Sync + 'static,
+    ) -> Arc<Self> {
+        Arc::new(Self {
+            name: name.into(),
+            realm,
+            instance,
+            send: Box::new(send),
+            progress: Mutex::new(Progress {
+                status: Status::Joining,
+                last_request: None,
+                pending: HashMap::new(),
+            }),
+            registrations: RwLock::default(),
+        })
+    }
+
+    /// Says HELLO.
+    pub fn join(&self) {
+        let roles = PeerRoles {
+            callee: true,
+            ..PeerRoles::default()
+        };
+        let agent = Some(concat!("wampgres-", env!("CARGO_PKG_VERSION")).to_owned());
+        let details = HelloDetails {
+            roles,
+            agent,
+            authmethods: None,
+        };
+        (self.send)(
+            Hello {
+                realm: self.realm.clone(),
+                details,
+            }
+            .into(),
+        );
+    }
+
+    /// Says GOODBYE, if there is a session to end. The router's answer closes the connection.
+    pub fn leave(&self) {
+        if self.end("the node is stopping".to_owned()) {
+            self.say_goodbye(error_uri::SYSTEM_SHUTDOWN);
+        }
+    }
+
+    /// How far the session has come.
+    pub fn status(&self) -> Status {
+        self.progress().status.clone()
+    }
+
+    /// Takes a message from the router.
+    pub fn on_message(self: &Arc<Self>, message: Message) {
+        match message {
+            Message::Welcome(_) => self.register_all(),
+            Message::Registered(m) => self.on_registered(m.request, m.registration),
+            Message::Invocation(m) => self.on_invocation(m),
+            Message::Error(m) if m.request_type == RequestType::Register => self.on_refused(&m),
+            Message::Abort(m) => {
+                self.end(describe(&m.reason, m.details.message));
+            }
+            Message::Goodbye(m) => {
+                if self.end(describe(&m.reason, m.details.message)) {
+                    self.say_goodbye(error_uri::GOODBYE_AND_OUT);
+                }
+            }
+            message => tracing::warn!(
+                component = self.name,
+                message = message.message_type().name(),
+                "ignoring a message that no component asked for"
+            ),
+        }
+    }
+
+    /// The connection to the router is lost or closed.
+    pub fn on_close(&self) {
+        self.end("the connection to the router was lost".to_owned());
+    }
+
+    fn register_all(&self) {
+        if self.instance.procedures.is_empty() {
+            self.progress().status = Status::Joined(0);
+        }
+        for (index, (procedure, _)) in self.instance.procedures.iter().enumerate() {
+            let request = self.progress().next_request(index);
+            let options = RegisterOptions::default();
+            (self.send)(
+                Register {
+                    request,
+                    options,
+                    procedure: procedure.clone(),
+                }
+                .into(),
+            );
+        }
+    }
+
+    fn on_registered(&self, request: RequestId, registration: RegistrationId) {
+        let mut progress = self.progress();
+        let Some(index) = progress.pending.remove(&request) else {
+            return;
+        };
+        let mut registrations = self
+            .registrations
+            .write()
+            .unwrap_or_else(PoisonError::into_inner);
+        registrations.insert(registration, index);
+        let registered = registrations.len();
+        drop(registrations);
+        if registered == self.instance.procedures.len() && progress.status == Status::Joining {
+            progress.status = Status::Joined(registered);
+            tracing::info!(component = self.name, "registered {registered} procedures");
+        }
+    }
+
+    fn on_refused(&self, error: &wamp::Error) {
+        let Some(index) = self.progress().pending.remove(&error.request) else {
+            return;
+        };
+        let (procedure, _) = &self.instance.procedures[index];
+        let said = error
+            .payload
+            .args::<(String,)>()
+            .map_or(String::new(), |(text,)| text);
+        // A component without all its procedures is none: better to leave and come again.
+        if self.end(format!(
+            "cannot register {procedure}: {}: {said}",
+            error.error
+        )) {
+            self.say_goodbye(error_uri::CLOSE_REALM);
+        }
+    }
+
+    /// Notes the end of the session and why; `false` if it had ended before.
+    fn end(&self, reason: String) -> bool {
+        let mut progress = self.progress();
+        if matches!(progress.status, Status::Ended(_)) {
+            return false;
+        }
+        tracing::info!(
+            component = self.name,
+            reason,
+            "the component's session has ended"
+        );
+        progress.status = Status::Ended(reason);
+        true
+    }
+
+    fn say_goodbye(&self, reason: &str) {
+        let details = ClosingDetails::default();
+        (self.send)(
+            Goodbye {
+                details,
+                reason: reason.into(),
+            }
+            .into(),
+        );
+    }
+
+    fn on_invocation(self: &Arc<Self>, invocation: wamp::Invocation) {
+        let request = invocation.request;
+        let index = {
+            let registrations = self
+                .registrations
+                .read()
+                .unwrap_or_else(PoisonError::into_inner);
+            registrations.get(&invocation.registration).copied()
+        };
+        let Some((procedure, method)) = index.map(|index| &self.instance.procedures[index]) else {
+            let error = Error::new(
+                error_uri::NO_SUCH_REGISTRATION,
+                "the component does not know this registration",
+            );
+            return self.answer(request, Err(error));
+        };
+        let call = Invocation {
+            procedure: procedure.clone(),
+            details: invocation.details,
+            payload: invocation.payload,
+        };
+        // The panic of one procedure must not take the connections of its thread with it.
+        let answer = catch_unwind(AssertUnwindSafe(|| method(call))).unwrap_or_else(|_| {
+            tracing::error!(component = self.name, %procedure, "a procedure has panicked");
+            Err(Error::runtime(
+                "the procedure has failed with a bug of its own",
+            ))
+        });
+        match answer {
+            Ok(Reply::Now(payload)) => self.answer(request, Ok(payload)),
+            Ok(Reply::Later(deferred)) => {
+                let session = self.clone();
+                deferred.on_result(move |result| session.answer(request, settled(result)));
+            }
+            Err(error) => self.answer(request, Err(error)),
+        }
+    }
+
+    fn answer(&self, request: RequestId, result: Result<Payload, Error>) {
+        (self.send)(match result {
+            Ok(payload) => Yield { request, payload }.into(),
+            Err(error) => wamp::Error {
+                request_type: RequestType::Invocation,
+                request,
+                error: error.uri().clone(),
+                payload: error.payload(),
+            }
+            .into(),
+        });
+    }
+
+    fn progress(&self) -> MutexGuard<'_, Progress> {
+        self.progress.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+fn describe(reason: &Uri, message: Option<String>) -> String {
+    match message {
+        Some(message) => format!("{reason}: {message}"),
+        None => reason.to_string(),
+    }
+}
+
+impl Progress {
+    fn next_request(&mut self, index: usize) -> RequestId {
+        let request = self.last_request.map_or(RequestId::FIRST, RequestId::next);
+        self.last_request = Some(request);
+        self.pending.insert(request, index);
+        request
+    }
+}
