@@ -1,1 +1,80 @@
-//! Not written yet.
+//! From sockets to sessions: listeners, connections, and the realms behind their locks. Knows
+//! bytes, frames and outboxes; must not know SQL, components nor the configuration's form.
+//!
+//! A call takes this way: the reactor reads ([`crate::reactor`]), a session cuts frames and
+//! decodes, the [`Realm`] lets the router decide under its lock and puts the outcome into
+//! outboxes, and the thread that owns the receiving connection encodes and writes, all of one
+//! turn at once.
+
+mod client;
+mod frames;
+mod heartbeat;
+mod listener;
+mod outbox;
+mod realm;
+mod session;
+mod web;
+
+use std::{collections::HashMap, sync::Arc, time::Duration};
+
+pub use client::{DialledSession, Dialler, MakePeer, Target};
+pub use listener::{bind, deal};
+pub use outbox::{Broadcast, Mail};
+pub use realm::{LocalPeer, LocalSession, Realm};
+pub use web::{PathService, WebService};
+
+use crate::{http::AllowedOrigins, wamp::Uri};
+
+/// The realms that the clients of a listener can join.
+#[derive(Default)]
+pub struct Realms {
+    by_name: HashMap<Uri, Arc<Realm>>,
+}
+
+impl Realms {
+    /// The realms with their names.
+    pub fn new(realms: impl IntoIterator<Item = (Uri, Arc<Realm>)>) -> Self {
+        Self {
+            by_name: realms.into_iter().collect(),
+        }
+    }
+
+    /// The realm of this name.
+    pub fn find(&self, name: &Uri) -> Option<&Arc<Realm>> {
+        self.by_name.get(name)
+    }
+
+    /// All of them.
+    pub fn iter(&self) -> impl Iterator<Item = &Arc<Realm>> {
+        self.by_name.values()
+    }
+}
+
+/// How WebSocket connections are treated. The names are those of Crossbar's options.
+#[derive(Clone, Debug)]
+pub struct WebSocketOptions {
+    /// Which pages may connect, judged by the `Origin` a browser sends.
+    pub allowed_origins: AllowedOrigins,
+    /// How long a client may take from the opening handshake to its HELLO; `None` is for ever.
+    pub open_handshake_timeout: Option<Duration>,
+    /// How long the closing handshake may take before the connection is dropped.
+    pub close_handshake_timeout: Option<Duration>,
+    /// How often the client is pinged; `None` is never.
+    pub auto_ping_interval: Option<Duration>,
+    /// How long a client may stay silent after a ping; `None` is for ever.
+    pub auto_ping_timeout: Option<Duration>,
+    /// How many bytes a ping carries.
+    pub auto_ping_size: usize,
+    /// The largest message accepted, in bytes.
+    pub max_message_size: usize,
+    /// The largest frame accepted, in bytes.
+    pub max_frame_size: usize,
+    /// Whether a plain GET gets a page that says what is here.
+    pub enable_webstatus: bool,
+    /// Whether a client must name a subprotocol that is served.
+    pub require_websocket_subprotocol: bool,
+    /// Whether a client that breaks the protocol is dropped without a closing handshake.
+    pub fail_by_drop: bool,
+    /// How many bytes may wait for a client that does not read, before it is dropped.
+    pub outbox_limit: usize,
+}

@@ -1,0 +1,326 @@
+//! The connecting side: dials a router as a WAMP client and dials again when the connection is
+//! lost. Must not know what the session is for.
+
+use std::{
+    io,
+    net::{TcpStream, ToSocketAddrs},
+    sync::Arc,
+    thread::JoinHandle,
+    time::{Duration, Instant},
+};
+
+use crossbeam_channel::{Receiver, Sender, bounded, select_biased};
+use tungstenite::{
+    ClientRequestBuilder, HandshakeError,
+    client::client,
+    http::Uri,
+    protocol::{Role, frame::coding::CloseCode},
+};
+
+use super::{
+    frames::{FrameLimits, Frames, Incoming},
+    heartbeat::{Beat, Heartbeat, Intervals},
+    outbox::{Mail, encode},
+    realm::LocalPeer,
+};
+use crate::{
+    reactor::{ConnectionId, Io, Mailbox, Protocol},
+    wamp::{Abort, ClosingDetails, Message, Serializer, error_uri},
+};
+
+/// The wait before a second try, doubled from try to try up to [`LONGEST_WAIT`].
+const FIRST_WAIT: Duration = Duration::from_millis(250);
+const LONGEST_WAIT: Duration = Duration::from_secs(15);
+/// A router that is silent for so long after a ping is given up.
+const HEARTBEAT: Duration = Duration::from_secs(10);
+
+/// Where to dial.
+#[derive(Clone, Debug)]
+pub struct Target {
+    /// The router's WebSocket address, `ws://host:port/path`.
+    pub url: String,
+    /// The host to connect to.
+    pub host: String,
+    /// The port to connect to.
+    pub port: u16,
+    /// How long connecting and shaking hands may take together.
+    pub timeout: Duration,
+    /// The largest message accepted, in bytes.
+    pub max_message_size: usize,
+}
+
+/// The client end of a session on a dialled connection, to send with.
+#[derive(Clone)]
+pub struct DialledSession {
+    mailbox: Mailbox<Mail>,
+    connection: ConnectionId,
+}
+
+impl DialledSession {
+    /// Sends a message to the router. Does not block; a message to a connection that is lost
+    /// is lost with it.
+    pub fn send(&self, message: Message) {
+        self.mailbox.post(self.connection, Mail::Message(message));
+    }
+}
+
+/// Keeps one connection to a router open, on a thread of its own for what may block.
+pub struct Dialler {
+    stop: Sender<()>,
+    thread: JoinHandle<()>,
+}
+
+/// Makes the peer that speaks on a new connection.
+pub type MakePeer = Box<dyn Fn(DialledSession) -> Arc<dyn LocalPeer> + Send + Sync>;
+
+impl Dialler {
+    /// Begins to dial. Each connection is served by `mailbox`'s reactor and gets a new peer.
+    ///
+    /// # Errors
+    /// When no thread can be had.
+    pub fn start(target: Target, mailbox: Mailbox<Mail>, make_peer: MakePeer) -> io::Result<Self> {
+        let (stop, stopped) = bounded(1);
+        let thread = std::thread::Builder::new()
+            .name("dialler".to_owned())
+            .spawn(move || keep_dialled(&target, &mailbox, &Arc::new(make_peer), &stopped))?;
+        Ok(Self { stop, thread })
+    }
+
+    /// Dials no more. The connection that is open stays open.
+    ///
+    /// # Blocking
+    /// Until a try under way has come to its end, at most the target's timeout.
+    pub fn stop(self) {
+        drop(self.stop);
+        if self.thread.join().is_err() {
+            tracing::error!("the dialling thread had panicked");
+        }
+    }
+}
+
+fn keep_dialled(
+    target: &Target,
+    mailbox: &Mailbox<Mail>,
+    make_peer: &Arc<MakePeer>,
+    stopped: &Receiver<()>,
+) {
+    let mut wait = FIRST_WAIT;
+    let mut last_failure = String::new();
+    loop {
+        let began = Instant::now();
+        match dial(target) {
+            Ok(socket) => {
+                tracing::info!(url = target.url, "connected to the router");
+                last_failure.clear();
+                let (lost, is_lost) = bounded(1);
+                let connection = DialledConnection {
+                    mailbox: mailbox.clone(),
+                    make_peer: make_peer.clone(),
+                    frames: Frames::new(
+                        Role::Client,
+                        FrameLimits {
+                            max_message_size: target.max_message_size,
+                            max_frame_size: target.max_message_size,
+                        },
+                    ),
+                    heartbeat: Heartbeat::new(
+                        Intervals {
+                            interval: Some(HEARTBEAT),
+                            timeout: Some(HEARTBEAT),
+                        },
+                        Instant::now(),
+                    ),
+                    peer: None,
+                    closing_until: None,
+                    lost,
+                };
+                mailbox.adopt(mio::net::TcpStream::from_std(socket), Box::new(connection));
+                select_biased! {
+                    recv(stopped) -> _ => return,
+                    recv(is_lost) -> _ => {}
+                }
+                tracing::warn!(
+                    url = target.url,
+                    "lost the connection to the router, dialling again"
+                );
+            }
+            Err(failure) => {
+                // Once for each change of state, not once for each try.
+                if failure != last_failure {
+                    tracing::warn!(
+                        url = target.url,
+                        failure,
+                        "the router cannot be reached, trying on"
+                    );
+                    last_failure = failure;
+                }
+            }
+        }
+        // A connection that lasted was a good one.
+        if began.elapsed() > LONGEST_WAIT {
+            wait = FIRST_WAIT;
+        }
+        // Jitter, so that many clients of a restarted router do not come all at once.
+        let jittered = wait.mul_f64(rand::random_range(0.5..1.0));
+        select_biased! {
+            recv(stopped) -> _ => return,
+            default(jittered) => {}
+        }
+        wait = (wait * 2).min(LONGEST_WAIT);
+    }
+}
+
+/// Connects and shakes hands, blocking.
+fn dial(target: &Target) -> Result<TcpStream, String> {
+    let addresses = (target.host.as_str(), target.port)
+        .to_socket_addrs()
+        .map_err(|e| format!("the host {:?} cannot be resolved: {e}", target.host))?;
+    let mut failure = format!("the host {:?} has no address", target.host);
+    for address in addresses {
+        match TcpStream::connect_timeout(&address, target.timeout) {
+            Ok(socket) => return shake_hands(target, socket),
+            Err(e) => failure = format!("{address}: {e}"),
+        }
+    }
+    Err(failure)
+}
+
+fn shake_hands(target: &Target, socket: TcpStream) -> Result<TcpStream, String> {
+    let prepared = socket
+        .set_nodelay(true)
+        .and_then(|()| socket.set_read_timeout(Some(target.timeout)))
+        .and_then(|()| socket.set_write_timeout(Some(target.timeout)));
+    prepared.map_err(|e| e.to_string())?;
+    let url: Uri = target
+        .url
+        .parse()
+        .map_err(|e| format!("{}: {e}", target.url))?;
+    let request = ClientRequestBuilder::new(url).with_sub_protocol(Serializer::Json.subprotocol());
+    // The router says nothing before HELLO, so no frame can hide behind the handshake.
+    let socket = match client(request, socket) {
+        Ok((websocket, _)) => websocket.into_inner(),
+        Err(HandshakeError::Interrupted(_)) => return Err("the handshake took too long".into()),
+        Err(HandshakeError::Failure(e)) => return Err(format!("the handshake failed: {e}")),
+    };
+    socket.set_nonblocking(true).map_err(|e| e.to_string())?;
+    Ok(socket)
+}
+
+/// A dialled connection on its reactor.
+struct DialledConnection {
+    mailbox: Mailbox<Mail>,
+    make_peer: Arc<MakePeer>,
+    frames: Frames,
+    heartbeat: Heartbeat,
+    peer: Option<Arc<dyn LocalPeer>>,
+    closing_until: Option<Instant>,
+    lost: Sender<()>,
+}
+
+impl DialledConnection {
+    fn on_text(&mut self, text: &[u8], io: &mut Io<'_>) {
+        match Serializer::Json.decode(text) {
+            Ok(message) => {
+                if let Some(peer) = &self.peer {
+                    peer.on_message(message);
+                }
+            }
+            Err(error) => {
+                tracing::warn!(%error, "the router sent what is no WAMP message, closing");
+                let details = ClosingDetails {
+                    message: Some(error.to_string()),
+                };
+                let abort = Abort {
+                    details,
+                    reason: error_uri::PROTOCOL_VIOLATION.into(),
+                };
+                self.frames
+                    .send_text(encode(Serializer::Json, &abort.into()), io.out());
+                self.close(io);
+            }
+        }
+    }
+
+    fn close(&mut self, io: &mut Io<'_>) {
+        self.frames.close(CloseCode::Normal, "", io.out());
+        self.closing_until = Some(io.now + HEARTBEAT);
+        self.set_deadline(io);
+    }
+
+    fn set_deadline(&self, io: &mut Io<'_>) {
+        io.set_deadline(
+            self.heartbeat
+                .deadline()
+                .into_iter()
+                .chain(self.closing_until)
+                .min(),
+        );
+    }
+}
+
+impl Protocol<Mail> for DialledConnection {
+    fn on_open(&mut self, io: &mut Io<'_>) {
+        let session = DialledSession {
+            mailbox: self.mailbox.clone(),
+            connection: io.id,
+        };
+        self.peer = Some((self.make_peer)(session));
+        self.set_deadline(io);
+    }
+
+    fn on_bytes(&mut self, mut bytes: &[u8], io: &mut Io<'_>) {
+        self.heartbeat.sign_of_life();
+        while let Some(incoming) = self.frames.next(&mut bytes, io.out()) {
+            match incoming {
+                Incoming::Text(text) if self.closing_until.is_none() => {
+                    self.on_text(text.as_bytes(), io);
+                }
+                Incoming::Text(_) | Incoming::Binary | Incoming::Heartbeat => {}
+                Incoming::Closed => return io.close(),
+                Incoming::Failed(reason) => {
+                    tracing::warn!(reason, "the router broke the WebSocket protocol, closing");
+                    return io.close();
+                }
+            }
+        }
+        self.set_deadline(io);
+    }
+
+    fn on_mail(&mut self, mail: Mail, io: &mut Io<'_>) {
+        match mail {
+            Mail::Message(message) => {
+                self.frames
+                    .send_text(encode(Serializer::Json, &message), io.out());
+            }
+            Mail::Event(broadcast) => {
+                self.frames
+                    .send_text(broadcast.text(Serializer::Json), io.out());
+            }
+            Mail::Close => self.close(io),
+            Mail::Overflow => io.abort(),
+        }
+    }
+
+    fn on_deadline(&mut self, io: &mut Io<'_>) {
+        if self.closing_until.is_some_and(|until| until <= io.now) {
+            return io.abort();
+        }
+        match self.heartbeat.beat(io.now) {
+            Beat::Nothing => {}
+            Beat::Ping => self.frames.send_ping(Vec::new(), io.out()),
+            Beat::Dead => {
+                tracing::warn!("the router answers no ping, giving the connection up");
+                return io.abort();
+            }
+        }
+        self.set_deadline(io);
+    }
+
+    fn on_lost(&mut self) {
+        if let Some(peer) = self.peer.take() {
+            peer.on_close();
+        }
+        // The dialler may have been stopped.
+        let _ = self.lost.try_send(());
+    }
+}

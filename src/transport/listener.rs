@@ -1,0 +1,72 @@
+//! Listening sockets, and the dealing of what they accept to the I/O threads. Must not know
+//! what is served on a connection.
+
+use std::{
+    io,
+    net::{IpAddr, SocketAddr},
+    sync::Arc,
+};
+
+use mio::net::TcpListener;
+use socket2::{Domain, Protocol, Socket, Type};
+
+use super::{
+    Realms,
+    outbox::Mail,
+    session::Place,
+    web::{WebConnection, WebService},
+};
+use crate::reactor::{Accept, Mailbox};
+
+/// A listening socket. Clients can connect from now on; they are served once it is on a reactor.
+///
+/// # Errors
+/// Whatever kept the socket from being bound, mostly that the port is in use or not allowed.
+pub fn bind(address: IpAddr, port: u16, backlog: u32) -> io::Result<TcpListener> {
+    let address = SocketAddr::new(address, port);
+    let socket = Socket::new(
+        Domain::for_address(address),
+        Type::STREAM,
+        Some(Protocol::TCP),
+    )?;
+    // A node may start again while connections of the one before linger.
+    socket.set_reuse_address(true)?;
+    if address.is_ipv6() {
+        socket.set_only_v6(true)?;
+    }
+    socket.bind(&address.into())?;
+    socket.listen(i32::try_from(backlog).unwrap_or(i32::MAX))?;
+    socket.set_nonblocking(true)?;
+    Ok(TcpListener::from_std(socket.into()))
+}
+
+/// Deals accepted connections to the I/O threads in turn.
+pub fn deal(
+    io_threads: Arc<[Mailbox<Mail>]>,
+    realms: Arc<Realms>,
+    service: Arc<WebService>,
+) -> Accept {
+    let mut next = 0;
+    Box::new(move |accepted| match accepted {
+        Ok((socket, remote)) => {
+            // Answers are written whole, so waiting for more to send only delays them.
+            let _ = socket.set_nodelay(true);
+            let io_thread = next % io_threads.len();
+            next += 1;
+            let mailbox = io_threads[io_thread].clone();
+            let place = Place {
+                realms: realms.clone(),
+                mailbox,
+                io_thread,
+                remote,
+            };
+            let connection = WebConnection::new(place, service.clone());
+            io_threads[io_thread].adopt(socket, Box::new(connection));
+        }
+        Err(error) => tracing::warn!(
+            %error,
+            "a connection could not be accepted; if there are too many open files, raise the \
+             limit (ulimit -n)"
+        ),
+    })
+}

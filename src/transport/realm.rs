@@ -1,0 +1,236 @@
+//! A realm as sessions on many threads reach it: the router behind its lock, and the outboxes of
+//! its sessions. Must not know what a message means, nor how it gets onto the wire.
+//!
+//! The lock is held while the router decides and while its outputs are put into outboxes, so
+//! that no EVENT overtakes its SUBSCRIBED. Waking threads and running components, which may
+//! make system calls or run user code, come after.
+
+use std::{
+    collections::HashMap,
+    sync::{
+        Arc, Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicU64, Ordering},
+    },
+};
+
+use super::outbox::{Broadcast, Mail, Outbox};
+use crate::{
+    router::{Input, Output, PeerId, Router, Stats},
+    wamp::{Hello, Message},
+};
+
+/// A realm and its sessions.
+pub struct Realm {
+    state: Mutex<State>,
+    next_peer: AtomicU64,
+}
+
+struct State {
+    router: Router,
+    outlets: HashMap<PeerId, Outlet>,
+    /// Kept for its capacity.
+    outputs: Vec<Output>,
+}
+
+/// Where a session's messages go.
+enum Outlet {
+    Connection(Outbox),
+    Local(Arc<dyn LocalPeer>),
+}
+
+/// The client end of a session that lives in this process.
+///
+/// Messages may come from several threads at once, in the order the specification promises: of
+/// one caller or publisher as they were sent. Implementations must not block.
+pub trait LocalPeer: Send + Sync {
+    /// A message from the router.
+    fn on_message(&self, message: Message);
+
+    /// The session has ended; nothing more comes.
+    fn on_close(&self);
+}
+
+/// What is left to do once the lock is gone.
+#[derive(Default)]
+struct Afterwards {
+    wake: Vec<(usize, crate::reactor::Mailbox<Mail>)>,
+    local: Vec<(Arc<dyn LocalPeer>, Option<Message>)>,
+}
+
+impl Realm {
+    /// A realm around its router.
+    pub fn new(router: Router) -> Self {
+        let state = State {
+            router,
+            outlets: HashMap::new(),
+            outputs: Vec::new(),
+        };
+        Self {
+            state: Mutex::new(state),
+            next_peer: AtomicU64::new(1),
+        }
+    }
+
+    /// Opens the way for a session of this process. It must send its HELLO next.
+    pub fn open_local(self: &Arc<Self>, peer: Arc<dyn LocalPeer>, authrole: &str) -> LocalSession {
+        let id = self.admit(Outlet::Local(peer));
+        LocalSession {
+            realm: self.clone(),
+            peer: id,
+            authrole: authrole.to_owned(),
+        }
+    }
+
+    /// No new calls from now on; those under way may still be answered.
+    pub fn drain(&self) {
+        self.handle(Input::Drain);
+    }
+
+    /// Says GOODBYE to every session.
+    pub fn shut_down(&self) {
+        self.handle(Input::Shutdown);
+    }
+
+    /// What there is now.
+    pub fn stats(&self) -> Stats {
+        self.lock().router.stats()
+    }
+
+    /// Takes in a session on a connection by its HELLO.
+    pub(super) fn join(&self, outbox: Outbox, hello: Hello, authrole: &str) -> PeerId {
+        let peer = self.admit(Outlet::Connection(outbox));
+        self.handle(Input::Hello {
+            peer,
+            hello,
+            authrole: authrole.to_owned(),
+        });
+        peer
+    }
+
+    pub(super) fn receive(&self, peer: PeerId, message: Message) {
+        self.handle(Input::Message { peer, message });
+    }
+
+    pub(super) fn violation(&self, peer: PeerId, reason: String) {
+        self.handle(Input::Violation { peer, reason });
+    }
+
+    /// The transport of a session is lost or closed.
+    pub(super) fn leave(&self, peer: PeerId) {
+        self.handle(Input::Gone { peer });
+        self.lock().outlets.remove(&peer);
+    }
+
+    fn admit(&self, outlet: Outlet) -> PeerId {
+        let peer = PeerId(self.next_peer.fetch_add(1, Ordering::Relaxed));
+        self.lock().outlets.insert(peer, outlet);
+        peer
+    }
+
+    fn handle(&self, input: Input) {
+        let mut afterwards = Afterwards::default();
+        {
+            let mut state = self.lock();
+            let state = &mut *state;
+            state.router.handle(input, &mut state.outputs);
+            for output in state.outputs.drain(..) {
+                deliver(&mut state.outlets, output, &mut afterwards);
+            }
+        }
+        afterwards.run();
+    }
+
+    fn lock(&self) -> MutexGuard<'_, State> {
+        // A panic inside the router would be a bug there; the sessions it did not concern are
+        // better served by going on.
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+fn deliver(outlets: &mut HashMap<PeerId, Outlet>, output: Output, afterwards: &mut Afterwards) {
+    match output {
+        Output::Send { to, message } => match outlets.get(&to) {
+            Some(Outlet::Connection(outbox)) => {
+                outbox.put(Mail::Message(message));
+                afterwards.wake(outbox);
+            }
+            Some(Outlet::Local(peer)) => afterwards.local.push((peer.clone(), Some(message))),
+            None => {}
+        },
+        Output::Event { to, event } => {
+            let broadcast = Arc::new(Broadcast::new(event));
+            for peer in to {
+                match outlets.get(&peer) {
+                    Some(Outlet::Connection(outbox)) => {
+                        outbox.put(Mail::Event(broadcast.clone()));
+                        afterwards.wake(outbox);
+                    }
+                    Some(Outlet::Local(peer)) => {
+                        let event = Message::Event(broadcast.event().clone());
+                        afterwards.local.push((peer.clone(), Some(event)));
+                    }
+                    None => {}
+                }
+            }
+        }
+        Output::Close { peer } => match outlets.remove(&peer) {
+            Some(Outlet::Connection(outbox)) => {
+                outbox.put(Mail::Close);
+                afterwards.wake(&outbox);
+            }
+            Some(Outlet::Local(peer)) => afterwards.local.push((peer, None)),
+            None => {}
+        },
+    }
+}
+
+impl Afterwards {
+    fn wake(&mut self, outbox: &Outbox) {
+        if self
+            .wake
+            .iter()
+            .all(|(io_thread, _)| *io_thread != outbox.io_thread)
+        {
+            self.wake.push((outbox.io_thread, outbox.mailbox.clone()));
+        }
+    }
+
+    fn run(self) {
+        for (_, mailbox) in self.wake {
+            mailbox.wake();
+        }
+        for (peer, message) in self.local {
+            match message {
+                Some(message) => peer.on_message(message),
+                None => peer.on_close(),
+            }
+        }
+    }
+}
+
+/// The router's end of a session that lives in this process.
+pub struct LocalSession {
+    realm: Arc<Realm>,
+    peer: PeerId,
+    authrole: String,
+}
+
+impl LocalSession {
+    /// Sends a message to the router; the first must be HELLO. The answer may come before this
+    /// returns.
+    pub fn send(&self, message: Message) {
+        match message {
+            Message::Hello(hello) => self.realm.handle(Input::Hello {
+                peer: self.peer,
+                hello,
+                authrole: self.authrole.clone(),
+            }),
+            message => self.realm.receive(self.peer, message),
+        }
+    }
+
+    /// Ends the session without a word. Its registrations and subscriptions end with it.
+    pub fn leave(&self) {
+        self.realm.leave(self.peer);
+    }
+}

@@ -1,0 +1,263 @@
+//! A WAMP session on a WebSocket connection, the router's end: from HELLO to the closing
+//! handshake, heartbeats and deadlines. Must not know what messages mean beyond HELLO.
+
+use std::{net::SocketAddr, sync::Arc, time::Instant};
+
+use tungstenite::protocol::{Role, frame::coding::CloseCode};
+
+use super::{
+    Realms, WebSocketOptions,
+    frames::{FrameLimits, Frames, Incoming},
+    heartbeat::{Beat, Heartbeat, Intervals},
+    outbox::{Fill, Mail, Outbox, encode},
+    realm::Realm,
+};
+use crate::{
+    reactor::{Io, Mailbox},
+    router::{PeerId, refuse_realm},
+    wamp::{Abort, ClosingDetails, Hello, Message, Serializer, Uri, error_uri},
+};
+
+/// What a session needs to know of where it lives.
+#[derive(Clone)]
+pub(super) struct Place {
+    pub(super) realms: Arc<Realms>,
+    pub(super) mailbox: Mailbox<Mail>,
+    pub(super) io_thread: usize,
+    pub(super) remote: SocketAddr,
+}
+
+/// A session, or one about to be.
+pub(super) struct Session {
+    place: Place,
+    options: Arc<WebSocketOptions>,
+    serializer: Serializer,
+    frames: Frames,
+    fill: Arc<Fill>,
+    phase: Phase,
+    heartbeat: Heartbeat,
+}
+
+enum Phase {
+    /// The WebSocket is open, HELLO has not come.
+    Joining { until: Option<Instant> },
+    /// The session is the realm's.
+    Joined { realm: Arc<Realm>, peer: PeerId },
+    /// Our close frame is written; what comes is ignored but for the other end's.
+    Closing { until: Option<Instant> },
+}
+
+impl Session {
+    /// A session on a connection whose opening handshake has just succeeded.
+    pub(super) fn new(
+        place: Place,
+        options: Arc<WebSocketOptions>,
+        serializer: Serializer,
+        io: &mut Io<'_>,
+    ) -> Self {
+        let limits = FrameLimits {
+            max_message_size: options.max_message_size,
+            max_frame_size: options.max_frame_size,
+        };
+        let intervals = Intervals {
+            interval: options.auto_ping_interval,
+            timeout: options.auto_ping_timeout,
+        };
+        let mut session = Self {
+            frames: Frames::new(Role::Server, limits),
+            fill: Fill::new(options.outbox_limit),
+            phase: Phase::Joining {
+                until: options.open_handshake_timeout.map(|t| io.now + t),
+            },
+            heartbeat: Heartbeat::new(intervals, io.now),
+            place,
+            options,
+            serializer,
+        };
+        session.set_deadline(io);
+        session
+    }
+
+    pub(super) fn on_bytes(&mut self, mut bytes: &[u8], io: &mut Io<'_>) {
+        self.heartbeat.sign_of_life();
+        while let Some(incoming) = self.frames.next(&mut bytes, io.out()) {
+            match incoming {
+                Incoming::Text(text) => self.on_text(text.as_bytes(), io),
+                Incoming::Binary => self.on_violation(
+                    format!(
+                        "received a binary message; {} has text messages only",
+                        self.serializer.subprotocol()
+                    ),
+                    io,
+                ),
+                Incoming::Heartbeat => {}
+                Incoming::Closed => {
+                    self.leave();
+                    io.close();
+                    return;
+                }
+                Incoming::Failed(reason) => {
+                    tracing::info!(client = %self.place.remote, reason, "closing a WebSocket connection that broke the protocol or a limit");
+                    self.leave();
+                    io.close();
+                    return;
+                }
+            }
+        }
+        if io.unsent() > self.fill.limit() {
+            return self.drop_slow_client(io);
+        }
+        self.set_deadline(io);
+    }
+
+    pub(super) fn on_mail(&mut self, mail: Mail, io: &mut Io<'_>) {
+        self.fill.took(mail.len());
+        match mail {
+            Mail::Message(message) => self.send(&message, io),
+            Mail::Event(broadcast) => {
+                self.frames
+                    .send_text(broadcast.text(self.serializer), io.out());
+            }
+            Mail::Close => self.close(CloseCode::Normal, "the session has ended", io),
+            Mail::Overflow => return self.drop_slow_client(io),
+        }
+        self.fill.set_unsent(io.unsent());
+    }
+
+    pub(super) fn on_flushed(&mut self, io: &mut Io<'_>) {
+        self.fill.set_unsent(io.unsent());
+    }
+
+    pub(super) fn on_deadline(&mut self, io: &mut Io<'_>) {
+        let due = |at: Option<Instant>| at.is_some_and(|at| at <= io.now);
+        match &self.phase {
+            Phase::Joining { until } if due(*until) => {
+                tracing::info!(client = %self.place.remote, "dropping a client that sent no HELLO in time");
+                self.close(CloseCode::Policy, "no HELLO message arrived in time", io);
+            }
+            Phase::Closing { until } if due(*until) => return io.abort(),
+            _ => {}
+        }
+        match self.heartbeat.beat(io.now) {
+            Beat::Nothing => {}
+            Beat::Ping => {
+                self.frames
+                    .send_ping(vec![0; self.options.auto_ping_size], io.out());
+            }
+            Beat::Dead => {
+                tracing::info!(client = %self.place.remote, "dropping a client that answers no ping");
+                return io.abort();
+            }
+        }
+        self.set_deadline(io);
+    }
+
+    /// The connection is gone.
+    pub(super) fn on_lost(&mut self) {
+        self.leave();
+    }
+
+    fn on_text(&mut self, text: &[u8], io: &mut Io<'_>) {
+        if matches!(self.phase, Phase::Closing { .. }) {
+            return;
+        }
+        match self.serializer.decode(text) {
+            Ok(message) => self.on_message(message, io),
+            Err(error) => self.on_violation(error.to_string(), io),
+        }
+    }
+
+    fn on_message(&mut self, message: Message, io: &mut Io<'_>) {
+        match (&self.phase, message) {
+            (Phase::Joined { realm, peer }, message) => realm.receive(*peer, message),
+            (_, Message::Hello(hello)) => self.join(hello, io),
+            (_, message) => {
+                // WAMP specification, "Session Establishment": HELLO must be the very first.
+                let name = message.message_type().name();
+                self.on_violation(format!("received {name} before the session was open"), io);
+            }
+        }
+    }
+
+    fn join(&mut self, hello: Hello, io: &mut Io<'_>) {
+        let Some(realm) = self.place.realms.find(&hello.realm).cloned() else {
+            return self.abort(&refuse_realm(&hello), io);
+        };
+        let outbox = Outbox {
+            mailbox: self.place.mailbox.clone(),
+            io_thread: self.place.io_thread,
+            connection: io.id,
+            fill: self.fill.clone(),
+        };
+        let peer = realm.join(outbox, hello, ANONYMOUS);
+        self.phase = Phase::Joined { realm, peer };
+    }
+
+    fn on_violation(&mut self, reason: String, io: &mut Io<'_>) {
+        match &self.phase {
+            // The realm's answer, ABORT, comes by mail like every other.
+            Phase::Joined { realm, peer } => realm.violation(*peer, reason),
+            Phase::Joining { .. } => {
+                let details = ClosingDetails {
+                    message: Some(reason),
+                };
+                let reason = Uri::from(error_uri::PROTOCOL_VIOLATION);
+                self.abort(&Abort { details, reason }, io);
+            }
+            Phase::Closing { .. } => {}
+        }
+    }
+
+    /// Refuses a session that no realm knows of.
+    fn abort(&mut self, abort: &Abort, io: &mut Io<'_>) {
+        self.send(&Message::Abort(abort.clone()), io);
+        self.close(CloseCode::Normal, abort.reason.as_str(), io);
+    }
+
+    fn send(&mut self, message: &Message, io: &mut Io<'_>) {
+        self.frames
+            .send_text(encode(self.serializer, message), io.out());
+    }
+
+    /// Begins the closing handshake; the connection ends with the other end's answer or the
+    /// deadline.
+    fn close(&mut self, code: CloseCode, reason: &str, io: &mut Io<'_>) {
+        self.leave();
+        self.frames.close(code, reason, io.out());
+        self.phase = Phase::Closing {
+            until: self.options.close_handshake_timeout.map(|t| io.now + t),
+        };
+        self.set_deadline(io);
+    }
+
+    fn drop_slow_client(&mut self, io: &mut Io<'_>) {
+        tracing::warn!(
+            client = %self.place.remote,
+            limit = self.fill.limit(),
+            "dropping a client that does not read what it is sent: more bytes wait for it than \
+             outbox_limit allows; if that is expected, raise options.outbox_limit of its transport"
+        );
+        self.leave();
+        io.abort();
+    }
+
+    /// Takes the session out of its realm, if it is in one.
+    fn leave(&mut self) {
+        if let Phase::Joined { realm, peer } =
+            std::mem::replace(&mut self.phase, Phase::Closing { until: None })
+        {
+            realm.leave(peer);
+        }
+    }
+
+    fn set_deadline(&mut self, io: &mut Io<'_>) {
+        let phase = match self.phase {
+            Phase::Joining { until } | Phase::Closing { until } => until,
+            Phase::Joined { .. } => None,
+        };
+        io.set_deadline(self.heartbeat.deadline().into_iter().chain(phase).min());
+    }
+}
+
+/// The role of sessions that are not authenticated, which are all of them.
+const ANONYMOUS: &str = "anonymous";

@@ -1,0 +1,319 @@
+//! A connection of a web transport: HTTP until a WebSocket is opened, the session from then on.
+//! Knows which path has which service; must not know WAMP nor files.
+
+use std::{
+    sync::Arc,
+    time::{Duration, Instant, SystemTime},
+};
+
+use http::StatusCode;
+use tungstenite::handshake::derive_accept_key;
+
+use super::{
+    WebSocketOptions,
+    outbox::Mail,
+    session::{Place, Session},
+};
+use crate::{
+    http::{
+        Body, Paths, Rejection, RequestHead, Response, StaticDirectory, WebSocketRequest,
+        WebStatus, parse_head,
+    },
+    reactor::{Io, Protocol},
+    wamp::Serializer,
+};
+
+/// How long a connection may wait for its next request.
+const KEEP_ALIVE: Duration = Duration::from_secs(75);
+/// How long a client may take nothing of a response before it is given up.
+const STALLED: Duration = Duration::from_secs(60);
+/// A file is read in pieces of this size, each when the one before has left.
+const CHUNK: usize = 64 * 1024;
+
+/// What one listener serves.
+pub struct WebService {
+    /// The services by their path.
+    pub paths: Paths<PathService>,
+    /// How long the head of a request may take to arrive.
+    pub head_timeout: Duration,
+}
+
+/// What stands at a path.
+pub enum PathService {
+    /// Files.
+    Static(StaticDirectory),
+    /// WAMP sessions.
+    WebSocket(Arc<WebSocketOptions>),
+}
+
+/// A connection accepted by a web transport.
+pub(super) struct WebConnection {
+    place: Place,
+    service: Arc<WebService>,
+    state: State,
+}
+
+enum State {
+    Http(Exchange),
+    WebSocket(Box<Session>),
+}
+
+/// Where an HTTP connection stands.
+struct Exchange {
+    /// Bytes received and not yet understood.
+    received: Vec<u8>,
+    /// How many of the bytes to come belong to a request body that nobody wants.
+    to_skip: usize,
+    /// The rest of the response being sent.
+    body: Option<Body>,
+    /// Whether the connection ends with the response being sent.
+    last: bool,
+    /// By when the head of the next request must be there, and whether the client has begun to
+    /// send one, or owes its first.
+    head_by: Instant,
+    head_is_owed: bool,
+}
+
+/// What a request head leads to.
+enum Answer {
+    Respond(Response),
+    Upgrade {
+        head: Vec<u8>,
+        options: Arc<WebSocketOptions>,
+        serializer: Serializer,
+    },
+}
+
+impl WebConnection {
+    pub(super) fn new(place: Place, service: Arc<WebService>) -> Self {
+        let exchange = Exchange {
+            received: Vec::new(),
+            to_skip: 0,
+            body: None,
+            last: false,
+            head_by: Instant::now() + service.head_timeout,
+            head_is_owed: true,
+        };
+        Self {
+            place,
+            service,
+            state: State::Http(exchange),
+        }
+    }
+
+    /// Answers the requests that are there, one after the other, as far as output goes.
+    fn serve(&mut self, io: &mut Io<'_>) {
+        loop {
+            let State::Http(exchange) = &mut self.state else {
+                return;
+            };
+            if !exchange.send_body(io) || !exchange.skip_body() {
+                break;
+            }
+            match parse_head(&exchange.received) {
+                Ok(None) => break,
+                Ok(Some((head, length))) => {
+                    exchange.received.drain(..length);
+                    exchange.head_is_owed = false;
+                    self.answer(&head, io);
+                }
+                Err(rejection) => {
+                    tracing::debug!(client = %self.place.remote, %rejection, "refusing an HTTP request");
+                    exchange.respond(rejection.response(), false, false, io);
+                }
+            }
+        }
+        if let State::Http(exchange) = &mut self.state {
+            exchange.set_deadline(self.service.head_timeout, io);
+        }
+    }
+
+    fn answer(&mut self, head: &RequestHead, io: &mut Io<'_>) {
+        let answer = self.choose(head);
+        let State::Http(exchange) = &mut self.state else {
+            return;
+        };
+        match answer {
+            Answer::Respond(response) => {
+                tracing::debug!(
+                    client = %self.place.remote, method = %head.method, path = head.path,
+                    status = response.status().as_u16(), "HTTP request"
+                );
+                exchange.to_skip = head.body_to_skip().unwrap_or(0);
+                exchange.respond(response, head.is_head(), head.keep_alive, io);
+            }
+            Answer::Upgrade {
+                head,
+                options,
+                serializer,
+            } => {
+                io.out().extend_from_slice(&head);
+                // A client may send frames before it has seen our answer.
+                let early = std::mem::take(&mut exchange.received);
+                io.pause_reading(false);
+                let session = Session::new(self.place.clone(), options, serializer, io);
+                self.state = State::WebSocket(Box::new(session));
+                self.on_bytes(&early, io);
+            }
+        }
+    }
+
+    fn choose(&self, head: &RequestHead) -> Answer {
+        Answer::Respond(match self.service.paths.find(&head.path) {
+            None => Response::error(StatusCode::NOT_FOUND, "Nothing is served at this path."),
+            Some((PathService::Static(directory), rest)) => directory.respond(head, rest),
+            Some((PathService::WebSocket(options), _)) => match WebSocketRequest::from_head(head) {
+                Ok(Some(request)) => match accept(&request, options) {
+                    Ok(upgrade) => return upgrade,
+                    Err(rejection) => rejection.response(),
+                },
+                Ok(None) => web_status(options).respond(head),
+                Err(rejection) => rejection.response(),
+            },
+        })
+    }
+}
+
+/// Accepts an opening handshake, if its origin and its subprotocols allow.
+fn accept(
+    request: &WebSocketRequest,
+    options: &Arc<WebSocketOptions>,
+) -> Result<Answer, Rejection> {
+    request.check_origin(&options.allowed_origins)?;
+    let offered = request.protocols.iter().map(String::as_str);
+    let serializer = Serializer::from_subprotocols(offered);
+    let may_do_without = !options.require_websocket_subprotocol && request.protocols.is_empty();
+    if serializer.is_none() && !may_do_without {
+        return Err(Rejection::Malformed(
+            "None of the WebSocket subprotocols offered is served; wamp.2.json is.",
+        ));
+    }
+    let head = request.accept_response(
+        &derive_accept_key(request.key.as_bytes()),
+        serializer.map(Serializer::subprotocol),
+    );
+    let serializer = serializer.unwrap_or_default();
+    Ok(Answer::Upgrade {
+        head,
+        options: options.clone(),
+        serializer,
+    })
+}
+
+const SUBPROTOCOLS: &[&str] = &[Serializer::Json.subprotocol()];
+
+fn web_status(options: &WebSocketOptions) -> WebStatus<'static> {
+    WebStatus {
+        enable_webstatus: options.enable_webstatus,
+        version: env!("CARGO_PKG_VERSION"),
+        subprotocols: SUBPROTOCOLS,
+        secure: false,
+    }
+}
+
+impl Exchange {
+    fn respond(&mut self, response: Response, head_only: bool, keep_alive: bool, io: &mut Io<'_>) {
+        self.last = !keep_alive;
+        let body = response.write_head(io.out(), head_only, keep_alive, SystemTime::now());
+        self.body = Some(body);
+    }
+
+    /// Sends on of the response; `true` when it is out and another request may be served.
+    fn send_body(&mut self, io: &mut Io<'_>) -> bool {
+        while let Some(body) = &mut self.body {
+            if io.unsent() >= CHUNK {
+                return false;
+            }
+            match body.fill(io.out(), CHUNK) {
+                Ok(true) => {}
+                Ok(false) => self.body = None,
+                // The length announced cannot be met any more; only cutting the connection
+                // tells the client so.
+                Err(_) => {
+                    io.abort();
+                    return false;
+                }
+            }
+        }
+        if self.last {
+            io.close();
+            return false;
+        }
+        true
+    }
+
+    /// Skips of an unwanted request body what is there; `true` when nothing of it is left.
+    fn skip_body(&mut self) -> bool {
+        let skipped = self.to_skip.min(self.received.len());
+        self.received.drain(..skipped);
+        self.to_skip -= skipped;
+        self.to_skip == 0
+    }
+
+    fn set_deadline(&mut self, head_timeout: Duration, io: &mut Io<'_>) {
+        let is_sending = self.body.is_some() || io.unsent() > 0;
+        io.pause_reading(is_sending);
+        if is_sending {
+            return io.set_deadline(Some(io.now + STALLED));
+        }
+        let has_begun = !self.received.is_empty() || self.to_skip > 0;
+        if has_begun && !self.head_is_owed {
+            self.head_is_owed = true;
+            self.head_by = io.now + head_timeout;
+        }
+        io.set_deadline(Some(if self.head_is_owed {
+            self.head_by
+        } else {
+            io.now + KEEP_ALIVE
+        }));
+    }
+}
+
+impl Protocol<Mail> for WebConnection {
+    fn on_open(&mut self, io: &mut Io<'_>) {
+        if let State::Http(exchange) = &mut self.state {
+            exchange.set_deadline(self.service.head_timeout, io);
+        }
+    }
+
+    fn on_bytes(&mut self, bytes: &[u8], io: &mut Io<'_>) {
+        match &mut self.state {
+            State::Http(exchange) => {
+                exchange.received.extend_from_slice(bytes);
+                self.serve(io);
+            }
+            State::WebSocket(session) => session.on_bytes(bytes, io),
+        }
+    }
+
+    fn on_mail(&mut self, mail: Mail, io: &mut Io<'_>) {
+        if let State::WebSocket(session) = &mut self.state {
+            session.on_mail(mail, io);
+        }
+    }
+
+    fn on_deadline(&mut self, io: &mut Io<'_>) {
+        match &mut self.state {
+            State::Http(exchange) if exchange.body.is_some() || io.unsent() > 0 => io.abort(),
+            State::Http(exchange) if exchange.head_is_owed => {
+                exchange.respond(Rejection::HeadTimeout.response(), false, false, io);
+                exchange.send_body(io);
+            }
+            State::Http(_) => io.close(),
+            State::WebSocket(session) => session.on_deadline(io),
+        }
+    }
+
+    fn on_flushed(&mut self, io: &mut Io<'_>) {
+        match &mut self.state {
+            State::Http(_) => self.serve(io),
+            State::WebSocket(session) => session.on_flushed(io),
+        }
+    }
+
+    fn on_lost(&mut self) {
+        if let State::WebSocket(session) = &mut self.state {
+            session.on_lost();
+        }
+    }
+}
