@@ -157,25 +157,15 @@ pub enum PathService {
 }
 
 /// How static files are served.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct StaticOptions {
     /// Does a directory without an index file show its entries? Crossbar's default: no.
     pub enable_directory_listing: bool,
     /// Further MIME types by file name extension, with its dot and in lower case: (`.md`, `text/markdown`).
     pub mime_types: Vec<(String, String)>,
-    /// How long a client may keep a file without asking again; `None` says nothing about it. Crossbar's default: 12
-    /// hours.
+    /// How long a client may keep a file without asking again; `None` lets it ask every time, which a file that has not
+    /// changed answers with 304. Default: none (Crossbar: 12 hours, in which nobody sees a new page).
     pub cache_timeout: Option<Duration>,
-}
-
-impl Default for StaticOptions {
-    fn default() -> Self {
-        StaticOptions {
-            enable_directory_listing: false,
-            mime_types: Vec::new(),
-            cache_timeout: Some(Duration::from_secs(12 * 60 * 60)),
-        }
-    }
 }
 
 /// How WebSocket connections behave: Crossbar's options (there in milliseconds) and our own `outbox_limit`. `None` is
