@@ -1,3 +1,9 @@
 //! Arguments to command to exit code; owns no logic.
 
-fn main() {}
+use std::process::ExitCode;
+
+use wampgres::{cli, component::Classes};
+
+fn main() -> ExitCode {
+    cli::run(&Classes::default())
+}

@@ -1,0 +1,142 @@
+//! `wampgres start`: runs a node, and a private PostgreSQL with it where asked for, until a
+//! signal. Owns what is printed; must not know how a node works.
+
+use std::{
+    path::PathBuf,
+    process::ExitCode,
+    sync::atomic::{AtomicBool, Ordering},
+};
+
+use crossbeam_channel::{Receiver, bounded};
+use nix::sys::resource::{Resource, getrlimit, setrlimit};
+
+use super::{StartArgs, explain, load, logging};
+use crate::{
+    component::Classes,
+    config::{NodeConfig, Secret},
+    embedded::{self, EmbeddedPostgres},
+    node::{Address, Node},
+};
+
+/// The exit code after a second signal, as a shell gives for SIGINT.
+const INTERRUPTED: i32 = 130;
+
+pub(super) fn run(args: &StartArgs, classes: &Classes) -> ExitCode {
+    let file = &args.config.config;
+    let mut config = match load(file, classes) {
+        Ok(config) => config,
+        Err(error) => return explain(file, &error),
+    };
+    logging::start(args.log_format);
+    for note in &config.notes {
+        tracing::warn!("{}: {note}", file.display());
+    }
+    match run_node(&mut config, args.embedded_postgres.as_ref(), classes) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            tracing::error!("{error}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn run_node(
+    config: &mut NodeConfig,
+    embedded_postgres: Option<&Option<PathBuf>>,
+    classes: &Classes,
+) -> Result<(), Box<dyn std::error::Error>> {
+    let signal = first_signal()?;
+    raise_file_limit();
+    let postgres = match embedded_postgres {
+        Some(directory) => start_postgres(config, directory.clone())?,
+        None => None,
+    };
+    let node = Node::start(config, classes)?;
+    for address in node.addresses() {
+        println!("{}", describe(address));
+    }
+    // It fails only when the handler is gone, and it lives as long as the process.
+    let _ = signal.recv();
+    tracing::info!("stopping; a second signal leaves at once");
+    node.stop();
+    if let Some(postgres) = postgres {
+        postgres.stop()?;
+    }
+    tracing::info!("stopped");
+    Ok(())
+}
+
+/// Fires at the first SIGINT or SIGTERM; at the second the process ends on the spot.
+fn first_signal() -> Result<Receiver<()>, ctrlc::Error> {
+    let (send, receive) = bounded(1);
+    let signalled = AtomicBool::new(false);
+    ctrlc::set_handler(move || {
+        if signalled.swap(true, Ordering::Relaxed) {
+            std::process::exit(INTERRUPTED);
+        }
+        let _ = send.try_send(());
+    })?;
+    Ok(receive)
+}
+
+/// Each client takes a file descriptor, and the usual soft limit of 1,024 is soon reached.
+fn raise_file_limit() {
+    let raised = getrlimit(Resource::RLIMIT_NOFILE)
+        .and_then(|(_, hard)| setrlimit(Resource::RLIMIT_NOFILE, hard, hard));
+    if let Err(error) = raised {
+        tracing::warn!(%error, "the limit of open files stays as it is");
+    }
+}
+
+/// Starts a private cluster with the role and database of the configuration, and leads the
+/// components that use it there. `None` if no component has a database.
+fn start_postgres(
+    config: &mut NodeConfig,
+    directory: Option<PathBuf>,
+) -> Result<Option<EmbeddedPostgres>, embedded::Error> {
+    let Some(database) = config.components.iter().find_map(|c| c.database.as_ref()) else {
+        tracing::warn!("--embedded-postgres is of no use: no component has a database");
+        return Ok(None);
+    };
+    let postgres = EmbeddedPostgres::start(&embedded::Options {
+        directory,
+        user: database.user.clone(),
+        password: database
+            .password
+            .as_ref()
+            .map(|password| Secret::expose(password).to_owned()),
+        database: database.database.clone(),
+    })?;
+    for database in config
+        .components
+        .iter_mut()
+        .filter_map(|c| c.database.as_mut())
+    {
+        // Without a password the cluster lets in over its socket alone.
+        database.host = match database.password {
+            Some(_) => postgres.host().to_owned(),
+            None => postgres.socket_directory().display().to_string(),
+        };
+        database.port = postgres.port();
+    }
+    Ok(Some(postgres))
+}
+
+/// Where to point a browser or a client.
+fn describe(address: &Address) -> String {
+    let host = match address.socket.ip() {
+        ip if ip.is_unspecified() => "127.0.0.1".to_owned(),
+        ip if ip.is_ipv6() => format!("[{ip}]"),
+        ip => ip.to_string(),
+    };
+    let port = address.socket.port();
+    let mut line = match address.is_web {
+        true => format!("page: http://{host}:{port}/"),
+        false => String::new(),
+    };
+    for path in &address.websocket_paths {
+        let gap = if line.is_empty() { "" } else { "  " };
+        line += &format!("{gap}WAMP: ws://{host}:{port}{path}");
+    }
+    line
+}

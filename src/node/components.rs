@@ -1,0 +1,191 @@
+//! The components of a node and the links between their sessions and a router: in memory, or over
+//! a dialled connection. Must not know what a component does.
+
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+
+use super::{Error, settings};
+use crate::{
+    component::{Classes, Instance, Session, Setup, Status},
+    config::{self, Connect, Home, NodeConfig},
+    reactor::Mailbox,
+    transport::{DialledSession, Dialler, LocalPeer, Mail, Realms},
+    wamp::{Message, Uri},
+};
+
+/// The role of a component for which the configuration names none.
+const ANONYMOUS: &str = "anonymous";
+
+/// All components of a node.
+#[derive(Default)]
+pub(super) struct Components {
+    instances: Vec<Arc<Instance>>,
+    dialled: Vec<Dialled>,
+}
+
+/// A component that serves another router.
+struct Dialled {
+    dialler: Dialler,
+    /// The session on the latest connection.
+    latest: Latest,
+}
+
+type Latest = Arc<Mutex<Option<Arc<Session>>>>;
+
+impl Components {
+    /// Makes the components that live with a router of this node, and lets them join it.
+    pub(super) fn start_in_process(
+        &mut self,
+        config: &NodeConfig,
+        classes: &Classes,
+        realms: &[Arc<Realms>],
+    ) -> Result<(), Error> {
+        for component in &config.components {
+            if let Home::Router { router } = component.home {
+                let instance = self.make(component, classes)?;
+                join(component, instance, &realms[router])?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Makes the components that serve other routers, and begins to dial those.
+    pub(super) fn start_dialling(
+        &mut self,
+        config: &NodeConfig,
+        classes: &Classes,
+        mailboxes: &[Mailbox<Mail>],
+    ) -> Result<(), Error> {
+        for (component, mailbox) in config.components.iter().zip(mailboxes.iter().cycle()) {
+            if let Home::Remote(connect) = &component.home {
+                let instance = self.make(component, classes)?;
+                self.dialled
+                    .push(dial(component, connect, instance, mailbox)?);
+            }
+        }
+        Ok(())
+    }
+
+    fn make(
+        &mut self,
+        component: &config::Component,
+        classes: &Classes,
+    ) -> Result<Arc<Instance>, Error> {
+        let setup = Setup {
+            extra: component.extra.clone(),
+            database: component.database.as_ref().map(settings::pool),
+        };
+        let instance = classes
+            .make(&component.classname, setup)
+            .map_err(|source| {
+                let json_path = component.json_path.clone();
+                Error::Component {
+                    json_path,
+                    classname: component.classname.clone(),
+                    source,
+                }
+            })?;
+        let instance = Arc::new(instance);
+        self.instances.push(instance.clone());
+        Ok(instance)
+    }
+
+    /// Lets every component finish what it is at and close what it opened, then takes its
+    /// leave of other routers.
+    ///
+    /// # Blocking
+    /// For as long as the components take, and a try to dial that is under way.
+    pub(super) fn close(self) {
+        for instance in &self.instances {
+            instance.leave();
+        }
+        for Dialled { dialler, latest } in self.dialled {
+            dialler.stop();
+            let latest = latest.lock().unwrap_or_else(PoisonError::into_inner).take();
+            if let Some(session) = latest {
+                session.leave();
+            }
+        }
+    }
+}
+
+/// Lets a component join a realm of this node, in memory. It is joined when this returns.
+fn join(
+    component: &config::Component,
+    instance: Arc<Instance>,
+    realms: &Realms,
+) -> Result<(), Error> {
+    let not_joined = |reason: String| Error::NotJoined {
+        json_path: component.json_path.clone(),
+        classname: component.classname.clone(),
+        reason,
+    };
+    let uri = Uri::from(component.realm.as_str());
+    let realm = realms
+        .find(&uri)
+        .ok_or_else(|| not_joined(format!("there is no realm {uri}")))?;
+    let link = Arc::new(Link::default());
+    let role = component.role.as_deref().unwrap_or(ANONYMOUS);
+    let local = realm.open_local(link.clone(), role);
+    let session = Session::new(component.classname.as_str(), uri, instance, move |m| {
+        local.send(m)
+    });
+    link.begin(session.clone());
+    match session.status() {
+        Status::Joined(_) => Ok(()),
+        Status::Joining => Err(not_joined("the router has not answered".to_owned())),
+        Status::Ended(reason) => Err(not_joined(reason)),
+    }
+}
+
+/// Keeps a component on another router. Each connection gets a session of its own.
+fn dial(
+    component: &config::Component,
+    connect: &Connect,
+    instance: Arc<Instance>,
+    mailbox: &Mailbox<Mail>,
+) -> Result<Dialled, Error> {
+    let latest = Latest::default();
+    let uri = Uri::from(component.realm.as_str());
+    let classname = component.classname.clone();
+    let make_peer = {
+        let latest = latest.clone();
+        move |dialled: DialledSession| {
+            let link = Arc::new(Link::default());
+            let send = move |message| dialled.send(message);
+            let session = Session::new(classname.as_str(), uri.clone(), instance.clone(), send);
+            *latest.lock().unwrap_or_else(PoisonError::into_inner) = Some(session.clone());
+            link.begin(session);
+            link as Arc<dyn LocalPeer>
+        }
+    };
+    let target = settings::target(connect);
+    let dialler = Dialler::start(target, mailbox.clone(), Box::new(make_peer))?;
+    Ok(Dialled { dialler, latest })
+}
+
+/// The way from a router to a component's session.
+#[derive(Default)]
+struct Link {
+    /// Set before the session says its first word, so that no answer can come too early.
+    session: OnceLock<Arc<Session>>,
+}
+
+impl Link {
+    fn begin(&self, session: Arc<Session>) {
+        self.session.get_or_init(|| session).join();
+    }
+}
+
+impl LocalPeer for Link {
+    fn on_message(&self, message: Message) {
+        if let Some(session) = self.session.get() {
+            session.on_message(message);
+        }
+    }
+
+    fn on_close(&self) {
+        if let Some(session) = self.session.get() {
+            session.on_close();
+        }
+    }
+}

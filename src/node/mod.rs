@@ -1,0 +1,293 @@
+//! The composition root: makes realms, listeners, I/O threads and components of a checked
+//! configuration, starts them in order and stops them in order. Knows everyone; must not hold
+//! rules of its own.
+
+mod components;
+mod settings;
+
+use std::{
+    io,
+    net::SocketAddr,
+    sync::Arc,
+    thread::JoinHandle,
+    time::{Duration, Instant},
+};
+
+use self::components::Components;
+use crate::{
+    component::{self, Classes},
+    config::{Listener, ListenerService, NodeConfig, PathService, RouterWorker},
+    reactor::{Mailbox, Reactor},
+    router::Router,
+    transport::{self, Mail, Realm, Realms},
+};
+
+/// How long calls under way may take to end when the node stops.
+const GRACE: Duration = Duration::from_secs(10);
+/// How long clients may take to say GOODBYE after that.
+const FAREWELL: Duration = Duration::from_secs(2);
+/// How often a stopping node looks whether all is done.
+const LOOK: Duration = Duration::from_millis(5);
+
+/// A node that is running. Dropped without [`Node::stop`], its threads go on.
+pub struct Node {
+    realms: Vec<Arc<Realms>>,
+    io_threads: Vec<JoinHandle<io::Result<()>>>,
+    mailboxes: Arc<[Mailbox<Mail>]>,
+    components: Components,
+    addresses: Vec<Address>,
+}
+
+/// Where a listener can be reached.
+#[derive(Clone, Debug)]
+pub struct Address {
+    /// The listener, as the configuration has it.
+    pub json_path: String,
+    /// The address it is bound to, with the port that port 0 has become.
+    pub socket: SocketAddr,
+    /// The path of each WebSocket service, `/ws`.
+    pub websocket_paths: Vec<String>,
+    /// Whether web pages are served.
+    pub is_web: bool,
+}
+
+/// Why a node does not start.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// A listener's address cannot be used.
+    #[error(
+        "{json_path}: cannot listen on {address}: {source}; is another node running, or does the \
+         port need another user?"
+    )]
+    Listen {
+        /// The listener.
+        json_path: String,
+        /// Its address and port.
+        address: String,
+        /// What the kernel says.
+        source: io::Error,
+    },
+    /// The directory of a static path cannot be read.
+    #[error("{json_path}: cannot serve the directory {directory}: {source}")]
+    Directory {
+        /// The listener.
+        json_path: String,
+        /// The directory.
+        directory: String,
+        /// What the file system says.
+        source: io::Error,
+    },
+    /// A component cannot do its work.
+    #[error("{json_path}: {classname}: {source}")]
+    Component {
+        /// The component.
+        json_path: String,
+        /// Its class.
+        classname: String,
+        /// What the component says.
+        source: component::Error,
+    },
+    /// A component in this process was not let in or could not register.
+    #[error("{json_path}: {classname}: {reason}")]
+    NotJoined {
+        /// The component.
+        json_path: String,
+        /// Its class.
+        classname: String,
+        /// What the router says.
+        reason: String,
+    },
+    /// The system has no threads or descriptors left.
+    #[error("cannot start a thread or its poll: {0}")]
+    System(#[from] io::Error),
+}
+
+impl Node {
+    /// Starts everything a configuration describes. When this returns, clients can connect and
+    /// all components in this process have registered; components on other routers are
+    /// being connected. A database that is down does not keep the node from starting.
+    ///
+    /// # Errors
+    /// [`Error`] for the first thing that cannot be started; nothing is left running then.
+    ///
+    /// # Blocking
+    /// For as long as the components take to be made.
+    pub fn start(config: &NodeConfig, classes: &Classes) -> Result<Self, Error> {
+        let reactors = (0..io_thread_count())
+            .map(|_| Reactor::new())
+            .collect::<Result<Vec<_>, _>>()?;
+        let mailboxes: Arc<[_]> = reactors.iter().map(Reactor::mailbox).collect();
+        let realms: Vec<_> = config.routers.iter().map(realms_of).collect();
+        let mut listening = Vec::new();
+        for (worker, realms) in config.routers.iter().zip(&realms) {
+            for listener in &worker.transports {
+                listening.push(listen(listener, realms, &mailboxes)?);
+            }
+        }
+        let addresses = listening
+            .iter()
+            .map(|(address, ..)| address.clone())
+            .collect();
+
+        // Components are there before the first client is, so that no call comes too early.
+        let mut components = Components::default();
+        let joined = components.start_in_process(config, classes, &realms);
+        let joined = joined.and_then(|()| spawn(reactors, listening, &mailboxes));
+        let joined = joined.and_then(|io_threads| {
+            components.start_dialling(config, classes, &mailboxes)?;
+            Ok(io_threads)
+        });
+        match joined {
+            Ok(io_threads) => Ok(Self {
+                realms,
+                io_threads,
+                mailboxes,
+                components,
+                addresses,
+            }),
+            Err(error) => {
+                mailboxes.iter().for_each(Mailbox::stop);
+                components.close();
+                Err(error)
+            }
+        }
+    }
+
+    /// Where the listeners can be reached, in the order of the configuration.
+    pub fn addresses(&self) -> &[Address] {
+        &self.addresses
+    }
+
+    /// Stops in order: accept nobody and begin no call, let the calls under way end within
+    /// the grace time and answer the rest, say GOODBYE, close components and their pools, join
+    /// every thread.
+    ///
+    /// The GOODBYE comes after the results and not before them, because a client that has
+    /// answered it may not be sent any.
+    ///
+    /// # Blocking
+    /// At most the grace time (10 s), the farewell (2 s) and what components take to close.
+    pub fn stop(self) {
+        self.mailboxes.iter().for_each(Mailbox::stop_accepting);
+        let realms: Vec<_> = self
+            .realms
+            .iter()
+            .flat_map(|realms| realms.iter())
+            .collect();
+        for realm in &realms {
+            realm.drain();
+        }
+        let pending = || {
+            realms
+                .iter()
+                .any(|realm| realm.stats().pending_invocations > 0)
+        };
+        if !wait_while(GRACE, pending) {
+            tracing::warn!("calls still under way after {GRACE:?} are answered with an error");
+        }
+        for realm in &realms {
+            realm.shut_down();
+        }
+        self.components.close();
+        let connected = || realms.iter().any(|realm| realm.stats().sessions > 0);
+        if !wait_while(FAREWELL, connected) {
+            tracing::info!("some clients did not say GOODBYE within {FAREWELL:?}");
+        }
+        self.mailboxes.iter().for_each(Mailbox::stop);
+        for thread in self.io_threads {
+            match thread.join() {
+                Ok(Ok(())) => {}
+                Ok(Err(error)) => tracing::error!(%error, "an I/O thread had failed"),
+                Err(_) => tracing::error!("an I/O thread had panicked"),
+            }
+        }
+    }
+}
+
+/// One I/O thread for each processor.
+fn io_thread_count() -> usize {
+    std::thread::available_parallelism().map_or(1, usize::from)
+}
+
+fn realms_of(worker: &RouterWorker) -> Arc<Realms> {
+    let realm = |realm| {
+        let options = settings::realm(realm);
+        let name = options.name.clone();
+        (
+            name,
+            Arc::new(Realm::new(Router::new(
+                options,
+                Box::new(settings::RandomIds),
+            ))),
+        )
+    };
+    Arc::new(Realms::new(worker.realms.iter().map(realm)))
+}
+
+type Listening = (Address, mio::net::TcpListener, crate::reactor::Accept);
+
+fn listen(
+    listener: &Listener,
+    realms: &Arc<Realms>,
+    mailboxes: &Arc<[Mailbox<Mail>]>,
+) -> Result<Listening, Error> {
+    let endpoint = &listener.endpoint;
+    let socket = settings::interface(endpoint)
+        .and_then(|address| transport::bind(address, endpoint.port, settings::backlog(endpoint)))
+        .map_err(|source| Error::Listen {
+            json_path: listener.json_path.clone(),
+            address: endpoint.to_string(),
+            source,
+        })?;
+    let service = settings::web_service(listener)?;
+    let address = Address {
+        json_path: listener.json_path.clone(),
+        socket: socket.local_addr()?,
+        websocket_paths: websocket_paths(&listener.service),
+        is_web: matches!(listener.service, ListenerService::Web { .. }),
+    };
+    let accept = transport::deal(mailboxes.clone(), realms.clone(), Arc::new(service));
+    Ok((address, socket, accept))
+}
+
+fn websocket_paths(service: &ListenerService) -> Vec<String> {
+    match service {
+        ListenerService::WebSocket(_) => vec!["/".to_owned()],
+        ListenerService::Web { paths } => paths
+            .iter()
+            .filter(|(_, service)| matches!(service, PathService::WebSocket(_)))
+            .map(|(path, _)| format!("/{path}"))
+            .collect(),
+    }
+}
+
+/// Runs the reactors; the first one's thread accepts for all.
+fn spawn(
+    mut reactors: Vec<Reactor<Mail>>,
+    listening: Vec<Listening>,
+    mailboxes: &[Mailbox<Mail>],
+) -> Result<Vec<JoinHandle<io::Result<()>>>, Error> {
+    if let Some(first) = reactors.first_mut() {
+        for (_, socket, accept) in listening {
+            first.listen(socket, accept)?;
+        }
+    }
+    let mut threads = Vec::with_capacity(mailboxes.len());
+    for (index, reactor) in reactors.into_iter().enumerate() {
+        let thread = std::thread::Builder::new().name(format!("io-{index}"));
+        threads.push(thread.spawn(move || reactor.run())?);
+    }
+    Ok(threads)
+}
+
+/// Waits until `condition` no longer holds; `false` when the time is over first.
+fn wait_while(time: Duration, condition: impl Fn() -> bool) -> bool {
+    let deadline = Instant::now() + time;
+    while condition() {
+        if Instant::now() >= deadline {
+            return false;
+        }
+        std::thread::sleep(LOOK);
+    }
+    true
+}

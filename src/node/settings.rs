@@ -1,0 +1,220 @@
+//! From the configuration's words to those of the modules it configures: plain translation, one
+//! function for each thing. Must not start anything.
+
+use std::{
+    io,
+    net::{IpAddr, Ipv4Addr, Ipv6Addr, ToSocketAddrs},
+    sync::Arc,
+    time::Duration,
+};
+
+use super::Error;
+use crate::{
+    adbapi::{self, ConnectionPool},
+    config::{
+        self, Connect, Database, IpVersion, Listener, ListenerService, PathService, TcpEndpoint,
+    },
+    http::{AllowedOrigins, Paths, StaticDirectory, StaticOptions},
+    router::{self, IdSource, Limits, RealmOptions},
+    transport::{self, Target, WebService, WebSocketOptions},
+    wamp::{MAX_ID, PublicationId, SessionId, Uri},
+};
+
+/// What the router announces itself as.
+const AGENT: &str = concat!("wampgres-", env!("CARGO_PKG_VERSION"));
+/// How many connections may wait to be accepted.
+const BACKLOG: u32 = 1024;
+/// How long the head of a request may take where no WebSocket service says otherwise.
+const HEAD_TIMEOUT: Duration = Duration::from_secs(10);
+/// What takes the place of "no limit" for sizes.
+const UNLIMITED: usize = usize::MAX;
+/// The grace time of a pool being closed. The node has waited for its calls before.
+const POOL_GRACE: Duration = Duration::from_secs(1);
+
+/// Ids of the global scope, drawn from the thread's random generator.
+pub(super) struct RandomIds;
+
+impl IdSource for RandomIds {
+    fn session(&mut self) -> SessionId {
+        SessionId::new(random_id()).expect("random ids are drawn from the range of ids")
+    }
+
+    fn publication(&mut self) -> PublicationId {
+        PublicationId::new(random_id()).expect("random ids are drawn from the range of ids")
+    }
+}
+
+fn random_id() -> u64 {
+    rand::random_range(1..=MAX_ID)
+}
+
+pub(super) fn realm(realm: &config::Realm) -> RealmOptions {
+    RealmOptions {
+        name: Uri::from(realm.name.as_str()),
+        roles: realm.roles.iter().map(role).collect(),
+        agent: AGENT.to_owned(),
+        limits: Limits::default(),
+    }
+}
+
+fn role(role: &config::Role) -> router::Role {
+    router::Role {
+        name: role.name.clone(),
+        permissions: role.permissions.iter().map(permission).collect(),
+    }
+}
+
+fn permission(permission: &config::Permission) -> router::Permission {
+    let config::Allow {
+        call,
+        register,
+        publish,
+        subscribe,
+    } = permission.allow;
+    let config::Disclose { caller, publisher } = permission.disclose;
+    router::Permission {
+        uri: permission.uri.clone(),
+        match_policy: match permission.match_policy {
+            config::MatchPolicy::Exact => router::MatchPolicy::Exact,
+            config::MatchPolicy::Prefix => router::MatchPolicy::Prefix,
+            config::MatchPolicy::Wildcard => router::MatchPolicy::Wildcard,
+        },
+        allow: router::Allow {
+            call,
+            register,
+            publish,
+            subscribe,
+        },
+        disclose: router::Disclose { caller, publisher },
+    }
+}
+
+/// The address to bind: of the interface, or all of one IP version.
+pub(super) fn interface(endpoint: &TcpEndpoint) -> io::Result<IpAddr> {
+    let Some(interface) = &endpoint.interface else {
+        return Ok(match endpoint.version {
+            Some(IpVersion::V6) => Ipv6Addr::UNSPECIFIED.into(),
+            Some(IpVersion::V4) | None => Ipv4Addr::UNSPECIFIED.into(),
+        });
+    };
+    let fits = |address: &IpAddr| match endpoint.version {
+        None => true,
+        Some(IpVersion::V4) => address.is_ipv4(),
+        Some(IpVersion::V6) => address.is_ipv6(),
+    };
+    (interface.as_str(), endpoint.port)
+        .to_socket_addrs()?
+        .map(|address| address.ip())
+        .find(fits)
+        .ok_or_else(|| io::Error::other("the interface has no address of this IP version"))
+}
+
+pub(super) fn backlog(endpoint: &TcpEndpoint) -> u32 {
+    endpoint.backlog.unwrap_or(BACKLOG)
+}
+
+pub(super) fn web_service(listener: &Listener) -> Result<WebService, Error> {
+    let mut paths = Paths::new();
+    let mut handshake_timeouts = Vec::new();
+    let mut websocket = |options: &config::WebSocketOptions| {
+        handshake_timeouts.extend(options.open_handshake_timeout);
+        transport::PathService::WebSocket(Arc::new(websocket_options(options)))
+    };
+    match &listener.service {
+        ListenerService::WebSocket(options) => {
+            paths.insert("/", websocket(options));
+        }
+        ListenerService::Web { paths: configured } => {
+            for (path, service) in configured {
+                let service = match service {
+                    PathService::WebSocket(options) => websocket(options),
+                    PathService::Static { directory, options } => {
+                        let directory = StaticDirectory::new(directory, &static_options(options))
+                            .map_err(|source| Error::Directory {
+                            json_path: listener.json_path.clone(),
+                            directory: directory.display().to_string(),
+                            source,
+                        })?;
+                        transport::PathService::Static(directory)
+                    }
+                };
+                paths.insert(path, service);
+            }
+        }
+    }
+    // The opening handshake of a WebSocket is the head of a request, and which service it is
+    // for shows only once it is there.
+    let head_timeout = handshake_timeouts.into_iter().max().unwrap_or(HEAD_TIMEOUT);
+    Ok(WebService {
+        paths,
+        head_timeout,
+    })
+}
+
+fn static_options(options: &config::StaticOptions) -> StaticOptions {
+    StaticOptions {
+        enable_directory_listing: options.enable_directory_listing,
+        mime_types: options.mime_types.iter().cloned().collect(),
+        cache_timeout: options
+            .cache_timeout
+            .map(|timeout| u32::try_from(timeout.as_secs()).unwrap_or(u32::MAX)),
+    }
+}
+
+fn websocket_options(options: &config::WebSocketOptions) -> WebSocketOptions {
+    WebSocketOptions {
+        allowed_origins: AllowedOrigins::new(&options.allowed_origins),
+        open_handshake_timeout: options.open_handshake_timeout,
+        close_handshake_timeout: options.close_handshake_timeout,
+        auto_ping_interval: options.auto_ping_interval,
+        auto_ping_timeout: options.auto_ping_timeout,
+        auto_ping_size: options.auto_ping_size,
+        max_message_size: options.max_message_size.unwrap_or(UNLIMITED),
+        max_frame_size: options
+            .max_frame_size
+            .or(options.max_message_size)
+            .unwrap_or(UNLIMITED),
+        enable_webstatus: options.enable_webstatus,
+        require_websocket_subprotocol: options.require_websocket_subprotocol,
+        fail_by_drop: options.fail_by_drop,
+        outbox_limit: options.outbox_limit,
+    }
+}
+
+pub(super) fn target(connect: &Connect) -> Target {
+    Target {
+        url: connect.url.clone(),
+        host: connect.host.clone(),
+        port: connect.port,
+        timeout: connect.timeout,
+        max_message_size: connect.options.max_message_size.unwrap_or(UNLIMITED),
+    }
+}
+
+/// The pool of a component's database, ready to be built.
+pub(super) fn pool(database: &Database) -> adbapi::Builder {
+    let mut postgres = postgres::Config::new();
+    postgres
+        .host(&database.host)
+        .port(database.port)
+        .dbname(&database.database)
+        .user(&database.user)
+        .application_name("wampgres");
+    if let Some(password) = &database.password {
+        postgres.password(password.expose());
+    }
+    let builder = ConnectionPool::builder(postgres)
+        .cp_min(database.cp_min)
+        .cp_max(database.cp_max)
+        .cp_noisy(database.cp_noisy)
+        .cp_reconnect(database.cp_reconnect)
+        .cp_good_sql(database.cp_good_sql.as_str())
+        .queue_limit(database.queue_limit)
+        .connect_timeout(database.connect_timeout)
+        .statement_cache(database.statement_cache)
+        .close_grace(POOL_GRACE);
+    match &database.cp_name {
+        Some(name) => builder.cp_name(name.as_str()),
+        None => builder,
+    }
+}
