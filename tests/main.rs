@@ -1,0 +1,4 @@
+//! The black-box tests: the real binary, a real PostgreSQL, real clients. One binary, so that
+//! the parts they share are built and started once.
+
+mod support;

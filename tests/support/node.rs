@@ -1,0 +1,201 @@
+//! A node under test: the real binary with a configuration of its own, on a free port.
+
+use std::{
+    io::{BufRead, BufReader, Read},
+    net::SocketAddr,
+    path::Path,
+    process::{Child, Command, ExitStatus, Stdio},
+    sync::mpsc::{Receiver, channel},
+};
+
+use nix::{
+    sys::signal::{Signal, kill},
+    unistd::Pid,
+};
+use serde_json::{Value, json};
+use tempfile::TempDir;
+
+use super::wait;
+
+/// A running node. Dropped, it is killed.
+pub struct Node {
+    child: Child,
+    stdout: Receiver<String>,
+    stderr: Receiver<String>,
+    log: Vec<String>,
+    addresses: Vec<SocketAddr>,
+    directory: TempDir,
+}
+
+impl Node {
+    /// Starts a node with this configuration and waits until it serves.
+    pub fn start(config: &Value) -> Self {
+        Self::start_with(config, &[])
+    }
+
+    /// The same with more arguments to `start`.
+    pub fn start_with(config: &Value, args: &[&str]) -> Self {
+        let directory = tempfile::tempdir().expect("a temporary directory");
+        std::fs::create_dir(directory.path().join("web")).expect("a directory for the page");
+        let file = directory.path().join("config.json");
+        std::fs::write(&file, config.to_string()).expect("the configuration is written");
+        let listeners = listener_count(config);
+        let mut node = Self::spawn(&file, args, directory);
+        for _ in 0..listeners {
+            let line = node.stdout_line("the address of a listener");
+            let address = line
+                .split("//")
+                .last()
+                .and_then(|url| url.split('/').next());
+            let address = address.and_then(|address| address.parse().ok());
+            node.addresses
+                .push(address.unwrap_or_else(|| panic!("no address in {line:?}")));
+        }
+        node
+    }
+
+    fn spawn(file: &Path, args: &[&str], directory: TempDir) -> Self {
+        let mut child = Command::new(env!("CARGO_BIN_EXE_wampgres"))
+            .args(["start", "--config"])
+            .arg(file)
+            .args(args)
+            .stdin(Stdio::null())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+            .expect("the binary runs");
+        let stdout = lines(child.stdout.take().expect("stdout is piped"));
+        let stderr = lines(child.stderr.take().expect("stderr is piped"));
+        Self {
+            child,
+            stdout,
+            stderr,
+            log: Vec::new(),
+            addresses: Vec::new(),
+            directory,
+        }
+    }
+
+    /// The directory of the configuration; `web` in it is what the page is served from.
+    pub fn directory(&self) -> &Path {
+        self.directory.path()
+    }
+
+    /// The address of the first listener.
+    pub fn address(&self) -> SocketAddr {
+        self.addresses[0]
+    }
+
+    /// The WebSocket of the first listener.
+    pub fn websocket_url(&self) -> String {
+        format!("ws://{}/ws", self.address())
+    }
+
+    /// The next line on standard output.
+    pub fn stdout_line(&mut self, what: &str) -> String {
+        match self.stdout.recv_timeout(wait::PATIENCE) {
+            Ok(line) => line,
+            Err(_) => panic!("no line on stdout ({what}); the log:\n{}", self.log()),
+        }
+    }
+
+    /// The log so far.
+    pub fn log(&mut self) -> String {
+        self.log.extend(self.stderr.try_iter());
+        self.log.join("\n")
+    }
+
+    /// Waits until the log has a line with these words.
+    pub fn wait_for_log(&mut self, words: &str) {
+        wait::until(&format!("{words:?} in the log"), || {
+            self.log().contains(words).then_some(())
+        });
+    }
+
+    /// The process id.
+    pub fn pid(&self) -> u32 {
+        self.child.id()
+    }
+
+    /// Sends a signal.
+    pub fn signal(&self, signal: Signal) {
+        let pid = i32::try_from(self.child.id()).expect("a pid");
+        kill(Pid::from_raw(pid), signal).expect("the node is there to be signalled");
+    }
+
+    /// Waits until the node has ended.
+    pub fn wait(&mut self) -> ExitStatus {
+        wait::until("the node's end", || {
+            self.child.try_wait().expect("the child is ours")
+        })
+    }
+}
+
+impl Drop for Node {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+        if std::thread::panicking() {
+            eprintln!("the node's log:\n{}", self.log());
+        }
+    }
+}
+
+fn lines(stream: impl Read + Send + 'static) -> Receiver<String> {
+    let (send, receive) = channel();
+    std::thread::spawn(move || {
+        for line in BufReader::new(stream).lines().map_while(Result::ok) {
+            if send.send(line).is_err() {
+                return;
+            }
+        }
+    });
+    receive
+}
+
+fn listener_count(config: &Value) -> usize {
+    let workers = config["workers"]
+        .as_array()
+        .expect("a configuration has workers");
+    workers
+        .iter()
+        .filter_map(|worker| worker["transports"].as_array())
+        .map(Vec::len)
+        .sum()
+}
+
+/// A router worker with `realm1`, the page's directory and a WebSocket at `/ws`, on a free port
+/// of 127.0.0.1. The role anonymous may do all below `com.`.
+pub fn router() -> Value {
+    router_with(json!({}))
+}
+
+/// The same with options of the WebSocket.
+pub fn router_with(options: Value) -> Value {
+    json!({
+        "type": "router",
+        "realms": [{
+            "name": "realm1",
+            "roles": [{
+                "name": "anonymous",
+                "permissions": [{
+                    "uri": "com.", "match": "prefix",
+                    "allow": {"call": true, "register": true, "publish": true, "subscribe": true}
+                }]
+            }]
+        }],
+        "transports": [{
+            "type": "web",
+            "endpoint": {"type": "tcp", "interface": "127.0.0.1", "port": 0},
+            "paths": {
+                "/": {"type": "static", "directory": "web"},
+                "ws": {"type": "websocket", "options": options}
+            }
+        }]
+    })
+}
+
+/// A configuration of these workers.
+pub fn config(workers: &[Value]) -> Value {
+    json!({"version": 2, "workers": workers})
+}
