@@ -23,7 +23,7 @@ fn the_projects_own_config_is_the_references_node() {
         options: StaticOptions {
             enable_directory_listing: false,
             mime_types: vec![],
-            cache_timeout: Some(Duration::from_secs(43_200)),
+            cache_timeout: None,
         },
     };
     let expected = NodeConfig {
