@@ -8,9 +8,12 @@ use super::LogFormat;
 
 /// Sends the log to standard error; `RUST_LOG` sets what it tells.
 pub(super) fn start(format: LogFormat) {
+    // Below INFO tokio_postgres writes the parameters of statements, which may be secrets.
+    let no_parameters = "tokio_postgres=info".parse().expect("a target and a level");
     let filter = EnvFilter::builder()
         .with_default_directive(LevelFilter::INFO.into())
-        .from_env_lossy();
+        .from_env_lossy()
+        .add_directive(no_parameters);
     let log = tracing_subscriber::fmt()
         .with_env_filter(filter)
         .with_writer(io::stderr)
