@@ -2,6 +2,7 @@
 //! signal. Owns what is printed; must not know how a node works.
 
 use std::{
+    io::{self, Write},
     path::PathBuf,
     process::ExitCode,
     sync::atomic::{AtomicBool, Ordering},
@@ -13,7 +14,7 @@ use nix::sys::resource::{Resource, getrlimit, setrlimit};
 use super::{StartArgs, explain, load, logging};
 use crate::{
     component::Classes,
-    config::{NodeConfig, Secret},
+    config::{Database, NodeConfig, Secret},
     embedded::{self, EmbeddedPostgres},
     node::{Address, Node},
 };
@@ -53,7 +54,8 @@ fn run_node(
     };
     let node = Node::start(config, classes)?;
     for address in node.addresses() {
-        println!("{}", describe(address));
+        // A closed standard output is no reason to serve nobody.
+        let _ = writeln!(io::stdout(), "{}", describe(address));
     }
     // It fails only when the handler is gone, and it lives as long as the process.
     let _ = signal.recv();
@@ -93,11 +95,20 @@ fn raise_file_limit() {
 fn start_postgres(
     config: &mut NodeConfig,
     directory: Option<PathBuf>,
-) -> Result<Option<EmbeddedPostgres>, embedded::Error> {
-    let Some(database) = config.components.iter().find_map(|c| c.database.as_ref()) else {
+) -> Result<Option<EmbeddedPostgres>, Box<dyn std::error::Error>> {
+    let mut databases = config.components.iter().filter_map(|c| c.database.as_ref());
+    let Some(database) = databases.next() else {
         tracing::warn!("--embedded-postgres is of no use: no component has a database");
         return Ok(None);
     };
+    let identity = |d: &Database| (d.user.clone(), d.database.clone(), d.password.clone());
+    if databases.any(|d| identity(d) != identity(database)) {
+        return Err(
+            "--embedded-postgres makes one role with one database: let all components \
+                    name the same, or run a PostgreSQL of your own"
+                .into(),
+        );
+    }
     let postgres = EmbeddedPostgres::start(&embedded::Options {
         directory,
         user: database.user.clone(),

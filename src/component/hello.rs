@@ -18,6 +18,8 @@
 //! [`run_with_connection`]: ConnectionPool::run_with_connection
 //! [`run_interaction`]: ConnectionPool::run_interaction
 
+use std::io::{self, Write};
+
 use chrono::{DateTime, Timelike, Utc};
 use postgres::{Client, Row};
 
@@ -35,7 +37,11 @@ pub struct MyDatabaseComponent {
 /// Called for each new connection of the pool: the place to set something up on it.
 fn on_pool_connection_created(conn: &mut Client) -> Result<(), postgres::Error> {
     let pid: i32 = conn.query_one("SELECT pg_backend_pid()", &[])?.get(0);
-    println!("New DB connection created (backend PID {pid})");
+    // A closed standard output is no reason to be without a connection.
+    let _ = writeln!(
+        io::stdout(),
+        "New DB connection created (backend PID {pid})"
+    );
     Ok(())
 }
 
