@@ -1,4 +1,6 @@
 //! The black-box tests: the real binary, a real PostgreSQL, real clients. One binary, so that
 //! the parts they share are built and started once.
 
-mod support;
+mod autobahn;
+mod hello;
+pub mod support;

@@ -36,6 +36,10 @@ const endpoints = {
   fail: (args, kwargs) => {
     throw new autobahn.Error("com.example.failed", args, kwargs);
   },
+  hang: (args, kwargs) => {
+    say({ invoked: { args: args || [], kwargs: kwargs || {} } });
+    return new Promise(() => {});
+  },
 };
 
 const operations = {

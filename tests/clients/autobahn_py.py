@@ -7,9 +7,10 @@ order of the commands. The first line says how joining went:
 
     {"op": "call", "procedure": ..., "args": [...], "kwargs": {...}}
         -> {"result": {"args": [...], "kwargs": {...}}}
-    {"op": "register", "procedure": ..., "behaviour": "echo" | "fail"}
+    {"op": "register", "procedure": ..., "behaviour": "echo" | "fail" | "hang"}
         -> {"registered": true}
-        echo answers what it is called with, fail raises com.example.failed with it
+        echo answers what it is called with, fail raises com.example.failed with it, hang never
+        answers and says, between the answers, {"invoked": {"args": [...], "kwargs": {...}}}
     {"op": "subscribe", "topic": ...}
         -> {"subscribed": true}, and later, between the answers,
            {"event": {"topic": ..., "args": [...], "kwargs": {...}}}
@@ -59,7 +60,12 @@ def fail(*args, **kwargs):
     raise ApplicationError("com.example.failed", *args, **kwargs)
 
 
-ENDPOINTS = {"echo": echo, "fail": fail}
+def hang(*args, **kwargs):
+    say({"invoked": {"args": list(args), "kwargs": kwargs}})
+    return asyncio.get_running_loop().create_future()
+
+
+ENDPOINTS = {"echo": echo, "fail": fail, "hang": hang}
 
 
 class Client(ApplicationSession):

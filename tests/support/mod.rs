@@ -1,4 +1,8 @@
 //! What the tests share: nodes, databases, clients. Owns no assertion about the product.
 
+pub mod autobahn;
 pub mod node;
+pub mod port;
+pub mod postgres;
+pub mod python_datetime;
 pub mod wait;

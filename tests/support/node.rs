@@ -1,6 +1,7 @@
 //! A node under test: the real binary with a configuration of its own, on a free port.
 
 use std::{
+    collections::VecDeque,
     io::{BufRead, BufReader, Read},
     net::SocketAddr,
     path::Path,
@@ -21,6 +22,8 @@ use super::wait;
 pub struct Node {
     child: Child,
     stdout: Receiver<String>,
+    /// What came on standard output before the addresses.
+    early: VecDeque<String>,
     stderr: Receiver<String>,
     log: Vec<String>,
     addresses: Vec<SocketAddr>,
@@ -35,27 +38,33 @@ impl Node {
 
     /// The same with more arguments to `start`.
     pub fn start_with(config: &Value, args: &[&str]) -> Self {
+        Self::start_program(Path::new(env!("CARGO_BIN_EXE_wampgres")), config, args)
+    }
+
+    /// The same with another program of the same command line.
+    pub fn start_program(program: &Path, config: &Value, args: &[&str]) -> Self {
         let directory = tempfile::tempdir().expect("a temporary directory");
-        std::fs::create_dir(directory.path().join("web")).expect("a directory for the page");
+        std::fs::create_dir_all(directory.path().join("web/shared")).expect("the page's place");
         let file = directory.path().join("config.json");
         std::fs::write(&file, config.to_string()).expect("the configuration is written");
         let listeners = listener_count(config);
-        let mut node = Self::spawn(&file, args, directory);
-        for _ in 0..listeners {
-            let line = node.stdout_line("the address of a listener");
+        let mut node = Self::spawn(program, &file, args, directory);
+        while node.addresses.len() < listeners {
+            let line = node.next_line("the address of a listener");
             let address = line
                 .split("//")
                 .last()
                 .and_then(|url| url.split('/').next());
-            let address = address.and_then(|address| address.parse().ok());
-            node.addresses
-                .push(address.unwrap_or_else(|| panic!("no address in {line:?}")));
+            match address.and_then(|address| address.parse().ok()) {
+                Some(address) => node.addresses.push(address),
+                None => node.early.push_back(line),
+            }
         }
         node
     }
 
-    fn spawn(file: &Path, args: &[&str], directory: TempDir) -> Self {
-        let mut child = Command::new(env!("CARGO_BIN_EXE_wampgres"))
+    fn spawn(program: &Path, file: &Path, args: &[&str], directory: TempDir) -> Self {
+        let mut child = Command::new(program)
             .args(["start", "--config"])
             .arg(file)
             .args(args)
@@ -63,12 +72,13 @@ impl Node {
             .stdout(Stdio::piped())
             .stderr(Stdio::piped())
             .spawn()
-            .expect("the binary runs");
+            .unwrap_or_else(|error| panic!("cannot run {}: {error}", program.display()));
         let stdout = lines(child.stdout.take().expect("stdout is piped"));
         let stderr = lines(child.stderr.take().expect("stderr is piped"));
         Self {
             child,
             stdout,
+            early: VecDeque::new(),
             stderr,
             log: Vec::new(),
             addresses: Vec::new(),
@@ -91,8 +101,15 @@ impl Node {
         format!("ws://{}/ws", self.address())
     }
 
-    /// The next line on standard output.
+    /// The next line on standard output that is no address.
     pub fn stdout_line(&mut self, what: &str) -> String {
+        match self.early.pop_front() {
+            Some(line) => line,
+            None => self.next_line(what),
+        }
+    }
+
+    fn next_line(&mut self, what: &str) -> String {
         match self.stdout.recv_timeout(wait::PATIENCE) {
             Ok(line) => line,
             Err(_) => panic!("no line on stdout ({what}); the log:\n{}", self.log()),
@@ -194,6 +211,23 @@ pub fn router_with(options: Value) -> Value {
         }]
     })
 }
+
+/// A container with one component that joins `realm1` at `url`. [`HERE`] is this node's own.
+pub fn container(classname: &str, url: &str, extra: Value) -> Value {
+    json!({
+        "type": "container",
+        "components": [{
+            "type": "class",
+            "classname": classname,
+            "realm": "realm1",
+            "transport": {"type": "websocket", "url": url},
+            "extra": extra
+        }]
+    })
+}
+
+/// The WebSocket of a node's own listener on port 0.
+pub const HERE: &str = "ws://127.0.0.1:0/ws";
 
 /// A configuration of these workers.
 pub fn config(workers: &[Value]) -> Value {

@@ -1,0 +1,190 @@
+//! Real AutobahnJS and AutobahnPython as callers, callees, publishers and subscribers, each with
+//! itself and with the other. What the router sends byte by byte is tested elsewhere.
+
+use nix::sys::signal::Signal;
+use serde_json::{Value, json};
+
+use crate::support::{
+    autobahn::{Autobahn, BOTH, Client},
+    node::{Node, config, router},
+};
+
+fn start() -> Node {
+    Node::start(&config(&[router()]))
+}
+
+fn both(node: &Node) -> [Client; 2] {
+    BOTH.map(|kind| Client::join(kind, &node.websocket_url()))
+}
+
+#[test]
+fn everyone_can_call_everyone() {
+    let node = start();
+    let mut clients = both(&node);
+    for (kind, client) in BOTH.iter().zip(&mut clients) {
+        client.register(&format!("com.example.{kind:?}.echo").to_lowercase(), "echo");
+        client.register(&format!("com.example.{kind:?}.fail").to_lowercase(), "fail");
+    }
+    let args = json!([1, -2.5, "größer €", null, true, [1, [2]], {"a": {"b": "c"}}]);
+    let kwargs = json!({"name": "Müller", "list": [1, 2, 3], "none": null});
+    for (caller, client) in BOTH.iter().zip(&mut clients) {
+        for callee in BOTH {
+            let echo = format!("com.example.{callee:?}.echo").to_lowercase();
+            let fail = format!("com.example.{callee:?}.fail").to_lowercase();
+            for (args, kwargs) in [
+                (json!([]), json!({})),
+                (json!(["one"]), json!({})),
+                (json!([]), json!({"only": "kwargs"})),
+                (args.clone(), kwargs.clone()),
+            ] {
+                let result = client.call(&echo, args.clone(), kwargs.clone());
+                let expected = json!({"args": args, "kwargs": kwargs});
+                assert_eq!(result, expected, "{caller:?} calls {callee:?}");
+            }
+            let error = client.call_error(&fail, args.clone(), kwargs.clone());
+            let expected = json!({"uri": "com.example.failed", "args": args, "kwargs": kwargs});
+            assert_eq!(error, expected, "{caller:?} calls {callee:?}");
+        }
+        let error = client.call_error("com.example.nobody", json!([]), json!({}));
+        assert_eq!(error["uri"], "wamp.error.no_such_procedure", "{caller:?}");
+        let error = client.call_error("org.forbidden", json!([]), json!({}));
+        assert_eq!(error["uri"], "wamp.error.not_authorized", "{caller:?}");
+    }
+}
+
+#[test]
+fn everyone_hears_what_anyone_publishes() {
+    let topic = "com.example.topic";
+    let node = start();
+    let mut clients = both(&node);
+    for client in &mut clients {
+        client.subscribe(topic);
+    }
+    let publish = |client: &mut Client, text: &str, options: Value| {
+        let mut command = json!({
+            "op": "publish", "topic": topic, "args": [text, 1], "kwargs": {"from": text}
+        });
+        for (key, value) in options.as_object().expect("options are an object") {
+            command[key] = value.clone();
+        }
+        client.send(command);
+        client.expect("published");
+    };
+    let event = |text: &str| json!({"topic": topic, "args": [text, 1], "kwargs": {"from": text}});
+
+    for publisher in 0..2 {
+        let unacknowledged = json!({"exclude_me": false});
+        for (text, options) in [
+            ("not to myself", json!({"acknowledge": true})),
+            ("to all", json!({"acknowledge": true, "exclude_me": false})),
+            ("to all, unacknowledged", unacknowledged),
+        ] {
+            publish(&mut clients[publisher], text, options);
+        }
+        // Nothing in front of it and nothing between: the first one was not for its publisher.
+        let [publisher, other] = match publisher {
+            0 => [0, 1],
+            _ => [1, 0],
+        };
+        for text in ["not to myself", "to all", "to all, unacknowledged"] {
+            assert_eq!(clients[other].expect_aside("event"), event(text));
+        }
+        for text in ["to all", "to all, unacknowledged"] {
+            assert_eq!(clients[publisher].expect_aside("event"), event(text));
+        }
+    }
+}
+
+#[test]
+fn events_come_in_the_order_of_publishing() {
+    let topic = "com.example.counted";
+    let node = start();
+    let mut clients = both(&node);
+    for client in &mut clients {
+        client.subscribe(topic);
+    }
+    for publisher in 0..2 {
+        for number in 0..100 {
+            let args = json!([number]);
+            let command =
+                json!({"op": "publish", "topic": topic, "args": args, "exclude_me": false});
+            clients[publisher].send(command);
+        }
+        for client in &mut clients {
+            for number in 0..100 {
+                assert_eq!(client.expect_aside("event")["args"], json!([number]));
+            }
+        }
+        for _ in 0..100 {
+            clients[publisher].expect("published");
+        }
+    }
+}
+
+#[test]
+fn the_call_of_a_killed_callee_ends_in_an_error() {
+    let node = start();
+    for (kind, mut callee) in BOTH.into_iter().zip(both(&node)) {
+        let mut caller = Client::join(kind, &node.websocket_url());
+        callee.register("com.example.hang", "hang");
+        caller.send(json!({"op": "call", "procedure": "com.example.hang", "args": ["hello"]}));
+        let invoked = callee.expect_aside("invoked");
+        assert_eq!(invoked, json!({"args": ["hello"], "kwargs": {}}));
+        callee.kill();
+        let error = caller.expect("error");
+        assert_eq!(error["uri"], "wamp.error.canceled", "{kind:?}: {error}");
+        let again = caller.call_error("com.example.hang", json!([]), json!({}));
+        assert_eq!(again["uri"], "wamp.error.no_such_procedure", "{kind:?}");
+    }
+}
+
+#[test]
+fn a_client_that_leaves_is_bidden_farewell() {
+    let node = start();
+    for (kind, mut client) in BOTH.into_iter().zip(both(&node)) {
+        client.send(json!({"op": "leave"}));
+        let left = client.expect("left");
+        assert_eq!(left["reason"], "wamp.close.goodbye_and_out", "{kind:?}");
+        assert_eq!(client.exit_code(), Some(0), "{kind:?}");
+    }
+}
+
+#[test]
+fn an_unknown_realm_is_refused() {
+    let node = start();
+    for kind in BOTH {
+        let mut client = Client::connect(kind, &node.websocket_url(), "realm9");
+        let failed = client.expect("failed");
+        assert_eq!(failed["reason"], "wamp.error.no_such_realm", "{kind:?}");
+        assert_eq!(client.exit_code(), Some(1), "{kind:?}");
+    }
+}
+
+#[test]
+fn a_node_that_is_stopped_takes_leave_of_its_clients() {
+    let mut node = start();
+    let clients = both(&node);
+    node.signal(Signal::SIGTERM);
+    for (kind, mut client) in BOTH.into_iter().zip(clients) {
+        let left = client.expect("left");
+        assert_eq!(left["reason"], "wamp.close.system_shutdown", "{kind:?}");
+    }
+    assert_eq!(node.wait().code(), Some(0));
+}
+
+#[test]
+fn a_call_under_way_is_answered_before_the_node_stops() {
+    let mut node = start();
+    let mut callee = Client::join(Autobahn::Js, &node.websocket_url());
+    let mut caller = Client::join(Autobahn::Python, &node.websocket_url());
+    callee.register("com.example.hang", "hang");
+    caller.send(json!({"op": "call", "procedure": "com.example.hang"}));
+    callee.expect_aside("invoked");
+    node.signal(Signal::SIGTERM);
+    callee.kill();
+    let error = caller.expect("error");
+    assert_eq!(error["uri"], "wamp.error.canceled", "{error}");
+    let left = caller.expect("left");
+    assert_eq!(left["reason"], "wamp.close.system_shutdown");
+    assert_eq!(node.wait().code(), Some(0));
+}

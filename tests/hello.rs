@@ -1,0 +1,154 @@
+//! The reference's component on a real PostgreSQL: what it answers, and what becomes of calls
+//! while the database is away. How the pool works inside is tested with the pool.
+
+use std::{
+    collections::BTreeSet,
+    io::{Read, Write},
+    net::TcpStream,
+    time::{Duration, Instant},
+};
+
+use chrono::{DateTime, Utc};
+use serde_json::{Value, json};
+
+use crate::support::{
+    autobahn::{Autobahn, Client},
+    node::{HERE, Node, config, container, router},
+    postgres::{Database, PASSWORD, Postgres},
+    python_datetime, wait,
+};
+
+const PROCEDURES: [&str; 4] = [
+    "com.example.now.v1",
+    "com.example.now.v2",
+    "com.example.now.v3",
+    "com.example.now.v4",
+];
+
+/// A node with the component on this database, and these settings of its pool.
+fn start(database: &Database, settings: Value) -> Node {
+    let mut extra = database.extra();
+    for (key, value) in settings.as_object().expect("settings are an object") {
+        extra[key] = value.clone();
+    }
+    let extra = json!({"database": extra});
+    let component = container("hello.MyDatabaseComponent", HERE, extra);
+    Node::start(&config(&[router(), component]))
+}
+
+/// The backend in `New DB connection created (backend PID n)`.
+fn created_backend(node: &mut Node) -> i32 {
+    let line = node.stdout_line("a new connection");
+    line.strip_prefix("New DB connection created (backend PID ")
+        .and_then(|rest| rest.strip_suffix(')'))
+        .and_then(|pid| pid.parse().ok())
+        .unwrap_or_else(|| panic!("unexpected on stdout: {line:?}"))
+}
+
+#[test]
+fn all_four_answer_the_databases_time_as_python_prints_it() {
+    let database = Postgres::shared().create_database("four");
+    let node = start(&database, json!({}));
+    let mut client = Client::join(Autobahn::Python, &node.websocket_url());
+    let mut clock = database.client();
+    let mut now = || -> DateTime<Utc> {
+        let row = clock.query_one("SELECT clock_timestamp()", &[]);
+        row.expect("the database's time").get(0)
+    };
+    for procedure in PROCEDURES {
+        let before = now();
+        let answer = client.value(procedure);
+        let after = now();
+        let time = python_datetime::parse(answer.as_str().expect("one string"));
+        assert!(
+            before <= time && time <= after,
+            "{procedure}: {time} is not between {before} and {after}"
+        );
+    }
+}
+
+#[test]
+fn each_new_connection_is_told_of_with_its_backend() {
+    let database = Postgres::shared().create_database("backends");
+    let mut node = start(&database, json!({"cp_min": 2, "cp_max": 2}));
+    let told = BTreeSet::from([created_backend(&mut node), created_backend(&mut node)]);
+    let mut client = database.client();
+    let rows = client.query(
+        "SELECT pid FROM pg_stat_activity WHERE datname = $1 AND application_name = 'wampgres'",
+        &[&database.name()],
+    );
+    let real: BTreeSet<i32> = rows
+        .expect("the backends")
+        .iter()
+        .map(|r| r.get(0))
+        .collect();
+    assert_eq!(told, real);
+}
+
+#[test]
+fn a_database_that_comes_up_later_is_waited_for() {
+    let postgres = Postgres::stopped();
+    let connect_timeout = Duration::from_secs(1);
+    let mut node = start(
+        &postgres.database(),
+        json!({"connect_timeout": connect_timeout.as_secs()}),
+    );
+    std::fs::write(node.directory().join("web/index.html"), "the page").expect("a page");
+    assert!(get(&node, "/").ends_with("the page"), "{}", get(&node, "/"));
+
+    let mut client = Client::join(Autobahn::Python, &node.websocket_url());
+    for procedure in PROCEDURES {
+        let asked = Instant::now();
+        let error = client.call_error(procedure, json!([]), json!({}));
+        let waited = asked.elapsed();
+        assert!(waited < connect_timeout + wait::PATIENCE / 10, "{waited:?}");
+        assert_eq!(error["uri"], "wamp.error.unavailable", "{error}");
+        let message = error["args"][0].as_str().expect("a message");
+        assert!(message.contains("no connection to PostgreSQL"), "{message}");
+        assert!(message.contains("refused"), "{message}");
+        assert_eq!(error["kwargs"]["retryable"], true, "{error}");
+        assert!(!error.to_string().contains(PASSWORD), "{error}");
+    }
+    node.wait_for_log("refused");
+
+    postgres.start();
+    wait::until("an answer of the database that is up", || {
+        client.send(json!({"op": "call", "procedure": PROCEDURES[0]}));
+        let answer = client.answer();
+        let time = answer["result"]["args"][0].as_str()?;
+        Some(python_datetime::parse(time))
+    });
+    for procedure in PROCEDURES {
+        client.value(procedure);
+    }
+    assert!(!node.log().contains(PASSWORD), "{}", node.log());
+}
+
+#[test]
+fn a_restart_of_the_database_costs_idle_connections_no_call() {
+    let postgres = Postgres::stopped();
+    postgres.start();
+    let mut node = start(&postgres.database(), json!({"cp_min": 10, "cp_max": 10}));
+    let old: BTreeSet<i32> = (0..10).map(|_| created_backend(&mut node)).collect();
+    assert_eq!(old.len(), 10);
+    let mut client = Client::join(Autobahn::Python, &node.websocket_url());
+    client.value(PROCEDURES[0]);
+
+    postgres.restart();
+    for call in 0..30 {
+        client.value(PROCEDURES[call % PROCEDURES.len()]);
+    }
+}
+
+/// What a plain GET answers, head and all.
+fn get(node: &Node, path: &str) -> String {
+    let mut socket = TcpStream::connect(node.address()).expect("the node listens");
+    write!(
+        socket,
+        "GET {path} HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n"
+    )
+    .expect("the node reads");
+    let mut answer = String::new();
+    socket.read_to_string(&mut answer).expect("an answer");
+    answer
+}

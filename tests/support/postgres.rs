@@ -1,0 +1,216 @@
+//! A real PostgreSQL: made by the installed server's own programs, started, stopped and removed
+//! here. Knows nothing of nodes.
+
+use std::{
+    fs,
+    os::unix::{fs::chown, process::CommandExt},
+    path::{Path, PathBuf},
+    process::{Child, Command, Stdio},
+    sync::OnceLock,
+};
+
+use nix::unistd::{Uid, User};
+use postgres::{Client, NoTls};
+use serde_json::{Value, json};
+
+use super::port;
+
+/// The password of every cluster; no log and no error may show it.
+pub const PASSWORD: &str = "the-secret-of-the-tests";
+const USER: &str = "testuser";
+
+/// A cluster with a port of its own, which it keeps when it is stopped and started.
+pub struct Postgres {
+    scratch: Scratch,
+    port: u16,
+}
+
+/// A database of a cluster.
+pub struct Database {
+    port: u16,
+    name: String,
+}
+
+impl Postgres {
+    /// The cluster for all tests that leave the server alone.
+    pub fn shared() -> &'static Self {
+        static SHARED: OnceLock<Postgres> = OnceLock::new();
+        SHARED.get_or_init(|| {
+            let postgres = Self::stopped();
+            postgres.start();
+            postgres
+        })
+    }
+
+    /// A cluster that does not run yet.
+    pub fn stopped() -> Self {
+        let scratch = Scratch::new();
+        let password = scratch.path.join("password");
+        fs::write(&password, PASSWORD).expect("a file for initdb");
+        give_to_server(&password);
+        let mut initdb = scratch.command(&program("initdb"));
+        initdb.args(["--username", USER, "--auth=scram-sha-256", "--pwfile"]);
+        initdb.arg(&password).arg("--pgdata").arg(scratch.data());
+        succeed(initdb.args(["--no-sync", "--encoding=UTF8", "--locale=C.UTF-8"]));
+        Self {
+            scratch,
+            port: port::reserved(),
+        }
+    }
+
+    /// Starts the server and waits until it takes connections.
+    pub fn start(&self) {
+        let options = format!(
+            "-F -p {} -k {} -c listen_addresses=127.0.0.1 -c max_connections=200",
+            self.port,
+            self.scratch.path.display()
+        );
+        let log = self.scratch.path.join("log");
+        let mut start = self.pg_ctl();
+        start.args(["-w", "-o", &options, "-l"]).arg(log);
+        succeed(start.arg("start"));
+    }
+
+    /// Stops the server and starts it again, without waiting for its clients.
+    pub fn restart(&self) {
+        succeed(self.pg_ctl().args(["-w", "-m", "fast", "stop"]));
+        self.start();
+    }
+
+    fn pg_ctl(&self) -> Command {
+        let mut command = self.scratch.command(&program("pg_ctl"));
+        command.arg("-D").arg(self.scratch.data());
+        command
+    }
+
+    /// The database that every cluster has.
+    pub fn database(&self) -> Database {
+        Database {
+            port: self.port,
+            name: "postgres".to_owned(),
+        }
+    }
+
+    /// A new database, so that what is seen in it is one test's doing.
+    pub fn create_database(&self, name: &str) -> Database {
+        let mut client = self.database().client();
+        let sql = format!("CREATE DATABASE {name}");
+        client.batch_execute(&sql).expect("a new database");
+        Database {
+            port: self.port,
+            name: name.to_owned(),
+        }
+    }
+}
+
+impl Database {
+    /// What leads a component there: its `extra.database`.
+    pub fn extra(&self) -> Value {
+        json!({
+            "host": "127.0.0.1", "port": self.port, "database": self.name,
+            "user": USER, "password": PASSWORD
+        })
+    }
+
+    /// The database's name.
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// A connection of the test's own.
+    pub fn client(&self) -> Client {
+        let mut config = postgres::Config::new();
+        config.host("127.0.0.1").port(self.port).dbname(&self.name);
+        config.user(USER).password(PASSWORD);
+        config.connect(NoTls).expect("the database is there")
+    }
+}
+
+/// A cluster's directory, and the shell that stops its server and removes it when the pipe to it
+/// is closed: by the drop of this or by the end of the test process, which drops no statics.
+struct Scratch {
+    path: PathBuf,
+    sweeper: Option<Child>,
+}
+
+impl Scratch {
+    fn new() -> Self {
+        let mut builder = tempfile::Builder::new();
+        let directory = builder.prefix("wampgres-test-").tempdir();
+        let path = directory.expect("a temporary directory").keep();
+        give_to_server(&path);
+        let mut scratch = Self {
+            path,
+            sweeper: None,
+        };
+        let sweep = r#"
+            trap '' INT TERM HUP
+            read -r end_of_pipe
+            "$1" -D "$2/data" -m immediate -w stop
+            rm -rf "$2""#;
+        let mut sweeper = scratch.command(Path::new("sh"));
+        sweeper
+            .args(["-c", sweep, "sweeper"])
+            .arg(program("pg_ctl"));
+        sweeper.arg(&scratch.path).stdin(Stdio::piped());
+        sweeper.stdout(Stdio::null()).stderr(Stdio::null());
+        scratch.sweeper = Some(sweeper.spawn().expect("a shell"));
+        scratch
+    }
+
+    fn data(&self) -> PathBuf {
+        self.path.join("data")
+    }
+
+    /// A command of the user that may run the server.
+    fn command(&self, program: &Path) -> Command {
+        let mut command = Command::new(program);
+        command.current_dir(&self.path).stdin(Stdio::null());
+        if let Some(account) = account() {
+            command.uid(account.uid.as_raw()).gid(account.gid.as_raw());
+        }
+        command
+    }
+}
+
+impl Drop for Scratch {
+    fn drop(&mut self) {
+        if let Some(mut sweeper) = self.sweeper.take() {
+            drop(sweeper.stdin.take());
+            let _ = sweeper.wait();
+        }
+    }
+}
+
+/// The user that root has to be for PostgreSQL.
+fn account() -> Option<User> {
+    let find = || User::from_name("postgres").ok().flatten();
+    Uid::effective()
+        .is_root()
+        .then(|| find().expect("these tests need the user postgres: scripts/test installs it"))
+}
+
+fn give_to_server(path: &Path) {
+    if let Some(account) = account() {
+        let (uid, gid) = (account.uid.as_raw(), account.gid.as_raw());
+        chown(path, Some(uid), Some(gid)).expect("root may give files away");
+    }
+}
+
+/// The newest installed server's `name`.
+fn program(name: &str) -> PathBuf {
+    let versions = fs::read_dir("/usr/lib/postgresql").into_iter().flatten();
+    versions
+        .flatten()
+        .map(|version| version.path().join("bin").join(name))
+        .filter(|program| program.exists())
+        .max()
+        .unwrap_or_else(|| panic!("these tests need PostgreSQL's {name}: scripts/test installs it"))
+}
+
+/// Runs a command to its end. What it starts must not hold on to the output of the tests.
+fn succeed(command: &mut Command) {
+    let status = command.stdout(Stdio::null()).stderr(Stdio::null()).status();
+    let status = status.expect("PostgreSQL's programs run");
+    assert!(status.success(), "{command:?}: {status}");
+}
