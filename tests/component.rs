@@ -1,0 +1,243 @@
+//! A component of the test's own, run by the library in this process: what callers get of its
+//! results, errors and panics, and what an interaction that fails leaves in the database.
+
+use chrono::{DateTime, Utc};
+use serde_json::{Value, json};
+use wampgres::{
+    adbapi::{self, ConnectionPool, params},
+    component::{Answer, Classes, Component, Error, Invocation, Procedure, Reply, Setup},
+    config, node,
+};
+
+use crate::support::{
+    autobahn::{Autobahn, Client},
+    node::{HERE, container, router},
+    postgres::{Database, Postgres},
+    python_datetime,
+};
+
+const CLASSNAME: &str = "test.Orders";
+
+/// Takes orders into a table, and fails in all ways there are.
+struct Orders {
+    db: ConnectionPool,
+}
+
+impl Component for Orders {
+    fn on_join(setup: Setup) -> Result<Self, Error> {
+        let db = setup.database()?.build()?;
+        Ok(Self { db })
+    }
+
+    fn procedures(&self) -> Vec<Procedure<Self>> {
+        vec![
+            Procedure::new("com.example.order", Self::order),
+            Procedure::new("com.example.order_and_fail", Self::order_and_fail),
+            Procedure::new("com.example.order_and_panic", Self::order_and_panic),
+            Procedure::new("com.example.order_twice", Self::order_twice),
+            Procedure::new("com.example.panic", Self::panic),
+            Procedure::new("com.example.caller", Self::caller),
+            Procedure::new("com.disclosed.caller", Self::caller),
+        ]
+    }
+
+    fn on_leave(&self) {
+        self.db.close();
+    }
+}
+
+const INSERT: &str = "INSERT INTO orders (id, placed) VALUES ($1, now()) RETURNING placed";
+
+impl Orders {
+    /// Answers when the order was placed.
+    fn order(&self, call: Invocation) -> Answer {
+        let (id,): (i32,) = call.args()?;
+        Reply::later(self.db.run_interaction(move |txn| {
+            let rows = txn.query(INSERT, params![id])?;
+            let placed: DateTime<Utc> = rows[0].get(0);
+            Ok(placed.format("%Y-%m-%d %H:%M:%S%.f%:z").to_string())
+        }))
+    }
+
+    fn order_and_fail(&self, call: Invocation) -> Answer {
+        let (id,): (i32,) = call.args()?;
+        Reply::later(self.db.run_interaction(move |txn| {
+            txn.execute(INSERT, params![id])?;
+            Err::<(), _>(adbapi::Error::custom("out of stock"))
+        }))
+    }
+
+    fn order_and_panic(&self, call: Invocation) -> Answer {
+        let (id,): (i32,) = call.args()?;
+        Reply::later(self.db.run_interaction(move |txn| -> Result<(), _> {
+            txn.execute(INSERT, params![id])?;
+            panic!("a bug of the test's component");
+        }))
+    }
+
+    fn order_twice(&self, call: Invocation) -> Answer {
+        let (id,): (i32,) = call.args()?;
+        Reply::later(self.db.run_interaction(move |txn| {
+            txn.execute(INSERT, params![id])?;
+            txn.execute(INSERT, params![id])
+        }))
+    }
+
+    fn panic(&self, _: Invocation) -> Answer {
+        panic!("a bug of the test's component");
+    }
+
+    fn caller(&self, call: Invocation) -> Answer {
+        let caller = call.caller();
+        Reply::now(caller.map(|caller| {
+            json!({
+                "session": caller.session,
+                "authid": caller.authid,
+                "authrole": caller.authrole
+            })
+        }))
+    }
+}
+
+/// A node in this process. Dropped, it is stopped.
+struct Node(Option<node::Node>);
+
+impl Node {
+    fn start(workers: &[Value]) -> Self {
+        let classes = Classes::default().with::<Orders>(CLASSNAME);
+        let names: Vec<_> = classes.names().collect();
+        let options = config::Options {
+            classes: &names,
+            database_classes: &[],
+            environment: &|_| None,
+        };
+        let text = json!({"version": 2, "workers": workers}).to_string();
+        let directory = tempfile::tempdir().expect("a temporary directory");
+        std::fs::create_dir(directory.path().join("web")).expect("a directory for the page");
+        let config = config::check_text(&text, directory.path(), &options);
+        let config = config.unwrap_or_else(|faults| panic!("{faults}"));
+        let node = node::Node::start(&config, &classes);
+        Self(Some(node.unwrap_or_else(|error| panic!("{error}"))))
+    }
+
+    /// A client that is about to join.
+    fn connect(&self) -> Client {
+        let node = self.0.as_ref().expect("it is there until it is dropped");
+        let url = format!("ws://{}/ws", node.addresses()[0].socket);
+        Client::connect(Autobahn::Python, &url, "realm1")
+    }
+
+    /// A client that has joined.
+    fn join(&self) -> Client {
+        let mut client = self.connect();
+        client.expect("joined");
+        client
+    }
+}
+
+impl Drop for Node {
+    fn drop(&mut self) {
+        if let Some(node) = self.0.take() {
+            node.stop();
+        }
+    }
+}
+
+/// A database with the table, and a node with the component on it.
+fn start(database: &str) -> (Node, Database) {
+    let database = Postgres::shared().create_database(database);
+    let table = "CREATE TABLE orders (id int PRIMARY KEY, placed timestamptz)";
+    database.client().batch_execute(table).expect("a table");
+    // One connection: what one call leaves on it, the next one finds.
+    let mut extra = database.extra();
+    extra["cp_min"] = json!(1);
+    extra["cp_max"] = json!(1);
+    let component = container(CLASSNAME, HERE, json!({"database": extra}));
+    let mut router = router();
+    let permissions = &mut router["realms"][0]["roles"][0]["permissions"];
+    permissions.as_array_mut().expect("a list").push(json!({
+        "uri": "com.disclosed.", "match": "prefix",
+        "allow": {"call": true, "register": true}, "disclose": {"caller": true}
+    }));
+    (Node::start(&[router, component]), database)
+}
+
+/// The orders that another connection sees.
+fn orders(database: &Database) -> Vec<i32> {
+    let rows = database
+        .client()
+        .query("SELECT id FROM orders ORDER BY id", &[]);
+    rows.expect("the orders").iter().map(|r| r.get(0)).collect()
+}
+
+#[test]
+fn an_interaction_that_fails_half_way_leaves_nothing_behind() {
+    let (node, database) = start("half_way");
+    let mut client = node.join();
+
+    let error = client.call_error("com.example.order_and_fail", json!([1]), json!({}));
+    assert_eq!(error["uri"], "wamp.error.runtime_error");
+    assert_eq!(error["args"], json!(["out of stock"]));
+    assert_eq!(orders(&database), [] as [i32; 0]);
+
+    let error = client.call_error("com.example.order_and_panic", json!([2]), json!({}));
+    assert_eq!(error["uri"], "wamp.error.runtime_error");
+    assert_eq!(orders(&database), [] as [i32; 0]);
+
+    let error = client.call_error("com.example.order_twice", json!([3]), json!({}));
+    assert_eq!(error["uri"], "wamp.error.runtime_error");
+    let message = error["args"][0].as_str().expect("a message");
+    assert!(message.contains("duplicate key value"), "{message}");
+    let details = &error["kwargs"];
+    assert_eq!(details["sqlstate"], "23505", "{error}");
+    assert_eq!(details["severity"], "ERROR", "{error}");
+    assert_eq!(details["constraint"], "orders_pkey", "{error}");
+    assert_eq!(details["table"], "orders", "{error}");
+    assert_eq!(details["detail"], "Key (id)=(3) already exists.", "{error}");
+    assert_eq!(orders(&database), [] as [i32; 0]);
+
+    // The pool works on, and what succeeds stays.
+    let placed = client.call("com.example.order", json!([4]), json!({}));
+    python_datetime::parse(placed["args"][0].as_str().expect("one string"));
+    assert_eq!(orders(&database), [4]);
+}
+
+#[test]
+fn a_wrong_argument_is_named() {
+    let (node, _database) = start("arguments");
+    let mut client = node.join();
+    for (args, words) in [
+        (json!(["four"]), "argument 1: invalid type: string \"four\""),
+        (json!([4_000_000_000_u32]), "argument 1: invalid value"),
+        (json!([]), "arguments: invalid length 0"),
+        (json!([4, 5]), "arguments: invalid length 2"),
+    ] {
+        let error = client.call_error("com.example.order", args, json!({}));
+        assert_eq!(error["uri"], "wamp.error.invalid_argument", "{error}");
+        let message = error["args"][0].as_str().expect("a message");
+        assert!(message.starts_with(words), "{message}");
+    }
+}
+
+#[test]
+fn a_procedure_that_panics_is_an_error_for_its_caller_alone() {
+    let (node, _database) = start("panics");
+    let mut client = node.join();
+    let error = client.call_error("com.example.panic", json!([]), json!({}));
+    assert_eq!(error["uri"], "wamp.error.runtime_error", "{error}");
+    // The same thread serves on, for this session and for another.
+    client.call("com.example.order", json!([1]), json!({}));
+    node.join().call("com.example.order", json!([2]), json!({}));
+}
+
+#[test]
+fn the_caller_is_disclosed_where_the_permission_says_so() {
+    let (node, _database) = start("disclosed");
+    let mut client = node.connect();
+    let session = client.expect("joined")["session"].clone();
+    let caller = client.value("com.disclosed.caller");
+    assert_eq!(caller["session"], session, "{caller}");
+    assert_eq!(caller["authrole"], "anonymous", "{caller}");
+    let nobody = client.call("com.example.caller", json!([]), json!({}));
+    assert_eq!(nobody["args"], json!([]), "a null, which Autobahn drops");
+}
