@@ -173,7 +173,7 @@ fn a_node_that_is_stopped_takes_leave_of_its_clients() {
 }
 
 #[test]
-fn a_call_under_way_is_answered_before_the_node_stops() {
+fn a_node_that_is_stopped_waits_for_the_calls_under_way() {
     let mut node = start();
     let mut callee = Client::join(Autobahn::Js, &node.websocket_url());
     let mut caller = Client::join(Autobahn::Python, &node.websocket_url());
@@ -181,6 +181,7 @@ fn a_call_under_way_is_answered_before_the_node_stops() {
     caller.send(json!({"op": "call", "procedure": "com.example.hang"}));
     callee.expect_aside("invoked");
     node.signal(Signal::SIGTERM);
+    node.wait_for_log("stopping");
     callee.kill();
     let error = caller.expect("error");
     assert_eq!(error["uri"], "wamp.error.canceled", "{error}");

@@ -2,5 +2,10 @@
 //! the parts they share are built and started once.
 
 mod autobahn;
+mod browser;
+mod component;
+mod container;
+mod custom_component;
+mod embedded;
 mod hello;
 pub mod support;

@@ -1,6 +1,7 @@
 //! What the tests share: nodes, databases, clients. Owns no assertion about the product.
 
 pub mod autobahn;
+pub mod browser;
 pub mod node;
 pub mod port;
 pub mod postgres;

@@ -1,0 +1,87 @@
+//! The newcomer's way: the project's own configuration on a PostgreSQL that the node makes for
+//! itself. How the cluster is kept is tested with the cluster.
+
+use std::{
+    fs::{self, Permissions},
+    os::unix::fs::PermissionsExt,
+    path::Path,
+};
+
+use nix::sys::signal::Signal;
+use serde_json::{Value, json};
+
+use crate::support::{
+    autobahn::{Autobahn, Client},
+    node::{HERE, Node},
+    python_datetime,
+};
+
+/// The configuration that comes with the project, on free ports.
+fn config() -> Value {
+    let text = include_str!("../config.json");
+    let mut config: Value = serde_json::from_str(text).expect("config.json is JSON");
+    let workers = &mut config["workers"];
+    workers[0]["transports"][0]["endpoint"] =
+        json!({"type": "tcp", "interface": "127.0.0.1", "port": 0});
+    let transport = &mut workers[1]["components"][0]["transport"];
+    transport["endpoint"]["port"] = json!(0);
+    transport["url"] = json!(HERE);
+    config
+}
+
+fn start(cluster: &Path) -> Node {
+    let cluster = cluster.to_str().expect("a path in UTF-8");
+    Node::start_with(&config(), &["--embedded-postgres", cluster])
+}
+
+fn assert_serves(node: &Node) {
+    let mut client = Client::join(Autobahn::Js, &node.websocket_url());
+    for version in 1..=4 {
+        let time = client.value(&format!("com.example.now.v{version}"));
+        python_datetime::parse(time.as_str().expect("one string"));
+    }
+}
+
+/// The server's process, by its own account.
+fn server(cluster: &Path) -> Option<u32> {
+    let pid_file = fs::read_to_string(cluster.join("data/postmaster.pid")).ok()?;
+    pid_file.lines().next()?.trim().parse().ok()
+}
+
+/// Stops the node with this signal; its server has to go with it.
+fn stop(mut node: Node, cluster: &Path, signal: Signal) {
+    let server = server(cluster).expect("the server runs");
+    node.signal(signal);
+    assert_eq!(node.wait().code(), Some(0), "{signal}: {}", node.log());
+    assert_eq!(
+        self::server(cluster),
+        None,
+        "{signal}: the pid file is there"
+    );
+    let process = format!("/proc/{server}/cmdline");
+    let runs = fs::read(process).is_ok_and(|line| !line.is_empty());
+    assert!(!runs, "{signal}: the server still runs");
+}
+
+#[test]
+fn the_projects_configuration_runs_on_a_private_cluster() {
+    // Root's node lets another user run the server, who has to get there.
+    let mut parent = tempfile::Builder::new();
+    let parent = parent.permissions(Permissions::from_mode(0o755)).tempdir();
+    let parent = parent.expect("a temporary directory");
+    let cluster = parent.path().join("cluster");
+
+    let mut node = start(&cluster);
+    assert_serves(&node);
+    node.wait_for_log("making a PostgreSQL");
+    stop(node, &cluster, Signal::SIGTERM);
+
+    let mut node = start(&cluster);
+    assert_serves(&node);
+    assert!(
+        !node.log().contains("making a PostgreSQL"),
+        "{}",
+        node.log()
+    );
+    stop(node, &cluster, Signal::SIGINT);
+}
