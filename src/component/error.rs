@@ -45,6 +45,11 @@ impl Error {
         Self::new(error_uri::RUNTIME_ERROR, message)
     }
 
+    /// `wamp.error.runtime_error` for a procedure that panicked; what the panic said stays here.
+    pub(super) fn panicked() -> Self {
+        Self::runtime("the procedure has failed with a bug of its own")
+    }
+
     /// The same error with one more detail.
     #[must_use]
     pub fn with_detail(mut self, key: &str, value: impl Into<Value>) -> Self {
@@ -83,6 +88,10 @@ impl From<adbapi::Error> for Error {
     /// same call may succeed when made again.
     fn from(error: adbapi::Error) -> Self {
         use adbapi::Error as E;
+        // What a panic says is for operators, who find it in the log.
+        if matches!(error, E::Panicked(_)) {
+            return Self::panicked();
+        }
         let uri = match error {
             // Nothing has run, so another callee may be asked instead.
             E::Unavailable { .. } | E::QueueFull { .. } | E::Closed => error_uri::UNAVAILABLE,

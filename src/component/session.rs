@@ -232,9 +232,7 @@ impl Session {
         // The panic of one procedure must not take the connections of its thread with it.
         let answer = catch_unwind(AssertUnwindSafe(|| method(call))).unwrap_or_else(|_| {
             tracing::error!(component = self.name, %procedure, "a procedure has panicked");
-            Err(Error::runtime(
-                "the procedure has failed with a bug of its own",
-            ))
+            Err(Error::panicked())
         });
         match answer {
             Ok(Reply::Now(payload)) => self.answer(request, Ok(payload)),
