@@ -140,6 +140,31 @@ fn a_restart_of_the_database_costs_idle_connections_no_call() {
     }
 }
 
+#[test]
+fn a_reader_of_stdout_that_is_gone_keeps_nobody_from_the_database() {
+    let database = Postgres::shared().create_database("unread");
+    let mut node = start(&database, json!({"cp_min": 1, "cp_max": 1}));
+    let mut backend = created_backend(&mut node);
+    node.close_stdout();
+    let mut client = Client::join(Autobahn::Python, &node.websocket_url());
+    let mut admin = database.client();
+    // The first of these lines is still read, the others are not.
+    for _ in 0..3 {
+        let terminated = admin.query("SELECT pg_terminate_backend($1, 10000)", &[&backend]);
+        terminated.expect("the tests' user is a superuser");
+        backend = wait::until("a new connection that answers", || {
+            client.send(json!({"op": "call", "procedure": PROCEDURES[0]}));
+            client.answer().get("result")?;
+            let rows = admin.query(
+                "SELECT pid FROM pg_stat_activity
+                 WHERE datname = $1 AND application_name = 'wampgres'",
+                &[&database.name()],
+            );
+            Some(rows.expect("the backends").first()?.get(0))
+        });
+    }
+}
+
 /// What a plain GET answers, head and all.
 fn get(node: &Node, path: &str) -> String {
     let mut socket = TcpStream::connect(node.address()).expect("the node listens");

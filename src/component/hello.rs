@@ -37,7 +37,7 @@ pub struct MyDatabaseComponent {
 /// Called for each new connection of the pool: the place to set something up on it.
 fn on_pool_connection_created(conn: &mut Client) -> Result<(), postgres::Error> {
     let pid: i32 = conn.query_one("SELECT pg_backend_pid()", &[])?.get(0);
-    // A closed standard output is no reason to be without a connection.
+    // Whoever read standard output may be gone, which is no reason to refuse the connection.
     let _ = writeln!(
         io::stdout(),
         "New DB connection created (backend PID {pid})"

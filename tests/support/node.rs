@@ -116,6 +116,11 @@ impl Node {
         }
     }
 
+    /// Reads standard output no more: what is written to it after the next line fails.
+    pub fn close_stdout(&mut self) {
+        self.stdout = channel().1;
+    }
+
     /// The log so far.
     pub fn log(&mut self) -> String {
         self.log.extend(self.stderr.try_iter());
