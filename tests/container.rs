@@ -63,8 +63,11 @@ fn a_container_serves_another_node_and_finds_it_again() {
     container.signal(Signal::SIGTERM);
     assert_eq!(container.wait().code(), Some(0));
     let mut client = Client::join(Autobahn::Js, &router.websocket_url());
-    let error = client.call_error("com.example.now.v1", json!([]), json!({}));
-    assert_eq!(error["uri"], "wamp.error.no_such_procedure", "{error}");
+    wait::until("the procedures' end", || {
+        client.send(json!({"op": "call", "procedure": "com.example.now.v1"}));
+        let error = client.expect("error");
+        (error["uri"] == "wamp.error.no_such_procedure").then_some(())
+    });
 }
 
 #[test]
