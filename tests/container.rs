@@ -2,14 +2,17 @@
 //! and come again.
 
 use nix::sys::signal::Signal;
-use serde_json::{Value, json};
+use serde_json::json;
 
-use crate::support::{
-    autobahn::{Autobahn, Client},
-    node::{Node, config, container, router},
-    port,
-    postgres::Postgres,
-    python_datetime, wait,
+use crate::{
+    hello::assert_serves,
+    support::{
+        autobahn::{Autobahn, Client},
+        node::{Node, config, container, router},
+        port,
+        postgres::Postgres,
+        wait,
+    },
 };
 
 /// A node with a router alone, on this port.
@@ -33,14 +36,6 @@ fn wait_until_registered(container: &mut Node, nth: usize) {
         let log = container.log();
         (log.matches("registered 4 procedures").count() == nth).then_some(())
     });
-}
-
-fn assert_serves(router: &Node) {
-    let mut client = Client::join(Autobahn::Js, &router.websocket_url());
-    for version in 1..=4 {
-        let time: Value = client.value(&format!("com.example.now.v{version}"));
-        python_datetime::parse(time.as_str().expect("one string"));
-    }
 }
 
 #[test]

@@ -10,10 +10,9 @@ use std::{
 use nix::sys::signal::Signal;
 use serde_json::{Value, json};
 
-use crate::support::{
-    autobahn::{Autobahn, Client},
-    node::{HERE, Node},
-    python_datetime,
+use crate::{
+    hello::assert_serves,
+    support::node::{HERE, Node},
 };
 
 /// The configuration that comes with the project, on free ports.
@@ -32,14 +31,6 @@ fn config() -> Value {
 fn start(cluster: &Path) -> Node {
     let cluster = cluster.to_str().expect("a path in UTF-8");
     Node::start_with(&config(), &["--embedded-postgres", cluster])
-}
-
-fn assert_serves(node: &Node) {
-    let mut client = Client::join(Autobahn::Js, &node.websocket_url());
-    for version in 1..=4 {
-        let time = client.value(&format!("com.example.now.v{version}"));
-        python_datetime::parse(time.as_str().expect("one string"));
-    }
 }
 
 /// The server's process, by its own account.

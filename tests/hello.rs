@@ -45,6 +45,14 @@ fn created_backend(node: &mut Node) -> i32 {
         .unwrap_or_else(|| panic!("unexpected on stdout: {line:?}"))
 }
 
+/// Asserts that clients of this node get the database's time from all four.
+pub(crate) fn assert_serves(router: &Node) {
+    let mut client = Client::join(Autobahn::Js, &router.websocket_url());
+    for procedure in PROCEDURES {
+        python_datetime::parse(client.value(procedure).as_str().expect("one string"));
+    }
+}
+
 #[test]
 fn all_four_answer_the_databases_time_as_python_prints_it() {
     let database = Postgres::shared().create_database("four");
