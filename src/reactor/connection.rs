@@ -5,6 +5,7 @@ use std::{
     fmt,
     io::{self, Read, Write},
     net::Shutdown,
+    panic::{AssertUnwindSafe, catch_unwind},
     time::{Duration, Instant},
 };
 
@@ -26,7 +27,7 @@ impl fmt::Debug for ConnectionId {
 /// What a connection does with its bytes: a state machine without a socket.
 ///
 /// All methods run on the reactor's thread and must not block. `M` is the mail other threads
-/// may send to a connection.
+/// may send to a connection. A panic in one of them drops the connection, and no other.
 pub trait Protocol<M>: Send {
     /// The connection is on its reactor now; the first call of all.
     fn on_open(&mut self, io: &mut Io<'_>);
@@ -77,9 +78,13 @@ impl Io<'_> {
         self.output.unsent()
     }
 
-    /// Closes the connection once all output is handed to the kernel. Input is ignored from now.
+    /// Closes the connection once all output is handed to the kernel, or after 30 s. Input and
+    /// deadlines are ignored from now.
     pub fn close(&mut self) {
-        self.wishes.ending = self.wishes.ending.max(Ending::WhenFlushed);
+        if self.wishes.ending == Ending::None {
+            self.wishes.ending = Ending::WhenFlushed;
+            self.wishes.deadline = Some(self.now + LAST_FLUSH);
+        }
     }
 
     /// Drops the connection at the end of this call, output or not.
@@ -89,7 +94,9 @@ impl Io<'_> {
 
     /// Asks to be called at `deadline`; replaces the deadline asked for before.
     pub fn set_deadline(&mut self, deadline: Option<Instant>) {
-        self.wishes.deadline = deadline;
+        if self.wishes.ending == Ending::None {
+            self.wishes.deadline = deadline;
+        }
     }
 
     /// Stops or goes on reading from the socket: what has a bounded memory stops while its
@@ -181,6 +188,8 @@ pub(super) struct Connection<M> {
     pub(super) maybe_readable: bool,
     /// An event has said that the other end has finished sending.
     pub(super) read_closed: bool,
+    /// All that the other end sent has been read, its end included.
+    pub(super) has_ended: bool,
     /// The kernel takes no more output until an event says so.
     pub(super) write_blocked: bool,
     /// The connection is in the list of those to read in this turn.
@@ -201,6 +210,7 @@ impl<M> Connection<M> {
             wishes: Wishes::default(),
             maybe_readable: false,
             read_closed: false,
+            has_ended: false,
             write_blocked: false,
             is_listed_readable: false,
             is_listed_dirty: false,
@@ -208,7 +218,8 @@ impl<M> Connection<M> {
         }
     }
 
-    /// Calls the protocol.
+    /// Calls the protocol. If it panics, its state is not to be trusted with another call but the
+    /// last, and the connection is dropped.
     pub(super) fn call(&mut self, now: Instant, f: impl FnOnce(&mut dyn Protocol<M>, &mut Io<'_>)) {
         let mut io = Io {
             id: self.id,
@@ -216,7 +227,16 @@ impl<M> Connection<M> {
             output: &mut self.output,
             wishes: &mut self.wishes,
         };
-        f(self.protocol.as_mut(), &mut io);
+        let called = catch_unwind(AssertUnwindSafe(|| f(self.protocol.as_mut(), &mut io)));
+        if called.is_err() {
+            self.wishes.ending = Ending::Now;
+        }
+    }
+
+    /// Tells the protocol that the connection is gone.
+    pub(super) fn lose(&mut self) {
+        // The panic has been reported by its hook; here it must not end the thread of others.
+        let _ = catch_unwind(AssertUnwindSafe(|| self.protocol.on_lost()));
     }
 
     /// Whether the protocol still wants input.
@@ -227,7 +247,10 @@ impl<M> Connection<M> {
     pub(super) fn read(&mut self, buffer: &mut [u8]) -> io::Result<Input> {
         loop {
             return match self.socket.read(buffer) {
-                Ok(0) => Ok(Input::End),
+                Ok(0) => {
+                    self.has_ended = true;
+                    Ok(Input::End)
+                }
                 // A read that does not fill the buffer has emptied the socket, and the next
                 // bytes come with an event of their own; only an end that was announced
                 // already has to be fetched.
@@ -250,6 +273,11 @@ impl<M> Connection<M> {
         Ok(())
     }
 
+    /// Whether the protocol has closed the connection, with output handed over or not.
+    pub(super) fn is_closed(&self) -> bool {
+        self.wishes.ending != Ending::None
+    }
+
     /// Whether the protocol has closed the connection and all its output is handed over.
     pub(super) fn is_closed_and_flushed(&self) -> bool {
         self.wishes.ending == Ending::WhenFlushed && self.output.unsent() == 0
@@ -259,7 +287,7 @@ impl<M> Connection<M> {
     /// until it closes too: closing with input unread would make the kernel reset the
     /// connection, and the last output could be lost with it.
     pub(super) fn linger(&mut self, now: Instant) -> io::Result<()> {
-        self.protocol.on_lost();
+        self.lose();
         self.protocol = Box::new(Lingering);
         self.wishes = Wishes {
             deadline: Some(now + LINGER),
@@ -269,6 +297,9 @@ impl<M> Connection<M> {
     }
 }
 
+/// How long the kernel may take to accept the last output of a closed connection. An end that
+/// reads nothing would else keep its connection, and that output, for ever.
+const LAST_FLUSH: Duration = Duration::from_secs(30);
 /// How long a closed connection waits for the other end to close as well.
 const LINGER: Duration = Duration::from_secs(2);
 

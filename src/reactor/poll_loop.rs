@@ -29,6 +29,9 @@ const FIRST_LISTENER: usize = 1 << 32;
 const READ_BUFFER: usize = 64 * 1024;
 /// So many letters are read before output is flushed, so that none waits for all.
 const LETTERS_PER_TURN: usize = 4096;
+/// So many connections are accepted in one go, so that a flood of them does not starve those
+/// that are there.
+const ACCEPTS_PER_TURN: usize = 256;
 /// After an error of accept (too many open files, mostly) it is tried again so much later.
 const ACCEPT_RETRY: Duration = Duration::from_millis(100);
 
@@ -47,6 +50,8 @@ pub struct Reactor<M> {
     deadlines: Deadlines,
     dirty: Vec<ConnectionId>,
     readable: Vec<ConnectionId>,
+    /// Takes the place of one of the two while that is worked off: no allocation in a turn.
+    spare: Vec<ConnectionId>,
     buffer: Box<[u8]>,
 }
 
@@ -80,6 +85,7 @@ impl<M> Reactor<M> {
             deadlines: Deadlines::default(),
             dirty: Vec::new(),
             readable: Vec::new(),
+            spare: Vec::new(),
             buffer: vec![0; READ_BUFFER].into(),
         })
     }
@@ -125,25 +131,29 @@ impl<M> Reactor<M> {
         let mut events = Events::with_capacity(1024);
         loop {
             let timeout = self.sleep_time();
-            let polled = self.poll.poll(&mut events, timeout);
-            self.bell.awake();
-            match polled {
-                Err(e) if e.kind() != io::ErrorKind::Interrupted => return Err(e),
-                Err(_) => continue,
-                Ok(()) => {}
-            }
-            let now = Instant::now();
-            for event in &events {
-                self.on_event(event, now);
-            }
-            self.read_the_readable(now);
-            let go_on = self.read_letters(now);
-            self.meet_deadlines(now);
-            self.flush_the_dirty(now);
-            if !go_on {
+            if !self.turn(&mut events, timeout)? {
                 return Ok(());
             }
         }
+    }
+
+    /// One turn. `false` when the reactor is to stop.
+    fn turn(&mut self, events: &mut Events, timeout: Option<Duration>) -> io::Result<bool> {
+        let polled = self.poll.poll(events, timeout);
+        self.bell.awake();
+        match polled {
+            Err(e) if e.kind() == io::ErrorKind::Interrupted => return Ok(true),
+            other => other?,
+        }
+        let now = Instant::now();
+        for event in &*events {
+            self.on_event(event, now);
+        }
+        self.read_the_readable(now);
+        let go_on = self.read_letters(now);
+        self.meet_deadlines(now);
+        self.flush_the_dirty(now);
+        Ok(go_on)
     }
 
     /// How long to sleep; not at all when something is left to do.
@@ -180,7 +190,7 @@ impl<M> Reactor<M> {
             return;
         };
         listener.retry_at = None;
-        loop {
+        for _ in 0..ACCEPTS_PER_TURN {
             match listener.socket.accept() {
                 Ok(accepted) => (listener.accept)(Ok(accepted)),
                 Err(e) if e.kind() == io::ErrorKind::WouldBlock => return,
@@ -195,12 +205,15 @@ impl<M> Reactor<M> {
                 }
             }
         }
+        // No event will announce those that still wait.
+        listener.retry_at = Some(now);
     }
 
     /// Gives each connection that may have input one read.
     fn read_the_readable(&mut self, now: Instant) {
         let mut buffer = std::mem::take(&mut self.buffer);
-        for id in std::mem::take(&mut self.readable) {
+        let mut listed = std::mem::replace(&mut self.readable, std::mem::take(&mut self.spare));
+        for id in listed.drain(..) {
             let Some(connection) = self.connection(id) else {
                 continue;
             };
@@ -224,6 +237,7 @@ impl<M> Reactor<M> {
             }
         }
         self.buffer = buffer;
+        self.spare = listed;
     }
 
     /// Reads the mail. `false` when the reactor is to stop.
@@ -289,6 +303,10 @@ impl<M> Reactor<M> {
                 continue;
             };
             connection.armed = None;
+            if connection.is_closed() && connection.wishes.deadline.is_some_and(|at| at <= now) {
+                self.drop_connection(id);
+                continue;
+            }
             if connection.wishes.deadline.is_some_and(|at| at <= now) {
                 connection.wishes.deadline = None;
                 connection.call(now, |protocol, io| protocol.on_deadline(io));
@@ -299,7 +317,8 @@ impl<M> Reactor<M> {
 
     /// Hands the turn's output to the kernel, one write for each connection.
     fn flush_the_dirty(&mut self, now: Instant) {
-        for id in std::mem::take(&mut self.dirty) {
+        let mut listed = std::mem::replace(&mut self.dirty, std::mem::take(&mut self.spare));
+        for id in listed.drain(..) {
             let Some(connection) = self.connection(id) else {
                 continue;
             };
@@ -309,7 +328,8 @@ impl<M> Reactor<M> {
                 continue;
             }
             if connection.is_closed_and_flushed() {
-                if connection.linger(now).is_err() {
+                // An end that has closed already is not waited for.
+                if connection.has_ended || connection.linger(now).is_err() {
                     self.drop_connection(id);
                     continue;
                 }
@@ -318,6 +338,7 @@ impl<M> Reactor<M> {
             }
             self.after_call(id);
         }
+        self.spare = listed;
     }
 
     /// Acts on what the protocol asked for while it was called.
@@ -353,7 +374,7 @@ impl<M> Reactor<M> {
         slot.generation = slot.generation.wrapping_add(1);
         self.free.push(id.slot);
         // The descriptor closes with the socket, which takes it out of the poll as well.
-        connection.protocol.on_lost();
+        connection.lose();
     }
 
     fn drop_all(&mut self) {
@@ -387,3 +408,6 @@ fn list<M>(
         dirty.push(connection.id);
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,413 @@
+//! The poll loop with real sockets and a protocol whose behaviour each test writes itself.
+
+use std::{
+    io::{ErrorKind, Read, Write},
+    net::{self, Shutdown, SocketAddr},
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering},
+        mpsc,
+    },
+    thread::{self, JoinHandle},
+    time::{Duration, Instant},
+};
+
+use super::*;
+use crate::reactor::Io;
+
+/// How long anything may take before its test fails.
+const PATIENCE: Duration = Duration::from_secs(20);
+
+/// What a protocol is told.
+enum Told<'a> {
+    Open,
+    Bytes(&'a [u8]),
+    End,
+    Mail(u64),
+    Deadline,
+    Flushed,
+}
+
+/// A protocol that does what a closure says, and tells of its loss.
+struct Toy<F> {
+    act: F,
+    lost: mpsc::Sender<()>,
+}
+
+impl<F: FnMut(Told<'_>, &mut Io<'_>) + Send> Protocol<u64> for Toy<F> {
+    fn on_open(&mut self, io: &mut Io<'_>) {
+        (self.act)(Told::Open, io);
+    }
+    fn on_bytes(&mut self, bytes: &[u8], io: &mut Io<'_>) {
+        (self.act)(Told::Bytes(bytes), io);
+    }
+    fn on_end(&mut self, io: &mut Io<'_>) {
+        (self.act)(Told::End, io);
+        io.close();
+    }
+    fn on_mail(&mut self, mail: u64, io: &mut Io<'_>) {
+        (self.act)(Told::Mail(mail), io);
+    }
+    fn on_deadline(&mut self, io: &mut Io<'_>) {
+        (self.act)(Told::Deadline, io);
+    }
+    fn on_flushed(&mut self, io: &mut Io<'_>) {
+        (self.act)(Told::Flushed, io);
+    }
+    fn on_lost(&mut self) {
+        self.lost.send(()).unwrap();
+    }
+}
+
+/// A reactor on a thread of its own, and what is needed to talk to it.
+struct Served {
+    mailbox: Mailbox<u64>,
+    address: SocketAddr,
+    lost: mpsc::Receiver<()>,
+    thread: Option<JoinHandle<io::Result<()>>>,
+}
+
+/// A reactor with a listener whose connections do what `act` makes for each says.
+fn listening<F>(act: impl Fn() -> F + Send + 'static) -> (Reactor<u64>, Served)
+where
+    F: FnMut(Told<'_>, &mut Io<'_>) + Send + 'static,
+{
+    let mut reactor = Reactor::new().unwrap();
+    let mailbox = reactor.mailbox();
+    let socket = TcpListener::bind("127.0.0.1:0".parse().unwrap()).unwrap();
+    let address = socket.local_addr().unwrap();
+    let (lost_sender, lost) = mpsc::channel();
+    let adopting = mailbox.clone();
+    let accept = move |accepted: io::Result<(TcpStream, SocketAddr)>| {
+        let act = act();
+        let lost = lost_sender.clone();
+        adopting.adopt(accepted.unwrap().0, Box::new(Toy { act, lost }));
+    };
+    reactor.listen(socket, Box::new(accept)).unwrap();
+    let served = Served {
+        mailbox,
+        address,
+        lost,
+        thread: None,
+    };
+    (reactor, served)
+}
+
+fn serve<F>(act: impl Fn() -> F + Send + 'static) -> Served
+where
+    F: FnMut(Told<'_>, &mut Io<'_>) + Send + 'static,
+{
+    let (reactor, mut served) = listening(act);
+    served.thread = Some(thread::spawn(move || reactor.run()));
+    served
+}
+
+impl Served {
+    fn connect(&self) -> net::TcpStream {
+        let client = net::TcpStream::connect(self.address).unwrap();
+        client.set_read_timeout(Some(PATIENCE)).unwrap();
+        client.set_write_timeout(Some(PATIENCE)).unwrap();
+        client
+    }
+
+    fn wait_for_loss(&self) {
+        self.lost
+            .recv_timeout(PATIENCE)
+            .expect("the protocol is told of the loss");
+    }
+
+    fn stop(&mut self) {
+        self.mailbox.stop();
+        if let Some(thread) = self.thread.take() {
+            thread.join().unwrap().unwrap();
+        }
+    }
+}
+
+impl Drop for Served {
+    fn drop(&mut self) {
+        if !thread::panicking() {
+            self.stop();
+        }
+    }
+}
+
+fn read_to_end(mut client: net::TcpStream) -> Vec<u8> {
+    let mut all = Vec::new();
+    client.read_to_end(&mut all).unwrap();
+    all
+}
+
+/// Bytes in which a gap or a change of order shows.
+fn pattern(len: usize) -> Vec<u8> {
+    (0..len).map(|i| (i % 251) as u8).collect()
+}
+
+#[test]
+fn an_echo_that_pauses_reading_stays_small_and_loses_nothing() {
+    const LIMIT: usize = 32 * 1024;
+    let most_unsent = Arc::new(AtomicUsize::new(0));
+    let seen = most_unsent.clone();
+    let served = serve(move || {
+        let seen = seen.clone();
+        move |told: Told<'_>, io: &mut Io<'_>| {
+            if let Told::Bytes(bytes) = told {
+                io.out().extend_from_slice(bytes);
+            }
+            seen.fetch_max(io.unsent(), Ordering::Relaxed);
+            io.pause_reading(io.unsent() > LIMIT);
+        }
+    });
+    let client = served.connect();
+    let sent = pattern(8 << 20);
+    let echoed = thread::scope(|scope| {
+        let mut writing = &client;
+        let bytes = &sent;
+        scope.spawn(move || {
+            writing.write_all(bytes).unwrap();
+            writing.shutdown(Shutdown::Write).unwrap();
+        });
+        read_to_end(client.try_clone().unwrap())
+    });
+    assert!(echoed == sent, "{} of {}", echoed.len(), sent.len());
+    let most = most_unsent.load(Ordering::Relaxed);
+    assert!(most <= LIMIT + READ_BUFFER, "{most} bytes waited");
+    served.wait_for_loss();
+}
+
+#[test]
+fn output_larger_than_the_kernel_takes_arrives_whole_before_the_end() {
+    let content = pattern(16 << 20);
+    let expected = content.clone();
+    let served = serve(move || {
+        let content = content.clone();
+        move |told: Told<'_>, io: &mut Io<'_>| {
+            if let Told::Open = told {
+                io.out().extend_from_slice(&content);
+                io.close();
+            }
+        }
+    });
+    assert!(read_to_end(served.connect()) == expected);
+    served.wait_for_loss();
+}
+
+#[test]
+fn the_last_words_reach_an_end_that_was_still_sending() {
+    let served = serve(|| {
+        |told: Told<'_>, io: &mut Io<'_>| {
+            if let Told::Bytes(_) = told {
+                io.out().extend_from_slice(b"bye");
+                io.close();
+            }
+        }
+    });
+    let mut client = served.connect();
+    client.write_all(b"x").unwrap();
+    served.wait_for_loss();
+    // What is unread when a socket is closed makes the kernel reset the connection.
+    client.write_all(&[0; 100_000]).unwrap();
+    assert_eq!(read_to_end(client), b"bye");
+}
+
+#[test]
+fn mail_arrives_in_order_from_many_threads_at_once() {
+    const THREADS: u64 = 4;
+    const LETTERS: u64 = 10_000;
+    let (opened, is_open) = mpsc::channel();
+    let served = serve(move || {
+        let opened = opened.clone();
+        move |told: Told<'_>, io: &mut Io<'_>| match told {
+            Told::Open => opened.send(io.id).unwrap(),
+            Told::Mail(mail) => io.out().extend_from_slice(&mail.to_be_bytes()),
+            _ => {}
+        }
+    });
+    let mut client = served.connect();
+    let id = is_open.recv_timeout(PATIENCE).unwrap();
+    for thread in 0..THREADS {
+        let mailbox = served.mailbox.clone();
+        thread::spawn(move || (0..LETTERS).for_each(|n| mailbox.post(id, thread << 32 | n)));
+    }
+    let mut next = [0; THREADS as usize];
+    let mut letter = [0; 8];
+    for _ in 0..THREADS * LETTERS {
+        client.read_exact(&mut letter).unwrap();
+        let letter = u64::from_be_bytes(letter);
+        let next = &mut next[(letter >> 32) as usize];
+        assert_eq!(letter & 0xffff_ffff, *next);
+        *next += 1;
+    }
+    // A letter for who is gone reaches nobody, not even who has its place.
+    drop(client);
+    served.wait_for_loss();
+    let mut other = served.connect();
+    let other_id = is_open.recv_timeout(PATIENCE).unwrap();
+    served.mailbox.post(id, 1);
+    served.mailbox.post(other_id, 2);
+    other.read_exact(&mut letter).unwrap();
+    assert_eq!(u64::from_be_bytes(letter), 2);
+}
+
+#[test]
+fn a_deadline_comes_when_it_was_set_for_last() {
+    let served = serve(|| {
+        let mut opened = None;
+        let mut deadlines = 0;
+        move |told: Told<'_>, io: &mut Io<'_>| match told {
+            Told::Open => {
+                opened = Some(Instant::now());
+                // Postponed, then brought forward.
+                for millis in [1, 60_000, 30] {
+                    io.set_deadline(Some(io.now + Duration::from_millis(millis)));
+                }
+            }
+            Told::Deadline => {
+                deadlines += 1;
+                let waited = opened.unwrap().elapsed();
+                match deadlines {
+                    1 if waited >= Duration::from_millis(25) => {
+                        io.set_deadline(Some(io.now + Duration::from_millis(1)));
+                    }
+                    2 => {
+                        io.set_deadline(Some(io.now));
+                        io.set_deadline(None);
+                        io.out().push(b'2');
+                    }
+                    _ => io.out().push(b'?'),
+                }
+            }
+            Told::Bytes(_) => {
+                io.out().push(b'.');
+                io.close();
+            }
+            _ => {}
+        }
+    });
+    let mut client = served.connect();
+    let mut said = [0];
+    client.read_exact(&mut said).unwrap();
+    client.write_all(b"x").unwrap();
+    assert_eq!((said, read_to_end(client).as_slice()), ([b'2'], &b"."[..]));
+}
+
+#[test]
+fn a_panic_costs_the_connection_it_happened_on() {
+    let served = serve(|| {
+        |told: Told<'_>, io: &mut Io<'_>| {
+            if let Told::Bytes(bytes) = told {
+                assert_ne!(bytes, b"panic", "as the test wants it");
+                io.out().extend_from_slice(bytes);
+            }
+        }
+    });
+    let (mut one, mut other) = (served.connect(), served.connect());
+    one.write_all(b"panic").unwrap();
+    served.wait_for_loss();
+    let mut nothing = [0];
+    match one.read(&mut nothing) {
+        Ok(n) => assert_eq!(n, 0),
+        Err(e) => assert_eq!(e.kind(), ErrorKind::ConnectionReset),
+    }
+    other.write_all(b"alive").unwrap();
+    let mut echo = [0; 5];
+    other.read_exact(&mut echo).unwrap();
+    assert_eq!(&echo, b"alive");
+}
+
+#[test]
+fn more_connections_than_one_turn_accepts_are_served() {
+    let served = serve(|| {
+        |told: Told<'_>, io: &mut Io<'_>| {
+            if let Told::Open = told {
+                io.out().push(b'!');
+            }
+        }
+    });
+    let clients: Vec<_> = (0..2 * ACCEPTS_PER_TURN + 1)
+        .map(|_| served.connect())
+        .collect();
+    let mut greeting = [0];
+    for mut client in clients {
+        client.read_exact(&mut greeting).unwrap();
+    }
+}
+
+#[test]
+fn stopping_flushes_what_is_there_and_tells_everyone() {
+    let (opened, is_open) = mpsc::channel();
+    let mut served = serve(move || {
+        let opened = opened.clone();
+        move |told: Told<'_>, io: &mut Io<'_>| match told {
+            Told::Open => opened.send(io.id).unwrap(),
+            Told::Mail(_) => io.out().extend_from_slice(b"farewell"),
+            _ => {}
+        }
+    });
+    let clients = [served.connect(), served.connect()];
+    for _ in &clients {
+        let id = is_open.recv_timeout(PATIENCE).unwrap();
+        served.mailbox.post(id, 1);
+    }
+    served.stop();
+    for client in clients {
+        assert_eq!(read_to_end(client), b"farewell");
+        served.wait_for_loss();
+    }
+    // Whoever still has a mailbox finds nobody, and no harm in it.
+    served.mailbox.wake();
+    served.mailbox.stop();
+}
+
+/// Turns the loop on this thread until `done`.
+fn turn_until(reactor: &mut Reactor<u64>, mut done: impl FnMut(&mut Reactor<u64>) -> bool) {
+    let mut events = Events::with_capacity(16);
+    let deadline = Instant::now() + PATIENCE;
+    while !done(reactor) {
+        assert!(Instant::now() < deadline, "not done in {PATIENCE:?}");
+        let nap = Some(Duration::from_millis(1));
+        reactor.turn(&mut events, nap).unwrap();
+    }
+}
+
+fn open_connections(reactor: &Reactor<u64>) -> usize {
+    let open = |slot: &&Slot<u64>| slot.connection.is_some();
+    reactor.connections.iter().filter(open).count()
+}
+
+#[test]
+fn a_closed_connection_waits_neither_for_one_that_is_gone_nor_for_ever() {
+    let (mut reactor, served) = listening(|| {
+        |told: Told<'_>, io: &mut Io<'_>| match told {
+            // More than the kernel takes, for an end that does not read.
+            Told::Bytes(b"much") => {
+                io.out().resize(64 << 20, 0);
+                io.close();
+                io.set_deadline(None);
+            }
+            Told::End => io.out().push(b'.'),
+            _ => {}
+        }
+    });
+    let one = served.connect();
+    one.shutdown(Shutdown::Write).unwrap();
+    turn_until(&mut reactor, |_| served.lost.try_recv().is_ok());
+    assert_eq!(open_connections(&reactor), 0, "both ends have closed");
+    assert_eq!(read_to_end(one), b".");
+
+    let mut other = served.connect();
+    other.write_all(b"much").unwrap();
+    turn_until(&mut reactor, |reactor| {
+        let mut open = reactor
+            .connections
+            .iter_mut()
+            .filter_map(|slot| slot.connection.as_mut());
+        open.any(|connection| connection.write_blocked)
+    });
+    let later = Instant::now() + Duration::from_secs(29);
+    reactor.meet_deadlines(later);
+    assert_eq!(open_connections(&reactor), 1);
+    reactor.meet_deadlines(later + Duration::from_secs(2));
+    assert_eq!(open_connections(&reactor), 0);
+    served.wait_for_loss();
+}
