@@ -26,8 +26,10 @@ const AGENT: &str = concat!("wampgres-", env!("CARGO_PKG_VERSION"));
 const BACKLOG: u32 = 1024;
 /// How long the head of a request may take where no WebSocket service says otherwise.
 const HEAD_TIMEOUT: Duration = Duration::from_secs(10);
-/// What takes the place of "no limit" for sizes.
-const UNLIMITED: usize = usize::MAX;
+/// What takes the place of "no limit" for sizes: the largest limit that can be configured. Room
+/// for a frame is reserved as soon as its head has come, so a head alone must not be able to ask
+/// for more than there can be.
+const UNLIMITED: usize = 1 << 30;
 /// The grace time of a pool being closed. The node has waited for its calls before.
 const POOL_GRACE: Duration = Duration::from_secs(1);
 
@@ -174,6 +176,7 @@ fn websocket_options(options: &config::WebSocketOptions) -> WebSocketOptions {
             .max_frame_size
             .or(options.max_message_size)
             .unwrap_or(UNLIMITED),
+        tcp_nodelay: options.tcp_nodelay,
         enable_webstatus: options.enable_webstatus,
         require_websocket_subprotocol: options.require_websocket_subprotocol,
         fail_by_drop: options.fail_by_drop,
