@@ -62,6 +62,7 @@ pub struct Io<'a> {
     pub id: ConnectionId,
     /// When this turn of the loop began.
     pub now: Instant,
+    pub(super) socket: &'a TcpStream,
     pub(super) output: &'a mut Output,
     pub(super) wishes: &'a mut Wishes,
 }
@@ -103,6 +104,12 @@ impl Io<'_> {
     /// output waits, and the other end feels it.
     pub fn pause_reading(&mut self, paused: bool) {
         self.wishes.reading_paused = paused;
+    }
+
+    /// Whether the kernel sends small writes at once, or waits to join them (RFC 9293, 3.7.4).
+    pub fn set_nodelay(&self, nodelay: bool) {
+        // It fails only on a connection that is lost, which shows soon enough.
+        let _ = self.socket.set_nodelay(nodelay);
     }
 }
 
@@ -224,6 +231,7 @@ impl<M> Connection<M> {
         let mut io = Io {
             id: self.id,
             now,
+            socket: &self.socket,
             output: &mut self.output,
             wishes: &mut self.wishes,
         };

@@ -69,6 +69,8 @@ pub struct WebSocketOptions {
     pub max_message_size: usize,
     /// The largest frame accepted, in bytes.
     pub max_frame_size: usize,
+    /// Whether small writes leave at once (without Nagle's algorithm).
+    pub tcp_nodelay: bool,
     /// Whether a plain GET gets a page that says what is here.
     pub enable_webstatus: bool,
     /// Whether a client must name a subprotocol that is served.

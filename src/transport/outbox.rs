@@ -105,11 +105,11 @@ impl Fill {
     }
 
     /// Whether there is room for `len` more; a message alone always finds room, or one larger
-    /// than the limit could never be sent.
+    /// than the limit could never be sent, and so does what is no message.
     fn admit(&self, len: usize) -> bool {
         let waiting =
             self.in_mail.fetch_add(len, Ordering::Relaxed) + self.unsent.load(Ordering::Relaxed);
-        waiting == 0 || waiting + len <= self.limit
+        waiting == 0 || len == 0 || waiting + len <= self.limit
     }
 }
 
@@ -156,6 +156,7 @@ mod tests {
     fn an_outbox_has_room_up_to_its_limit_and_for_one_message_of_any_size() {
         let fill = Fill::new(100);
         assert!(fill.admit(1000));
+        assert!(fill.admit(0));
         assert!(!fill.admit(1));
         fill.took(1001);
         assert!(fill.admit(60));

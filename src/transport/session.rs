@@ -55,6 +55,9 @@ impl Session {
         serializer: Serializer,
         io: &mut Io<'_>,
     ) -> Self {
+        if !options.tcp_nodelay {
+            io.set_nodelay(false);
+        }
         let limits = FrameLimits {
             max_message_size: options.max_message_size,
             max_frame_size: options.max_frame_size,
@@ -99,15 +102,21 @@ impl Session {
                 Incoming::Failed(reason) => {
                     tracing::info!(client = %self.place.remote, reason, "closing a WebSocket connection that broke the protocol or a limit");
                     self.leave();
-                    io.close();
-                    return;
+                    return match self.options.fail_by_drop {
+                        true => io.abort(),
+                        false => io.close(),
+                    };
                 }
             }
         }
-        if io.unsent() > self.fill.limit() {
-            return self.drop_slow_client(io);
-        }
+        self.hold_back(io);
         self.set_deadline(io);
+    }
+
+    /// The client will send nothing more; whoever waits for its answers need not wait longer.
+    pub(super) fn on_end(&mut self, io: &mut Io<'_>) {
+        self.leave();
+        io.close();
     }
 
     pub(super) fn on_mail(&mut self, mail: Mail, io: &mut Io<'_>) {
@@ -126,6 +135,10 @@ impl Session {
 
     pub(super) fn on_flushed(&mut self, io: &mut Io<'_>) {
         self.fill.set_unsent(io.unsent());
+        if self.hold_back(io) {
+            // Its pongs are not read now; that it takes output shows its life as well.
+            self.heartbeat.sign_of_life();
+        }
     }
 
     pub(super) fn on_deadline(&mut self, io: &mut Io<'_>) {
@@ -228,6 +241,14 @@ impl Session {
             until: self.options.close_handshake_timeout.map(|t| io.now + t),
         };
         self.set_deadline(io);
+    }
+
+    /// Reads no more from a client that has too much to read itself: what its bytes are answered
+    /// with on the spot, the pongs, passes no outbox.
+    fn hold_back(&self, io: &mut Io<'_>) -> bool {
+        let has_too_much = io.unsent() > self.fill.limit();
+        io.pause_reading(has_too_much);
+        has_too_much
     }
 
     fn drop_slow_client(&mut self, io: &mut Io<'_>) {

@@ -286,6 +286,13 @@ impl Protocol<Mail> for WebConnection {
         }
     }
 
+    fn on_end(&mut self, io: &mut Io<'_>) {
+        match &mut self.state {
+            State::Http(_) => io.close(),
+            State::WebSocket(session) => session.on_end(io),
+        }
+    }
+
     fn on_mail(&mut self, mail: Mail, io: &mut Io<'_>) {
         if let State::WebSocket(session) = &mut self.state {
             session.on_mail(mail, io);
