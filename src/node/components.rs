@@ -1,9 +1,12 @@
 //! The components of a node and the links between their sessions and a router: in memory, or over
 //! a dialled connection. Must not know what a component does.
 
-use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+use std::{
+    sync::{Arc, Mutex, OnceLock, PoisonError},
+    time::Duration,
+};
 
-use super::{Error, settings};
+use super::{Error, GRACE, settings};
 use crate::{
     component::{Classes, Instance, Session, Setup, Status},
     config::{self, Connect, Home, NodeConfig},
@@ -12,6 +15,8 @@ use crate::{
     wamp::{Message, Uri},
 };
 
+/// How long jobs may still run when a pool is closed that has no calls to answer any more.
+const POOL_GRACE: Duration = Duration::from_secs(1);
 /// The role of a component for which the configuration names none.
 const ANONYMOUS: &str = "anonymous";
 
@@ -72,7 +77,14 @@ impl Components {
     ) -> Result<Arc<Instance>, Error> {
         let setup = Setup {
             extra: component.extra.clone(),
-            database: component.database.as_ref().map(settings::pool),
+            database: component.database.as_ref().map(|database| {
+                let grace = match component.home {
+                    // The node has waited for the calls of its own realms before.
+                    Home::Router { .. } => POOL_GRACE,
+                    Home::Remote(_) => GRACE,
+                };
+                settings::pool(database).close_grace(grace)
+            }),
         };
         let instance = classes
             .make(&component.classname, setup)
@@ -93,17 +105,20 @@ impl Components {
     /// leave of other routers.
     ///
     /// # Blocking
-    /// For as long as the components take, and a try to dial that is under way.
-    pub(super) fn close(self) {
+    /// For as long as the components take, and up to 3 s for each other router.
+    pub(super) fn close(mut self) {
         for instance in &self.instances {
             instance.leave();
         }
-        for Dialled { dialler, latest } in self.dialled {
+        for Dialled { dialler, latest } in &mut self.dialled {
             dialler.stop();
             let latest = latest.lock().unwrap_or_else(PoisonError::into_inner).take();
             if let Some(session) = latest {
                 session.leave();
             }
+        }
+        for Dialled { dialler, .. } in self.dialled {
+            dialler.join();
         }
     }
 }

@@ -30,8 +30,6 @@ const HEAD_TIMEOUT: Duration = Duration::from_secs(10);
 /// for a frame is reserved as soon as its head has come, so a head alone must not be able to ask
 /// for more than there can be.
 const UNLIMITED: usize = 1 << 30;
-/// The grace time of a pool being closed. The node has waited for its calls before.
-const POOL_GRACE: Duration = Duration::from_secs(1);
 
 /// Ids of the global scope, drawn from the thread's random generator.
 pub(super) struct RandomIds;
@@ -214,8 +212,7 @@ pub(super) fn pool(database: &Database) -> adbapi::Builder {
         .cp_good_sql(database.cp_good_sql.as_str())
         .queue_limit(database.queue_limit)
         .connect_timeout(database.connect_timeout)
-        .statement_cache(database.statement_cache)
-        .close_grace(POOL_GRACE);
+        .statement_cache(database.statement_cache);
     match &database.cp_name {
         Some(name) => builder.cp_name(name.as_str()),
         None => builder,

@@ -9,7 +9,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use crossbeam_channel::{Receiver, Sender, bounded, select_biased};
+use crossbeam_channel::{Receiver, RecvTimeoutError, Sender, TryRecvError, bounded, select_biased};
 use tungstenite::{
     ClientRequestBuilder, HandshakeError,
     client::client,
@@ -33,6 +33,13 @@ const FIRST_WAIT: Duration = Duration::from_millis(250);
 const LONGEST_WAIT: Duration = Duration::from_secs(15);
 /// A router that is silent for so long after a ping is given up.
 const HEARTBEAT: Duration = Duration::from_secs(10);
+/// How long the router may take to answer the last GOODBYE.
+const FAREWELL: Duration = Duration::from_secs(2);
+/// How long a stopped dialler is waited for.
+const STOPPING: Duration = Duration::from_secs(3);
+/// While more bytes than this wait for the router, nothing is read from it: every answer is to
+/// an invocation that was read, so this bounds the answers.
+const OUTPUT_LIMIT: usize = 16 << 20;
 
 /// Where to dial.
 #[derive(Clone, Debug)]
@@ -66,7 +73,10 @@ impl DialledSession {
 
 /// Keeps one connection to a router open, on a thread of its own for what may block.
 pub struct Dialler {
-    stop: Sender<()>,
+    /// Dropped to stop.
+    go_on: Option<Sender<()>>,
+    /// Fails when the thread has ended.
+    alive: Receiver<()>,
     thread: JoinHandle<()>,
 }
 
@@ -79,20 +89,36 @@ impl Dialler {
     /// # Errors
     /// When no thread can be had.
     pub fn start(target: Target, mailbox: Mailbox<Mail>, make_peer: MakePeer) -> io::Result<Self> {
-        let (stop, stopped) = bounded(1);
+        let (go_on, stopped) = bounded(0);
+        let (life, alive) = bounded(0);
         let thread = std::thread::Builder::new()
             .name("dialler".to_owned())
-            .spawn(move || keep_dialled(&target, &mailbox, &Arc::new(make_peer), &stopped))?;
-        Ok(Self { stop, thread })
+            .spawn(move || {
+                let _life = life;
+                keep_dialled(&target, &mailbox, &Arc::new(make_peer), &stopped);
+            })?;
+        Ok(Self {
+            go_on: Some(go_on),
+            alive,
+            thread,
+        })
     }
 
-    /// Dials no more. The connection that is open stays open.
+    /// Dials no more. The connection that is open stays open, for its session to say GOODBYE.
+    pub fn stop(&mut self) {
+        self.go_on = None;
+    }
+
+    /// Waits until the router has answered that GOODBYE.
     ///
     /// # Blocking
-    /// Until a try under way has come to its end, at most the target's timeout.
-    pub fn stop(self) {
-        drop(self.stop);
-        if self.thread.join().is_err() {
+    /// At most 3 s. A try to connect that takes longer cannot be cut short: it is left to end
+    /// by itself, and comes to nothing.
+    pub fn join(mut self) {
+        self.stop();
+        if self.alive.recv_timeout(STOPPING) == Err(RecvTimeoutError::Timeout) {
+            tracing::info!("a try to connect is still under way and left behind");
+        } else if self.thread.join().is_err() {
             tracing::error!("the dialling thread had panicked");
         }
     }
@@ -109,6 +135,7 @@ fn keep_dialled(
     loop {
         let began = Instant::now();
         match dial(target) {
+            Ok(_) if stopped.try_recv() != Err(TryRecvError::Empty) => return,
             Ok(socket) => {
                 tracing::info!(url = target.url, "connected to the router");
                 last_failure.clear();
@@ -136,7 +163,10 @@ fn keep_dialled(
                 };
                 mailbox.adopt(mio::net::TcpStream::from_std(socket), Box::new(connection));
                 select_biased! {
-                    recv(stopped) -> _ => return,
+                    recv(stopped) -> _ => {
+                        let _ = is_lost.recv_timeout(FAREWELL);
+                        return;
+                    }
                     recv(is_lost) -> _ => {}
                 }
                 tracing::warn!(
@@ -175,21 +205,27 @@ fn dial(target: &Target) -> Result<TcpStream, String> {
     let addresses = (target.host.as_str(), target.port)
         .to_socket_addrs()
         .map_err(|e| format!("the host {:?} cannot be resolved: {e}", target.host))?;
+    let deadline = Instant::now() + target.timeout;
+    // A timeout of zero would be none at all.
+    let left = || {
+        let left = deadline.saturating_duration_since(Instant::now());
+        left.max(Duration::from_millis(1))
+    };
     let mut failure = format!("the host {:?} has no address", target.host);
     for address in addresses {
-        match TcpStream::connect_timeout(&address, target.timeout) {
-            Ok(socket) => return shake_hands(target, socket),
+        match TcpStream::connect_timeout(&address, left()) {
+            Ok(socket) => return shake_hands(target, socket, left()),
             Err(e) => failure = format!("{address}: {e}"),
         }
     }
     Err(failure)
 }
 
-fn shake_hands(target: &Target, socket: TcpStream) -> Result<TcpStream, String> {
+fn shake_hands(target: &Target, socket: TcpStream, timeout: Duration) -> Result<TcpStream, String> {
     let prepared = socket
         .set_nodelay(true)
-        .and_then(|()| socket.set_read_timeout(Some(target.timeout)))
-        .and_then(|()| socket.set_write_timeout(Some(target.timeout)));
+        .and_then(|()| socket.set_read_timeout(Some(timeout)))
+        .and_then(|()| socket.set_write_timeout(Some(timeout)));
     prepared.map_err(|e| e.to_string())?;
     let url: Uri = target
         .url
@@ -221,8 +257,14 @@ impl DialledConnection {
     fn on_text(&mut self, text: &[u8], io: &mut Io<'_>) {
         match Serializer::Json.decode(text) {
             Ok(message) => {
+                let is_last = matches!(message, Message::Goodbye(_) | Message::Abort(_));
                 if let Some(peer) = &self.peer {
                     peer.on_message(message);
+                }
+                if is_last {
+                    // By mail, so that it comes after what the peer has just answered. A router
+                    // that would leave the connection open must not keep us from dialling again.
+                    self.mailbox.post(io.id, Mail::Close);
                 }
             }
             Err(error) => {
@@ -283,7 +325,17 @@ impl Protocol<Mail> for DialledConnection {
                 }
             }
         }
+        io.pause_reading(io.unsent() > OUTPUT_LIMIT);
         self.set_deadline(io);
+    }
+
+    fn on_end(&mut self, io: &mut Io<'_>) {
+        // The router reads no more either: whatever is unsent is for nobody.
+        io.abort();
+    }
+
+    fn on_flushed(&mut self, io: &mut Io<'_>) {
+        io.pause_reading(io.unsent() > OUTPUT_LIMIT);
     }
 
     fn on_mail(&mut self, mail: Mail, io: &mut Io<'_>) {
