@@ -32,7 +32,7 @@ const LOOK: Duration = Duration::from_millis(5);
 /// A node that is running. Dropped without [`Node::stop`], its threads go on.
 pub struct Node {
     realms: Vec<Arc<Realms>>,
-    io_threads: Vec<JoinHandle<io::Result<()>>>,
+    io_threads: Vec<JoinHandle<()>>,
     mailboxes: Arc<[Mailbox<Mail>]>,
     components: Components,
     addresses: Vec<Address>,
@@ -129,28 +129,56 @@ impl Node {
             .map(|(address, ..)| address.clone())
             .collect();
 
-        // Components are there before the first client is, so that no call comes too early.
-        let mut components = Components::default();
-        let joined = components.start_in_process(config, classes, &realms);
-        let joined = joined.and_then(|()| spawn(reactors, listening, &mailboxes));
-        let joined = joined.and_then(|io_threads| {
-            components.start_dialling(config, classes, &mailboxes)?;
-            Ok(io_threads)
-        });
-        match joined {
-            Ok(io_threads) => Ok(Self {
-                realms,
-                io_threads,
-                mailboxes,
-                components,
-                addresses,
-            }),
+        let mut node = Self {
+            realms,
+            io_threads: Vec::with_capacity(reactors.len()),
+            mailboxes,
+            components: Components::default(),
+            addresses,
+        };
+        match node.start_parts(config, classes, reactors, listening) {
+            Ok(()) => Ok(node),
             Err(error) => {
-                mailboxes.iter().for_each(Mailbox::stop);
-                components.close();
+                node.realms().for_each(Realm::shut_down);
+                node.end();
                 Err(error)
             }
         }
+    }
+
+    fn start_parts(
+        &mut self,
+        config: &NodeConfig,
+        classes: &Classes,
+        reactors: Vec<Reactor<Mail>>,
+        listening: Vec<Listening>,
+    ) -> Result<(), Error> {
+        // Components are there before the first client is, so that no call comes too early.
+        (self.components).start_in_process(config, classes, &self.realms)?;
+        self.spawn(reactors, listening)?;
+        (self.components).start_dialling(config, classes, &self.mailboxes)
+    }
+
+    /// Runs the reactors; the first one's thread accepts for all.
+    fn spawn(
+        &mut self,
+        mut reactors: Vec<Reactor<Mail>>,
+        listening: Vec<Listening>,
+    ) -> Result<(), Error> {
+        if let Some(first) = reactors.first_mut() {
+            for (_, socket, accept) in listening {
+                first.listen(socket, accept)?;
+            }
+        }
+        for (index, reactor) in reactors.into_iter().enumerate() {
+            let thread = std::thread::Builder::new().name(format!("io-{index}"));
+            self.io_threads.push(thread.spawn(move || {
+                if let Err(error) = reactor.run() {
+                    tracing::error!(%error, "an I/O thread serves no more: restart the node");
+                }
+            })?);
+        }
+        Ok(())
     }
 
     /// Where the listeners can be reached, in the order of the configuration.
@@ -169,38 +197,33 @@ impl Node {
     /// At most the grace time (10 s), the farewell (2 s) and what components take to close.
     pub fn stop(self) {
         self.mailboxes.iter().for_each(Mailbox::stop_accepting);
-        let realms: Vec<_> = self
-            .realms
-            .iter()
-            .flat_map(|realms| realms.iter())
-            .collect();
-        for realm in &realms {
-            realm.drain();
-        }
-        let pending = || {
-            realms
-                .iter()
-                .any(|realm| realm.stats().pending_invocations > 0)
-        };
+        self.realms().for_each(Realm::drain);
+        let pending = || self.realms().any(|r| r.stats().pending_invocations > 0);
         if !wait_while(GRACE, pending) {
             tracing::warn!("calls still under way after {GRACE:?} are answered with an error");
         }
-        for realm in &realms {
-            realm.shut_down();
-        }
-        self.components.close();
-        let connected = || realms.iter().any(|realm| realm.stats().sessions > 0);
+        self.realms().for_each(Realm::shut_down);
+        self.end();
+    }
+
+    /// Closes the components, lets clients answer the GOODBYE they were sent, ends the threads.
+    fn end(mut self) {
+        std::mem::take(&mut self.components).close();
+        let connected = || self.realms().any(|realm| realm.stats().sessions > 0);
         if !wait_while(FAREWELL, connected) {
             tracing::info!("some clients did not say GOODBYE within {FAREWELL:?}");
         }
         self.mailboxes.iter().for_each(Mailbox::stop);
         for thread in self.io_threads {
-            match thread.join() {
-                Ok(Ok(())) => {}
-                Ok(Err(error)) => tracing::error!(%error, "an I/O thread had failed"),
-                Err(_) => tracing::error!("an I/O thread had panicked"),
+            if thread.join().is_err() {
+                tracing::error!("an I/O thread had panicked");
             }
         }
+    }
+
+    fn realms(&self) -> impl Iterator<Item = &Realm> {
+        let realms = self.realms.iter().flat_map(|realms| realms.iter());
+        realms.map(Arc::as_ref)
     }
 }
 
@@ -259,25 +282,6 @@ fn websocket_paths(service: &ListenerService) -> Vec<String> {
             .map(|(path, _)| format!("/{path}"))
             .collect(),
     }
-}
-
-/// Runs the reactors; the first one's thread accepts for all.
-fn spawn(
-    mut reactors: Vec<Reactor<Mail>>,
-    listening: Vec<Listening>,
-    mailboxes: &[Mailbox<Mail>],
-) -> Result<Vec<JoinHandle<io::Result<()>>>, Error> {
-    if let Some(first) = reactors.first_mut() {
-        for (_, socket, accept) in listening {
-            first.listen(socket, accept)?;
-        }
-    }
-    let mut threads = Vec::with_capacity(mailboxes.len());
-    for (index, reactor) in reactors.into_iter().enumerate() {
-        let thread = std::thread::Builder::new().name(format!("io-{index}"));
-        threads.push(thread.spawn(move || reactor.run())?);
-    }
-    Ok(threads)
 }
 
 /// Waits until `condition` no longer holds; `false` when the time is over first.
