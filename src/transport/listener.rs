@@ -47,8 +47,10 @@ pub fn deal(
     service: Arc<WebService>,
 ) -> Accept {
     let mut next = 0;
+    let mut is_failing = false;
     Box::new(move |accepted| match accepted {
         Ok((socket, remote)) => {
+            is_failing = false;
             // Answers are written whole, so waiting for more to send only delays them.
             let _ = socket.set_nodelay(true);
             let io_thread = next % io_threads.len();
@@ -63,10 +65,15 @@ pub fn deal(
             let connection = WebConnection::new(place, service.clone());
             io_threads[io_thread].adopt(socket, Box::new(connection));
         }
-        Err(error) => tracing::warn!(
-            %error,
-            "a connection could not be accepted; if there are too many open files, raise the \
-             limit (ulimit -n)"
-        ),
+        // It is tried again every moment: once for each change of state will do.
+        Err(_) if is_failing => {}
+        Err(error) => {
+            is_failing = true;
+            tracing::warn!(
+                %error,
+                "a connection could not be accepted; if there are too many open files, raise the \
+                 limit (ulimit -n)"
+            );
+        }
     })
 }
