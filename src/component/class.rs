@@ -1,7 +1,11 @@
 //! Component classes, their names and their instances. Must not know where an instance's session
 //! runs.
 
-use std::{collections::BTreeMap, sync::Arc};
+use std::{
+    collections::BTreeMap,
+    panic::{AssertUnwindSafe, catch_unwind},
+    sync::Arc,
+};
 
 use serde_json::Value;
 
@@ -162,11 +166,13 @@ impl Instance {
         }
     }
 
-    /// Tells the component that the node is stopping.
+    /// Tells the component that the node is stopping. A panic there is logged and goes no further.
     ///
     /// # Blocking
     /// For as long as the component takes to close what it opened.
     pub fn leave(&self) {
-        (self.on_leave)();
+        if catch_unwind(AssertUnwindSafe(|| (self.on_leave)())).is_err() {
+            tracing::error!("a component has panicked while it was closing");
+        }
     }
 }

@@ -65,12 +65,14 @@ impl Error {
     /// The payload of the ERROR message.
     pub(super) fn payload(&self) -> Payload {
         let args = [&self.0.message];
-        let payload = if self.0.details.is_empty() {
-            Payload::from_args(&args)
-        } else {
-            Payload::from_args_kwargs(&args, &self.0.details)
+        let with_details = match self.0.details.is_empty() {
+            true => None,
+            // Details nested too deep for a message are left out of it.
+            false => Payload::from_args_kwargs(&args, &self.0.details).ok(),
         };
-        payload.expect("a string and a map of JSON values always serialize")
+        with_details
+            .or_else(|| Payload::from_args(&args).ok())
+            .unwrap_or_default()
     }
 }
 
