@@ -152,7 +152,7 @@ pub struct Instance {
 pub(super) type Method = Box<dyn Fn(Invocation) -> Answer + Send + Sync>;
 
 impl Instance {
-    fn of<C: Component>(component: C) -> Self {
+    pub(super) fn of<C: Component>(component: C) -> Self {
         let component = Arc::new(component);
         let bind = |procedure: Procedure<C>| {
             let component = component.clone();

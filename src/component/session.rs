@@ -277,3 +277,6 @@ impl Progress {
         request
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,266 @@
+//! A component's session with a router end that the test plays itself.
+
+use std::sync::mpsc::{self, Receiver};
+
+use serde_json::{Value, json};
+
+use super::*;
+use crate::{
+    adbapi::{self, Deferred, Promise, deferred},
+    component::{Answer, Classes, Component, Procedure, Setup},
+    wamp::{InvocationDetails, Registered, SessionId, Welcome, WelcomeDetails},
+};
+
+/// Answers in every way there is.
+struct Answers {
+    later: Mutex<Vec<Deferred<i64>>>,
+}
+
+impl Answers {
+    fn now(&self, call: Invocation) -> Answer {
+        let (n,): (i64,) = call.args()?;
+        Reply::now(n + 1)
+    }
+
+    fn later(&self, _: Invocation) -> Answer {
+        let deferred = self.later.lock().unwrap().pop();
+        Reply::later(deferred.expect("the test has left one"))
+    }
+
+    fn refused(&self, _: Invocation) -> Answer {
+        let mut deep = json!(1);
+        for _ in 0..600 {
+            deep = json!([deep]);
+        }
+        Err(Error::new("com.example.no", "not today").with_detail("why", deep))
+    }
+
+    fn panicking(&self, _: Invocation) -> Answer {
+        panic!("hunter2, as the test wants it");
+    }
+}
+
+impl Component for Answers {
+    fn on_join(_: Setup) -> Result<Self, Error> {
+        Ok(Self {
+            later: Mutex::default(),
+        })
+    }
+
+    fn procedures(&self) -> Vec<Procedure<Self>> {
+        vec![
+            Procedure::new("com.example.now", Self::now),
+            Procedure::new("com.example.later", Self::later),
+            Procedure::new("com.example.refused", Self::refused),
+            Procedure::new("com.example.panicking", Self::panicking),
+        ]
+    }
+}
+
+/// A session and the messages it sends.
+struct Played {
+    session: Arc<Session>,
+    sent: Receiver<Message>,
+}
+
+impl Played {
+    fn new(instance: Instance) -> Self {
+        let (sender, sent) = mpsc::channel();
+        let send = move |message| sender.send(message).unwrap();
+        let session = Session::new("test", "realm1".into(), Arc::new(instance), send);
+        Self { session, sent }
+    }
+
+    fn of_answers() -> Self {
+        Self::with_deferreds([])
+    }
+
+    fn with_deferreds(deferreds: impl IntoIterator<Item = Deferred<i64>>) -> Self {
+        let answers = Answers {
+            later: Mutex::new(deferreds.into_iter().collect()),
+        };
+        Self::new(Instance::of(answers))
+    }
+
+    /// What the session has sent since it was asked last, as it stands on the wire.
+    fn sent(&self) -> Vec<Value> {
+        let encode = |message| wamp::Serializer::Json.encode(&message);
+        let value = |bytes: Vec<u8>| serde_json::from_slice(&bytes).unwrap();
+        self.sent.try_iter().map(encode).map(value).collect()
+    }
+
+    /// Joins, with registration ids 101, 102, … in the order of the procedures.
+    fn join(&self) {
+        self.session.join();
+        self.session.on_message(welcome());
+        let procedures = self.session.instance.procedures.len() as u64;
+        for n in 1..=procedures {
+            self.session.on_message(registered(n));
+        }
+        assert_eq!(
+            self.session.status(),
+            Status::Joined(usize::try_from(procedures).unwrap())
+        );
+        self.sent();
+    }
+
+    fn invoke(&self, request: u64, registration: u64, args: &Value) {
+        self.session.on_message(
+            wamp::Invocation {
+                request: RequestId::new(request).unwrap(),
+                registration: RegistrationId::new(registration).unwrap(),
+                details: InvocationDetails::default(),
+                payload: Payload::from_args(args).unwrap(),
+            }
+            .into(),
+        );
+    }
+}
+
+fn welcome() -> Message {
+    Welcome {
+        session: SessionId::new(1).unwrap(),
+        details: WelcomeDetails {
+            realm: None,
+            authid: "1".into(),
+            authrole: "anonymous".into(),
+            authmethod: "anonymous".into(),
+            authprovider: "static".into(),
+            agent: "test".into(),
+        },
+    }
+    .into()
+}
+
+fn registered(n: u64) -> Message {
+    Registered {
+        request: RequestId::new(n).unwrap(),
+        registration: RegistrationId::new(100 + n).unwrap(),
+    }
+    .into()
+}
+
+fn goodbye(reason: &str) -> Message {
+    Goodbye {
+        details: ClosingDetails::default(),
+        reason: reason.into(),
+    }
+    .into()
+}
+
+#[test]
+fn it_joins_as_a_callee_and_registers_everything() {
+    let played = Played::of_answers();
+    played.session.join();
+    let hello = &played.sent()[0];
+    assert_eq!((&hello[0], &hello[1]), (&json!(1), &json!("realm1")));
+    assert_eq!(hello[2]["roles"], json!({"callee": {}}));
+    played.session.on_message(welcome());
+    let expected: Vec<_> = ["now", "later", "refused", "panicking"]
+        .iter()
+        .enumerate()
+        .map(|(n, name)| json!([64, n + 1, {}, format!("com.example.{name}")]))
+        .collect();
+    assert_eq!(played.sent(), expected);
+    for n in 1..=3 {
+        played.session.on_message(registered(n));
+    }
+    assert_eq!(played.session.status(), Status::Joining);
+    played.session.on_message(registered(4));
+    assert_eq!(played.session.status(), Status::Joined(4));
+}
+
+#[test]
+fn a_procedure_that_may_not_be_registered_ends_the_session() {
+    let played = Played::of_answers();
+    played.session.join();
+    played.session.on_message(welcome());
+    played.sent();
+    let refused = wamp::Error {
+        request_type: RequestType::Register,
+        request: RequestId::new(2).unwrap(),
+        error: error_uri::PROCEDURE_ALREADY_EXISTS.into(),
+        payload: Payload::from_args(&["it is registered already"]).unwrap(),
+    };
+    played.session.on_message(refused.into());
+    assert_eq!(played.sent(), [json!([6, {}, "wamp.close.close_realm"])]);
+    let Status::Ended(why) = played.session.status() else {
+        panic!("{:?}", played.session.status());
+    };
+    for part in ["com.example.later", "procedure_already_exists", "already"] {
+        assert!(why.contains(part), "{why}");
+    }
+}
+
+#[test]
+fn every_invocation_is_answered_once() {
+    let (promise, deferred): (Promise<i64>, _) = deferred();
+    let failing = Deferred::ready(Err(adbapi::Error::Panicked("hunter2".into())));
+    let played = Played::with_deferreds([failing, deferred]);
+    played.join();
+
+    played.invoke(1, 101, &json!([41]));
+    assert_eq!(played.sent(), [json!([70, 1, {}, [42]])]);
+    played.invoke(2, 101, &json!(["x"]));
+    let error = &played.sent()[0];
+    assert_eq!(error[4], "wamp.error.invalid_argument");
+
+    played.invoke(3, 102, &json!([]));
+    assert_eq!(played.sent(), [] as [Value; 0], "not before the database");
+    promise.resolve(Ok(7));
+    assert_eq!(played.sent(), [json!([70, 3, {}, [7]])]);
+
+    let bug = "the procedure has failed with a bug of its own";
+    played.invoke(4, 102, &json!([]));
+    played.invoke(5, 104, &json!([]));
+    let expected = |n| json!([8, 68, n, {}, "wamp.error.runtime_error", [bug]]);
+    assert_eq!(played.sent(), [expected(4), expected(5)]);
+
+    // Details that no message can carry are left out; the error is not.
+    played.invoke(6, 103, &json!([]));
+    let refusal = json!([8, 68, 6, {}, "com.example.no", ["not today"]]);
+    assert_eq!(played.sent(), [refusal]);
+
+    played.invoke(7, 999, &json!([]));
+    assert_eq!(played.sent()[0][4], "wamp.error.no_such_registration");
+}
+
+#[test]
+fn each_goodbye_is_answered_and_answers_are_not() {
+    let theirs = Played::of_answers();
+    theirs.join();
+    theirs
+        .session
+        .on_message(goodbye(error_uri::SYSTEM_SHUTDOWN));
+    let answer = json!([6, {}, "wamp.close.goodbye_and_out"]);
+    assert_eq!(theirs.sent(), [answer]);
+    theirs.session.leave();
+    assert_eq!(theirs.sent(), [] as [Value; 0]);
+
+    let ours = Played::of_answers();
+    ours.join();
+    ours.session.leave();
+    assert_eq!(ours.sent(), [json!([6, {}, "wamp.close.system_shutdown"])]);
+    ours.session.on_message(goodbye(error_uri::GOODBYE_AND_OUT));
+    assert_eq!(ours.sent(), [] as [Value; 0]);
+}
+
+#[test]
+fn a_class_without_procedures_is_joined_when_it_is_welcome() {
+    struct Silent;
+    impl Component for Silent {
+        fn on_join(_: Setup) -> Result<Self, Error> {
+            Ok(Self)
+        }
+        fn procedures(&self) -> Vec<Procedure<Self>> {
+            Vec::new()
+        }
+    }
+    let setup = Setup {
+        extra: Value::Null,
+        database: None,
+    };
+    let classes = Classes::default().with::<Silent>("test.Silent");
+    let played = Played::new(classes.make("test.Silent", setup).unwrap());
+    played.join();
+}
