@@ -154,3 +154,130 @@ impl Write for Slices<'_, '_> {
         Ok(())
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const LIMITS: FrameLimits = FrameLimits {
+        max_message_size: 1000,
+        max_frame_size: 500,
+    };
+
+    /// A frame as a client sends it, masked with zeros.
+    fn frame(fin_and_opcode: u8, payload: &[u8]) -> Vec<u8> {
+        let mut frame = vec![fin_and_opcode];
+        match u8::try_from(payload.len()) {
+            Ok(len) if len < 126 => frame.push(0x80 | len),
+            _ => {
+                frame.push(0x80 | 126);
+                frame.extend_from_slice(&u16::try_from(payload.len()).unwrap().to_be_bytes());
+            }
+        }
+        frame.extend_from_slice(&[0; 4]);
+        frame.extend_from_slice(payload);
+        frame
+    }
+
+    fn server() -> Frames {
+        Frames::new(Role::Server, LIMITS)
+    }
+
+    /// Everything that comes of `bytes`, fed `step` at a time, until the connection ends.
+    fn fed(frames: &mut Frames, bytes: &[u8], step: usize) -> (Vec<Incoming>, Vec<u8>) {
+        let (mut all, mut out) = (Vec::new(), Vec::new());
+        for mut read in bytes.chunks(step) {
+            while let Some(incoming) = frames.next(&mut read, &mut out) {
+                let is_last = matches!(incoming, Incoming::Closed | Incoming::Failed(_));
+                all.push(incoming);
+                if is_last {
+                    return (all, out);
+                }
+            }
+            assert!(read.is_empty(), "all of an incomplete message is taken");
+        }
+        (all, out)
+    }
+
+    fn close_code(out: &[u8]) -> u16 {
+        assert_eq!(out[0], 0x88, "a close frame");
+        u16::from_be_bytes([out[2], out[3]])
+    }
+
+    #[test]
+    fn messages_are_put_together_whatever_the_reads_are() {
+        let bytes = [
+            frame(0x81, b"one"),
+            frame(0x01, b"t"),
+            frame(0x89, b"ping"),
+            frame(0x80, b"wo"),
+            frame(0x81, "x".repeat(400).as_bytes()),
+        ]
+        .concat();
+        for step in [1, 3, 7, bytes.len()] {
+            let (all, out) = fed(&mut server(), &bytes, step);
+            let texts: Vec<_> = all
+                .iter()
+                .filter_map(|incoming| match incoming {
+                    Incoming::Text(text) => Some(text.len()),
+                    Incoming::Heartbeat => None,
+                    other => panic!("{other:?}"),
+                })
+                .collect();
+            assert_eq!(texts, [3, 3, 400]);
+            assert_eq!(out, b"\x8a\x04ping", "the ping is answered");
+        }
+    }
+
+    #[test]
+    fn each_fault_has_its_close_code() {
+        let unmasked = b"\x81\x01x".to_vec();
+        let fragments = [frame(0x01, &[b'x'; 500]), frame(0x80, &[b'x'; 501])].concat();
+        for (bytes, code) in [
+            (unmasked, 1002),
+            (frame(0x83, b"x"), 1002),
+            (frame(0x80, b"x"), 1002),
+            (frame(0x81, b"\xff"), 1007),
+            (frame(0x81, &[b'x'; 501]), 1009),
+            (fragments, 1009),
+        ] {
+            let (all, out) = fed(&mut server(), &bytes, bytes.len());
+            assert!(matches!(all[..], [Incoming::Failed(_)]), "{code}: {all:?}");
+            assert_eq!(close_code(&out), code);
+        }
+    }
+
+    #[test]
+    fn the_closing_handshake_ends_once_whoever_begins() {
+        let going_away = frame(0x88, &1001_u16.to_be_bytes());
+        let mut frames = server();
+        let (all, mut out) = fed(&mut frames, &going_away, 100);
+        assert!(matches!(all[..], [Incoming::Closed]));
+        assert_eq!(close_code(&out), 1001, "echoed (RFC 6455 5.5.1)");
+        out.clear();
+        frames.send_text("too late".into(), &mut out);
+        frames.close(CloseCode::Normal, "", &mut out);
+        assert_eq!(out, b"");
+
+        let mut frames = server();
+        frames.close(CloseCode::Normal, &"ä".repeat(100), &mut out);
+        assert_eq!(close_code(&out), 1000);
+        assert_eq!(out.len(), 2 + 2 + 122, "cut between characters");
+        out.clear();
+        frames.send_text("too late".into(), &mut out);
+        let crossing = [frame(0x81, b"crossed"), going_away].concat();
+        let (all, answer) = fed(&mut frames, &crossing, 100);
+        assert!(matches!(all[..], [Incoming::Text(_), Incoming::Closed]));
+        assert_eq!((out, answer), (Vec::new(), Vec::new()));
+    }
+
+    #[test]
+    fn a_client_masks_what_a_server_reads() {
+        let mut client = Frames::new(Role::Client, LIMITS);
+        let mut sent = Vec::new();
+        client.send_text("hello".into(), &mut sent);
+        assert_eq!(sent[1] & 0x80, 0x80);
+        let (all, _) = fed(&mut server(), &sent, sent.len());
+        assert!(matches!(&all[..], [Incoming::Text(text)] if text.as_str() == "hello"));
+    }
+}

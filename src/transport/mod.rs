@@ -13,6 +13,8 @@ mod listener;
 mod outbox;
 mod realm;
 mod session;
+#[cfg(test)]
+mod tests;
 mod web;
 
 use std::{collections::HashMap, sync::Arc, time::Duration};
