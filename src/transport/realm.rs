@@ -40,8 +40,10 @@ enum Outlet {
 
 /// The client end of a session that lives in this process.
 ///
-/// Messages may come from several threads at once, in the order the specification promises: of
-/// one caller or publisher as they were sent. Implementations must not block.
+/// Messages may come from several threads at once: those of one caller or publisher in the order
+/// they were sent, but none in the order of another's, and an INVOCATION or EVENT that another
+/// session causes may come before the REGISTERED or SUBSCRIBED that allowed it. Implementations
+/// must not block, and may send from within a call.
 pub trait LocalPeer: Send + Sync {
     /// A message from the router.
     fn on_message(&self, message: Message);

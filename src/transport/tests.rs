@@ -230,7 +230,8 @@ fn frames_that_come_with_the_opening_handshake_are_heard() {
 
 #[test]
 fn a_caller_is_answered_at_once_when_its_callee_goes_in_whatever_way() {
-    let ways: [(&str, fn(Client)); 4] = [
+    type Way = (&'static str, fn(Client));
+    let ways: [Way; 4] = [
         ("reset or closed", |callee| drop(callee)),
         ("half-closed", |callee| {
             callee.0.get_ref().shutdown(Shutdown::Write).unwrap();
