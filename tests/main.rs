@@ -1,6 +1,11 @@
 //! The black-box tests: the real binary, a real PostgreSQL, real clients. One binary, so that
 //! the parts they share are built and started once.
 
+
+    reason = "in a test binary pub says what a file offers to the others"
+    unreachable_pub,
+#![allow(
+)]
 mod autobahn;
 mod browser;
 mod component;
@@ -8,4 +13,6 @@ mod container;
 mod custom_component;
 mod embedded;
 mod hello;
+mod support;
+mod wamp;
 pub mod support;

@@ -7,3 +7,4 @@ pub mod port;
 pub mod postgres;
 pub mod python_datetime;
 pub mod wait;
+pub mod websocket;

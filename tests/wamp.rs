@@ -1,0 +1,9 @@
+//! WAMP's Basic Profile on the wire, as a client sees it that takes nobody's word.
+
+mod calls;
+mod deep;
+mod events;
+mod permissions;
+mod sessions;
+mod slow;
+mod violations;

@@ -1,0 +1,116 @@
+//! How sessions begin and end on the wire.
+
+use serde_json::{Value, json};
+
+use crate::support::{
+    node::{Node, config, router},
+    websocket::{ANY, Client, REALM, code, hello},
+};
+
+const MAX_ID: u64 = 1 << 53;
+
+#[test]
+fn welcome_says_who_the_session_is_and_what_the_router_can_do() {
+    let node = Node::start(&config(&[router()]));
+    let mut client = Client::open(node.address());
+    client.send(&hello(REALM));
+    let details = client.welcomed();
+    assert!((1..=MAX_ID).contains(&client.session()));
+    assert_eq!(details["roles"], json!({"broker": {}, "dealer": {}}));
+    assert_eq!(details["realm"], REALM);
+    assert_eq!(details["authrole"], "anonymous");
+    assert_eq!(details["authmethod"], "anonymous");
+    let agent = details["agent"].as_str().expect("an agent");
+    assert!(agent.starts_with("wampgres-"), "{agent}");
+
+    let other = Client::join(node.address());
+    assert_ne!(other.session(), client.session());
+}
+
+#[test]
+fn a_session_that_cannot_be_is_aborted_with_the_reason() {
+    let node = Node::start(&config(&[router()]));
+    let roles = json!({"caller": {}});
+    let refused: [(Value, &str, &str); 5] = [
+        (hello("realm2"), "wamp.error.no_such_realm", "realm2"),
+        (hello("REALM1"), "wamp.error.no_such_realm", "REALM1"),
+        (hello("no realm"), "wamp.error.invalid_uri", "no realm"),
+        (
+            json!([code::HELLO, REALM, {"roles": {}}]),
+            "wamp.error.protocol_violation",
+            "at least one of caller",
+        ),
+        (
+            json!([code::HELLO, REALM, {"roles": roles, "authmethods": ["wampcra"]}]),
+            "wamp.error.no_matching_auth_method",
+            "wampcra",
+        ),
+    ];
+    for (hello, reason, words) in refused {
+        let mut client = Client::open(node.address());
+        client.send(&hello);
+        let message = client.expect_abort(reason);
+        assert!(message.contains(words), "{words} in {message}");
+    }
+    Client::join(node.address()).leave();
+}
+
+#[test]
+fn goodbye_is_answered_and_ends_what_the_session_held() {
+    let node = Node::start(&config(&[router()]));
+    let mut leaver = Client::join(node.address());
+    leaver.register("com.example.leaving");
+    let topic = "com.example.topic";
+    leaver.subscribe(topic);
+    leaver.leave();
+
+    let mut stayer = Client::join(node.address());
+    let request = stayer.call("com.example.leaving", &json!([]));
+    stayer.expect_error(code::CALL, request, "wamp.error.no_such_procedure");
+    stayer.register("com.example.leaving");
+}
+
+#[test]
+fn abort_of_a_client_ends_its_session_without_an_answer() {
+    let node = Node::start(&config(&[router()]));
+    let mut client = Client::join(node.address());
+    client.register("com.example.aborting");
+    client.send(&json!([code::ABORT, {}, "wamp.error.not_authorized"]));
+    client.expect_close();
+
+    let mut stayer = Client::join(node.address());
+    stayer.register("com.example.aborting");
+}
+
+#[test]
+fn every_request_of_the_basic_profile_is_answered() {
+    let node = Node::start(&config(&[router()]));
+    let mut client = Client::join(node.address());
+    let registration = client.register("com.example.procedure");
+    let subscription = client.subscribe("com.example.topic");
+    assert_eq!(client.subscribe("com.example.topic"), subscription);
+
+    let request = client.call("com.example.procedure", &json!([1]));
+    let invocation = client.expect(&json!([code::INVOCATION, ANY, registration, {}, [1]]));
+    client.send(&json!([code::YIELD, invocation[1], {}, [2]]));
+    client.expect(&json!([code::RESULT, request, {}, [2]]));
+
+    let request = client.next_request();
+    client.send(&json!([code::UNREGISTER, request, registration]));
+    client.expect(&json!([code::UNREGISTERED, request]));
+    let request = client.next_request();
+    client.send(&json!([code::UNREGISTER, request, registration]));
+    client.expect_error(code::UNREGISTER, request, "wamp.error.no_such_registration");
+
+    let request = client.next_request();
+    client.send(&json!([code::UNSUBSCRIBE, request, subscription]));
+    client.expect(&json!([code::UNSUBSCRIBED, request]));
+    let request = client.next_request();
+    client.send(&json!([code::UNSUBSCRIBE, request, subscription]));
+    client.expect_error(
+        code::UNSUBSCRIBE,
+        request,
+        "wamp.error.no_such_subscription",
+    );
+    client.leave();
+}
