@@ -36,6 +36,8 @@ pub(super) struct Session {
     fill: Arc<Fill>,
     phase: Phase,
     heartbeat: Heartbeat,
+    /// Whether the client has been told that it broke the protocol.
+    is_violator: bool,
 }
 
 enum Phase {
@@ -76,6 +78,7 @@ impl Session {
             place,
             options,
             serializer,
+            is_violator: false,
         };
         session.set_deadline(io);
         session
@@ -228,14 +231,20 @@ impl Session {
     }
 
     fn send(&mut self, message: &Message, io: &mut Io<'_>) {
+        if let Message::Abort(abort) = message {
+            self.is_violator |= abort.reason.as_str() == error_uri::PROTOCOL_VIOLATION;
+        }
         self.frames
             .send_text(encode(self.serializer, message), io.out());
     }
 
     /// Begins the closing handshake; the connection ends with the other end's answer or the
-    /// deadline.
+    /// deadline. A violator may have to do without, with the ABORT that WAMP asks for alone.
     fn close(&mut self, code: CloseCode, reason: &str, io: &mut Io<'_>) {
         self.leave();
+        if self.is_violator && self.options.fail_by_drop {
+            return io.close();
+        }
         self.frames.close(code, reason, io.out());
         self.phase = Phase::Closing {
             until: self.options.close_handshake_timeout.map(|t| io.now + t),
