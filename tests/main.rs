@@ -15,4 +15,5 @@ mod embedded;
 mod hello;
 mod support;
 mod wamp;
+mod websocket;
 pub mod support;

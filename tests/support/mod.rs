@@ -2,6 +2,7 @@
 
 pub mod autobahn;
 pub mod browser;
+pub mod http;
 pub mod node;
 pub mod port;
 pub mod postgres;

@@ -10,8 +10,9 @@ use std::{
 use serde_json::{Value, json};
 use tungstenite::{
     ClientRequestBuilder, Error, Message, WebSocket,
+    client::client_with_config,
     error::ProtocolError,
-    protocol::{Role, frame::coding::CloseCode},
+    protocol::{Role, WebSocketConfig, frame::coding::CloseCode},
 };
 
 use super::wait::PATIENCE;
@@ -74,7 +75,9 @@ impl Client {
     /// Opens a WebSocket at `/ws` for `wamp.2.json`, and says nothing.
     pub fn open(address: SocketAddr) -> Self {
         let request = ClientRequestBuilder::new(url(address)).with_sub_protocol("wamp.2.json");
-        let (socket, _) = tungstenite::client(request, connect(address))
+        // Thousands of them fit into a test.
+        let small = WebSocketConfig::default().read_buffer_size(16 * 1024);
+        let (socket, _) = client_with_config(request, connect(address), Some(small))
             .unwrap_or_else(|error| panic!("the opening handshake fails: {error}"));
         Self {
             socket,

@@ -103,15 +103,13 @@ fn a_call_that_cannot_be_made_is_refused() {
 fn a_caller_whose_callee_disappears_gets_an_error_at_once() {
     let node = Node::start(&config(&[router()]));
     let mut caller = Client::join(node.address());
-    let ways: [(&str, fn(Client)); 3] = [
-        ("the connection breaks", drop),
-        ("a GOODBYE", Client::leave),
-        ("a violation", |mut callee| {
-            callee.send_text("[]");
-            callee.expect_abort("wamp.error.protocol_violation");
-        }),
-    ];
-    for (way, disappear) in ways {
+    let violate = |mut callee: Client| {
+        callee.send_text("[]");
+        callee.expect_abort("wamp.error.protocol_violation");
+    };
+    // The connection breaks, a GOODBYE, a violation.
+    let ways: [fn(Client); 3] = [drop, Client::leave, violate];
+    for (way, disappear) in ways.into_iter().enumerate() {
         let mut callee = Client::join(node.address());
         callee.register("com.example.vanishing");
         let calls = [1, 2].map(|n| caller.call("com.example.vanishing", &json!([n])));
@@ -121,7 +119,7 @@ fn a_caller_whose_callee_disappears_gets_an_error_at_once() {
         disappear(callee);
         for request in calls {
             let message = caller.expect_error(code::CALL, request, "wamp.error.canceled");
-            assert!(message.contains("callee"), "{way}: {message}");
+            assert!(message.contains("callee"), "way {way}: {message}");
         }
     }
     let request = caller.call("com.example.vanishing", &json!([]));
