@@ -13,6 +13,7 @@ mod container;
 mod custom_component;
 mod embedded;
 mod hello;
+mod http;
 mod support;
 mod wamp;
 mod websocket;
