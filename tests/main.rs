@@ -9,11 +9,14 @@
 mod autobahn;
 mod browser;
 mod component;
+mod config;
 mod container;
 mod custom_component;
 mod embedded;
 mod hello;
 mod http;
+mod lifecycle;
+mod scale;
 mod support;
 mod wamp;
 mod websocket;

@@ -1,0 +1,340 @@
+//! What the command line says about configurations, good and bad, and with which exit code.
+
+use std::{
+    fmt::Write,
+    io::Read,
+    net::TcpListener,
+    path::Path,
+    process::{Command, Stdio},
+};
+
+use serde_json::json;
+use tempfile::TempDir;
+
+use crate::support::{
+    node::{config, router},
+    wait,
+};
+
+/// How a run of the program has ended.
+#[derive(Debug)]
+struct Ended {
+    code: Option<i32>,
+    stdout: String,
+    stderr: String,
+}
+
+/// Runs the program in a directory until it ends by itself. Nothing of the test's environment
+/// that has a meaning for it is passed on.
+fn run(directory: &Path, args: &[&str], environment: &[(&str, &str)]) -> Ended {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_wampgres"));
+    for variable in [
+        "PGHOST",
+        "PGPORT",
+        "PGUSER",
+        "PGPASSWORD",
+        "PGDATABASE",
+        "DATABASE_URL",
+        "RUST_LOG",
+    ] {
+        command.env_remove(variable);
+    }
+    let mut child = command
+        .args(args)
+        .envs(environment.iter().copied())
+        .current_dir(directory)
+        .stdin(Stdio::null())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .expect("the binary runs");
+    let mut text = [String::new(), String::new()];
+    let status = wait::until(&format!("the end of wampgres {args:?}"), || {
+        child.try_wait().expect("the child is ours")
+    });
+    // What it writes is less than a pipe holds, or it would not have ended.
+    let (mut stdout, mut stderr) = (child.stdout.take(), child.stderr.take());
+    let read = [
+        stdout
+            .as_mut()
+            .map(|pipe| pipe.read_to_string(&mut text[0])),
+        stderr
+            .as_mut()
+            .map(|pipe| pipe.read_to_string(&mut text[1])),
+    ];
+    for result in read.into_iter().flatten() {
+        result.expect("a pipe can be read");
+    }
+    let [stdout, stderr] = text;
+    Ended {
+        code: status.code(),
+        stdout,
+        stderr,
+    }
+}
+
+/// A directory with a configuration and what it refers to.
+fn directory_with(config: &str) -> TempDir {
+    let directory = tempfile::tempdir().expect("a temporary directory");
+    std::fs::create_dir(directory.path().join("web")).expect("a directory for the page");
+    std::fs::write(directory.path().join("config.json"), config).expect("a file");
+    directory
+}
+
+#[test]
+fn the_projects_own_configuration_has_no_faults() {
+    let project = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let ended = run(project, &["check"], &[]);
+    assert_eq!(
+        (ended.code, ended.stderr.as_str()),
+        (Some(0), ""),
+        "{ended:?}"
+    );
+    for line in [
+        "config.json: no faults",
+        "realm realm1: anonymous (1 permission)",
+        "listener *:8080",
+        "/ws: websocket",
+        "component hello.MyDatabaseComponent: realm realm1, in this process; database test of \
+         testuser at 127.0.0.1:5432, 3 to 10 connections",
+    ] {
+        assert!(ended.stdout.contains(line), "{line} in {}", ended.stdout);
+    }
+}
+
+#[test]
+fn every_fault_is_listed_with_its_path_and_nothing_starts() {
+    let listener = json!({"type": "tcp", "interface": "127.0.0.1", "port": 18080});
+    let faulty = json!({
+        "version": 2,
+        "workers": [
+            {
+                "type": "router",
+                "realms": [{"name": "realm1", "roles": [{"name": "anonymous", "permisions": []}]}],
+                "transports": [
+                    {"type": "web", "endpoint": listener, "paths": {
+                        "/": {"type": "static", "directory": "nowhere"},
+                        "ws": {"type": "websockt"}
+                    }},
+                    {"type": "websocket", "endpoint": listener}
+                ]
+            },
+            {
+                "type": "container",
+                "components": [{
+                    "type": "class", "classname": "hello.MyDatabase", "realm": "realm1",
+                    "transport": {"type": "websocket", "url": "ws://127.0.0.1:18080/ws"},
+                    "extra": {"database": {"password": "s3cret", "cp_min": 11, "port": "x"}}
+                }]
+            }
+        ]
+    });
+    let directory = directory_with(&faulty.to_string());
+    let faults = [
+        "workers[0].realms[0].roles[0].permisions: unknown key, did you mean `permissions`?",
+        "workers[0].transports[0].paths[\"/\"].directory: seen \"nowhere\"",
+        "workers[0].transports[0].paths.ws.type: seen \"websockt\"; must be `static` or \
+         `websocket`, did you mean `websocket`?",
+        "workers[0].transports[1].endpoint.port: seen 18080",
+        "workers[1].components[0].classname: seen \"hello.MyDatabase\"",
+        "workers[1].components[0].extra.database.port: seen \"x\"",
+        "workers[1].components[0].extra.database.cp_min: seen 11; must be at most cp_max",
+    ];
+    for command in [&["check"][..], &["start"], &[]] {
+        let ended = run(directory.path(), command, &[]);
+        assert_eq!(ended.code, Some(2), "{ended:?}");
+        assert_eq!(ended.stdout, "", "{command:?}");
+        for fault in faults {
+            assert!(ended.stderr.contains(fault), "{fault} in {}", ended.stderr);
+        }
+        let count = format!("{} faults\n", faults.len());
+        assert!(ended.stderr.contains(&count), "{count} in {}", ended.stderr);
+        assert!(!ended.stderr.contains("s3cret"), "{}", ended.stderr);
+    }
+}
+
+#[test]
+fn a_syntax_error_is_named_with_line_and_column() {
+    let directory = directory_with("{\n  \"version\": 2,\n  \"workers\": [}\n");
+    for command in ["check", "start"] {
+        let ended = run(directory.path(), &[command], &[]);
+        assert_eq!(
+            (ended.code, ended.stdout.as_str()),
+            (Some(2), ""),
+            "{ended:?}"
+        );
+        assert!(
+            ended.stderr.contains("at line 3, column 15"),
+            "{}",
+            ended.stderr
+        );
+        assert!(ended.stderr.contains("config.json"), "{}", ended.stderr);
+    }
+}
+
+#[test]
+fn a_brace_that_is_missing_is_found() {
+    // As in the configuration of the text that this node follows: a service is not closed.
+    let broken = r#"{
+   "version": 2,
+   "workers": [
+      {
+         "type": "router",
+         "transports": [
+            {
+               "type": "web",
+               "endpoint": {"type": "tcp", "port": 8080},
+               "paths": {
+                  "shared": {
+                     "type": "static",
+                     "directory": "web"
+                  "ws": {"type": "websocket"}
+               }
+            }
+         ]
+      }
+   ]
+}"#;
+    let ended = run(directory_with(broken).path(), &["check"], &[]);
+    assert_eq!(ended.code, Some(2), "{ended:?}");
+    assert!(
+        ended.stderr.contains("at line 14, column 19"),
+        "{}",
+        ended.stderr
+    );
+    assert!(ended.stderr.contains("\"ws\": {"), "{}", ended.stderr);
+}
+
+#[test]
+fn a_missing_file_is_named_with_the_way_to_name_another() {
+    let directory = tempfile::tempdir().expect("a temporary directory");
+    for command in [&["check"][..], &["start", "--config", "other.json"]] {
+        let ended = run(directory.path(), command, &[]);
+        assert_eq!(
+            (ended.code, ended.stdout.as_str()),
+            (Some(2), ""),
+            "{ended:?}"
+        );
+        assert!(ended.stderr.contains("--config FILE"), "{}", ended.stderr);
+        let file = command.last().filter(|arg| arg.ends_with(".json"));
+        let file = file.unwrap_or(&"config.json");
+        assert!(ended.stderr.contains(file), "{}", ended.stderr);
+    }
+}
+
+#[test]
+fn help_and_version_are_for_people() {
+    let directory = tempfile::tempdir().expect("a temporary directory");
+    let help = run(directory.path(), &["--help"], &[]);
+    assert_eq!((help.code, help.stderr.as_str()), (Some(0), ""));
+    for word in [
+        "start",
+        "check",
+        "version",
+        "--config",
+        "--embedded-postgres",
+        "--log-format",
+        "RUST_LOG",
+        "Examples:",
+        "Exit codes:",
+    ] {
+        assert!(help.stdout.contains(word), "{word} in {}", help.stdout);
+    }
+    for command in ["version", "--version"] {
+        let ended = run(directory.path(), &[command], &[]);
+        let version = concat!("wampgres ", env!("CARGO_PKG_VERSION"), "\n");
+        assert_eq!((ended.code, ended.stdout.as_str()), (Some(0), version));
+    }
+}
+
+#[test]
+fn an_unknown_word_on_the_command_line_is_a_fault() {
+    let directory = directory_with(&config(&[router()]).to_string());
+    for args in [
+        &["--confg", "config.json"][..],
+        &["start", "--log-format", "xml"],
+        &["strat"],
+        &["check", "--embedded-postgres"],
+    ] {
+        let ended = run(directory.path(), args, &[]);
+        assert_eq!(
+            (ended.code, ended.stdout.as_str()),
+            (Some(2), ""),
+            "{ended:?}"
+        );
+        assert!(ended.stderr.contains("--help"), "{}", ended.stderr);
+    }
+}
+
+#[test]
+fn a_port_in_use_is_named_with_its_listener_and_what_to_do() {
+    let taken = TcpListener::bind("127.0.0.1:0").expect("a free port");
+    let address = taken.local_addr().expect("an address");
+    let mut worker = router();
+    worker["transports"][0]["endpoint"]["port"] = json!(address.port());
+    let directory = directory_with(&config(&[worker]).to_string());
+    let ended = run(directory.path(), &["start"], &[]);
+    assert_eq!(
+        (ended.code, ended.stdout.as_str()),
+        (Some(1), ""),
+        "{ended:?}"
+    );
+    for words in [
+        "workers[0].transports[0]".to_owned(),
+        format!("cannot listen on {address}"),
+        "is another node running".to_owned(),
+    ] {
+        assert!(ended.stderr.contains(&words), "{words} in {}", ended.stderr);
+    }
+}
+
+#[test]
+fn the_environment_fills_in_what_is_not_written() {
+    let component = |database: serde_json::Value| {
+        let mut worker = router();
+        worker["components"] = json!([{
+            "type": "class", "classname": "hello.MyDatabaseComponent", "realm": "realm1",
+            "extra": {"database": database}
+        }]);
+        directory_with(&config(&[worker]).to_string())
+    };
+    let environment = [
+        ("PGHOST", "from.pghost"),
+        ("PGPASSWORD", "s3cret"),
+        (
+            "DATABASE_URL",
+            "postgresql://url_user:s3cret@from.url:7777/url_db",
+        ),
+    ];
+    for (database, described) in [
+        (json!({}), "database url_db of url_user at from.pghost:7777"),
+        (
+            json!({"host": "written", "port": 1, "user": "me", "database": "mine"}),
+            "database mine of me at written:1",
+        ),
+    ] {
+        let ended = run(component(database).path(), &["check"], &environment);
+        assert_eq!(ended.code, Some(0), "{ended:?}");
+        assert!(
+            ended.stdout.contains(described),
+            "{described} in {}",
+            ended.stdout
+        );
+        assert!(!ended.stdout.contains("s3cret"), "{}", ended.stdout);
+    }
+}
+
+#[test]
+fn many_faults_are_all_listed() {
+    let mut keys = String::new();
+    for n in 0..200 {
+        write!(keys, "\"unknown{n}\": 1, ").expect("a String takes every write");
+    }
+    let directory = directory_with(&format!("{{{keys}\"version\": 2, \"workers\": []}}"));
+    let ended = run(directory.path(), &["check"], &[]);
+    assert_eq!(ended.code, Some(2));
+    for n in 0..200 {
+        let fault = format!("unknown{n}: unknown key");
+        assert!(ended.stderr.contains(&fault), "{fault} in {}", ended.stderr);
+    }
+}

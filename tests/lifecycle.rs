@@ -1,0 +1,205 @@
+//! How a node starts, idles and stops, seen from outside.
+
+use std::{
+    net::TcpStream,
+    sync::mpsc::{RecvTimeoutError, channel},
+    time::Duration,
+};
+
+use nix::sys::signal::Signal;
+use serde_json::{Value, json};
+
+use crate::support::{
+    node::{Node, config, router},
+    wait,
+    websocket::{ANY, Client, Received, code, hello},
+};
+
+const SHUTDOWN: &str = "wamp.close.system_shutdown";
+
+/// Awaits the node's GOODBYE and answers it; the connection ends then.
+fn say_goodbye(mut client: Client) {
+    client.expect(&json!([code::GOODBYE, {}, SHUTDOWN]));
+    client.send(&json!([code::GOODBYE, {}, "wamp.close.goodbye_and_out"]));
+    loop {
+        if let Received::End { .. } = client.receive() {
+            return;
+        }
+    }
+}
+
+#[test]
+fn a_signal_ends_the_node_with_a_goodbye_to_every_session() {
+    for signal in [Signal::SIGTERM, Signal::SIGINT] {
+        let mut node = Node::start(&config(&[router()]));
+        let clients = [(); 5].map(|()| Client::join(node.address()));
+        // This one does not answer: it is not waited for long.
+        let mut mute = Client::join(node.address());
+        node.signal(signal);
+        clients.into_iter().for_each(say_goodbye);
+        mute.expect(&json!([code::GOODBYE, {}, SHUTDOWN]));
+        assert_eq!(node.wait().code(), Some(0), "{signal}");
+        node.wait_for_log("stopped");
+    }
+}
+
+#[test]
+fn a_call_under_way_is_answered_before_the_goodbye_and_new_ones_are_refused() {
+    let mut node = Node::start(&config(&[router()]));
+    let mut callee = Client::join(node.address());
+    callee.register("com.example.slow");
+    let mut caller = Client::join(node.address());
+    let mut latecomer = Client::open(node.address());
+    let slow = caller.call("com.example.slow", &json!([]));
+    let invocation = callee.expect(&json!([code::INVOCATION, ANY, ANY, {}, []]));
+    node.signal(Signal::SIGTERM);
+
+    wait::until("new calls to be refused", || {
+        let request = caller.call("com.example.nothing", &json!([]));
+        let error = caller.expect(&json!([code::ERROR, code::CALL, request, {}, ANY, [ANY]]));
+        (error[4] == "wamp.error.unavailable").then_some(())
+    });
+    wait::until("new connections to be refused", || {
+        TcpStream::connect(node.address()).is_err().then_some(())
+    });
+    latecomer.send(&hello("realm1"));
+    latecomer.expect_abort(SHUTDOWN);
+
+    callee.send(&json!([code::YIELD, invocation[1], {}, ["late"]]));
+    caller.expect(&json!([code::RESULT, slow, {}, ["late"]]));
+    say_goodbye(caller);
+    say_goodbye(callee);
+    assert_eq!(node.wait().code(), Some(0));
+}
+
+#[test]
+fn a_second_signal_leaves_at_once() {
+    for signal in [Signal::SIGTERM, Signal::SIGINT] {
+        let mut node = Node::start(&config(&[router()]));
+        let mut callee = Client::join(node.address());
+        callee.register("com.example.hanging");
+        let mut caller = Client::join(node.address());
+        caller.call("com.example.hanging", &json!([]));
+        callee.expect(&json!([code::INVOCATION, ANY, ANY, {}, []]));
+        node.signal(Signal::SIGTERM);
+        node.wait_for_log("a second signal leaves at once");
+        node.signal(signal);
+        assert_eq!(node.wait().code(), Some(130), "{signal}");
+        // It would have been answered, had the node taken its time.
+        assert_eq!(caller.receive(), Received::End { orderly: false });
+    }
+}
+
+#[test]
+fn a_node_says_where_it_can_be_reached() {
+    let mut second = router();
+    second["transports"][0]["paths"]["other"] = json!({"type": "websocket"});
+    let mut websocket = router();
+    websocket["transports"][0] = json!({
+        "type": "websocket",
+        "endpoint": {"type": "tcp", "interface": "127.0.0.1", "port": 0}
+    });
+    let file = config(&[router(), second, websocket]);
+    let directory = tempfile::tempdir().expect("a temporary directory");
+    std::fs::create_dir(directory.path().join("web")).expect("a directory");
+    let path = directory.path().join("config.json");
+    std::fs::write(&path, file.to_string()).expect("a file");
+    let mut child = std::process::Command::new(env!("CARGO_BIN_EXE_wampgres"))
+        .arg("--config")
+        .arg(&path)
+        .stdout(std::process::Stdio::piped())
+        .spawn()
+        .expect("the binary runs");
+    let stdout = child.stdout.take().expect("stdout is piped");
+    let lines: Vec<_> = std::io::BufRead::lines(std::io::BufReader::new(stdout))
+        .take(3)
+        .map(|line| line.expect("a line"))
+        .collect();
+    child.kill().expect("the node runs");
+    child.wait().expect("the child is ours");
+    let told = [
+        "page: http://A/  WAMP: ws://A/ws",
+        "page: http://A/  WAMP: ws://A/other  WAMP: ws://A/ws",
+        "WAMP: ws://A/",
+    ];
+    for (line, told) in lines.iter().zip(told) {
+        let address = line
+            .split("//")
+            .nth(1)
+            .and_then(|url| url.split('/').next());
+        let address = address.unwrap_or_else(|| panic!("no address in {line}"));
+        assert!(address.starts_with("127.0.0.1:") && !address.ends_with(":0"));
+        assert_eq!(line.replace(address, "A"), told);
+    }
+}
+
+#[test]
+fn the_log_is_json_where_it_is_asked_for_and_plain_text_else() {
+    for format in ["json", "text"] {
+        let mut node = Node::start_with(&config(&[router()]), &["--log-format", format]);
+        let mut client = Client::join(node.address());
+        client.send_bytes(&crate::support::websocket::frame(0x83, b"\x1b[31m"));
+        client.expect_close();
+        node.wait_for_log("broke the protocol");
+        node.signal(Signal::SIGTERM);
+        assert_eq!(node.wait().code(), Some(0));
+        node.wait_for_log("stopped");
+        let log = node.log();
+        assert!(log.lines().count() >= 3, "{log}");
+        assert!(!log.contains('\x1b'), "colours are for terminals: {log}");
+        for line in log.lines() {
+            let parsed: Result<Value, _> = serde_json::from_str(line);
+            match format {
+                "json" => {
+                    let entry = parsed.unwrap_or_else(|error| panic!("{line}: {error}"));
+                    assert!(entry["timestamp"].is_string(), "{line}");
+                    assert!(entry["level"].is_string(), "{line}");
+                    assert!(entry["fields"]["message"].is_string(), "{line}");
+                }
+                _ => assert!(parsed.is_err() && line.contains("INFO"), "{line}"),
+            }
+        }
+    }
+}
+
+#[test]
+fn an_idle_node_uses_no_cpu() {
+    let node = Node::start(&config(&[router()]));
+    let mut clients = [(); 20].map(|()| Client::join(node.address()));
+    for client in &mut clients {
+        client.subscribe("com.example.topic");
+    }
+    let before = effort(&node);
+    let (keep, nothing) = channel::<()>();
+    let waited = nothing.recv_timeout(Duration::from_secs(1));
+    assert_eq!(waited, Err(RecvTimeoutError::Timeout));
+    drop(keep);
+    let after = effort(&node);
+    // A loop that does not sleep uses a hundred ticks a second; one that looks every few
+    // milliseconds uses hardly any, but wakes hundreds of times.
+    let (ticks, wakings) = (after.0 - before.0, after.1 - before.1);
+    assert!(ticks <= 2, "{ticks} ticks of CPU in a second of idleness");
+    assert!(wakings <= 20, "{wakings} wakings in a second of idleness");
+}
+
+/// The CPU time of the node so far, in ticks of mostly 10 ms, and how often its threads have
+/// gone to sleep.
+fn effort(node: &Node) -> (u64, u64) {
+    let process = format!("/proc/{}", node.pid());
+    let stat = std::fs::read_to_string(format!("{process}/stat")).expect("proc(5)");
+    // The name in brackets may hold blanks; utime and stime follow.
+    let (_, fields) = stat.rsplit_once(") ").expect("the name is in brackets");
+    let ticks = fields.split(' ').skip(11).take(2);
+    let ticks = ticks.map(|t| t.parse::<u64>().expect("a number")).sum();
+    let threads = std::fs::read_dir(format!("{process}/task")).expect("proc(5)");
+    let wakings = threads.map(|thread| {
+        let status = thread.expect("a thread").path().join("status");
+        let status = std::fs::read_to_string(status).expect("no thread of an idle node ends");
+        let line = status
+            .lines()
+            .find_map(|l| l.strip_prefix("voluntary_ctxt_switches:"));
+        let count = line.expect("proc(5)").trim();
+        count.parse::<u64>().expect("a number")
+    });
+    (ticks, wakings.sum())
+}
