@@ -6,6 +6,7 @@
     unreachable_pub,
 #![allow(
 )]
+mod architecture;
 mod autobahn;
 mod browser;
 mod component;
