@@ -19,6 +19,8 @@ mod connection;
 mod deadlines;
 mod mailbox;
 mod poll_loop;
+#[cfg(test)]
+mod tests;
 
 pub use connection::{ConnectionId, Io, Protocol};
 pub use mailbox::Mailbox;
