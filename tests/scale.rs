@@ -1,13 +1,19 @@
-//! Many sessions at once on one node.
+//! Many sessions at once on one node, and more than it has files for.
 
-use std::{sync::Barrier, thread};
+use std::{
+    net::TcpStream,
+    process::Command,
+    sync::{Barrier, mpsc::channel},
+    thread,
+    time::Duration,
+};
 
 use nix::sys::resource::{Resource, getrlimit, setrlimit};
 use serde_json::json;
 
 use crate::support::{
     node::{Node, config, router},
-    websocket::{Client, Echo, code},
+    websocket::{Client, Echo, code, connect},
 };
 
 const SESSIONS: usize = 2_000;
@@ -70,4 +76,37 @@ fn call_with_all(clients: &mut [Client], thread: usize, round: usize) {
     for (n, (client, request)) in clients.iter_mut().zip(calls).enumerate() {
         client.expect(&json!([code::RESULT, request, {}, [thread, n, round]]));
     }
+}
+
+#[test]
+fn a_node_without_files_for_more_clients_serves_those_it_has_and_later_ones() {
+    let mut node = Node::start(&config(&[router()]));
+    let _echo = Echo::start(node.address(), "com.example.echo");
+    let mut client = Client::join(node.address());
+    let limited = Command::new("prlimit")
+        .args(["--pid", &node.pid().to_string(), "--nofile=64:64"])
+        .status();
+    let limited = limited.expect("prlimit of util-linux: apt-get install util-linux");
+    assert!(limited.success());
+    let crowd: Vec<TcpStream> = (0..100).map(|_| connect(node.address())).collect();
+    node.wait_for_log("could not be accepted");
+    assert!(node.log().contains("ulimit -n"), "{}", node.log());
+    for n in 0..100 {
+        assert_eq!(
+            client.result_of("com.example.echo", &json!([n])),
+            json!([n])
+        );
+    }
+    // Time for many a try to accept more.
+    let (_keep, nothing) = channel::<()>();
+    let _ = nothing.recv_timeout(Duration::from_millis(500));
+    let complaints = node.log().matches("could not be accepted").count();
+    assert_eq!(complaints, 1, "one line for one state: {}", node.log());
+
+    drop(crowd);
+    let mut latecomer = Client::join(node.address());
+    assert_eq!(
+        latecomer.result_of("com.example.echo", &json!([])),
+        json!([])
+    );
 }
