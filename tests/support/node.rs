@@ -96,6 +96,11 @@ impl Node {
         self.addresses[0]
     }
 
+    /// The addresses of all listeners, in the order of the configuration.
+    pub fn addresses(&self) -> &[SocketAddr] {
+        &self.addresses
+    }
+
     /// The WebSocket of the first listener.
     pub fn websocket_url(&self) -> String {
         format!("ws://{}/ws", self.address())

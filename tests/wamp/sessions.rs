@@ -114,3 +114,39 @@ fn every_request_of_the_basic_profile_is_answered() {
     );
     client.leave();
 }
+
+#[test]
+fn realms_know_nothing_of_each_other() {
+    let mut first = router();
+    let mut second_realm = first["realms"][0].clone();
+    second_realm["name"] = json!("realm2");
+    let realms = first["realms"].as_array_mut().expect("a list of realms");
+    realms.push(second_realm);
+    // Another router has a realm of the same name and does not know this one either.
+    let node = Node::start(&config(&[first, router()]));
+    let (procedure, topic) = ("com.example.procedure", "com.example.topic");
+    let mut sessions: Vec<_> = [(0, "realm1"), (0, "realm2"), (1, "realm1")]
+        .into_iter()
+        .map(|(listener, realm)| {
+            let mut client = Client::open(node.addresses()[listener]);
+            client.send(&hello(realm));
+            assert_eq!(client.welcomed()["realm"], realm);
+            client.register(procedure);
+            client.subscribe(topic);
+            client
+        })
+        .collect();
+    for (n, session) in sessions.iter_mut().enumerate() {
+        let request = session.next_request();
+        let options = json!({"exclude_me": false});
+        session.send(&json!([code::PUBLISH, request, options, topic, [n]]));
+        session.call(procedure, &json!([n]));
+    }
+    for (n, session) in sessions.iter_mut().enumerate() {
+        session.expect(&json!([code::EVENT, ANY, ANY, {}, [n]]));
+        session.expect(&json!([code::INVOCATION, ANY, ANY, {}, [n]]));
+    }
+    let mut stranger = Client::open(node.addresses()[1]);
+    stranger.send(&hello("realm2"));
+    stranger.expect_abort("wamp.error.no_such_realm");
+}

@@ -1,10 +1,12 @@
-//! A subscriber that does not read, and those who are not to notice.
+//! Clients that do not read what they are sent, and those who are not to notice.
+
+use std::io::Write;
 
 use serde_json::json;
 
 use crate::support::{
     node::{Node, config, router_with},
-    websocket::{ANY, Client, Received, code},
+    websocket::{ANY, Client, Echo, Received, code, frame, is_timeout},
 };
 
 #[test]
@@ -54,4 +56,28 @@ fn a_subscriber_that_does_not_read_is_dropped_and_nobody_else_loses_anything() {
     assert_eq!(end, Received::End { orderly: false });
     assert!(received <= dropped_at, "{received} of {dropped_at}");
     Client::join(node.address()).leave();
+}
+
+#[test]
+fn a_client_that_asks_on_and_never_reads_the_answers_is_dropped() {
+    // Far more than all buffers on the way hold.
+    const MOST: usize = 1 << 30;
+    let options = json!({"outbox_limit": 65536});
+    let mut node = Node::start(&config(&[router_with(options)]));
+    let _echo = Echo::start(node.address(), "com.example.echo");
+    let mut bystander = Client::join(node.address());
+    let asking = Client::join(node.address());
+    let calls = frame(0x81, br#"[48,1,{},"com.example.nothing"]"#).repeat(100);
+    let mut written = 0;
+    let error = loop {
+        match asking.stream().write_all(&calls) {
+            Ok(()) => written += calls.len(),
+            Err(error) => break error,
+        }
+        assert!(written < MOST, "{written} bytes are taken without an end");
+        let answer = bystander.result_of("com.example.echo", &json!([written]));
+        assert_eq!(answer, json!([written]));
+    };
+    assert!(!is_timeout(&error), "the node does not read on: {error}");
+    node.wait_for_log("outbox_limit");
 }
