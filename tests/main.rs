@@ -18,7 +18,7 @@ mod hello;
 mod http;
 mod lifecycle;
 mod scale;
-mod support;
+pub mod support;
 mod wamp;
 mod websocket;
 pub mod support;

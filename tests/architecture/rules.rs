@@ -4,8 +4,8 @@
 use super::source::{NamedPath, Source};
 
 /// What a module may import.
-pub struct Rule {
-    pub module: &'static str,
+pub(super) struct Rule {
+    pub(super) module: &'static str,
     /// Modules of ours.
     ours: &'static [&'static str],
     /// Crates of others.
@@ -33,7 +33,7 @@ const PURE: &[&str] = &[
 const ALL: &[&str] = &["std"];
 
 /// Who may import whom, from what knows nothing to what knows all.
-pub const TABLE: &[Rule] = &[
+pub(super) const TABLE: &[Rule] = &[
     Rule {
         module: "wamp",
         ours: &[],
@@ -172,7 +172,7 @@ const MOST_LINES: usize = 600;
 const MOST_LINES_WITH_TESTS: usize = 800;
 
 /// Holds the imports of a file against the table; one line for each offence.
-pub fn check_imports(file: &str, source: &Source<'_>) -> Vec<String> {
+pub(super) fn check_imports(file: &str, source: &Source<'_>) -> Vec<String> {
     let Some(place) = Place::of(file) else {
         return Vec::new();
     };
@@ -284,7 +284,7 @@ fn list(names: &[&str]) -> String {
 }
 
 /// Looks at a file's first line and its length.
-pub fn check_shape(file: &str, source: &Source<'_>) -> Vec<String> {
+pub(super) fn check_shape(file: &str, source: &Source<'_>) -> Vec<String> {
     let mut offences = Vec::new();
     if !source.first_line().starts_with("//! ") {
         offences.push(format!(

@@ -2,7 +2,7 @@
 //! rule that they should obey.
 
 /// A source file, taken apart.
-pub struct Source<'a> {
+pub(super) struct Source<'a> {
     text: &'a str,
     tokens: Vec<Token>,
     /// The lines of inline test modules, first and last.
@@ -11,11 +11,11 @@ pub struct Source<'a> {
 
 /// A path as it is named: `crate::wamp::Uri`, `std::fmt`, `serde_json::Value`.
 #[derive(Debug, PartialEq, Eq)]
-pub struct NamedPath {
+pub(super) struct NamedPath {
     /// Counted from 1.
-    pub line: usize,
+    pub(super) line: usize,
     /// `*` at the end for a glob.
-    pub segments: Vec<String>,
+    pub(super) segments: Vec<String>,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -33,7 +33,7 @@ enum Kind {
 }
 
 impl<'a> Source<'a> {
-    pub fn new(text: &'a str) -> Self {
+    pub(super) fn new(text: &'a str) -> Self {
         let mut tokens = tokens(&without_comments_and_texts(text));
         let tests = cut_tests(&mut tokens);
         Self {
@@ -43,17 +43,17 @@ impl<'a> Source<'a> {
         }
     }
 
-    pub fn first_line(&self) -> &str {
+    pub(super) fn first_line(&self) -> &str {
         self.text.lines().next().unwrap_or_default()
     }
 
     /// How many lines there are.
-    pub fn lines(&self) -> usize {
+    pub(super) fn lines(&self) -> usize {
         self.text.lines().count()
     }
 
     /// How many of them belong to inline test modules.
-    pub fn test_lines(&self) -> usize {
+    pub(super) fn test_lines(&self) -> usize {
         self.tests
             .iter()
             .map(|(first, last)| last - first + 1)
@@ -62,7 +62,7 @@ impl<'a> Source<'a> {
 
     /// Every path of the code outside of inline test modules: those of imports, taken out of
     /// their groups, and those of two segments or more in between.
-    pub fn paths(&self) -> Vec<NamedPath> {
+    pub(super) fn paths(&self) -> Vec<NamedPath> {
         let mut paths = Vec::new();
         let mut rest = &self.tokens[..];
         let mut before: Option<&Kind> = None;

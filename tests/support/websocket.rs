@@ -22,28 +22,36 @@ pub const REALM: &str = "realm1";
 /// In a pattern it stands for any value.
 pub const ANY: &str = "<any>";
 
-/// The message types that tests send and await by their code.
+/// The message types that tests send and await by their code, written down anew from the WAMP
+/// specification.
 pub mod code {
-    pub const HELLO: u64 = 1;
-    pub const WELCOME: u64 = 2;
-    pub const ABORT: u64 = 3;
-    pub const GOODBYE: u64 = 6;
-    pub const ERROR: u64 = 8;
-    pub const PUBLISH: u64 = 16;
-    pub const PUBLISHED: u64 = 17;
-    pub const SUBSCRIBE: u64 = 32;
-    pub const SUBSCRIBED: u64 = 33;
-    pub const UNSUBSCRIBE: u64 = 34;
-    pub const UNSUBSCRIBED: u64 = 35;
-    pub const EVENT: u64 = 36;
-    pub const CALL: u64 = 48;
-    pub const RESULT: u64 = 50;
-    pub const REGISTER: u64 = 64;
-    pub const REGISTERED: u64 = 65;
-    pub const UNREGISTER: u64 = 66;
-    pub const UNREGISTERED: u64 = 67;
-    pub const INVOCATION: u64 = 68;
-    pub const YIELD: u64 = 70;
+    macro_rules! codes {
+        ($($name:ident = $code:literal,)*) => {
+            $(#[doc = concat!("The code of ", stringify!($name), ".")] pub const $name: u64 = $code;)*
+        };
+    }
+    codes! {
+        HELLO = 1,
+        WELCOME = 2,
+        ABORT = 3,
+        GOODBYE = 6,
+        ERROR = 8,
+        PUBLISH = 16,
+        PUBLISHED = 17,
+        SUBSCRIBE = 32,
+        SUBSCRIBED = 33,
+        UNSUBSCRIBE = 34,
+        UNSUBSCRIBED = 35,
+        EVENT = 36,
+        CALL = 48,
+        RESULT = 50,
+        REGISTER = 64,
+        REGISTERED = 65,
+        UNREGISTER = 66,
+        UNREGISTERED = 67,
+        INVOCATION = 68,
+        YIELD = 70,
+    }
 }
 
 /// One end of a WebSocket, with a WAMP session on it or not.
