@@ -1,11 +1,10 @@
 //! The black-box tests: the real binary, a real PostgreSQL, real clients. One binary, so that
 //! the parts they share are built and started once.
-
-
-    reason = "in a test binary pub says what a file offers to the others"
-    unreachable_pub,
 #![allow(
+    unreachable_pub,
+    reason = "in a test binary pub says what a file offers to the others"
 )]
+
 mod architecture;
 mod autobahn;
 mod browser;
@@ -18,7 +17,6 @@ mod hello;
 mod http;
 mod lifecycle;
 mod scale;
-pub mod support;
+mod support;
 mod wamp;
 mod websocket;
-pub mod support;

@@ -18,6 +18,17 @@ use tempfile::TempDir;
 
 use super::wait;
 
+/// What a node reads from the environment; a developer's own values are not for tests.
+const ENVIRONMENT: [&str; 7] = [
+    "DATABASE_URL",
+    "PGDATABASE",
+    "PGHOST",
+    "PGPASSWORD",
+    "PGPORT",
+    "PGUSER",
+    "RUST_LOG",
+];
+
 /// A running node. Dropped, it is killed.
 pub struct Node {
     child: Child,
@@ -64,7 +75,11 @@ impl Node {
     }
 
     fn spawn(program: &Path, file: &Path, args: &[&str], directory: TempDir) -> Self {
-        let mut child = Command::new(program)
+        let mut command = Command::new(program);
+        for name in ENVIRONMENT {
+            command.env_remove(name);
+        }
+        let mut child = command
             .args(["start", "--config"])
             .arg(file)
             .args(args)
