@@ -10,7 +10,7 @@ use std::{
 use super::{Error, Invocation, Reply, class::Instance, invocation::settled};
 use crate::wamp::{
     self, ClosingDetails, Goodbye, Hello, HelloDetails, Message, Payload, PeerRoles, Register,
-    RegisterOptions, RegistrationId, RequestId, RequestType, Uri, Yield, error_uri,
+    RegisterOptions, RegistrationId, RequestId, RequestType, RpcFeatures, Uri, Yield, error_uri,
 };
 
 /// How far a session has come.
@@ -70,7 +70,7 @@ impl Session {
     /// Says HELLO.
     pub fn join(&self) {
         let roles = PeerRoles {
-            callee: true,
+            callee: Some(RpcFeatures::NONE),
             ..PeerRoles::default()
         };
         let agent = Some(concat!("wampgres-", env!("CARGO_PKG_VERSION")).to_owned());

@@ -1,18 +1,37 @@
-//! The dealer: procedures, who registered them, and which calls wait for whose answer. Knows
-//! nothing of topics, nor of how its decisions reach a peer.
+//! The dealer: procedures, who registered them, and what becomes of calls when a registration or
+//! a session ends. Knows nothing of topics, nor of how its decisions reach a peer.
+//!
+//! A call that is not answered is in one of two stages ([`Stage`]): its callee is invoked, or it
+//! waits for its turn at a registration with a concurrency. However it ends, the answer goes out
+//! when it is taken from its caller's session; so none is answered twice.
 
-use std::collections::HashMap;
+mod calls;
+mod canceling;
+mod check;
+mod turns;
+
+use std::{
+    collections::{BTreeSet, HashMap},
+    time::Instant,
+};
 
 use super::{
-    Limits, PeerId,
+    Limits, Output, PeerId,
     authorization::Action,
-    refusal::{Offence, Refusal, Violation, check_application_uri, check_option, check_uri},
-    session::{OwnIds, PendingCall, PendingInvocation, Session, Sessions},
+    refusal::{Refusal, check_application_uri, check_option},
+    send,
+    session::{OwnIds, PendingCall, Sessions, Stage},
 };
 use crate::wamp::{
-    Call, Invocation, InvocationDetails, Register, Registered, RegistrationId, RequestId,
-    Unregister, Unregistered, Uri, error_uri,
+    Register, Registered, RegistrationId, RequestId, RequestType, Unregister, Unregistered, Uri,
+    error_uri,
 };
+use turns::{QueuedCall, Turns};
+
+/// What has happened to the callee, or to everything, that calls waited for.
+const CALLEE_GONE: &str = "the callee's session ended before it answered";
+const ROUTER_GONE: &str = "the router shut down before the callee answered";
+const UNREGISTERED: &str = "the registration ended";
 
 /// The registrations of a realm.
 #[derive(Default)]
@@ -21,20 +40,30 @@ pub(super) struct Dealer {
     procedures: HashMap<Uri, Registration>,
     /// Index: the procedure of each registration.
     by_id: HashMap<RegistrationId, Uri, OwnIds>,
+    /// Index: when the timeout of which call ends. An entry goes with its call, so there are
+    /// never more than calls that are not answered.
+    deadlines: BTreeSet<(Instant, PeerId, RequestId)>,
     /// How many registrations there have been.
     registered: u64,
-    /// How many invocations all sessions together have not answered.
+    /// How many calls all sessions together have not answered.
     pending: usize,
+    /// How many of those wait for their turn.
+    queued: usize,
     /// How many CALLs there have been.
     calls: u64,
+    /// How many CANCELs for pending calls there have been.
+    cancels: u64,
+    /// How many pending calls have run out of time.
+    timeouts: u64,
     /// Whether no more calls are accepted.
     draining: bool,
 }
 
-#[derive(Clone, Copy)]
 struct Registration {
     id: RegistrationId,
     callee: PeerId,
+    /// Where the callee takes only so many invocations at a time.
+    turns: Option<Turns>,
 }
 
 impl Dealer {
@@ -46,8 +75,24 @@ impl Dealer {
         self.pending
     }
 
+    pub(super) fn queued(&self) -> usize {
+        self.queued
+    }
+
     pub(super) fn calls(&self) -> u64 {
         self.calls
+    }
+
+    pub(super) fn cancels(&self) -> u64 {
+        self.cancels
+    }
+
+    pub(super) fn timeouts(&self) -> u64 {
+        self.timeouts
+    }
+
+    pub(super) fn next_deadline(&self) -> Option<Instant> {
+        self.deadlines.first().map(|(deadline, ..)| *deadline)
     }
 
     pub(super) fn drain(&mut self) {
@@ -94,7 +139,11 @@ impl Dealer {
         let id = RegistrationId::new(self.registered).expect("nobody can register 2^53 times");
         session.registrations.insert(id);
         self.by_id.insert(id, procedure.clone());
-        let registration = Registration { id, callee: peer };
+        let registration = Registration {
+            id,
+            callee: peer,
+            turns: options.concurrency.map(Turns::new),
+        };
         self.procedures.insert(procedure, registration);
         Ok(Registered {
             request,
@@ -102,7 +151,8 @@ impl Dealer {
         })
     }
 
-    /// UNREGISTER. What is pending at the callee stays so, and may still be answered.
+    /// UNREGISTER. What is pending at the callee stays so, and may still be answered. What waits
+    /// for its turn never has it: the ERRORs for those callers come with the answer.
     ///
     /// Source: WAMP specification, "Registering and Unregistering".
     pub(super) fn unregister(
@@ -110,7 +160,7 @@ impl Dealer {
         sessions: &mut Sessions,
         peer: PeerId,
         unregister: &Unregister,
-    ) -> Result<Unregistered, Refusal> {
+    ) -> Result<(Unregistered, Vec<Output>), Refusal> {
         let id = unregister.registration;
         if !sessions.joined_mut(peer).registrations.remove(&id) {
             return Err(Refusal::new(
@@ -118,237 +168,110 @@ impl Dealer {
                 format!("this session has no registration {id}: use the id that REGISTERED gave"),
             ));
         }
-        self.remove(id);
-        Ok(Unregistered {
+        let mut failed = Vec::new();
+        self.remove(sessions, id, &mut failed);
+        let unregistered = Unregistered {
             request: unregister.request,
-        })
+        };
+        Ok((unregistered, failed))
     }
 
-    fn remove(&mut self, id: RegistrationId) {
-        let procedure = self
-            .by_id
-            .remove(&id)
+    /// Takes a registration away, and answers the calls that wait for it, in their order.
+    fn remove(&mut self, sessions: &mut Sessions, id: RegistrationId, out: &mut Vec<Output>) {
+        let registration = (self.by_id.remove(&id))
+            .and_then(|procedure| self.procedures.remove(&procedure))
             .expect("a session's registrations exist");
-        self.procedures.remove(&procedure);
+        let queued = registration.turns.map(Turns::into_queue);
+        for (_, call) in queued.into_iter().flatten() {
+            let call = call.id();
+            let stage = self.close(sessions, call);
+            self.queued -= 1;
+            out.push(fail(
+                call,
+                error_uri::NO_SUCH_PROCEDURE,
+                UNREGISTERED,
+                stage,
+            ));
+        }
     }
 
-    /// CALL: whom to invoke and how.
-    ///
-    /// A client's request ids only have to be in the range of ids and, here, not to be pending.
-    /// That they count 1, 2, 3, … ("Identifiers", "IDs") is not enforced: clients in the field
-    /// draw them freely.
-    ///
-    /// Source: WAMP specification, "Calling and Invocations".
-    pub(super) fn call(
-        &mut self,
-        sessions: &mut Sessions,
-        limits: &Limits,
-        peer: PeerId,
-        call: Call,
-    ) -> Result<(PeerId, Invocation), Offence> {
-        self.calls += 1;
-        let caller = sessions.joined(peer);
-        if caller.calls.contains_key(&call.request) {
-            let why = format!(
-                "CALL with request id {}, which a pending call has: the answers could not be \
-                 told apart",
-                call.request
-            );
-            return Err(Violation(why).into());
+    /// A session leaves: its calls are forgotten, and whoever works for them is interrupted; its
+    /// callers are answered in the order they came; its registrations end.
+    pub(super) fn leave(&mut self, sessions: &mut Sessions, peer: PeerId, out: &mut Vec<Output>) {
+        self.abandon_calls(sessions, peer, out);
+        self.fail_invocations(sessions, peer, CALLEE_GONE, out);
+        for id in std::mem::take(&mut sessions.joined_mut(peer).registrations) {
+            self.remove(sessions, id, out);
         }
-        if self.draining {
-            let why = "the router is shutting down: call again later, or at another router";
-            return Err(Refusal::new(error_uri::UNAVAILABLE, why).into());
-        }
-        check_uri(&call.procedure)?;
-        let disclose = (caller.authorization).authorize(Action::Call, &call.procedure)?;
-        let &Registration { id, callee } =
-            self.procedures.get(&call.procedure).ok_or_else(|| {
-                Refusal::new(
-                    error_uri::NO_SUCH_PROCEDURE,
-                    format!(
-                        "no callee has registered '{}': start the component that does, or check \
-                         the name",
-                        call.procedure
-                    ),
-                )
-            })?;
-        if caller.calls.len() >= limits.calls_per_session {
-            return Err(Refusal::limit(
-                "calls_per_session",
-                limits.calls_per_session,
-                "wait for answers before calling on",
-            )
-            .into());
-        }
-        let details = if disclose.caller {
-            disclosed(caller)
-        } else {
-            InvocationDetails::default()
-        };
-        let invoked = sessions.joined_mut(callee);
-        if invoked.invocations.len() >= limits.invocations_per_session {
-            return Err(Refusal::limit(
-                "invocations_per_session",
-                limits.invocations_per_session,
-                "call again when the callee has answered some",
-            )
-            .into());
-        }
-
-        let request = invoked.next_invocation;
-        invoked.next_invocation = request.next();
-        let pending_call = PendingCall {
-            caller: peer,
-            request: call.request,
-        };
-        invoked.invocations.insert(request, pending_call);
-        let pending_invocation = PendingInvocation { callee, request };
-        (sessions.joined_mut(peer).calls).insert(call.request, pending_invocation);
-        self.pending += 1;
-        let invocation = Invocation {
-            request,
-            registration: id,
-            details,
-            payload: call.payload,
-        };
-        Ok((callee, invocation))
     }
 
-    /// YIELD or ERROR of a callee: the call that it answers, unless that is pending no more.
-    ///
-    /// An answer to what was answered before, or whose caller is gone, crossed with those events
-    /// and is ignored. An answer to what was never asked breaks the protocol.
-    pub(super) fn answered(
-        &mut self,
-        sessions: &mut Sessions,
-        peer: PeerId,
-        request: RequestId,
-    ) -> Result<Option<PendingCall>, Violation> {
-        let callee = sessions.joined_mut(peer);
-        let Some(call) = callee.invocations.remove(&request) else {
-            if request < callee.next_invocation {
-                return Ok(None);
-            }
-            return Err(Violation(format!(
-                "an answer to INVOCATION {request}, which was never sent"
-            )));
-        };
-        sessions.joined_mut(call.caller).calls.remove(&call.request);
-        self.pending -= 1;
-        Ok(Some(call))
-    }
-
-    /// A session has left: its registrations end, its own calls are forgotten. Returns the calls
-    /// of others that it will never answer, in the order they came.
-    pub(super) fn leave(
-        &mut self,
-        sessions: &mut Sessions,
-        peer: PeerId,
-        session: &mut Session,
-    ) -> Vec<PendingCall> {
-        for id in std::mem::take(&mut session.registrations) {
-            self.remove(id);
+    /// Answers every pending call, callee by callee, and those that wait for their turn in the
+    /// order they came. Ends every registration.
+    pub(super) fn shut_down(&mut self, sessions: &mut Sessions, out: &mut Vec<Output>) {
+        for peer in sessions.peers() {
+            self.fail_invocations(sessions, peer, ROUTER_GONE, out);
+            sessions.joined_mut(peer).registrations.clear();
         }
-        let mut unanswered = self.take_invocations(session);
-        // Its calls to itself have just gone with the invocations.
-        unanswered.retain(|call| call.caller != peer);
-        for call in &unanswered {
-            sessions.joined_mut(call.caller).calls.remove(&call.request);
-        }
-        for (_, invocation) in session.calls.drain() {
-            if invocation.callee != peer {
-                let callee = sessions.joined_mut(invocation.callee);
-                callee.invocations.remove(&invocation.request);
-                self.pending -= 1;
-            }
-        }
-        unanswered
-    }
-
-    /// Ends every registration and returns every pending call, callee by callee.
-    pub(super) fn shut_down(&mut self, sessions: &mut Sessions) -> Vec<PendingCall> {
-        self.procedures.clear();
         self.by_id.clear();
-        let mut unanswered = Vec::with_capacity(self.pending);
-        for peer in sessions.peers() {
-            let session = sessions.joined_mut(peer);
-            session.registrations.clear();
-            session.calls.clear();
-            unanswered.append(&mut self.take_invocations(session));
+        let mut queued: Vec<(u64, QueuedCall)> = (self.procedures.drain())
+            .filter_map(|(_, registration)| registration.turns)
+            .flat_map(Turns::into_queue)
+            .collect();
+        queued.sort_unstable_by_key(|(turn, _)| *turn);
+        for (_, call) in queued {
+            let call = call.id();
+            let stage = self.close(sessions, call);
+            self.queued -= 1;
+            out.push(fail(call, error_uri::CANCELED, ROUTER_GONE, stage));
         }
-        unanswered
     }
 
-    fn take_invocations(&mut self, session: &mut Session) -> Vec<PendingCall> {
-        let mut invocations: Vec<_> = session.invocations.drain().collect();
+    /// Takes away everything that a callee was asked, and answers those who wait for it.
+    fn fail_invocations(
+        &mut self,
+        sessions: &mut Sessions,
+        callee: PeerId,
+        what: &str,
+        out: &mut Vec<Output>,
+    ) {
+        let mut invocations: Vec<_> = (sessions.joined_mut(callee).invocations.drain()).collect();
         invocations.sort_unstable_by_key(|(request, _)| *request);
-        self.pending -= invocations.len();
-        invocations.into_iter().map(|(_, call)| call).collect()
+        for call in invocations.into_iter().filter_map(|(_, asked)| asked.call) {
+            let stage = self.close(sessions, call);
+            out.push(fail(call, error_uri::CANCELED, what, stage));
+        }
     }
 
-    /// Panics unless every index agrees with what it is an index of.
-    pub(super) fn check(&self, sessions: &Sessions, limits: &Limits) {
-        assert_eq!(
-            self.by_id.len(),
-            self.procedures.len(),
-            "as many registration ids as registrations"
-        );
-        for (procedure, Registration { id, callee }) in &self.procedures {
-            assert_eq!(
-                self.by_id.get(id),
-                Some(procedure),
-                "registration {id} is found by its id"
-            );
-            assert!(
-                sessions.joined(*callee).registrations.contains(id),
-                "{callee:?} knows its registration {id}"
-            );
+    /// Takes a call from its caller's session. Whoever calls this sees to its answer and to what
+    /// its stage leads to.
+    fn close(&mut self, sessions: &mut Sessions, call: PendingCall) -> Stage {
+        let open = (sessions.joined_mut(call.caller).calls)
+            .remove(&call.request)
+            .expect("a call that is in a queue or an invocation is open");
+        if let Some(deadline) = open.deadline {
+            self.deadlines
+                .remove(&(deadline, call.caller, call.request));
         }
-        let (mut registrations, mut invocations, mut calls) = (0, 0, 0);
-        for peer in sessions.peers() {
-            let session = sessions.joined(peer);
-            registrations += session.registrations.len();
-            invocations += session.invocations.len();
-            calls += session.calls.len();
-            for (request, call) in &session.invocations {
-                assert!(
-                    *request < session.next_invocation,
-                    "{peer:?} was sent invocation {request}"
-                );
-                let invocation = PendingInvocation {
-                    callee: peer,
-                    request: *request,
-                };
-                assert_eq!(
-                    sessions.joined(call.caller).calls.get(&call.request),
-                    Some(&invocation),
-                    "{:?} knows where its call {} is pending",
-                    call.caller,
-                    call.request
-                );
-            }
-            assert!(
-                session.registrations.len() <= limits.registrations_per_session
-                    && session.invocations.len() <= limits.invocations_per_session
-                    && session.calls.len() <= limits.calls_per_session,
-                "{peer:?} is within the limits"
-            );
-        }
-        assert_eq!(
-            registrations,
-            self.procedures.len(),
-            "sessions know no registration that is none"
-        );
-        assert_eq!(invocations, self.pending, "pending invocations are counted");
-        assert_eq!(calls, invocations, "every pending call has its invocation");
+        self.pending -= 1;
+        open.stage
+    }
+
+    /// The registration, unless it has ended.
+    fn registration_mut(&mut self, id: RegistrationId) -> Option<&mut Registration> {
+        self.procedures.get_mut(self.by_id.get(&id)?)
     }
 }
 
-fn disclosed(caller: &Session) -> InvocationDetails {
-    InvocationDetails {
-        caller: Some(caller.id),
-        caller_authid: Some(caller.authid()),
-        caller_authrole: Some(caller.authorization.role().to_owned()),
-    }
+/// The ERROR for a call that ends without its callee's answer: what has happened, and whether the
+/// procedure can have run.
+fn fail(call: PendingCall, error: &'static str, what: &str, stage: Stage) -> Output {
+    let so = match stage {
+        Stage::Invoked(_) => "the procedure may have run or not",
+        Stage::Queued { .. } => "the call still waited for its turn, so the procedure has not run",
+    };
+    let refusal = Refusal::new(error, format!("{what}: {so}"));
+    send(
+        call.caller,
+        refusal.into_error(RequestType::Call, call.request),
+    )
 }

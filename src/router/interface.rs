@@ -55,6 +55,9 @@ pub enum Input {
         /// Who is gone.
         peer: PeerId,
     },
+    /// Time has passed, perhaps [`super::Router::next_deadline`]: calls whose timeout has ended
+    /// are canceled. Any other input does that too before it is decided upon.
+    Tick,
     /// From now on sessions and calls are refused, while calls that are pending may still be
     /// answered. The step before [`Input::Shutdown`]; [`super::Stats::pending_invocations`]
     /// tells when nothing is left to wait for.

@@ -7,22 +7,16 @@ use super::{
     Output, PeerId, Router,
     authorization::Authorization,
     protocol_violation,
-    refusal::{Refusal, Violation, abort},
+    refusal::{Violation, abort},
     refuse_realm, send,
-    session::{PendingCall, State},
+    session::State,
 };
 use crate::wamp::{
-    Abort, ClosingDetails, Goodbye, Hello, RequestType, Uri, Welcome, WelcomeDetails, error_uri,
+    Abort, ClosingDetails, Goodbye, Hello, RpcFeatures, Uri, Welcome, WelcomeDetails, error_uri,
 };
 
 /// The one authentication method served.
 const ANONYMOUS: &str = "anonymous";
-
-/// What a caller is told whose callee cannot answer any more.
-const CALLEE_GONE: &str =
-    "the callee's session ended before it answered: the procedure may have run or not";
-const ROUTER_GONE: &str =
-    "the router shut down before the callee answered: the procedure may have run or not";
 
 impl Router {
     /// The first message of a peer.
@@ -35,7 +29,8 @@ impl Router {
     ) {
         match self.admit(hello, authrole) {
             Ok(authorization) => {
-                let welcome = self.welcome(peer, authorization);
+                let features = hello.details.roles.callee.unwrap_or_default();
+                let welcome = self.welcome(peer, authorization, features);
                 out.push(send(peer, welcome));
             }
             Err(abort) => {
@@ -88,7 +83,12 @@ impl Router {
         })
     }
 
-    fn welcome(&mut self, peer: PeerId, authorization: Arc<Authorization>) -> Welcome {
+    fn welcome(
+        &mut self,
+        peer: PeerId,
+        authorization: Arc<Authorization>,
+        features: RpcFeatures,
+    ) -> Welcome {
         let session = loop {
             let id = self.ids.session();
             if !self.sessions.has_id(id) {
@@ -96,7 +96,7 @@ impl Router {
             }
         };
         let authrole = authorization.role().to_owned();
-        self.sessions.join(peer, session, authorization);
+        self.sessions.join(peer, session, authorization, features);
         Welcome {
             session,
             details: WelcomeDetails {
@@ -137,18 +137,16 @@ impl Router {
         out.push(Output::Close { peer });
     }
 
-    /// Ends a session. Whoever waits for its answer gets an ERROR instead.
+    /// Ends a session. Whoever waits for its answer gets an ERROR instead, and whoever works for
+    /// it is interrupted.
     pub(super) fn dispose(&mut self, peer: PeerId, out: &mut Vec<Output>) {
-        let Some(mut session) = self.sessions.leave(peer) else {
+        if self.sessions.state(peer).is_none() {
             return;
-        };
-        self.broker.leave(peer, &session.subscriptions);
-        let unanswered = (self.dealer).leave(&mut self.sessions, peer, &mut session);
-        out.extend(
-            unanswered
-                .into_iter()
-                .map(|call| canceled(call, CALLEE_GONE)),
-        );
+        }
+        self.dealer.leave(&mut self.sessions, peer, out);
+        if let Some(session) = self.sessions.leave(peer) {
+            self.broker.leave(peer, &session.subscriptions);
+        }
     }
 
     /// Says GOODBYE to every session that has not been told.
@@ -158,12 +156,7 @@ impl Router {
     pub(super) fn shut_down(&mut self, out: &mut Vec<Output>) {
         self.dealer.drain();
         self.broker.shut_down(&mut self.sessions);
-        let unanswered = self.dealer.shut_down(&mut self.sessions);
-        out.extend(
-            unanswered
-                .into_iter()
-                .map(|call| canceled(call, ROUTER_GONE)),
-        );
+        self.dealer.shut_down(&mut self.sessions, out);
         for peer in self.sessions.peers() {
             let session = self.sessions.joined_mut(peer);
             if session.state == State::ShuttingDown {
@@ -179,12 +172,4 @@ impl Router {
             out.push(send(peer, goodbye));
         }
     }
-}
-
-fn canceled(call: PendingCall, why: &str) -> Output {
-    let refusal = Refusal::new(error_uri::CANCELED, why);
-    send(
-        call.caller,
-        refusal.into_error(RequestType::Call, call.request),
-    )
 }

@@ -1,11 +1,13 @@
 //! What a joined peer may send, and who decides upon it. Knows neither how dealer and broker
 //! decide nor how sessions end.
 
+use std::time::Instant;
+
 use super::{
     Output, PeerId, Router,
     refusal::{Offence, Refusal, Violation},
     send,
-    session::{PendingCall, State},
+    session::State,
 };
 use crate::wamp::{
     Call, Error, Message, Publish, Published, RequestId, RequestType, Result as CallResult, Uri,
@@ -16,6 +18,7 @@ impl Router {
     /// A message within a session.
     pub(super) fn message(
         &mut self,
+        now: Instant,
         peer: PeerId,
         state: State,
         message: Message,
@@ -29,17 +32,15 @@ impl Router {
             return;
         }
         match message {
-            Message::Call(call) => self.call(peer, call, out),
+            Message::Call(call) => self.call(now, peer, call, out),
+            Message::Cancel(cancel) => (self.dealer).cancel(&mut self.sessions, peer, cancel, out),
             Message::Yield(result) => {
-                if let Some(call) = self.answered(peer, result.request, out) {
-                    let result = CallResult {
-                        request: call.request,
-                        payload: result.payload,
-                    };
-                    out.push(send(call.caller, result));
-                }
+                let payload = result.payload;
+                self.answered(now, peer, result.request, out, |request| {
+                    CallResult { request, payload }.into()
+                });
             }
-            Message::Error(error) => self.error(peer, error, out),
+            Message::Error(error) => self.error(now, peer, error, out),
             Message::Publish(publish) => self.publish(peer, publish, out),
             Message::Register(register) => {
                 let request = register.request;
@@ -48,9 +49,14 @@ impl Router {
                 out.push(answer(peer, RequestType::Register, request, decision));
             }
             Message::Unregister(unregister) => {
-                let decision = (self.dealer).unregister(&mut self.sessions, peer, &unregister);
                 let request = unregister.request;
+                let (decision, failed) =
+                    match (self.dealer).unregister(&mut self.sessions, peer, &unregister) {
+                        Ok((unregistered, failed)) => (Ok(unregistered), failed),
+                        Err(refusal) => (Err(refusal), Vec::new()),
+                    };
                 out.push(answer(peer, RequestType::Unregister, request, decision));
+                out.extend(failed);
             }
             Message::Subscribe(subscribe) => {
                 let request = subscribe.request;
@@ -77,7 +83,8 @@ impl Router {
             | Message::Result(_)
             | Message::Registered(_)
             | Message::Unregistered(_)
-            | Message::Invocation(_) => {
+            | Message::Invocation(_)
+            | Message::Interrupt(_) => {
                 let name = message.message_type().name();
                 let why = format!("{name} is for routers to send, not for clients");
                 self.violation(peer, Violation(why), out);
@@ -85,10 +92,10 @@ impl Router {
         }
     }
 
-    fn call(&mut self, peer: PeerId, call: Call, out: &mut Vec<Output>) {
+    fn call(&mut self, now: Instant, peer: PeerId, call: Call, out: &mut Vec<Output>) {
         let request = call.request;
-        match (self.dealer).call(&mut self.sessions, &self.limits, peer, call) {
-            Ok((callee, invocation)) => out.push(send(callee, invocation)),
+        match (self.dealer).call(&mut self.sessions, &self.limits, now, peer, call) {
+            Ok(invocation) => out.extend(invocation),
             Err(Offence::Refused(refusal)) => {
                 out.push(send(peer, refusal.into_error(RequestType::Call, request)));
             }
@@ -96,33 +103,38 @@ impl Router {
         }
     }
 
-    /// The call that a callee's answer belongs to, if somebody still waits for it.
+    /// A callee's answer, for the call if somebody still waits for it. Then the next call may
+    /// have its turn.
     fn answered(
         &mut self,
+        now: Instant,
         peer: PeerId,
         request: RequestId,
         out: &mut Vec<Output>,
-    ) -> Option<PendingCall> {
+        answer: impl FnOnce(RequestId) -> Message,
+    ) {
         match self.dealer.answered(&mut self.sessions, peer, request) {
-            Ok(call) => call,
-            Err(why) => {
-                self.violation(peer, why, out);
-                None
+            Ok(Some(answered)) => {
+                if let Some(call) = answered.call {
+                    out.push(send(call.caller, answer(call.request)));
+                }
+                if let Some(slot) = answered.slot {
+                    out.extend((self.dealer).next_turn(&mut self.sessions, now, slot));
+                }
             }
+            Ok(None) => {}
+            Err(why) => self.violation(peer, why, out),
         }
     }
 
     /// ERROR of a client. Source: WAMP specification, "Calling and Invocations", "Invocation
     /// ERROR"; "Protocol errors".
-    fn error(&mut self, peer: PeerId, error: Error, out: &mut Vec<Output>) {
+    fn error(&mut self, now: Instant, peer: PeerId, error: Error, out: &mut Vec<Output>) {
         if error.request_type != RequestType::Invocation {
             let name = error.request_type.message_type().name();
             let why = format!("ERROR for {name}: clients answer INVOCATION alone");
             return self.violation(peer, Violation(why), out);
         }
-        let Some(call) = self.answered(peer, error.request, out) else {
-            return;
-        };
         // An ERROR cannot be answered with ERROR invalid_uri, and the caller must have one that
         // its client library reads.
         let error_uri = if error.error.is_loose() {
@@ -130,13 +142,16 @@ impl Router {
         } else {
             Uri::from(error_uri::RUNTIME_ERROR)
         };
-        let error = Error {
-            request_type: RequestType::Call,
-            request: call.request,
-            error: error_uri,
-            payload: error.payload,
-        };
-        out.push(send(call.caller, error));
+        let payload = error.payload;
+        self.answered(now, peer, error.request, out, |request| {
+            Error {
+                request_type: RequestType::Call,
+                request,
+                error: error_uri,
+                payload,
+            }
+            .into()
+        });
     }
 
     /// PUBLISH. It is answered only where the publisher asks for it.

@@ -1,8 +1,10 @@
-//! The router: one realm's state machine, dealer and broker of WAMP's Basic Profile. Pure: knows
-//! no sockets, threads, clocks, locks, logs or random numbers, and nothing of ours but `wamp`.
+//! The router: one realm's state machine, dealer and broker of WAMP's Basic Profile with the
+//! Advanced Profile's call canceling and call timeouts. Pure: knows no sockets, threads, clocks,
+//! locks, logs or random numbers, and nothing of ours but `wamp`.
 //!
-//! [`Router::handle`] takes one [`Input`] and appends what is to be done, as [`Output`]s in
-//! order. It never fails: an offence becomes an ERROR or an ABORT. Whoever owns the connections
+//! [`Router::handle`] takes the time and one [`Input`], and appends what is to be done, as
+//! [`Output`]s in order. It never fails: an offence becomes an ERROR or an ABORT. Time is what it
+//! is told: whoever tells it wakes up at [`Router::next_deadline`] for an [`Input::Tick`]. Whoever owns the connections
 //! keeps a router behind a lock, puts the outputs on the peers' queues under that same lock, and
 //! thereby keeps the ordering guarantees of the specification: a peer's messages are decided
 //! upon in the order they came, and what a decision gives to a peer stays in that order.
@@ -17,12 +19,17 @@
 //! | `lifecycle` | how sessions begin and end |
 //! | `messages` | which message a session may send, and who decides upon it |
 //! | `session` | who is joined and what each session holds |
-//! | `dealer` | registrations; which invocation answers which call |
+//! | `dealer` | registrations; what becomes of the calls when they end |
+//! | `dealer/calls` | which invocation answers which call, and when |
+//! | `dealer/canceling` | calls that end before their callee answers |
+//! | `dealer/turns` | the concurrency of a registration and the calls that wait for it |
 //! | `broker` | subscriptions; who receives an event |
 //! | `authorization` | which permission of a role decides |
 //! | `refusal` | the words of ERRORs and ABORTs |
 //!
 //! ```
+//! use std::time::Instant;
+//!
 //! use wampgres::router::{
 //!     Allow, IdSource, Input, Limits, MatchPolicy, Output, PeerId, Permission, RealmOptions,
 //!     Role, Router,
@@ -61,7 +68,8 @@
 //!     unreachable!("1 is the code of HELLO")
 //! };
 //! let (peer, mut outputs) = (PeerId(1), Vec::new());
-//! router.handle(Input::Hello { peer, hello, authrole: "anonymous".into() }, &mut outputs);
+//! let input = Input::Hello { peer, hello, authrole: "anonymous".into() };
+//! router.handle(Instant::now(), input, &mut outputs);
 //! assert!(matches!(&outputs[..], [Output::Send { message: Message::Welcome(_), .. }]));
 //! # Ok::<(), wampgres::wamp::DecodeError>(())
 //! ```
@@ -79,7 +87,7 @@ mod stats;
 #[cfg(test)]
 mod tests;
 
-use std::{collections::HashMap, sync::Arc};
+use std::{collections::HashMap, sync::Arc, time::Instant};
 
 pub use interface::{IdSource, Input, Output, PeerId};
 pub use options::{Allow, Disclose, Limits, MatchPolicy, Permission, RealmOptions, Role};
@@ -131,9 +139,13 @@ impl Router {
         }
     }
 
-    /// Decides upon one input. What is to be done about it is appended to `out`.
-    pub fn handle(&mut self, input: Input, out: &mut Vec<Output>) {
+    /// Decides upon one input. What is to be done about it is appended to `out`, after what is
+    /// to be done about calls whose timeout has ended by `now`.
+    ///
+    /// `now` should not go back: a timeout is counted from the `now` of its CALL.
+    pub fn handle(&mut self, now: Instant, input: Input, out: &mut Vec<Output>) {
         let before = out.len();
+        self.dealer.expire(&mut self.sessions, now, out);
         match input {
             Input::Hello {
                 peer,
@@ -141,11 +153,11 @@ impl Router {
                 authrole,
             } => match self.sessions.state(peer) {
                 None => self.hello(peer, &hello, &authrole, out),
-                Some(state) => self.message(peer, state, hello.into(), out),
+                Some(state) => self.message(now, peer, state, hello.into(), out),
             },
             Input::Message { peer, message } => {
                 if let Some(state) = self.sessions.state(peer) {
-                    self.message(peer, state, message, out);
+                    self.message(now, peer, state, message, out);
                 }
             }
             Input::Violation { peer, reason } => {
@@ -154,10 +166,17 @@ impl Router {
                 }
             }
             Input::Gone { peer } => self.dispose(peer, out),
+            Input::Tick => {}
             Input::Drain => self.dealer.drain(),
             Input::Shutdown => self.shut_down(out),
         }
         self.given.count(&out[before..]);
+    }
+
+    /// When the next timeout of a call ends. [`Input::Tick`] is wanted then; earlier or twice
+    /// does no harm.
+    pub fn next_deadline(&self) -> Option<Instant> {
+        self.dealer.next_deadline()
     }
 
     /// The realm in numbers. Costs nothing.
@@ -167,7 +186,10 @@ impl Router {
             registrations: self.dealer.registrations(),
             subscriptions: self.broker.subscriptions(),
             pending_invocations: self.dealer.pending(),
+            queued_calls: self.dealer.queued(),
             calls: self.dealer.calls(),
+            cancels: self.dealer.cancels(),
+            timeouts: self.dealer.timeouts(),
             results: self.given.results,
             errors: self.given.errors,
             publications: self.broker.publications(),

@@ -89,7 +89,7 @@ pub struct Disclose {
     pub publisher: bool,
 }
 
-/// How much one session may hold, so that none can make the router grow without bound. What goes
+/// How much one session may hold or cause to be held, so that none can make the router grow without bound. What goes
 /// beyond is answered with `wamp.error.unavailable`.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Limits {
@@ -101,10 +101,12 @@ pub struct Limits {
     pub calls_per_session: usize,
     /// Invocations that a session has not answered yet.
     pub invocations_per_session: usize,
+    /// Calls that wait for their turn at a registration with a concurrency.
+    pub queued_calls_per_registration: usize,
 }
 
 impl Default for Limits {
-    /// 65,536 of each.
+    /// 1,024 queued calls for a registration; for a session 65,536 of each.
     fn default() -> Self {
         const GENEROUS: usize = 1 << 16;
         Self {
@@ -112,6 +114,7 @@ impl Default for Limits {
             subscriptions_per_session: GENEROUS,
             calls_per_session: GENEROUS,
             invocations_per_session: GENEROUS,
+            queued_calls_per_registration: 1024,
         }
     }
 }

@@ -20,7 +20,7 @@ impl Refusal {
         }
     }
 
-    /// A session holds as much as it may already.
+    /// As much is held as may be.
     pub(super) fn limit(limit: &'static str, value: usize, way_out: &'static str) -> Self {
         Self::new(
             error_uri::UNAVAILABLE,

@@ -5,25 +5,28 @@ use std::{
     collections::{BTreeSet, HashMap, HashSet},
     hash::{BuildHasherDefault, Hasher},
     sync::Arc,
+    time::Instant,
 };
 
 use super::{PeerId, authorization::Authorization};
-use crate::wamp::{RegistrationId, RequestId, SessionId, SubscriptionId};
+use crate::wamp::{RegistrationId, RequestId, RpcFeatures, SessionId, SubscriptionId};
 
 /// A session: from its WELCOME until it is disposed of.
 pub(super) struct Session {
     pub(super) id: SessionId,
     pub(super) authorization: Arc<Authorization>,
     pub(super) state: State,
+    /// As a callee: what it can do.
+    pub(super) features: RpcFeatures,
     /// As a callee: the procedures it registered. Index into the dealer's.
     pub(super) registrations: BTreeSet<RegistrationId>,
     /// As a callee: what it was asked and has not answered. Here invocations live.
-    pub(super) invocations: HashMap<RequestId, PendingCall, OwnIds>,
+    pub(super) invocations: HashMap<RequestId, Unanswered, OwnIds>,
     /// As a callee: the id its next INVOCATION will have.
     pub(super) next_invocation: RequestId,
-    /// As a caller: where its unanswered calls are pending. Index into callees' invocations,
-    /// by ids that clients choose: hence the default hasher.
-    pub(super) calls: HashMap<RequestId, PendingInvocation>,
+    /// As a caller: its calls that are not answered. Index into callees' invocations and the
+    /// dealer's queues, by ids that clients choose: hence the default hasher.
+    pub(super) calls: HashMap<RequestId, OpenCall>,
     /// As a subscriber: what it subscribes to. Index into the broker's.
     pub(super) subscriptions: BTreeSet<SubscriptionId>,
 }
@@ -36,6 +39,37 @@ pub(super) enum State {
     Established,
     /// GOODBYE is sent and its answer awaited.
     ShuttingDown,
+}
+
+/// An invocation that its callee has not answered.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) struct Unanswered {
+    /// The call that waits for the answer; none once that has ended without it.
+    pub(super) call: Option<PendingCall>,
+    /// The registration of whose concurrency it takes a slot until it is answered.
+    pub(super) slot: Option<RegistrationId>,
+    /// Whether INTERRUPT has been sent.
+    pub(super) interrupted: bool,
+}
+
+/// A call that is not answered.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) struct OpenCall {
+    pub(super) stage: Stage,
+    /// When its timeout ends. Index into the dealer's.
+    pub(super) deadline: Option<Instant>,
+}
+
+/// How far a call has come.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) enum Stage {
+    /// It waits for a slot of the registration, in the order of turns.
+    Queued {
+        registration: RegistrationId,
+        turn: u64,
+    },
+    /// The callee has been asked.
+    Invoked(PendingInvocation),
 }
 
 /// The call that an invocation is to answer.
@@ -100,7 +134,13 @@ impl Sessions {
             .expect("whoever acts, or is named by an index, is joined")
     }
 
-    pub(super) fn join(&mut self, peer: PeerId, id: SessionId, authorization: Arc<Authorization>) {
+    pub(super) fn join(
+        &mut self,
+        peer: PeerId,
+        id: SessionId,
+        authorization: Arc<Authorization>,
+        features: RpcFeatures,
+    ) {
         self.ids.insert(id);
         self.by_peer.insert(
             peer,
@@ -108,6 +148,7 @@ impl Sessions {
                 id,
                 authorization,
                 state: State::Established,
+                features,
                 registrations: BTreeSet::new(),
                 invocations: HashMap::default(),
                 next_invocation: RequestId::FIRST,

@@ -12,10 +12,16 @@ pub struct Stats {
     pub registrations: usize,
     /// Topics subscribed to now, each counted once.
     pub subscriptions: usize,
-    /// Calls that now wait for their callee's answer.
+    /// Calls that are not answered now: their callee is invoked, or they wait for their turn.
     pub pending_invocations: usize,
+    /// How many of those wait for their turn, because of their registration's concurrency.
+    pub queued_calls: usize,
     /// CALLs received so far.
     pub calls: u64,
+    /// CANCELs so far for calls that were not answered.
+    pub cancels: u64,
+    /// Calls so far whose timeout ended before they were answered.
+    pub timeouts: u64,
     /// RESULTs given so far.
     pub results: u64,
     /// ERRORs given so far, to requests of any type.

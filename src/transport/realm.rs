@@ -11,6 +11,7 @@ use std::{
         Arc, Mutex, MutexGuard, PoisonError,
         atomic::{AtomicU64, Ordering},
     },
+    time::Instant,
 };
 
 use super::outbox::{Broadcast, Mail, Outbox};
@@ -133,8 +134,10 @@ impl Realm {
         let mut afterwards = Afterwards::default();
         {
             let mut state = self.lock();
+            // Under the lock, so that the router's time does not go back.
+            let now = Instant::now();
             let state = &mut *state;
-            state.router.handle(input, &mut state.outputs);
+            state.router.handle(now, input, &mut state.outputs);
             for output in state.outputs.drain(..) {
                 deliver(&mut state.outlets, output, &mut afterwards);
             }

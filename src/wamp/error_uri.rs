@@ -17,6 +17,8 @@ pub const NO_SUCH_SUBSCRIPTION: &str = "wamp.error.no_such_subscription";
 pub const INVALID_ARGUMENT: &str = "wamp.error.invalid_argument";
 /// A call was ended by the dealer or its callee before it had a result.
 pub const CANCELED: &str = "wamp.error.canceled";
+/// A call was ended by the dealer or its callee because its time was up.
+pub const TIMEOUT: &str = "wamp.error.timeout";
 /// A message was too large for the transport it had to go out on.
 pub const PAYLOAD_SIZE_EXCEEDED: &str = "wamp.error.payload_size_exceeded";
 /// An option was used that this router does not allow or does not serve.

@@ -10,10 +10,10 @@ use serde::{
 use serde_json::value::RawValue;
 
 use super::{
-    Abort, Call, DecodeError, Error, Event, Goodbye, Hello, Invocation, Message, MessageType,
-    Payload, PayloadError, Publish, Published, Register, Registered, RequestType, Result as Res,
-    Subscribe, Subscribed, Unregister, Unregistered, Unsubscribe, Unsubscribed, Welcome,
-    WelcomeDetails, Yield, options::Dict,
+    Abort, Call, Cancel, DecodeError, Error, Event, Goodbye, Hello, Interrupt, Invocation, Message,
+    MessageType, Payload, PayloadError, Publish, Published, Register, Registered, RequestType,
+    Result as Res, RpcFeatures, Subscribe, Subscribed, Unregister, Unregistered, Unsubscribe,
+    Unsubscribed, Welcome, WelcomeDetails, Yield, options::Dict,
 };
 
 /// Reads one message.
@@ -186,6 +186,11 @@ impl<'de, A: SeqAccess<'de>> Elements<'_, A> {
                 payload: self.payload()?,
             }
             .into(),
+            MessageType::Cancel => Cancel {
+                request: self.next("CALL.Request|id")?,
+                options: self.dict("Options|dict")?,
+            }
+            .into(),
             MessageType::Result => {
                 let request = self.next("CALL.Request|id")?;
                 let Empty {} = self.dict("Details|dict")?;
@@ -220,6 +225,11 @@ impl<'de, A: SeqAccess<'de>> Elements<'_, A> {
                 registration: self.next("REGISTERED.Registration|id")?,
                 details: self.dict("Details|dict")?,
                 payload: self.payload()?,
+            }
+            .into(),
+            MessageType::Interrupt => Interrupt {
+                request: self.next("INVOCATION.Request|id")?,
+                options: self.dict("Options|dict")?,
             }
             .into(),
             MessageType::Yield => {
@@ -298,6 +308,7 @@ pub(super) fn encode(message: &Message, out: &mut Vec<u8>) {
                 .element(&m.procedure)
                 .payload(&m.payload);
         }
+        Message::Cancel(m) => list.element(&m.request).element(&m.options).end(),
         Message::Result(m) => list
             .element(&m.request)
             .element(&Empty {})
@@ -316,6 +327,7 @@ pub(super) fn encode(message: &Message, out: &mut Vec<u8>) {
             .element(&m.registration)
             .element(&m.details)
             .payload(&m.payload),
+        Message::Interrupt(m) => list.element(&m.request).element(&m.options).end(),
         Message::Yield(m) => list
             .element(&m.request)
             .element(&Empty {})
@@ -370,7 +382,13 @@ struct WelcomeOut<'a> {
 #[derive(Serialize)]
 struct RouterRoles {
     broker: Empty,
-    dealer: Empty,
+    dealer: Dealer,
+}
+
+/// Source: WAMP specification, "Call Canceling" and "Call Timeouts", "Feature Announcement".
+#[derive(Serialize)]
+struct Dealer {
+    features: RpcFeatures,
 }
 
 impl<'a> WelcomeOut<'a> {
@@ -378,7 +396,9 @@ impl<'a> WelcomeOut<'a> {
         Self {
             roles: RouterRoles {
                 broker: Empty {},
-                dealer: Empty {},
+                dealer: Dealer {
+                    features: RpcFeatures::ALL,
+                },
             },
             details,
         }
@@ -400,6 +420,7 @@ mod tests {
     fn every_message_survives_a_round_trip() {
         for text in [
             r#"[1,"realm1",{"roles":{"caller":{},"subscriber":{}},"agent":"x"}]"#,
+            r#"[1,"realm1",{"roles":{"caller":{"features":{"call_timeout":true}},"callee":{"features":{"call_canceling":true}},"publisher":{}}}]"#,
             r#"[3,{"message":"no"},"wamp.error.no_such_realm"]"#,
             r#"[6,{},"wamp.close.goodbye_and_out"]"#,
             r#"[8,48,7,{},"com.example.failed",["why"],{"n":1}]"#,
@@ -413,12 +434,20 @@ mod tests {
             r#"[36,1,2,{},[{"deep":[1, 2]}],{"k": null}]"#,
             r#"[36,1,2,{"publisher":9,"publisher_authid":"p","publisher_authrole":"r"}]"#,
             r#"[48,9007199254740992,{},"a.b",[],{"k":"ü\u0000"}]"#,
+            r#"[48,1,{"timeout":2500},"a.b"]"#,
+            r#"[49,1,{"mode":"skip"}]"#,
+            r#"[49,1,{"mode":"kill"}]"#,
+            r#"[49,1,{"mode":"killnowait"}]"#,
             r#"[50,1,{},["2026-11-22 11:00:41.123456+00:00"]]"#,
             r#"[64,1,{},"a.b"]"#,
+            r#"[64,1,{"match":"exact","invoke":"single","concurrency":3},"a.b"]"#,
             r#"[65,1,2]"#,
             r#"[66,1,2]"#,
             r#"[67,1]"#,
             r#"[68,1,2,{"caller":3,"caller_authid":"p","caller_authrole":"r"},[1]]"#,
+            r#"[68,1,2,{"timeout":2500}]"#,
+            r#"[69,1,{"mode":"kill","reason":"wamp.error.timeout"}]"#,
+            r#"[69,1,{"mode":"killnowait"}]"#,
             r#"[70,1,{},[1.0,1e3,-0.0]]"#,
         ] {
             round_trip(text);
@@ -447,9 +476,63 @@ mod tests {
         let value: serde_json::Value = serde_json::from_slice(&text).unwrap();
         assert_eq!(
             value[2]["roles"],
-            serde_json::json!({"broker": {}, "dealer": {}})
+            serde_json::json!({
+                "broker": {},
+                "dealer": {"features": {"call_canceling": true, "call_timeout": true}},
+            })
         );
         assert_eq!(value[2]["authrole"], "anonymous");
+    }
+
+    #[test]
+    fn roles_are_announced_with_or_without_features() {
+        let roles = |text: &str| {
+            let hello = format!(r#"[1,"realm1",{{"roles":{text}}}]"#);
+            match decode(hello.as_bytes()) {
+                Ok(Message::Hello(hello)) => hello.details.roles,
+                other => panic!("{text}: {other:?}"),
+            }
+        };
+        let canceling = RpcFeatures {
+            call_canceling: true,
+            ..RpcFeatures::NONE
+        };
+        for (text, features) in [
+            ("{}", None),
+            (r#"{"caller":{}}"#, None),
+            (r#"{"callee":{}}"#, Some(RpcFeatures::NONE)),
+            (r#"{"callee":{"features":{}}}"#, Some(RpcFeatures::NONE)),
+            (
+                r#"{"callee":{"features":{"call_canceling":true,"x_unknown":[1]},"x_unknown":1}}"#,
+                Some(canceling),
+            ),
+            (
+                r#"{"callee":{"features":{"call_canceling":true,"call_timeout":false}}}"#,
+                Some(canceling),
+            ),
+            (
+                r#"{"callee":{"features":{"call_canceling":true,"call_timeout":true}}}"#,
+                Some(RpcFeatures::ALL),
+            ),
+        ] {
+            assert_eq!(roles(text).callee, features, "{text}");
+        }
+        let callers = r#"{"caller":{"features":{"call_canceling":true}},"callee":{}}"#;
+        assert_eq!(roles(callers).caller, Some(canceling));
+    }
+
+    #[test]
+    fn options_that_are_left_out_have_their_defaults() {
+        for (text, written) in [
+            (r#"[48,1,{},"a"]"#, r#"[48,1,{},"a"]"#),
+            (r#"[48,1,{"timeout":0},"a"]"#, r#"[48,1,{},"a"]"#),
+            ("[49,1,{}]", r#"[49,1,{"mode":"killnowait"}]"#),
+            ("[69,1,{}]", r#"[69,1,{"mode":"killnowait"}]"#),
+        ] {
+            let message = decode(text.as_bytes()).unwrap();
+            let encoded = Serializer::Json.encode(&message);
+            assert_eq!(String::from_utf8(encoded).unwrap(), written, "{text}");
+        }
     }
 
     #[test]
@@ -483,6 +566,28 @@ mod tests {
                 "REQUEST.Type 50 is not a request that can fail",
             ),
             ("[16,1,{\"acknowledge\":1},\"a\"]", "expected a boolean"),
+            ("[48,1,{\"timeout\":-1},\"a\"]", "invalid CALL message: "),
+            (
+                "[48,1,{\"timeout\":\"1s\"},\"a\"]",
+                "invalid CALL message: ",
+            ),
+            (
+                "[49,1,{\"mode\":\"murder\"}]",
+                "invalid CANCEL message: unknown variant `murder`, expected one of `skip`, \
+                 `kill`, `killnowait`",
+            ),
+            ("[49,1]", "invalid CANCEL message: the element Options|dict"),
+            ("[64,1,{\"concurrency\":0},\"a\"]", "a nonzero"),
+            ("[64,1,{\"concurrency\":-1},\"a\"]", "a nonzero"),
+            ("[64,1,{\"concurrency\":1.5},\"a\"]", "a nonzero"),
+            (
+                "[1,\"realm1\",{\"roles\":{\"callee\":{\"features\":{\"call_timeout\":1}}}}]",
+                "expected a boolean",
+            ),
+            (
+                "[1,\"realm1\",{\"roles\":{\"callee\":{\"features\":[]}}}]",
+                "a dictionary",
+            ),
             (
                 "[1,\"realm1\",{\"roles\":{\"caller\":true}}]",
                 "invalid HELLO message",

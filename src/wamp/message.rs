@@ -1,13 +1,13 @@
-//! The messages of the Basic Profile as types; knows their elements and codes, not their
-//! encoding.
+//! The messages of the Basic Profile, and of call canceling in the Advanced Profile, as types;
+//! knows their elements and codes, not their encoding.
 //!
 //! Source: WAMP specification, "Messages". Each struct has the elements of its message in the
 //! specification's order.
 
 use super::{
-    CallOptions, ClosingDetails, EventDetails, HelloDetails, InvocationDetails, Payload,
-    PublicationId, PublishOptions, RegisterOptions, RegistrationId, RequestId, SessionId,
-    SubscribeOptions, SubscriptionId, Uri, WelcomeDetails,
+    CallOptions, CancelOptions, ClosingDetails, EventDetails, HelloDetails, InterruptOptions,
+    InvocationDetails, Payload, PublicationId, PublishOptions, RegisterOptions, RegistrationId,
+    RequestId, SessionId, SubscribeOptions, SubscriptionId, Uri, WelcomeDetails,
 };
 
 macro_rules! messages {
@@ -26,7 +26,7 @@ macro_rules! messages {
             }
         )*
 
-        /// Any message of the Basic Profile.
+        /// Any message.
         #[derive(Clone, PartialEq, Debug)]
         pub enum Message {
             $($(#[$doc])* $name($name),)*
@@ -40,7 +40,7 @@ macro_rules! messages {
         }
 
         impl MessageType {
-            /// The type with this code, if the Basic Profile has it.
+            /// The type with this code, if there is one.
             pub const fn from_code(code: u64) -> Option<Self> {
                 match code {
                     $($code => Some(Self::$name),)*
@@ -173,12 +173,19 @@ messages! {
     Call = 48, "CALL" {
         /// The caller's request.
         request: RequestId,
-        /// Nothing in the Basic Profile.
+        /// The timeout, where there is one.
         options: CallOptions,
         /// The procedure.
         procedure: Uri,
         /// Its arguments.
         payload: Payload,
+    }
+    /// Client to router: the caller no longer wants the result of a call.
+    Cancel = 49, "CANCEL" {
+        /// The CALL to cancel.
+        request: RequestId,
+        /// How.
+        options: CancelOptions,
     }
     /// Router to client: the result of a call.
     Result = 50, "RESULT" {
@@ -191,7 +198,7 @@ messages! {
     Register = 64, "REGISTER" {
         /// The callee's request.
         request: RequestId,
-        /// The pattern and sharing policies, where asked for.
+        /// The pattern and sharing policies and the concurrency, where asked for.
         options: RegisterOptions,
         /// The procedure.
         procedure: Uri,
@@ -221,10 +228,17 @@ messages! {
         request: RequestId,
         /// The registration called.
         registration: RegistrationId,
-        /// Who calls, where disclosed.
+        /// Who calls, where disclosed; the timeout, where the callee wants it.
         details: InvocationDetails,
         /// The caller's arguments.
         payload: Payload,
+    }
+    /// Router to client: the result of an invocation is no longer wanted.
+    Interrupt = 69, "INTERRUPT" {
+        /// The INVOCATION to end.
+        request: RequestId,
+        /// How and why.
+        options: InterruptOptions,
     }
     /// Client to router: the result of an invocation.
     Yield = 70, "YIELD" {

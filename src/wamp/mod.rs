@@ -1,9 +1,10 @@
 //! The vocabulary of WAMP: messages, ids, URIs, options, payloads, serializers. Pure; knows no
 //! sockets, threads, clocks, locks or logs, and nothing of what a router does with a message.
 //!
-//! Everything here follows the WAMP specification's Basic Profile and uses its nouns. The one
-//! liberty taken is in the payload: application arguments stay the raw bytes the client sent
-//! ([`Payload`]), because routing never needs to look inside them.
+//! Everything here follows the WAMP specification and uses its nouns: the Basic Profile, and of
+//! the Advanced Profile call canceling and call timeouts. The one liberty taken is in the
+//! payload: application arguments stay the raw bytes the client sent ([`Payload`]), because
+//! routing never needs to look inside them.
 //!
 //! ```
 //! use wampgres::wamp::{Message, Serializer};
@@ -25,13 +26,14 @@ mod uri;
 
 pub use id::{MAX_ID, PublicationId, RegistrationId, RequestId, SessionId, SubscriptionId};
 pub use message::{
-    Abort, Call, Error, Event, Goodbye, Hello, Invocation, Message, MessageType, Publish,
-    Published, Register, Registered, RequestType, Result, Subscribe, Subscribed, Unregister,
-    Unregistered, Unsubscribe, Unsubscribed, Welcome, Yield,
+    Abort, Call, Cancel, Error, Event, Goodbye, Hello, Interrupt, Invocation, Message, MessageType,
+    Publish, Published, Register, Registered, RequestType, Result, Subscribe, Subscribed,
+    Unregister, Unregistered, Unsubscribe, Unsubscribed, Welcome, Yield,
 };
 pub use options::{
-    CallOptions, ClosingDetails, EventDetails, HelloDetails, InvocationDetails, PeerRoles,
-    PublishOptions, RegisterOptions, SubscribeOptions, WelcomeDetails,
+    CallOptions, CancelMode, CancelOptions, ClosingDetails, EventDetails, HelloDetails,
+    InterruptOptions, InvocationDetails, PeerRoles, PublishOptions, RegisterOptions, RpcFeatures,
+    SubscribeOptions, WelcomeDetails,
 };
 pub use payload::{MAX_NESTING, Payload, PayloadError};
 pub use serializer::{DecodeError, Serializer};

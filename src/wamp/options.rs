@@ -1,7 +1,7 @@
 //! Options and Details dictionaries, typed and read once at decode; knows the keys this router
 //! acts upon or produces. Unknown keys are ignored (WAMP specification, "Extensibility").
 
-use std::{fmt, marker::PhantomData};
+use std::{fmt, marker::PhantomData, num::NonZeroU64};
 
 use serde::{
     Deserialize, Deserializer, Serialize,
@@ -24,16 +24,16 @@ pub struct HelloDetails {
     pub agent: Option<String>,
 }
 
-/// `HELLO.Details.roles|dict`: which roles a client has. Their features are not read yet.
+/// `HELLO.Details.roles|dict`: which roles a client has, and which of their features.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Deserialize)]
 #[serde(default)]
 pub struct PeerRoles {
     /// Calls procedures.
-    #[serde(deserialize_with = "announced")]
-    pub caller: bool,
+    #[serde(deserialize_with = "with_features")]
+    pub caller: Option<RpcFeatures>,
     /// Registers procedures.
-    #[serde(deserialize_with = "announced")]
-    pub callee: bool,
+    #[serde(deserialize_with = "with_features")]
+    pub callee: Option<RpcFeatures>,
     /// Publishes events.
     #[serde(deserialize_with = "announced")]
     pub publisher: bool,
@@ -42,11 +42,43 @@ pub struct PeerRoles {
     pub subscriber: bool,
 }
 
-impl PeerRoles {
-    /// All four client roles.
+/// The features of a caller, callee or dealer that this router knows.
+///
+/// Source: WAMP specification, "Call Canceling" and "Call Timeouts", "Feature Announcement".
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
+#[serde(default)]
+pub struct RpcFeatures {
+    /// Of a caller: it may send CANCEL. Of a callee: INTERRUPT ends what it does.
+    #[serde(skip_serializing_if = "is_false")]
+    pub call_canceling: bool,
+    /// Of a callee: it wants to know the timeout of a call.
+    #[serde(skip_serializing_if = "is_false")]
+    pub call_timeout: bool,
+}
+
+impl RpcFeatures {
+    /// None of them.
+    pub const NONE: Self = Self {
+        call_canceling: false,
+        call_timeout: false,
+    };
+
+    /// All of them.
     pub const ALL: Self = Self {
-        caller: true,
-        callee: true,
+        call_canceling: true,
+        call_timeout: true,
+    };
+
+    fn is_empty(&self) -> bool {
+        *self == Self::NONE
+    }
+}
+
+impl PeerRoles {
+    /// All four client roles, without features.
+    pub const ALL: Self = Self {
+        caller: Some(RpcFeatures::NONE),
+        callee: Some(RpcFeatures::NONE),
         publisher: true,
         subscriber: true,
     };
@@ -57,27 +89,48 @@ impl PeerRoles {
     }
 }
 
-/// A role is announced by a dictionary of its features being there, whatever stands in it.
+/// A role is announced by its dictionary being there, whatever stands in it.
 fn announced<'de, D: Deserializer<'de>>(deserializer: D) -> Result<bool, D::Error> {
     #[derive(Deserialize)]
-    struct Features {}
-    Dict::deserialize(deserializer).map(|Dict(Features {})| true)
+    struct Role {}
+    Dict::deserialize(deserializer).map(|Dict(Role {})| true)
+}
+
+/// The same with the features of the role.
+fn with_features<'de, D: Deserializer<'de>>(
+    deserializer: D,
+) -> Result<Option<RpcFeatures>, D::Error> {
+    #[derive(Deserialize)]
+    struct Role {
+        #[serde(default = "without_features")]
+        features: Dict<RpcFeatures>,
+    }
+    fn without_features() -> Dict<RpcFeatures> {
+        Dict(RpcFeatures::NONE)
+    }
+    Dict::deserialize(deserializer).map(|Dict(Role { features })| Some(features.0))
 }
 
 impl Serialize for PeerRoles {
     fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         use serde::ser::SerializeMap;
         #[derive(Serialize)]
-        struct Features {}
+        struct Role {
+            #[serde(skip_serializing_if = "RpcFeatures::is_empty")]
+            features: RpcFeatures,
+        }
+        let plain = |announced: bool| announced.then_some(RpcFeatures::NONE);
         let roles = [
             ("caller", self.caller),
             ("callee", self.callee),
-            ("publisher", self.publisher),
-            ("subscriber", self.subscriber),
+            ("publisher", plain(self.publisher)),
+            ("subscriber", plain(self.subscriber)),
         ];
         let mut map = serializer.serialize_map(None)?;
-        for (role, _) in roles.iter().filter(|(_, announced)| *announced) {
-            map.serialize_entry(role, &Features {})?;
+        for (role, features) in roles {
+            if let Some(features) = features {
+                map.serialize_entry(role, &Role { features })?;
+            }
         }
         map.end()
     }
@@ -111,9 +164,49 @@ pub struct ClosingDetails {
     pub message: Option<String>,
 }
 
-/// `CALL.Options|dict`. The Basic Profile has none that a dealer acts upon.
+/// `CALL.Options|dict`.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
-pub struct CallOptions {}
+#[serde(default)]
+pub struct CallOptions {
+    /// After how many milliseconds the call is canceled if there is no result yet; 0 is never.
+    #[serde(skip_serializing_if = "is_zero")]
+    pub timeout: u64,
+}
+
+/// `CANCEL.Options|dict`.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
+#[serde(default)]
+pub struct CancelOptions {
+    /// How to cancel.
+    pub mode: CancelMode,
+}
+
+/// How a call is canceled where its callee can be interrupted; elsewhere it is always `skip`.
+///
+/// Source: WAMP specification, "Call Canceling". It names no default. Here it is `killnowait`:
+/// who cancels without saying how wants neither the result nor the work that leads to it.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Default, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum CancelMode {
+    /// The caller has its ERROR at once; the callee goes on and its answer is discarded.
+    Skip,
+    /// The callee is interrupted, and the caller has what the callee answers then.
+    Kill,
+    /// The callee is interrupted, and the caller has its ERROR at once.
+    #[default]
+    KillNoWait,
+}
+
+/// `INTERRUPT.Options|dict`.
+#[derive(Clone, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
+#[serde(default)]
+pub struct InterruptOptions {
+    /// `kill`: the callee must answer the invocation. `killnowait`: it need not.
+    pub mode: CancelMode,
+    /// The error URI of what has ended the call.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub reason: Option<Uri>,
+}
 
 /// `REGISTER.Options|dict`.
 #[derive(Clone, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
@@ -125,6 +218,10 @@ pub struct RegisterOptions {
     /// How several callees share a procedure; the Basic Profile has `single` alone.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub invoke: Option<String>,
+    /// How many invocations the callee takes at a time; more calls wait at the dealer. Not in
+    /// the specification; the name and the meaning are Crossbar.io's.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub concurrency: Option<NonZeroU64>,
 }
 
 /// `SUBSCRIBE.Options|dict`.
@@ -155,7 +252,8 @@ impl Default for PublishOptions {
     }
 }
 
-/// `INVOCATION.Details|dict`: who calls, where the role's permissions disclose it.
+/// `INVOCATION.Details|dict`: who calls, where the role's permissions disclose it, and for how
+/// long the caller waits.
 #[derive(Clone, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
 #[serde(default)]
 pub struct InvocationDetails {
@@ -168,6 +266,9 @@ pub struct InvocationDetails {
     /// The caller's role.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub caller_authrole: Option<String>,
+    /// How many milliseconds are left to answer, for callees that announce `call_timeout`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub timeout: Option<u64>,
 }
 
 /// `EVENT.Details|dict`: who published, where the role's permissions disclose it.
@@ -183,6 +284,14 @@ pub struct EventDetails {
     /// The publisher's role.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub publisher_authrole: Option<String>,
+}
+
+fn is_false(value: &bool) -> bool {
+    !value
+}
+
+fn is_zero(value: &u64) -> bool {
+    *value == 0
 }
 
 /// Reads `T` from a dictionary only; a derived struct alone would take a list as well.

@@ -9,7 +9,7 @@ fn hello_is_welcomed() {
     play(
         r#"
         1 says [1,"realm1",{"roles":{"caller":{}}}]
-        1 < [2,101,{"roles":{"broker":{},"dealer":{}},"realm":"realm1","authid":"101","authrole":"anonymous","authmethod":"anonymous","authprovider":"static","agent":"wampgres-test"}]
+        1 < [2,101,{"roles":{"broker":{},"dealer":{"features":{"call_canceling":true,"call_timeout":true}}},"realm":"realm1","authid":"101","authrole":"anonymous","authmethod":"anonymous","authprovider":"static","agent":"wampgres-test"}]
         2 says [1,"realm1",{"roles":{"publisher":{},"subscriber":{}},"authmethods":["ticket","anonymous"]}]
         2 < [2,102,{…"authid":"102"…}]
         # offering no method in particular is offering none
@@ -99,6 +99,7 @@ fn a_session_id_in_use_is_drawn_again() {
         };
         let mut out = Vec::new();
         router.handle(
+            std::time::Instant::now(),
             crate::router::Input::Hello {
                 peer: crate::router::PeerId(peer),
                 hello,
@@ -141,6 +142,7 @@ fn protocol_errors_end_the_session_and_nothing_later_is_heard() {
         ("> [65,1,1]", "REGISTERED is for routers to send…"),
         ("> [67,1]", "UNREGISTERED is for routers to send…"),
         ("> [68,1,1,{}]", "INVOCATION is for routers to send…"),
+        ("> [69,1,{}]", "INTERRUPT is for routers to send…"),
         (r#"> [8,48,1,{},"com.x"]"#, "ERROR for CALL…"),
         (r#"> [8,32,1,{},"com.x"]"#, "ERROR for SUBSCRIBE…"),
         (

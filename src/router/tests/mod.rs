@@ -2,7 +2,10 @@
 
 mod authorization;
 mod broker;
+mod canceling;
+mod concurrency;
 mod dealer;
 mod lifecycle;
 mod random;
 mod script;
+mod timeouts;

@@ -23,6 +23,7 @@ const LIMITS: Limits = Limits {
     subscriptions_per_session: 2,
     calls_per_session: 6,
     invocations_per_session: 8,
+    queued_calls_per_registration: 3,
 };
 
 /// SplitMix64: small, and the same everywhere.
@@ -321,7 +322,8 @@ impl World {
 
     fn handle(&mut self, input: Input) -> Vec<Output> {
         let mut outputs = Vec::new();
-        self.router.handle(input, &mut outputs);
+        self.router
+            .handle(std::time::Instant::now(), input, &mut outputs);
         self.router.check();
         for output in &outputs {
             let Output::Send { to, message } = output else {

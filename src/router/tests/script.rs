@@ -5,6 +5,7 @@
 //! ```text
 //! 1 joins                                  HELLO and a WELCOME that is not looked at
 //! 1 joins as backend                       the same in another role
+//! 1 joins with call_canceling              the same as a callee with features
 //! 1 > [64,1,{},"com.a"]                    peer 1 sends
 //! 1 < [65,1,1]                             peer 1 receives
 //! 1,2 < [36,1,1,{}]                        one output for several peers
@@ -12,12 +13,19 @@
 //! 1 garbles                                peer 1 sends what is no message
 //! 1 closed                                 the router closes peer 1's transport
 //! 1 gone                                   peer 1's transport is lost
+//! later 250                                the clock goes on by so many milliseconds
+//! tick                                     the router is told so, and nothing else
+//! deadline 250                             the next one is so many milliseconds away
+//! deadline none
 //! drain
 //! shutdown
 //! # why, for the reader
 //! ```
 
-use std::collections::VecDeque;
+use std::{
+    collections::VecDeque,
+    time::{Duration, Instant},
+};
 
 use crate::{
     router::{
@@ -100,6 +108,7 @@ pub(super) fn play_on(realm: RealmOptions, text: &str) -> Router {
     let mut script = Script {
         router: Router::new(realm, Counted::boxed()),
         outputs: VecDeque::new(),
+        now: Instant::now(),
     };
     for (at, line) in text.lines().map(str::trim).enumerate() {
         if !line.is_empty() && !line.starts_with('#') {
@@ -114,16 +123,28 @@ struct Script {
     router: Router,
     /// What the router gave and no line has expected yet, as a line would.
     outputs: VecDeque<String>,
+    /// The time of the script; it passes where the script says so.
+    now: Instant,
 }
 
 impl Script {
     fn line(&mut self, place: &str, line: &str) {
         match line {
+            "tick" => return self.handle(place, Input::Tick),
             "drain" => return self.handle(place, Input::Drain),
             "shutdown" => return self.handle(place, Input::Shutdown),
             _ => {}
         }
         let (peers, what) = line.split_once(' ').expect("a peer and what it does");
+        let milliseconds = || Duration::from_millis(what.parse().expect("milliseconds"));
+        match peers {
+            "later" => return self.now += milliseconds(),
+            "deadline" => {
+                let expected = (what != "none").then(|| self.now + milliseconds());
+                return assert_eq!(self.router.next_deadline(), expected, "{place}");
+            }
+            _ => {}
+        }
         if what == "closed" || what.starts_with("< ") {
             let output = self.outputs.pop_front().unwrap_or_default();
             assert!(
@@ -134,9 +155,17 @@ impl Script {
         }
         let peer = PeerId(peers.parse().expect("one peer"));
         match what.split_once(' ').unwrap_or((what, "")) {
-            ("joins", role) => {
-                let role = role.strip_prefix("as ").unwrap_or("anonymous");
-                self.hello(place, peer, r#"[1,"realm1",{"roles":{"caller":{}}}]"#, role);
+            ("joins", how) => {
+                let (role, features) = how.split_once("with ").unwrap_or((how, ""));
+                let role = role.trim().strip_prefix("as ").unwrap_or("anonymous");
+                let features: Vec<_> = (features.split_whitespace())
+                    .map(|feature| format!(r#""{feature}":true"#))
+                    .collect();
+                let features = features.join(",");
+                let hello = format!(
+                    r#"[1,"realm1",{{"roles":{{"callee":{{"features":{{{features}}}}}}}}}]"#
+                );
+                self.hello(place, peer, &hello, role);
                 let welcome = self.outputs.pop_front().unwrap_or_default();
                 assert!(
                     welcome.starts_with(&format!("{peers} < [2,")),
@@ -175,7 +204,7 @@ impl Script {
     fn handle(&mut self, place: &str, input: Input) {
         self.expect_nothing(place);
         let mut outputs = Vec::new();
-        self.router.handle(input, &mut outputs);
+        self.router.handle(self.now, input, &mut outputs);
         self.router.check();
         self.outputs.extend(outputs.into_iter().map(written));
     }

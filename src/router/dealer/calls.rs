@@ -1,0 +1,244 @@
+//! Calls that take their course: CALL, INVOCATION, and the callee's answer. Knows nothing of
+//! calls that are canceled.
+//!
+//! Invocations reach a callee in the order of the calls ("Ordering Guarantees", "Calling"). Where
+//! a callee asks for a concurrency that holds for each such registration by itself: while calls
+//! wait for one, those to the callee's other procedures pass, which is what it is for.
+
+use std::time::{Duration, Instant};
+
+use super::{Dealer, QueuedCall};
+use crate::{
+    router::{
+        Limits, Output, PeerId,
+        authorization::Action,
+        refusal::{Offence, Refusal, Violation, check_uri},
+        send,
+        session::{OpenCall, PendingInvocation, Session, Sessions, Stage, Unanswered},
+    },
+    wamp::{Call, Invocation, InvocationDetails, RegistrationId, RequestId, error_uri},
+};
+
+/// Whom to invoke.
+#[derive(Clone, Copy)]
+struct Target {
+    registration: RegistrationId,
+    callee: PeerId,
+    /// Whether the invocation takes a slot of the registration.
+    slot: bool,
+}
+
+impl Dealer {
+    /// CALL: the INVOCATION it leads to, if it need not wait for its turn.
+    ///
+    /// A client's request ids only have to be in the range of ids and, here, not to be pending.
+    /// That they count 1, 2, 3, … ("Identifiers", "IDs") is not enforced: clients in the field
+    /// draw them freely.
+    ///
+    /// Source: WAMP specification, "Calling and Invocations"; for the timeout, "Call Timeouts".
+    pub(in crate::router) fn call(
+        &mut self,
+        sessions: &mut Sessions,
+        limits: &Limits,
+        now: Instant,
+        peer: PeerId,
+        call: Call,
+    ) -> Result<Option<Output>, Offence> {
+        self.calls += 1;
+        let caller = sessions.joined(peer);
+        if caller.calls.contains_key(&call.request) {
+            let why = format!(
+                "CALL with request id {}, which a pending call has: the answers could not be \
+                 told apart",
+                call.request
+            );
+            return Err(Violation(why).into());
+        }
+        if self.draining {
+            let why = "the router is shutting down: call again later, or at another router";
+            return Err(Refusal::new(error_uri::UNAVAILABLE, why).into());
+        }
+        check_uri(&call.procedure)?;
+        let disclose = (caller.authorization).authorize(Action::Call, &call.procedure)?;
+        let registration = self.procedures.get_mut(&call.procedure).ok_or_else(|| {
+            Refusal::new(
+                error_uri::NO_SUCH_PROCEDURE,
+                format!(
+                    "no callee has registered '{}': start the component that does, or check the \
+                     name",
+                    call.procedure
+                ),
+            )
+        })?;
+        if caller.calls.len() >= limits.calls_per_session {
+            return Err(Refusal::limit(
+                "calls_per_session",
+                limits.calls_per_session,
+                "wait for answers before calling on",
+            )
+            .into());
+        }
+        let full = registration
+            .turns
+            .as_mut()
+            .filter(|turns| turns.all_taken());
+        if let Some(turns) = &full {
+            if turns.queue().len() >= limits.queued_calls_per_registration {
+                return Err(Refusal::limit(
+                    "queued_calls_per_registration",
+                    limits.queued_calls_per_registration,
+                    "call again when the callee has answered some",
+                )
+                .into());
+            }
+        } else if sessions.joined(registration.callee).invocations.len()
+            >= limits.invocations_per_session
+        {
+            return Err(Refusal::limit(
+                "invocations_per_session",
+                limits.invocations_per_session,
+                "call again when the callee has answered some",
+            )
+            .into());
+        }
+
+        let deadline = deadline(now, call.options.timeout);
+        if let Some(deadline) = deadline {
+            self.deadlines.insert((deadline, peer, call.request));
+        }
+        self.pending += 1;
+        let queued = QueuedCall {
+            caller: peer,
+            request: call.request,
+            deadline,
+            disclose: disclose.caller,
+            payload: call.payload,
+        };
+        if let Some(turns) = full {
+            let turn = self.calls;
+            let stage = Stage::Queued {
+                registration: registration.id,
+                turn,
+            };
+            (sessions.joined_mut(peer).calls).insert(call.request, OpenCall { stage, deadline });
+            turns.enqueue(turn, queued);
+            self.queued += 1;
+            return Ok(None);
+        }
+        let target = Target {
+            registration: registration.id,
+            callee: registration.callee,
+            slot: registration.turns.is_some(),
+        };
+        if let Some(turns) = &mut registration.turns {
+            turns.take();
+        }
+        Ok(Some(invoke(sessions, now, target, queued)))
+    }
+
+    /// YIELD or ERROR of a callee: the invocation that it answers, unless that is over.
+    ///
+    /// An answer to what was answered before, or whose call has ended, crossed with those events
+    /// and is ignored. An answer to what was never asked breaks the protocol.
+    pub(in crate::router) fn answered(
+        &mut self,
+        sessions: &mut Sessions,
+        peer: PeerId,
+        request: RequestId,
+    ) -> Result<Option<Unanswered>, Violation> {
+        let callee = sessions.joined_mut(peer);
+        let Some(answered) = callee.invocations.remove(&request) else {
+            if request < callee.next_invocation {
+                return Ok(None);
+            }
+            return Err(Violation(format!(
+                "an answer to INVOCATION {request}, which was never sent"
+            )));
+        };
+        if let Some(call) = answered.call {
+            self.close(sessions, call);
+        }
+        Ok(Some(answered))
+    }
+
+    /// A callee has given back a slot: the INVOCATION of the next call, if one waits and the
+    /// registration has not ended.
+    pub(in crate::router) fn next_turn(
+        &mut self,
+        sessions: &mut Sessions,
+        now: Instant,
+        slot: RegistrationId,
+    ) -> Option<Output> {
+        let registration = self.registration_mut(slot)?;
+        let call = registration.turns.as_mut()?.give_back()?;
+        let target = Target {
+            registration: registration.id,
+            callee: registration.callee,
+            slot: true,
+        };
+        self.queued -= 1;
+        Some(invoke(sessions, now, target, call))
+    }
+}
+
+/// When the timeout of a CALL ends, if ever.
+///
+/// Source: WAMP specification, "Call Timeouts": milliseconds, and 0 for none.
+fn deadline(now: Instant, timeout: u64) -> Option<Instant> {
+    (timeout > 0)
+        .then(|| now.checked_add(Duration::from_millis(timeout)))
+        .flatten()
+}
+
+/// Notes an invocation at both its ends. There is room at the callee: a call that is invoked at
+/// once has checked it, and one that had to wait follows another.
+fn invoke(sessions: &mut Sessions, now: Instant, target: Target, call: QueuedCall) -> Output {
+    let mut details = if call.disclose {
+        disclosed(sessions.joined(call.caller))
+    } else {
+        InvocationDetails::default()
+    };
+    let callee = sessions.joined_mut(target.callee);
+    if callee.features.call_timeout {
+        details.timeout = call.deadline.map(|deadline| milliseconds(now, deadline));
+    }
+    let request = callee.next_invocation;
+    callee.next_invocation = request.next();
+    let unanswered = Unanswered {
+        call: Some(call.id()),
+        slot: target.slot.then_some(target.registration),
+        interrupted: false,
+    };
+    callee.invocations.insert(request, unanswered);
+    let open = OpenCall {
+        stage: Stage::Invoked(PendingInvocation {
+            callee: target.callee,
+            request,
+        }),
+        deadline: call.deadline,
+    };
+    (sessions.joined_mut(call.caller).calls).insert(call.request, open);
+    let invocation = Invocation {
+        request,
+        registration: target.registration,
+        details,
+        payload: call.payload,
+    };
+    send(target.callee, invocation)
+}
+
+/// How many milliseconds a deadline is away; at least one, because 0 stands for no timeout.
+fn milliseconds(now: Instant, deadline: Instant) -> u64 {
+    let left = deadline.saturating_duration_since(now);
+    let left = left.as_nanos().div_ceil(1_000_000).max(1);
+    u64::try_from(left).unwrap_or(u64::MAX)
+}
+
+fn disclosed(caller: &Session) -> InvocationDetails {
+    InvocationDetails {
+        caller: Some(caller.id),
+        caller_authid: Some(caller.authid()),
+        caller_authrole: Some(caller.authorization.role().to_owned()),
+        timeout: None,
+    }
+}

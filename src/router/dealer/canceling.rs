@@ -1,0 +1,188 @@
+//! Calls that end before their callee answers: CANCEL, timeouts, callers that are gone. Knows
+//! nothing of how calls begin.
+//!
+//! Source: WAMP specification, "Call Canceling" and "Call Timeouts".
+
+use std::{mem, time::Instant};
+
+use super::{Dealer, fail};
+use crate::{
+    router::{
+        Output, PeerId, send,
+        session::{PendingCall, PendingInvocation, Sessions, Stage},
+    },
+    wamp::{Cancel, CancelMode, Interrupt, InterruptOptions, error_uri},
+};
+
+const CANCELED: &str = "the caller has canceled the call";
+const TIMED_OUT: &str = "the call's timeout ended before the callee answered";
+
+impl Dealer {
+    /// CANCEL. One for a call that is not pending crossed with its answer and is ignored. (As
+    /// request ids are chosen freely, one that was never called cannot be told from that.)
+    ///
+    /// A call that waits for its turn ends at once in every mode, because nobody works for it.
+    /// After `kill` the caller may still send another CANCEL, to wait no longer.
+    pub(in crate::router) fn cancel(
+        &mut self,
+        sessions: &mut Sessions,
+        peer: PeerId,
+        cancel: Cancel,
+        out: &mut Vec<Output>,
+    ) {
+        let call = PendingCall {
+            caller: peer,
+            request: cancel.request,
+        };
+        let Some(open) = sessions.joined(peer).calls.get(&cancel.request) else {
+            return;
+        };
+        self.cancels += 1;
+        match (cancel.options.mode, open.stage) {
+            (CancelMode::Kill, Stage::Invoked(invocation))
+                if is_interruptible(sessions, invocation) =>
+            {
+                interrupt(
+                    sessions,
+                    invocation,
+                    CancelMode::Kill,
+                    error_uri::CANCELED,
+                    out,
+                );
+            }
+            (mode, _) => {
+                let stage = self.close(sessions, call);
+                out.push(fail(call, error_uri::CANCELED, CANCELED, stage));
+                let kill = mode != CancelMode::Skip;
+                self.let_go(sessions, stage, kill.then_some(error_uri::CANCELED), out);
+            }
+        }
+    }
+
+    /// Ends the calls whose time is up: as by CANCEL in the mode `killnowait`, with
+    /// `wamp.error.timeout`. The timeout runs here also where the callee is told of it, so that
+    /// the caller has its answer at any rate.
+    ///
+    /// Source: WAMP specification, "Call Timeouts", "Dealer-Initiated Timeouts".
+    pub(in crate::router) fn expire(
+        &mut self,
+        sessions: &mut Sessions,
+        now: Instant,
+        out: &mut Vec<Output>,
+    ) {
+        while let Some(&(deadline, caller, request)) = self.deadlines.first() {
+            if deadline > now {
+                break;
+            }
+            let call = PendingCall { caller, request };
+            self.timeouts += 1;
+            let stage = self.close(sessions, call);
+            out.push(fail(call, error_uri::TIMEOUT, TIMED_OUT, stage));
+            self.let_go(sessions, stage, Some(error_uri::TIMEOUT), out);
+        }
+    }
+
+    /// The caller is gone, and its callees' work with it where they can be interrupted: as by
+    /// CANCEL in the mode `killnowait`, without the ERROR.
+    pub(super) fn abandon_calls(
+        &mut self,
+        sessions: &mut Sessions,
+        caller: PeerId,
+        out: &mut Vec<Output>,
+    ) {
+        let mut calls: Vec<_> = (sessions.joined(caller).calls.iter())
+            .map(|(request, open)| (open.stage, *request))
+            .collect();
+        calls.sort_unstable_by_key(|(stage, _)| order(*stage));
+        for (stage, request) in calls {
+            self.close(sessions, PendingCall { caller, request });
+            let to_itself =
+                matches!(stage, Stage::Invoked(invocation) if invocation.callee == caller);
+            let why = (!to_itself).then_some(error_uri::CANCELED);
+            self.let_go(sessions, stage, why, out);
+        }
+    }
+
+    /// A call has ended in this stage: its place in the queue goes, or its invocation, which
+    /// remains only where it takes a slot. With `why` the callee is interrupted.
+    fn let_go(
+        &mut self,
+        sessions: &mut Sessions,
+        stage: Stage,
+        why: Option<&str>,
+        out: &mut Vec<Output>,
+    ) {
+        let invocation = match stage {
+            Stage::Queued { registration, turn } => {
+                self.queued -= 1;
+                if let Some(turns) =
+                    (self.registration_mut(registration)).and_then(|r| r.turns.as_mut())
+                {
+                    turns.dequeue(turn);
+                }
+                return;
+            }
+            Stage::Invoked(invocation) => invocation,
+        };
+        let callee = sessions.joined_mut(invocation.callee);
+        let unanswered = (callee.invocations.get_mut(&invocation.request))
+            .expect("a call in this stage has its invocation");
+        unanswered.call = None;
+        let takes_slot = unanswered.slot.is_some();
+        if let Some(why) = why {
+            // Told `killnowait` a callee need not answer ("Ignoring Results after Cancel"), and
+            // the slot would never be given back.
+            let mode = if takes_slot {
+                CancelMode::Kill
+            } else {
+                CancelMode::KillNoWait
+            };
+            interrupt(sessions, invocation, mode, why, out);
+        }
+        if !takes_slot {
+            let callee = sessions.joined_mut(invocation.callee);
+            callee.invocations.remove(&invocation.request);
+        }
+    }
+}
+
+/// Queues in the order of turns, then callees in the order of their invocations.
+fn order(stage: Stage) -> (bool, u64, u64) {
+    match stage {
+        Stage::Queued { turn, .. } => (false, 0, turn),
+        Stage::Invoked(PendingInvocation { callee, request }) => (true, callee.0, request.value()),
+    }
+}
+
+/// "If the callee does not support call canceling, then behavior is **skip**."
+fn is_interruptible(sessions: &Sessions, invocation: PendingInvocation) -> bool {
+    let callee = sessions.joined(invocation.callee);
+    callee.features.call_canceling
+}
+
+/// INTERRUPT, once for an invocation, and to callees that know it.
+fn interrupt(
+    sessions: &mut Sessions,
+    invocation: PendingInvocation,
+    mode: CancelMode,
+    why: &str,
+    out: &mut Vec<Output>,
+) {
+    if !is_interruptible(sessions, invocation) {
+        return;
+    }
+    let callee = sessions.joined_mut(invocation.callee);
+    let unanswered = (callee.invocations.get_mut(&invocation.request))
+        .expect("an invocation that is interrupted is not answered");
+    if mem::replace(&mut unanswered.interrupted, true) {
+        return;
+    }
+    let interrupt = Interrupt {
+        request: invocation.request,
+        options: InterruptOptions {
+            mode,
+            reason: Some(why.into()),
+        },
+    };
+    out.push(send(invocation.callee, interrupt));
+}

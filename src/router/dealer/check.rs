@@ -1,0 +1,174 @@
+//! What the dealer relies on, verified. Decides nothing.
+
+use std::collections::{BTreeSet, HashMap};
+
+use super::Dealer;
+use crate::{
+    router::{
+        Limits, PeerId,
+        session::{OpenCall, PendingCall, PendingInvocation, Sessions, Stage},
+    },
+    wamp::RegistrationId,
+};
+
+impl Dealer {
+    /// Panics unless every index agrees with what it is an index of.
+    pub(in crate::router) fn check(&self, sessions: &Sessions, limits: &Limits) {
+        self.check_registrations(sessions);
+        let slots = self.check_invocations(sessions, limits);
+        let queued = self.check_turns(sessions, limits, &slots);
+        assert_eq!(queued, self.queued, "calls that wait are counted");
+        self.check_calls(sessions);
+    }
+
+    fn check_registrations(&self, sessions: &Sessions) {
+        assert_eq!(
+            self.by_id.len(),
+            self.procedures.len(),
+            "as many registration ids as registrations"
+        );
+        for (procedure, registration) in &self.procedures {
+            let (id, callee) = (registration.id, registration.callee);
+            assert_eq!(
+                self.by_id.get(&id),
+                Some(procedure),
+                "registration {id} is found by its id"
+            );
+            assert!(
+                sessions.joined(callee).registrations.contains(&id),
+                "{callee:?} knows its registration {id}"
+            );
+        }
+        let peers = sessions.peers().into_iter();
+        let known: usize = peers
+            .map(|peer| sessions.joined(peer).registrations.len())
+            .sum();
+        assert_eq!(
+            known,
+            self.procedures.len(),
+            "sessions know no registration that is none"
+        );
+    }
+
+    /// Returns how many slots of each registration are taken at which callee.
+    fn check_invocations(
+        &self,
+        sessions: &Sessions,
+        limits: &Limits,
+    ) -> HashMap<(PeerId, RegistrationId), u64> {
+        let mut slots = HashMap::new();
+        for peer in sessions.peers() {
+            let session = sessions.joined(peer);
+            for (request, unanswered) in &session.invocations {
+                assert!(
+                    *request < session.next_invocation,
+                    "{peer:?} was sent invocation {request}"
+                );
+                if let Some(call) = unanswered.call {
+                    let invocation = PendingInvocation {
+                        callee: peer,
+                        request: *request,
+                    };
+                    assert_stage(sessions, call, Stage::Invoked(invocation));
+                } else {
+                    assert!(
+                        unanswered.slot.is_some(),
+                        "invocation {request} of {peer:?} is kept for its slot alone"
+                    );
+                }
+                assert!(
+                    session.features.call_canceling || !unanswered.interrupted,
+                    "{peer:?} knows INTERRUPT"
+                );
+                if let Some(slot) = unanswered.slot {
+                    *slots.entry((peer, slot)).or_default() += 1;
+                }
+            }
+            assert!(
+                session.registrations.len() <= limits.registrations_per_session
+                    && session.invocations.len() <= limits.invocations_per_session
+                    && session.calls.len() <= limits.calls_per_session,
+                "{peer:?} is within the limits"
+            );
+        }
+        slots
+    }
+
+    /// Returns how many calls wait for their turn.
+    fn check_turns(
+        &self,
+        sessions: &Sessions,
+        limits: &Limits,
+        slots: &HashMap<(PeerId, RegistrationId), u64>,
+    ) -> usize {
+        let mut queued = 0;
+        for registration in self.procedures.values() {
+            let (id, taken) = (
+                registration.id,
+                slots.get(&(registration.callee, registration.id)),
+            );
+            let Some(turns) = &registration.turns else {
+                assert_eq!(taken, None, "registration {id} has no slots to take");
+                continue;
+            };
+            assert_eq!(
+                turns.taken(),
+                taken.copied().unwrap_or(0),
+                "the invocations of registration {id} are counted"
+            );
+            assert!(
+                turns.queue().is_empty() || turns.all_taken(),
+                "calls wait for registration {id} only while it has no slot"
+            );
+            assert!(
+                turns.queue().len() <= limits.queued_calls_per_registration,
+                "the queue of registration {id} is within the limits"
+            );
+            for (turn, call) in turns.queue() {
+                let stage = Stage::Queued {
+                    registration: id,
+                    turn: *turn,
+                };
+                let open = assert_stage(sessions, call.id(), stage);
+                assert_eq!(open.deadline, call.deadline, "{call:?}", call = call.id());
+            }
+            queued += turns.queue().len();
+        }
+        queued
+    }
+
+    fn check_calls(&self, sessions: &Sessions) {
+        let (mut calls, mut invoked, mut deadlines) = (0, 0, BTreeSet::new());
+        for peer in sessions.peers() {
+            let session = sessions.joined(peer);
+            invoked += (session.invocations.values())
+                .filter(|unanswered| unanswered.call.is_some())
+                .count();
+            calls += session.calls.len();
+            for (request, open) in &session.calls {
+                deadlines.extend(open.deadline.map(|deadline| (deadline, peer, *request)));
+            }
+        }
+        assert_eq!(
+            calls, self.pending,
+            "calls that are not answered are counted"
+        );
+        assert_eq!(
+            calls,
+            invoked + self.queued,
+            "every such call has its invocation or waits for its turn"
+        );
+        assert_eq!(
+            deadlines, self.deadlines,
+            "deadlines are those of such calls"
+        );
+    }
+}
+
+/// Panics unless the caller knows how far its call has come.
+fn assert_stage(sessions: &Sessions, call: PendingCall, stage: Stage) -> OpenCall {
+    let open = sessions.joined(call.caller).calls.get(&call.request);
+    let open = open.unwrap_or_else(|| panic!("{call:?} is known to its caller"));
+    assert_eq!(open.stage, stage, "{call:?} is where its caller knows it");
+    *open
+}
