@@ -1,16 +1,21 @@
 //! Seeded random operations, legal and illegal, against a model that knows who is owed what.
-//! The model reads only what peers send and receive. Owns the operations; `promises` says what
-//! they must lead to.
+//! The model reads only what peers send and receive. Owns the operations; `promises` and, for
+//! calls, `calls` say what they must lead to.
 
+mod calls;
 mod promises;
 
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::{
+    collections::{BTreeMap, BTreeSet, HashMap},
+    time::{Duration, Instant},
+};
 
 use super::script::{Counted, decode, realm};
 use crate::{
-    router::{Input, Limits, Output, PeerId, Router},
-    wamp::{Message, MessageType},
+    router::{Input, Limits, Output, PeerId, Router, Stats},
+    wamp::{Message, MessageType, RpcFeatures},
 };
+use calls::{Calls, Said, said};
 
 const SEEDS: [u64; 12] = [1, 2, 3, 5, 8, 13, 21, 34, 55, 89, 144, 233];
 const OPERATIONS: usize = 3_000;
@@ -67,8 +72,7 @@ impl Drop for Place {
 
 #[test]
 fn random_operations_keep_every_promise() {
-    let mut answered = 0;
-    let mut events = 0;
+    let mut reached = Reached::default();
     for seed in SEEDS {
         let mut place = Place {
             seed,
@@ -82,23 +86,58 @@ fn random_operations_keep_every_promise() {
         }
         place.doing = "shutdown".to_owned();
         world.end();
-        answered += world.answered;
-        events += world.events;
+        reached.add(&world);
     }
     // The operations have to reach what they are to test.
-    assert!(answered > 2_000, "{answered} calls answered");
-    assert!(events > 2_000, "{events} events received");
+    assert!(reached.is_enough(), "{reached:?}");
+}
+
+#[derive(Default, Debug)]
+struct Reached {
+    results: u64,
+    events: u64,
+    cancels: u64,
+    timeouts: u64,
+    interrupts: u64,
+    turns: u64,
+}
+
+impl Reached {
+    fn add(&mut self, world: &World) {
+        let Stats {
+            results,
+            events,
+            cancels,
+            timeouts,
+            ..
+        } = world.router.stats();
+        self.results += results;
+        self.events += events;
+        self.cancels += cancels;
+        self.timeouts += timeouts;
+        self.interrupts += world.interrupts;
+        self.turns += world.turns;
+    }
+
+    fn is_enough(&self) -> bool {
+        let enough = |reached: u64| reached > 400;
+        self.results > 800
+            && self.events > 2_000
+            && enough(self.cancels)
+            && enough(self.timeouts)
+            && enough(self.interrupts)
+            && enough(self.turns)
+    }
 }
 
 /// What one peer has sent and received.
 #[derive(Default)]
 struct Peer {
-    /// Its unanswered calls, by request: the token that each carries.
-    calls: BTreeMap<u64, u64>,
+    features: RpcFeatures,
     /// The invocations it has received and not answered: the token that each carries.
     invocations: BTreeMap<u64, u64>,
     invoked: u64,
-    registrations: BTreeMap<u64, &'static str>,
+    registrations: BTreeMap<u64, Registration>,
     subscriptions: BTreeMap<u64, &'static str>,
     /// The last event received of each publisher.
     heard: HashMap<u64, u64>,
@@ -106,16 +145,26 @@ struct Peer {
     published: u64,
 }
 
+struct Registration {
+    procedure: &'static str,
+    concurrency: Option<u64>,
+}
+
 struct World {
     random: Random,
     router: Router,
+    started: Instant,
+    /// How many milliseconds have passed since.
+    now: u64,
+    calls: Calls,
     peers: BTreeMap<u64, Peer>,
     /// Peers that are closed, but whose transport the router has not heard is lost.
     closed: BTreeSet<u64>,
     next_peer: u64,
     tokens: u64,
-    answered: usize,
-    events: usize,
+    interrupts: u64,
+    /// How many calls had to wait and then were invoked.
+    turns: u64,
 }
 
 impl World {
@@ -125,12 +174,15 @@ impl World {
         Self {
             random: Random(seed),
             router: Router::new(realm, Counted::boxed()),
+            started: Instant::now(),
+            now: 0,
+            calls: Calls::default(),
             peers: BTreeMap::new(),
             closed: BTreeSet::new(),
             next_peer: 1,
             tokens: 0,
-            answered: 0,
-            events: 0,
+            interrupts: 0,
+            turns: 0,
         }
     }
 
@@ -175,6 +227,14 @@ impl World {
                     assert_eq!(self.handle(Input::Gone { peer: peer_id }), []);
                 }
             }
+            10..=40 => {
+                self.now += self.random.below(12);
+                *doing = format!("later, at {}", self.now);
+                // Now and then the router learns it from what happens next only.
+                if self.random.below(2) == 0 {
+                    assert_eq!(self.handle(Input::Tick), []);
+                }
+            }
             _ => {
                 let (text, ends_with) = self.message(peer);
                 *doing = format!("{peer} > {text}");
@@ -186,9 +246,14 @@ impl World {
     fn join(&mut self) {
         let peer = PeerId(self.next_peer);
         self.next_peer += 1;
-        let Message::Hello(hello) = decode(r#"[1,"realm1",{"roles":{"callee":{}}}]"#) else {
+        let features = RpcFeatures {
+            call_canceling: self.random.below(2) == 0,
+            call_timeout: self.random.below(2) == 0,
+        };
+        let Message::Hello(mut hello) = decode(r#"[1,"realm1",{}]"#) else {
             panic!("not a HELLO")
         };
+        hello.details.roles.callee = Some(features);
         let authrole = if self.random.below(2) == 0 {
             "open"
         } else {
@@ -203,12 +268,21 @@ impl World {
             &outputs[..],
             [Output::Send { to, message: Message::Welcome(_) }] if *to == peer
         ));
-        self.peers.insert(peer.0, Peer::default());
+        let joined = Peer {
+            features,
+            ..Peer::default()
+        };
+        self.peers.insert(peer.0, joined);
     }
 
     /// A message that the peer might send, and what the router must then end the session with,
     /// if it must.
     fn message(&mut self, peer: u64) -> (String, Option<MessageType>) {
+        let pending = self.calls.requests_of(peer, self.now);
+        let served: Vec<&str> = (self.peers.values())
+            .flat_map(|state| state.registrations.values())
+            .map(|registration| registration.procedure)
+            .collect();
         let random = &mut self.random;
         let name = random.one_of(&NAMES).expect("some names");
         let empty = Peer::default();
@@ -227,8 +301,18 @@ impl World {
         let own = |ids: Vec<u64>, random: &mut Random| {
             random.one_of(&ids).unwrap_or_else(|| 1 + random.below(30))
         };
-        match random.below(100) {
-            0..=9 => (format!(r#"[64,{request},{{}},"{name}"]"#), None),
+        let what = match random.below(100) {
+            // Who has nothing to answer calls instead, most of the time.
+            70..=96 if invocations.is_empty() && random.below(20) > 0 => 45,
+            what => what,
+        };
+        match what {
+            0..=9 => {
+                let options =
+                    random.one_of(&["{}", r#"{"concurrency":1}"#, r#"{"concurrency":2}"#]);
+                let options = options.expect("some");
+                (format!(r#"[64,{request},{options},"{name}"]"#), None)
+            }
             10..=14 => {
                 let id = own(state.registrations.keys().copied().collect(), random);
                 (format!("[66,{request},{id}]"), None)
@@ -248,10 +332,25 @@ impl World {
                     None,
                 )
             }
-            45..=69 => {
+            45..=65 => {
                 self.tokens += 1;
                 let token = self.tokens;
-                (format!(r#"[48,{request},{{}},"{name}",[{token}]]"#), None)
+                let timeout = random.one_of(&[0, 0, 0, 0, 0, 1, 50, 200]).expect("some");
+                let name = match random.below(4) {
+                    0 => name,
+                    _ => random.one_of(&served).unwrap_or(name),
+                };
+                let options = format!(r#"{{"timeout":{timeout}}}"#);
+                (
+                    format!(r#"[48,{request},{options},"{name}",[{token}]]"#),
+                    None,
+                )
+            }
+            66..=69 => {
+                let request = random.one_of(&pending).unwrap_or(request);
+                let modes = ["{}", r#"{"mode":"kill"}"#, r#"{"mode":"skip"}"#];
+                let mode = random.one_of(&modes).expect("some");
+                (format!("[49,{request},{mode}]"), None)
             }
             70..=89 => (format!("[70,{invocation},{{}},[{token}]]"), never_asked),
             90..=96 => (
@@ -266,6 +365,7 @@ impl World {
                 let illegal = [
                     "[50,1,{}]",
                     "[68,1,1,{}]",
+                    "[69,1,{}]",
                     r#"[8,48,1,{},"com.x"]"#,
                     "[70,9007199254740992,{}]",
                     r#"[1,"realm1",{}]"#,
@@ -273,8 +373,7 @@ impl World {
                 let text = random.one_of(&illegal).expect("some").to_owned();
                 (text, Some(MessageType::Abort))
             }
-            99 if !state.calls.is_empty() && random.below(8) == 0 => {
-                let pending: Vec<u64> = state.calls.keys().copied().collect();
+            99 if !pending.is_empty() && random.below(8) == 0 => {
                 let request = random.one_of(&pending).expect("some");
                 (
                     format!(r#"[48,{request},{{}},"com.a"]"#),
@@ -298,8 +397,11 @@ impl World {
         state.requests += 1;
         let outputs = self.handle(input);
         match message {
-            Message::Register(m) => self.registered(peer, m.procedure.as_str(), &outputs),
-            Message::Unregister(m) => self.unregistered(peer, m.registration.value(), &outputs),
+            Message::Register(m) => {
+                let concurrency = m.options.concurrency.map(u64::from);
+                self.registered(peer, m.procedure.as_str(), concurrency, &outputs);
+            }
+            Message::Unregister(m) => self.unregistered(peer, m.registration.value(), outputs),
             Message::Subscribe(m) => self.subscribed(peer, m.topic.as_str(), &outputs),
             Message::Unsubscribe(m) => self.unsubscribed(peer, m.subscription.value(), &outputs),
             Message::Publish(m) => self.published(
@@ -309,30 +411,68 @@ impl World {
                 &outputs,
             ),
             Message::Call(m) => {
-                let token = promises::token(&m.payload);
-                let state = self.peers.get_mut(&peer).expect("joined");
-                state.calls.insert(m.request.value(), token);
-                self.called(peer, m.procedure.as_str(), token, &outputs);
+                let (token, timeout) = (promises::token(&m.payload), m.options.timeout);
+                let procedure = m.procedure.as_str();
+                let owed = self.call(peer, m.request.value(), procedure, token, timeout);
+                self.expect(outputs, &owed);
             }
-            Message::Yield(m) => self.concluded(peer, m.request.value(), true, &outputs),
-            Message::Error(m) => self.concluded(peer, m.request.value(), false, &outputs),
+            Message::Cancel(m) => {
+                let owed = self.cancel(peer, m.request.value(), m.options.mode);
+                self.expect(outputs, &owed);
+            }
+            Message::Yield(m) => {
+                let owed = self.conclude(peer, m.request.value(), true);
+                self.turns += self.expect(outputs, &owed);
+            }
+            Message::Error(m) => {
+                let owed = self.conclude(peer, m.request.value(), false);
+                self.turns += self.expect(outputs, &owed);
+            }
             other => panic!("{other:?} is not sent here"),
         }
     }
 
+    /// Callers and callees are told what they are owed, in order, and nobody else anything.
+    /// Returns how many calls were invoked.
+    fn expect(&mut self, outputs: Vec<Output>, owed: &[Said]) -> u64 {
+        let (said, rest) = said(outputs);
+        assert_eq!((&said[..], &rest[..]), (owed, &[][..]));
+        let count = |what: fn(&Said) -> bool| said.iter().filter(|said| what(said)).count() as u64;
+        self.check_calls();
+        count(|said| matches!(said, Said::Invocation { .. }))
+    }
+
+    /// The router counts calls and deadlines as the model does.
+    fn check_calls(&self) {
+        let stats = self.router.stats();
+        assert_eq!(stats.pending_invocations, self.calls.open());
+        assert_eq!(stats.queued_calls, self.calls.queued());
+        let deadline = self.calls.next_deadline().map(|at| self.at(at));
+        assert_eq!(self.router.next_deadline(), deadline);
+    }
+
+    fn at(&self, milliseconds: u64) -> Instant {
+        self.started + Duration::from_millis(milliseconds)
+    }
+
+    /// What an input leads to, after the calls whose time is up.
     fn handle(&mut self, input: Input) -> Vec<Output> {
         let mut outputs = Vec::new();
-        self.router
-            .handle(std::time::Instant::now(), input, &mut outputs);
+        (self.router).handle(self.at(self.now), input, &mut outputs);
         self.router.check();
         for output in &outputs {
             let Output::Send { to, message } = output else {
                 continue;
             };
+            self.interrupts += u64::from(matches!(message, Message::Interrupt(_)));
             if !matches!(message, Message::Abort(_) | Message::Welcome(_)) {
                 assert!(self.peers.contains_key(&to.0), "only the joined are told");
             }
         }
+        let owed = self.calls.expire(&self.peers, self.now);
+        let later = outputs.split_off(owed.len().min(outputs.len()));
+        let (expired, _) = said(std::mem::replace(&mut outputs, later));
+        assert_eq!(expired, owed);
         outputs
     }
 }

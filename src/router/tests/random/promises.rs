@@ -1,34 +1,45 @@
-//! What the router owes to each operation, by what peers have sent and received before.
+//! What the router owes to each operation but calls, by what peers have sent and received
+//! before.
 
-use std::collections::BTreeSet;
-
-use super::{LIMITS, NAMES, World};
+use super::{LIMITS, NAMES, Registration, World, said};
 use crate::{
     router::{Input, Output, PeerId, tests::script::decode},
     wamp::{Event, Message, MessageType, Payload, RequestType},
 };
 
 impl World {
-    fn owner(&self, procedure: &str) -> Option<u64> {
-        let mut owners = (self.peers.iter())
-            .filter(|(_, state)| state.registrations.values().any(|name| *name == procedure))
-            .map(|(peer, _)| *peer);
+    /// The callee of a procedure, and its registration.
+    pub(super) fn owner(&self, procedure: &str) -> Option<(u64, u64)> {
+        let mut owners = self.peers.iter().flat_map(|(peer, state)| {
+            (state.registrations.iter())
+                .filter(|(_, registration)| registration.procedure == procedure)
+                .map(|(id, _)| (*peer, *id))
+        });
         let owner = owners.next();
         assert_eq!(owners.next(), None, "{procedure} has one callee");
         owner
     }
 
-    pub(super) fn registered(&mut self, peer: u64, procedure: &str, outputs: &[Output]) {
+    pub(super) fn registered(
+        &mut self,
+        peer: u64,
+        procedure: &str,
+        concurrency: Option<u64>,
+        outputs: &[Output],
+    ) {
         let allowed = procedure.starts_with("com.") && !procedure.contains("..");
         let full = self.peers[&peer].registrations.len() == LIMITS.registrations_per_session;
         let expected = allowed && !full && self.owner(procedure).is_none();
         match only(peer, outputs) {
             Message::Registered(m) if expected => {
                 let state = self.peers.get_mut(&peer).expect("joined");
-                let fresh = state
-                    .registrations
-                    .insert(m.registration.value(), known(procedure));
-                assert_eq!(fresh, None);
+                let registration = Registration {
+                    procedure: known(procedure),
+                    concurrency,
+                };
+                let id = m.registration.value();
+                let former = state.registrations.insert(id, registration);
+                assert!(former.is_none(), "the id is new");
             }
             Message::Error(m) if !expected => {
                 assert_eq!(m.request_type, RequestType::Register);
@@ -37,12 +48,16 @@ impl World {
         }
     }
 
-    pub(super) fn unregistered(&mut self, peer: u64, id: u64, outputs: &[Output]) {
+    pub(super) fn unregistered(&mut self, peer: u64, id: u64, mut outputs: Vec<Output>) {
+        let failed = outputs.split_off(outputs.len().min(1));
         let state = self.peers.get_mut(&peer).expect("joined");
-        match (state.registrations.remove(&id), only(peer, outputs)) {
-            (Some(_), Message::Unregistered(_)) | (None, Message::Error(_)) => {}
-            other => panic!("{other:?}"),
+        let mut owed = Vec::new();
+        match (state.registrations.remove(&id), only(peer, &outputs)) {
+            (Some(_), Message::Unregistered(_)) => owed = self.calls.unregister(id),
+            (None, Message::Error(_)) => {}
+            (_, other) => panic!("{other:?}"),
         }
+        self.expect(failed, &owed);
     }
 
     pub(super) fn subscribed(&mut self, peer: u64, topic: &str, outputs: &[Output]) {
@@ -118,7 +133,6 @@ impl World {
     }
 
     fn heard(&mut self, receiver: u64, event: &Event) {
-        self.events += 1;
         let state = self.peers.get_mut(&receiver).expect("joined");
         assert!(
             state
@@ -131,127 +145,22 @@ impl World {
         assert!(last < number, "a publisher's events come in order");
     }
 
-    /// A CALL leads to an INVOCATION or to an ERROR at once.
-    pub(super) fn called(
-        &mut self,
-        peer: u64,
-        procedure: &str,
-        token_sent: u64,
-        outputs: &[Output],
-    ) {
-        let owner = self.owner(procedure);
-        let [Output::Send { to, message }] = outputs else {
-            panic!("{outputs:?}")
-        };
-        match message {
-            Message::Invocation(m) => {
-                assert_eq!(Some(to.0), owner);
-                let callee = self.peers.get_mut(&to.0).expect("joined");
-                callee.invoked += 1;
-                assert_eq!(
-                    m.request.value(),
-                    callee.invoked,
-                    "invocations count 1, 2, 3"
-                );
-                assert!(callee.registrations.contains_key(&m.registration.value()));
-                assert_eq!(token(&m.payload), token_sent);
-                callee.invocations.insert(m.request.value(), token_sent);
-            }
-            Message::Error(m) => {
-                let full = self.peers[&peer].calls.len() > LIMITS.calls_per_session
-                    || owner.is_some_and(|o| {
-                        self.live_invocations(o) == LIMITS.invocations_per_session
-                    });
-                assert!(
-                    owner.is_none() || full,
-                    "a callee that can be invoked is: {m:?}"
-                );
-                self.answer(to.0, m.request.value());
-                assert_eq!(to.0, peer);
-            }
-            other => panic!("{other:?}"),
-        }
-    }
-
-    /// The invocations of a callee whose callers still wait.
-    fn live_invocations(&self, callee: u64) -> usize {
-        (self.peers[&callee].invocations.values())
-            .filter(|token| self.waiting(**token).is_some())
-            .count()
-    }
-
-    /// Who waits for the answer to a call, and under which request.
-    fn waiting(&self, token: u64) -> Option<(u64, u64)> {
-        self.peers.iter().find_map(|(peer, state)| {
-            (state.calls.iter())
-                .find(|(_, pending)| **pending == token)
-                .map(|(request, _)| (*peer, *request))
-        })
-    }
-
-    /// The caller has its answer, and was waiting for one.
-    fn answer(&mut self, caller: u64, request: u64) {
-        let state = self.peers.get_mut(&caller).expect("joined");
-        let call = state.calls.remove(&request);
-        assert!(call.is_some(), "{caller} waits for an answer to {request}");
-        self.answered += 1;
-    }
-
-    /// YIELD and ERROR reach whoever waits, and nobody else.
-    pub(super) fn concluded(
-        &mut self,
-        peer: u64,
-        invocation: u64,
-        yields: bool,
-        outputs: &[Output],
-    ) {
-        let state = self.peers.get_mut(&peer).expect("joined");
-        let sent = state.invocations.remove(&invocation);
-        let Some((caller, request)) = sent.and_then(|token| self.waiting(token)) else {
-            assert_eq!(outputs, [], "nobody waits for this");
-            return;
-        };
-        match only(caller, outputs) {
-            Message::Result(m) if yields => {
-                assert_eq!(m.request.value(), request);
-                assert_eq!(Some(token(&m.payload)), sent);
-            }
-            Message::Error(m) if !yields => {
-                assert_eq!(
-                    (m.request.value(), m.request_type),
-                    (request, RequestType::Call)
-                );
-                assert_eq!(m.error.as_str(), "com.failed");
-                assert_eq!(Some(token(&m.payload)), sent);
-            }
-            other => panic!("{other:?}"),
-        }
-        self.answer(caller, request);
-    }
-
-    /// A session ends: with what it is told, and an ERROR for everybody it owed an answer.
+    /// A session ends: with what it is told, an ERROR for everybody it owed an answer, and an
+    /// INTERRUPT for whoever works for it.
     pub(super) fn leave(&mut self, peer: u64, input: Input, told: &[MessageType]) {
         let outputs = self.handle(input);
-        let state = self.peers.remove(&peer).expect("joined");
-        let owed: BTreeSet<(u64, u64)> = (state.invocations.values())
-            .filter_map(|token| self.waiting(*token))
-            .collect();
-        let mut answered = BTreeSet::new();
-        let mut heard = Vec::new();
-        let mut closes = 0;
-        for output in outputs {
+        let mut owed = self.calls.leave(&self.peers, peer);
+        self.peers.remove(&peer).expect("joined");
+        let (mut others, own) = said(outputs);
+        owed.sort_unstable();
+        others.sort_unstable();
+        assert_eq!(others, owed, "all those are told who have to be");
+        let (mut heard, mut closes) = (Vec::new(), 0);
+        for output in own {
             match output {
                 Output::Send { to, message } if to.0 == peer => {
                     assert_eq!(closes, 0, "nothing comes after the close");
                     heard.push(message.message_type());
-                }
-                Output::Send {
-                    to,
-                    message: Message::Error(m),
-                } => {
-                    assert_eq!(m.error.as_str(), "wamp.error.canceled");
-                    assert!(answered.insert((to.0, m.request.value())), "once");
-                    self.answer(to.0, m.request.value());
                 }
                 Output::Close { peer: closed } => {
                     assert_eq!(closed.0, peer);
@@ -260,37 +169,43 @@ impl World {
                 other => panic!("{other:?}"),
             }
         }
-        assert_eq!(answered, owed, "each caller has its answer");
         assert_eq!(heard, told);
         assert_eq!(closes, told.len());
         if closes == 1 {
             self.closed.insert(peer);
         }
+        self.check_calls();
     }
 
     /// Shutdown answers whatever is pending; then everybody leaves and nothing is left.
     pub(super) fn end(&mut self) {
         assert_eq!(self.handle(Input::Drain), []);
-        let mut goodbyes = Vec::new();
-        for output in self.handle(Input::Shutdown) {
-            match output {
+        let outputs = self.handle(Input::Shutdown);
+        let is_goodbye = |output: &Output| {
+            matches!(
+                output,
                 Output::Send {
-                    to,
-                    message: Message::Error(m),
-                } => {
-                    assert!(!goodbyes.contains(&to.0), "answers come before GOODBYE");
-                    self.answer(to.0, m.request.value());
-                }
-                Output::Send {
-                    to,
                     message: Message::Goodbye(_),
-                } => goodbyes.push(to.0),
+                    ..
+                }
+            )
+        };
+        let answers_first = outputs.is_sorted_by_key(is_goodbye);
+        assert!(answers_first, "answers come before GOODBYE");
+        let (mut answers, goodbyes) = said(outputs);
+        let mut owed = self.calls.shut_down();
+        owed.sort_unstable();
+        answers.sort_unstable();
+        assert_eq!(answers, owed, "each call has its answer");
+        self.check_calls();
+        let goodbyes: Vec<u64> = (goodbyes.iter())
+            .map(|output| match output {
+                Output::Send { to, .. } => to.0,
                 other => panic!("{other:?}"),
-            }
-        }
+            })
+            .collect();
         let joined: Vec<u64> = self.peers.keys().copied().collect();
         assert_eq!(goodbyes, joined);
-        assert!(self.peers.values().all(|state| state.calls.is_empty()));
         for peer in joined {
             let outputs = self.handle(Input::Message {
                 peer: PeerId(peer),

@@ -1,0 +1,391 @@
+//! What the router owes to callers and callees: a model of the dealer that keeps calls in a
+//! plain list and looks for everything from its beginning.
+
+use std::collections::BTreeMap;
+
+use super::{LIMITS, Peer, World};
+use crate::{
+    router::Output,
+    wamp::{CancelMode, Message, RequestType},
+};
+
+/// What a caller or callee is told.
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Debug)]
+pub(super) enum Said {
+    Invocation {
+        callee: u64,
+        invocation: u64,
+        registration: u64,
+        token: u64,
+        timeout: Option<u64>,
+    },
+    Interrupt {
+        callee: u64,
+        invocation: u64,
+        mode: &'static str,
+        reason: String,
+    },
+    Result {
+        caller: u64,
+        request: u64,
+        token: u64,
+    },
+    Error {
+        caller: u64,
+        request: u64,
+        uri: String,
+    },
+}
+
+/// The calls that are not answered, in the order they came, and what callees have not answered.
+#[derive(Default)]
+pub(super) struct Calls {
+    open: Vec<Call>,
+    asked: Vec<Asked>,
+}
+
+struct Call {
+    token: u64,
+    caller: u64,
+    request: u64,
+    registration: u64,
+    callee: u64,
+    deadline: Option<u64>,
+    invoked: bool,
+}
+
+struct Asked {
+    callee: u64,
+    invocation: u64,
+    registration: u64,
+    /// The call, while it is open.
+    token: Option<u64>,
+    limited: bool,
+    interrupted: bool,
+}
+
+impl Calls {
+    /// The requests of a peer's calls that are open and will be at this time.
+    pub(super) fn requests_of(&self, peer: u64, now: u64) -> Vec<u64> {
+        (self.open.iter())
+            .filter(|call| call.caller == peer && call.deadline.is_none_or(|at| at > now))
+            .map(|call| call.request)
+            .collect()
+    }
+
+    pub(super) fn open(&self) -> usize {
+        self.open.len()
+    }
+
+    pub(super) fn queued(&self) -> usize {
+        self.open.iter().filter(|call| !call.invoked).count()
+    }
+
+    pub(super) fn next_deadline(&self) -> Option<u64> {
+        self.open.iter().filter_map(|call| call.deadline).min()
+    }
+
+    fn taken(&self, registration: u64) -> u64 {
+        let asked = self.asked.iter();
+        asked.filter(|a| a.registration == registration).count() as u64
+    }
+
+    fn close(&mut self, token: u64) -> Call {
+        let at = (self.open.iter()).position(|call| call.token == token);
+        self.open.remove(at.expect("an open call"))
+    }
+
+    /// The call is over without its callee's answer.
+    fn end(
+        &mut self,
+        peers: &BTreeMap<u64, Peer>,
+        token: u64,
+        uri: &str,
+        interrupts: bool,
+        answers: bool,
+    ) -> Vec<Said> {
+        let call = self.close(token);
+        let mut said = Vec::new();
+        if answers {
+            said.push(call.error(uri));
+        }
+        if !call.invoked {
+            return said;
+        }
+        if interrupts {
+            said.extend(self.interrupt(peers, token, None, uri));
+        }
+        for asked in &mut self.asked {
+            asked.token = asked.token.filter(|t| *t != token);
+        }
+        (self.asked).retain(|asked| asked.limited || asked.token.is_some());
+        said
+    }
+
+    fn interrupt(
+        &mut self,
+        peers: &BTreeMap<u64, Peer>,
+        token: u64,
+        mode: Option<&'static str>,
+        reason: &str,
+    ) -> Option<Said> {
+        let asked = (self.asked.iter_mut()).find(|asked| asked.token == Some(token))?;
+        if asked.interrupted || !peers[&asked.callee].features.call_canceling {
+            return None;
+        }
+        asked.interrupted = true;
+        let by_slot = if asked.limited { "kill" } else { "killnowait" };
+        Some(Said::Interrupt {
+            callee: asked.callee,
+            invocation: asked.invocation,
+            mode: mode.unwrap_or(by_slot),
+            reason: reason.to_owned(),
+        })
+    }
+
+    /// Calls that are over at this time, in the order of their deadlines.
+    pub(super) fn expire(&mut self, peers: &BTreeMap<u64, Peer>, now: u64) -> Vec<Said> {
+        let mut over: Vec<_> = (self.open.iter())
+            .filter_map(|call| Some((call.deadline?, call.caller, call.request, call.token)))
+            .filter(|(deadline, ..)| *deadline <= now)
+            .collect();
+        over.sort_unstable();
+        over.into_iter()
+            .flat_map(|(.., token)| self.end(peers, token, "wamp.error.timeout", true, true))
+            .collect()
+    }
+
+    /// A registration is over: nobody who waits for it has a turn.
+    pub(super) fn unregister(&mut self, registration: u64) -> Vec<Said> {
+        let (over, open) = std::mem::take(&mut self.open)
+            .into_iter()
+            .partition(|call| call.registration == registration && !call.invoked);
+        self.open = open;
+        let over: Vec<Call> = over;
+        over.iter()
+            .map(|call| call.error("wamp.error.no_such_procedure"))
+            .collect()
+    }
+
+    /// A peer is over.
+    pub(super) fn leave(&mut self, peers: &BTreeMap<u64, Peer>, peer: u64) -> Vec<Said> {
+        let mut said = Vec::new();
+        let own: Vec<_> = (self.open.iter())
+            .filter(|call| call.caller == peer)
+            .map(|call| (call.token, call.callee))
+            .collect();
+        for (token, callee) in own {
+            said.extend(self.end(peers, token, "wamp.error.canceled", callee != peer, false));
+        }
+        let (over, asked) = std::mem::take(&mut self.asked)
+            .into_iter()
+            .partition(|asked| asked.callee == peer);
+        self.asked = asked;
+        let over: Vec<Asked> = over;
+        for token in over.into_iter().filter_map(|asked| asked.token) {
+            said.push(self.close(token).error("wamp.error.canceled"));
+        }
+        for registration in peers[&peer].registrations.keys() {
+            said.extend(self.unregister(*registration));
+        }
+        said
+    }
+
+    /// Everything is over.
+    pub(super) fn shut_down(&mut self) -> Vec<Said> {
+        self.asked.clear();
+        (self.open.drain(..))
+            .map(|call| call.error("wamp.error.canceled"))
+            .collect()
+    }
+}
+
+impl Call {
+    fn error(&self, uri: &str) -> Said {
+        error(self.caller, self.request, uri)
+    }
+}
+
+fn error(caller: u64, request: u64, uri: &str) -> Said {
+    Said::Error {
+        caller,
+        request,
+        uri: uri.to_owned(),
+    }
+}
+
+impl World {
+    /// A CALL leads to an INVOCATION or to an ERROR, unless it has to wait.
+    pub(super) fn call(
+        &mut self,
+        peer: u64,
+        request: u64,
+        procedure: &str,
+        token: u64,
+        timeout: u64,
+    ) -> Vec<Said> {
+        let refused = |uri| vec![error(peer, request, uri)];
+        if procedure.contains("..") {
+            return refused("wamp.error.invalid_uri");
+        }
+        let Some((callee, registration)) = self.owner(procedure) else {
+            return refused("wamp.error.no_such_procedure");
+        };
+        let open = self.calls.open.iter();
+        if open.filter(|call| call.caller == peer).count() == LIMITS.calls_per_session {
+            return refused("wamp.error.unavailable");
+        }
+        let concurrency = self.peers[&callee].registrations[&registration].concurrency;
+        let waits = concurrency.is_some_and(|limit| self.calls.taken(registration) == limit);
+        let full = if waits {
+            let open = self.calls.open.iter();
+            open.filter(|call| call.registration == registration && !call.invoked)
+                .count()
+                == LIMITS.queued_calls_per_registration
+        } else {
+            let asked = self.calls.asked.iter();
+            asked.filter(|asked| asked.callee == callee).count() == LIMITS.invocations_per_session
+        };
+        if full {
+            return refused("wamp.error.unavailable");
+        }
+        self.calls.open.push(Call {
+            token,
+            caller: peer,
+            request,
+            registration,
+            callee,
+            deadline: (timeout > 0).then(|| self.now + timeout),
+            invoked: false,
+        });
+        if waits {
+            return Vec::new();
+        }
+        vec![self.invoke(token)]
+    }
+
+    fn invoke(&mut self, token: u64) -> Said {
+        let call = (self.calls.open.iter_mut()).find(|call| call.token == token);
+        let call = call.expect("an open call");
+        call.invoked = true;
+        let callee = self.peers.get_mut(&call.callee).expect("joined");
+        callee.invoked += 1;
+        callee.invocations.insert(callee.invoked, token);
+        self.calls.asked.push(Asked {
+            callee: call.callee,
+            invocation: callee.invoked,
+            registration: call.registration,
+            token: Some(token),
+            limited: callee.registrations[&call.registration]
+                .concurrency
+                .is_some(),
+            interrupted: false,
+        });
+        let told = callee.features.call_timeout;
+        Said::Invocation {
+            callee: call.callee,
+            invocation: callee.invoked,
+            registration: call.registration,
+            token,
+            timeout: call.deadline.filter(|_| told).map(|at| at - self.now),
+        }
+    }
+
+    pub(super) fn cancel(&mut self, peer: u64, request: u64, mode: CancelMode) -> Vec<Said> {
+        let open = self.calls.open.iter();
+        let Some((token, callee, invoked)) = open
+            .filter(|call| (call.caller, call.request) == (peer, request))
+            .map(|call| (call.token, call.callee, call.invoked))
+            .next()
+        else {
+            return Vec::new();
+        };
+        let why = "wamp.error.canceled";
+        let knows = self.peers[&callee].features.call_canceling;
+        if mode == CancelMode::Kill && invoked && knows {
+            let interrupt = self.calls.interrupt(&self.peers, token, Some("kill"), why);
+            return interrupt.into_iter().collect();
+        }
+        let kill = mode != CancelMode::Skip;
+        self.calls.end(&self.peers, token, why, kill, true)
+    }
+
+    /// YIELD and ERROR reach whoever waits, and nobody else; then the next has its turn.
+    pub(super) fn conclude(&mut self, peer: u64, invocation: u64, yields: bool) -> Vec<Said> {
+        let callee = self.peers.get_mut(&peer).expect("joined");
+        callee.invocations.remove(&invocation);
+        let asked = (self.calls.asked.iter())
+            .position(|asked| (asked.callee, asked.invocation) == (peer, invocation));
+        let Some(at) = asked else {
+            return Vec::new();
+        };
+        let asked = self.calls.asked.remove(at);
+        let mut said = Vec::new();
+        if let Some(token) = asked.token {
+            let call = self.calls.close(token);
+            said.push(if yields {
+                Said::Result {
+                    caller: call.caller,
+                    request: call.request,
+                    token,
+                }
+            } else {
+                call.error("com.failed")
+            });
+        }
+        let mut open = self.calls.open.iter();
+        let next = open.find(|call| call.registration == asked.registration && !call.invoked);
+        if let Some(token) = next.map(|call| call.token) {
+            said.push(self.invoke(token));
+        }
+        said
+    }
+}
+
+/// What outputs say to callers and callees; the rest stays as it is.
+pub(super) fn said(outputs: Vec<Output>) -> (Vec<Said>, Vec<Output>) {
+    let (mut said, mut rest) = (Vec::new(), Vec::new());
+    for output in outputs {
+        match output {
+            Output::Send {
+                to,
+                message: Message::Invocation(m),
+            } => said.push(Said::Invocation {
+                callee: to.0,
+                invocation: m.request.value(),
+                registration: m.registration.value(),
+                token: super::promises::token(&m.payload),
+                timeout: m.details.timeout,
+            }),
+            Output::Send {
+                to,
+                message: Message::Interrupt(m),
+            } => said.push(Said::Interrupt {
+                callee: to.0,
+                invocation: m.request.value(),
+                mode: match m.options.mode {
+                    CancelMode::Skip => "skip",
+                    CancelMode::Kill => "kill",
+                    CancelMode::KillNoWait => "killnowait",
+                },
+                reason: m.options.reason.expect("a reason").to_string(),
+            }),
+            Output::Send {
+                to,
+                message: Message::Result(m),
+            } => said.push(Said::Result {
+                caller: to.0,
+                request: m.request.value(),
+                token: super::promises::token(&m.payload),
+            }),
+            Output::Send {
+                to,
+                message: Message::Error(m),
+            } if m.request_type == RequestType::Call => {
+                said.push(error(to.0, m.request.value(), m.error.as_str()));
+            }
+            output => rest.push(output),
+        }
+    }
+    (said, rest)
+}
