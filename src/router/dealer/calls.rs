@@ -1,9 +1,10 @@
 //! Calls that take their course: CALL, INVOCATION, and the callee's answer. Knows nothing of
 //! calls that are canceled.
 //!
-//! Invocations reach a callee in the order of the calls ("Ordering Guarantees", "Calling"). Where
-//! a callee asks for a concurrency that holds for each such registration by itself: while calls
-//! wait for one, those to the callee's other procedures pass, which is what it is for.
+//! Invocations reach a callee in the order of the calls ("Remote Procedure Call Ordering"). Where
+//! a callee asks for a concurrency, which the specification does not know, that holds for each
+//! such registration by itself: while calls wait for one, those to the callee's other procedures
+//! pass, which is what it is for.
 
 use std::time::{Duration, Instant};
 

@@ -1,7 +1,12 @@
 //! Calls that end before their callee answers: CANCEL, timeouts, callers that are gone. Knows
 //! nothing of how calls begin.
 //!
-//! Source: WAMP specification, "Call Canceling" and "Call Timeouts".
+//! Source: WAMP specification, "Call Canceling", "Call Timeouts" and "Caller Leaving During an
+//! RPC Invocation".
+//!
+//! There is one departure from it: to a registration with a concurrency, which the specification
+//! does not know, INTERRUPT always says `kill`. Told `killnowait` a callee need not answer, and
+//! the slot that its work takes would never be given back.
 
 use std::{mem, time::Instant};
 
@@ -19,7 +24,8 @@ const TIMED_OUT: &str = "the call's timeout ended before the callee answered";
 
 impl Dealer {
     /// CANCEL. One for a call that is not pending crossed with its answer and is ignored. (As
-    /// request ids are chosen freely, one that was never called cannot be told from that.)
+    /// request ids are chosen freely, one that was never called cannot be told from that.) That
+    /// the caller has announced `call_canceling` is not asked for: what it wants is clear.
     ///
     /// A call that waits for its turn ends at once in every mode, because nobody works for it.
     /// After `kill` the caller may still send another CANCEL, to wait no longer.
@@ -84,6 +90,8 @@ impl Dealer {
 
     /// The caller is gone, and its callees' work with it where they can be interrupted: as by
     /// CANCEL in the mode `killnowait`, without the ERROR.
+    ///
+    /// Source: WAMP specification, "Caller Leaving During an RPC Invocation".
     pub(super) fn abandon_calls(
         &mut self,
         sessions: &mut Sessions,
@@ -130,8 +138,7 @@ impl Dealer {
         unanswered.call = None;
         let takes_slot = unanswered.slot.is_some();
         if let Some(why) = why {
-            // Told `killnowait` a callee need not answer ("Ignoring Results after Cancel"), and
-            // the slot would never be given back.
+            // "Ignoring Results after Cancel", and the departure above.
             let mode = if takes_slot {
                 CancelMode::Kill
             } else {
