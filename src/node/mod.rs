@@ -19,7 +19,7 @@ use crate::{
     config::{Listener, ListenerService, NodeConfig, PathService, RouterWorker},
     reactor::{Mailbox, Reactor},
     router::Router,
-    transport::{self, Mail, Realm, Realms},
+    transport::{self, Clock, Mail, Realm, Realms, RunningClock},
 };
 
 /// How long calls under way may take to end when the node stops.
@@ -36,6 +36,7 @@ pub struct Node {
     mailboxes: Arc<[Mailbox<Mail>]>,
     components: Components,
     addresses: Vec<Address>,
+    clock: Option<RunningClock>,
 }
 
 /// Where a listener can be reached.
@@ -117,7 +118,10 @@ impl Node {
             .map(|_| Reactor::new())
             .collect::<Result<Vec<_>, _>>()?;
         let mailboxes: Arc<[_]> = reactors.iter().map(Reactor::mailbox).collect();
-        let realms: Vec<_> = config.routers.iter().map(realms_of).collect();
+        let clock = Clock::default();
+        let realms: Vec<_> = (config.routers.iter())
+            .map(|worker| realms_of(worker, &clock))
+            .collect();
         let mut listening = Vec::new();
         for (worker, realms) in config.routers.iter().zip(&realms) {
             for listener in &worker.transports {
@@ -135,8 +139,9 @@ impl Node {
             mailboxes,
             components: Components::default(),
             addresses,
+            clock: None,
         };
-        match node.start_parts(config, classes, reactors, listening) {
+        match node.start_parts(config, classes, reactors, listening, clock) {
             Ok(()) => Ok(node),
             Err(error) => {
                 node.realms().for_each(Realm::shut_down);
@@ -152,7 +157,10 @@ impl Node {
         classes: &Classes,
         reactors: Vec<Reactor<Mail>>,
         listening: Vec<Listening>,
+        clock: Clock,
     ) -> Result<(), Error> {
+        let realms = self.realms.iter().flat_map(|realms| realms.iter());
+        self.clock = Some(clock.start(realms.cloned().collect())?);
         // Components are there before the first client is, so that no call comes too early.
         (self.components).start_in_process(config, classes, &self.realms)?;
         self.spawn(reactors, listening)?;
@@ -213,6 +221,9 @@ impl Node {
         if !wait_while(FAREWELL, connected) {
             tracing::info!("some clients did not say GOODBYE within {FAREWELL:?}");
         }
+        if let Some(clock) = self.clock.take() {
+            clock.stop();
+        }
         self.mailboxes.iter().for_each(Mailbox::stop);
         for thread in self.io_threads {
             if thread.join().is_err() {
@@ -232,17 +243,12 @@ fn io_thread_count() -> usize {
     std::thread::available_parallelism().map_or(1, usize::from)
 }
 
-fn realms_of(worker: &RouterWorker) -> Arc<Realms> {
+fn realms_of(worker: &RouterWorker, clock: &Clock) -> Arc<Realms> {
     let realm = |realm| {
         let options = settings::realm(realm);
         let name = options.name.clone();
-        (
-            name,
-            Arc::new(Realm::new(Router::new(
-                options,
-                Box::new(settings::RandomIds),
-            ))),
-        )
+        let router = Router::new(options, Box::new(settings::RandomIds));
+        (name, Arc::new(Realm::new(router, clock.bell())))
     };
     Arc::new(Realms::new(worker.realms.iter().map(realm)))
 }

@@ -7,6 +7,7 @@
 //! turn at once.
 
 mod client;
+mod clock;
 mod frames;
 mod heartbeat;
 mod listener;
@@ -20,6 +21,7 @@ mod web;
 use std::{collections::HashMap, sync::Arc, time::Duration};
 
 pub use client::{DialledSession, Dialler, MakePeer, Target};
+pub use clock::{Bell, Clock, RunningClock};
 pub use listener::{bind, deal};
 pub use outbox::{Broadcast, Mail};
 pub use realm::{LocalPeer, LocalSession, Realm};

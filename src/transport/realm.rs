@@ -14,7 +14,10 @@ use std::{
     time::Instant,
 };
 
-use super::outbox::{Broadcast, Mail, Outbox};
+use super::{
+    clock::Bell,
+    outbox::{Broadcast, Mail, Outbox},
+};
 use crate::{
     router::{Input, Output, PeerId, Router, Stats},
     wamp::{Hello, Message},
@@ -24,6 +27,7 @@ use crate::{
 pub struct Realm {
     state: Mutex<State>,
     next_peer: AtomicU64,
+    bell: Bell,
 }
 
 struct State {
@@ -31,6 +35,8 @@ struct State {
     outlets: HashMap<PeerId, Outlet>,
     /// Kept for its capacity.
     outputs: Vec<Output>,
+    /// When the clock will look at this realm by itself.
+    alarm: Option<Instant>,
 }
 
 /// Where a session's messages go.
@@ -55,22 +61,25 @@ pub trait LocalPeer: Send + Sync {
 
 /// What is left to do once the lock is gone.
 #[derive(Default)]
-struct Afterwards {
+struct Afterwards<'a> {
     wake: Vec<(usize, crate::reactor::Mailbox<Mail>)>,
     local: Vec<(Arc<dyn LocalPeer>, Option<Message>)>,
+    ring: Option<&'a Bell>,
 }
 
 impl Realm {
-    /// A realm around its router.
-    pub fn new(router: Router) -> Self {
+    /// A realm around its router. It rings `bell` for deadlines the clock does not know of.
+    pub fn new(router: Router, bell: Bell) -> Self {
         let state = State {
             router,
             outlets: HashMap::new(),
             outputs: Vec::new(),
+            alarm: None,
         };
         Self {
             state: Mutex::new(state),
             next_peer: AtomicU64::new(1),
+            bell,
         }
     }
 
@@ -124,6 +133,15 @@ impl Realm {
         self.lock().outlets.remove(&peer);
     }
 
+    /// Lets the router meet the deadlines that have come. The next one, for the clock to come
+    /// back at.
+    pub(super) fn tick(&self) -> Option<Instant> {
+        self.handle(Input::Tick);
+        let mut state = self.lock();
+        state.alarm = state.router.next_deadline();
+        state.alarm
+    }
+
     fn admit(&self, outlet: Outlet) -> PeerId {
         let peer = PeerId(self.next_peer.fetch_add(1, Ordering::Relaxed));
         self.lock().outlets.insert(peer, outlet);
@@ -141,6 +159,11 @@ impl Realm {
             for output in state.outputs.drain(..) {
                 deliver(&mut state.outlets, output, &mut afterwards);
             }
+            let next = state.router.next_deadline();
+            if next.is_some_and(|next| state.alarm.is_none_or(|alarm| next < alarm)) {
+                state.alarm = next;
+                afterwards.ring = Some(&self.bell);
+            }
         }
         afterwards.run();
     }
@@ -152,7 +175,7 @@ impl Realm {
     }
 }
 
-fn deliver(outlets: &mut HashMap<PeerId, Outlet>, output: Output, afterwards: &mut Afterwards) {
+fn deliver(outlets: &mut HashMap<PeerId, Outlet>, output: Output, afterwards: &mut Afterwards<'_>) {
     match output {
         Output::Send { to, message } => match outlets.get(&to) {
             Some(Outlet::Connection(outbox)) => {
@@ -189,7 +212,7 @@ fn deliver(outlets: &mut HashMap<PeerId, Outlet>, output: Output, afterwards: &m
     }
 }
 
-impl Afterwards {
+impl Afterwards<'_> {
     fn wake(&mut self, outbox: &Outbox) {
         if self
             .wake
@@ -201,6 +224,9 @@ impl Afterwards {
     }
 
     fn run(self) {
+        if let Some(bell) = self.ring {
+            bell.ring();
+        }
         for (_, mailbox) in self.wake {
             mailbox.wake();
         }

@@ -54,7 +54,10 @@ fn realm() -> Arc<Realm> {
         agent: "test".into(),
         limits: Limits::default(),
     };
-    Arc::new(Realm::new(Router::new(options, Box::new(Counted(0)))))
+    Arc::new(Realm::new(
+        Router::new(options, Box::new(Counted(0))),
+        Clock::default().bell(),
+    ))
 }
 
 fn options() -> WebSocketOptions {
