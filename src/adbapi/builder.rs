@@ -27,6 +27,8 @@ pub struct Builder {
     pub(super) connect_timeout: Duration,
     pub(super) statement_cache: usize,
     pub(super) close_grace: Duration,
+    pub(super) statement_timeout: Option<Duration>,
+    pub(super) queue_timeout: Option<Duration>,
 }
 
 impl Builder {
@@ -44,6 +46,8 @@ impl Builder {
             connect_timeout: Duration::from_secs(5),
             statement_cache: 256,
             close_grace: Duration::from_secs(5),
+            statement_timeout: None,
+            queue_timeout: None,
         }
     }
 
@@ -120,6 +124,19 @@ impl Builder {
         self
     }
 
+    /// How long a statement may run (no limit): PostgreSQL then ends it with SQLSTATE 57014. If PostgreSQL does not
+    /// even do that, being frozen, the job fails with [`Error::Timeout`] half a second later. Whole milliseconds.
+    pub fn statement_timeout(mut self, timeout: impl Into<Option<Duration>>) -> Self {
+        self.statement_timeout = timeout.into();
+        self
+    }
+
+    /// How long a job may wait for a worker (no limit) before it fails with [`Error::QueueTimeout`].
+    pub fn queue_timeout(mut self, timeout: impl Into<Option<Duration>>) -> Self {
+        self.queue_timeout = timeout.into();
+        self
+    }
+
     /// Makes the pool. It connects when it is [started](ConnectionPool::start), so this needs no PostgreSQL.
     ///
     /// # Errors
@@ -146,6 +163,19 @@ impl Builder {
             return Err(
                 "connect_timeout is 0: no connection could ever be made; set it to some seconds"
                     .into(),
+            );
+        }
+        if self
+            .statement_timeout
+            .is_some_and(|limit| limit < Duration::from_millis(1))
+        {
+            return Err(
+                "statement_timeout is less than a millisecond: leave it out for no limit".into(),
+            );
+        }
+        if self.queue_timeout.is_some_and(|limit| limit.is_zero()) {
+            return Err(
+                "queue_timeout is 0: no job could ever wait; leave it out for no limit".into(),
             );
         }
         if self.config.get_hosts().is_empty() && self.config.get_hostaddrs().is_empty() {

@@ -6,20 +6,24 @@ use std::time::{Duration, Instant};
 
 use postgres::error::SqlState;
 use postgres::fallible_iterator::FallibleIterator;
-use postgres::{CancelToken, Client, Row, Statement};
+use postgres::{Client, Row, Statement};
 use tracing::warn;
 
+use super::control::Interrupt;
 use super::error::{Error, describe, means_lost};
 use super::notices;
 use super::params::Params;
 use super::statements::{Statements, transaction_control};
+use super::worker::Desk;
 
 /// A connection of the pool, lent to a closure of
 /// [`run_with_connection`](super::ConnectionPool::run_with_connection). It goes back when the closure returns.
 pub struct Connection {
     client: Client,
     statements: Statements<Statement>,
-    cancel_token: Arc<CancelToken>,
+    brake: Arc<dyn Interrupt>,
+    /// Of the worker that has the connection.
+    desk: Option<Arc<Desk>>,
     pub(super) last_used: Instant,
     /// Must be tried with `cp_good_sql` before it is used again.
     suspect: bool,
@@ -42,9 +46,10 @@ pub(super) enum Failure {
 }
 
 impl Connection {
-    pub(super) fn new(client: Client, statement_cache: usize) -> Self {
+    pub(super) fn new(client: Client, brake: Arc<dyn Interrupt>, statement_cache: usize) -> Self {
         Self {
-            cancel_token: Arc::new(client.cancel_token()),
+            brake,
+            desk: None,
             client,
             statements: Statements::new(statement_cache),
             last_used: Instant::now(),
@@ -109,14 +114,31 @@ impl Connection {
         })
     }
 
+    /// Runs one statement of either kind: its rows, and how many they are or how many it changed.
+    pub(super) fn fetch(
+        &mut self,
+        sql: &str,
+        params: &Params<'_>,
+    ) -> Result<(Vec<Row>, u64), Failure> {
+        self.run(sql, |client, statement| {
+            if statement.columns().is_empty() {
+                return Ok((Vec::new(), client.execute(statement, &params.refs())?));
+            }
+            let rows = client.query(statement, &params.refs())?;
+            let count = rows.len() as u64;
+            Ok((rows, count))
+        })
+    }
+
     /// Runs one statement, prepared now or before.
     fn run<T>(
         &mut self,
         sql: &str,
         run: impl Fn(&mut Client, &Statement) -> Result<T, postgres::Error>,
     ) -> Result<T, Failure> {
+        self.check_stopped()?;
         let statement = self.prepare(sql)?;
-        let error = match run(&mut self.client, &statement) {
+        let error = match self.timed(|client| run(client, &statement)) {
             Ok(value) => return Ok(value),
             Err(error) => error,
         };
@@ -125,7 +147,8 @@ impl Connection {
         }
         // PostgreSQL refused the statement before it ran, and only because it was prepared too long ago.
         let statement = self.prepare(sql)?;
-        run(&mut self.client, &statement).map_err(|error| self.observe(error))
+        self.timed(|client| run(client, &statement))
+            .map_err(|error| self.observe(error))
     }
 
     /// Forgets the prepared statements if `error` says that one of them is outdated: its tables have changed so that
@@ -143,11 +166,6 @@ impl Connection {
         changed || gone
     }
 
-    /// Whether `sql` returns rows; prepares it, so that running it afterwards costs no more.
-    pub(super) fn returns_rows(&mut self, sql: &str) -> Result<bool, Failure> {
-        Ok(!self.prepare(sql)?.columns().is_empty())
-    }
-
     fn prepare(&mut self, sql: &str) -> Result<Statement, Failure> {
         if let Some(statement) = self.statements.find(sql) {
             return Ok(statement);
@@ -155,14 +173,13 @@ impl Connection {
         if let Some(word) = transaction_control(sql) {
             return Err(Failure::Final(Error::TransactionControl(word)));
         }
-        let statement = self
-            .client
-            .prepare(sql)
-            .map_err(|error| match self.observe(error) {
+        let statement = self.timed(|client| client.prepare(sql)).map_err(|error| {
+            match self.observe(error) {
                 // Preparing has no effect, so it may be done again elsewhere.
                 Failure::Final(error @ Error::ConnectionLost(_)) => Failure::NotSent(error),
                 failure => failure,
-            })?;
+            }
+        })?;
         self.statements.insert(sql, statement.clone());
         Ok(statement)
     }
@@ -191,8 +208,7 @@ impl Connection {
     /// Opens a transaction. Nothing of the job was sent before, so a lost connection costs nothing.
     pub(super) fn begin(&mut self) -> Result<(), Failure> {
         (self.bare, self.failure) = (false, None);
-        self.client
-            .batch_execute("BEGIN")
+        self.timed(|client| client.batch_execute("BEGIN"))
             .map_err(|error| match self.observe(error) {
                 Failure::Final(error @ Error::ConnectionLost(_)) => Failure::NotSent(error),
                 failure => failure,
@@ -211,7 +227,7 @@ impl Connection {
         // An empty SELECT fails in an aborted transaction, which COMMIT itself would not tell us.
         let doubtful = self.bare || self.failure.is_some();
         let commit = if doubtful { "SELECT; COMMIT" } else { "COMMIT" };
-        let result = self.client.batch_execute(commit);
+        let result = self.timed(|client| client.batch_execute(commit));
         self.in_transaction = false;
         self.suspect |= self.bare && result.is_err();
         self.check_still_ours();
@@ -240,7 +256,7 @@ impl Connection {
             return;
         }
         notices::take_no_transaction();
-        if let Err(error) = self.client.batch_execute("ROLLBACK") {
+        if let Err(error) = self.timed(|client| client.batch_execute("ROLLBACK")) {
             warn!(target: super::LOG, "rollback failed, the connection is discarded: {}", describe(&error));
             self.broken = true;
         }
@@ -269,8 +285,34 @@ impl Connection {
         self.suspect
     }
 
-    pub(super) fn cancel_token(&self) -> &Arc<CancelToken> {
-        &self.cancel_token
+    pub(super) fn brake(&self) -> &Arc<dyn Interrupt> {
+        &self.brake
+    }
+
+    /// Tells the connection which worker has it, if any.
+    pub(super) fn lend(&mut self, to: Option<Arc<Desk>>) {
+        self.desk = to;
+        self.last_used = Instant::now();
+    }
+
+    /// Fails if the job was stopped: a cancel request only stops the statement that runs when it comes.
+    pub(super) fn check_stopped(&self) -> Result<(), Failure> {
+        match &self.desk {
+            Some(desk) if desk.is_interrupted() => Err(Failure::Final(Error::Cancelled)),
+            _ => Ok(()),
+        }
+    }
+
+    /// Asks PostgreSQL something under the eyes of the watch.
+    fn timed<T>(&mut self, ask: impl FnOnce(&mut Client) -> T) -> T {
+        if let Some(desk) = &self.desk {
+            desk.statement_begins();
+        }
+        let answer = ask(&mut self.client);
+        if let Some(desk) = &self.desk {
+            desk.statement_ends();
+        }
+        answer
     }
 
     /// Looks whether the server has closed the connection, without asking it anything.

@@ -4,6 +4,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::time::Duration;
 
+use crossbeam_channel::Sender;
 use postgres::{CancelToken, NoTls};
 use r2d2::{HandleError, ManageConnection};
 use r2d2_postgres::PostgresConnectionManager;
@@ -13,6 +14,7 @@ use super::builder::{Builder, OpenFun};
 use super::connection::Connection;
 use super::error::{Error, describe, panic_message};
 use super::health::Health;
+use super::watch::{Brake, Order};
 use super::{LOG, notices};
 
 /// How connections are secured. TLS takes its place here: a type that makes TLS streams, and its value in `Connector`.
@@ -35,10 +37,13 @@ pub(super) struct Connector {
     noisy: bool,
     target: String,
     statement_cache: usize,
+    /// Sent once to each new session.
+    setup: Option<String>,
+    orders: Sender<Order>,
 }
 
 impl Connector {
-    pub(super) fn new(settings: &Builder, health: Arc<Health>) -> Self {
+    pub(super) fn new(settings: &Builder, health: Arc<Health>, orders: Sender<Order>) -> Self {
         let mut config = settings.config.clone();
         config.notice_callback(notices::log);
         if config.get_application_name().is_none() {
@@ -56,11 +61,20 @@ impl Connector {
             noisy: settings.cp_noisy,
             target: settings.target(),
             statement_cache: settings.statement_cache,
+            setup: settings
+                .statement_timeout
+                .map(|limit| format!("SET statement_timeout = {}", limit.as_millis())),
+            orders,
         }
     }
 
     fn open(&self) -> Result<Connection, String> {
         let mut client = self.dial.connect().map_err(|error| describe(&error))?;
+        if let Some(setup) = &self.setup {
+            client
+                .batch_execute(setup)
+                .map_err(|error| describe(&error))?;
+        }
         if let Some(openfun) = &self.openfun {
             // r2d2 would lose count of its connections if this panicked.
             match catch_unwind(AssertUnwindSafe(|| openfun(&mut client))) {
@@ -72,7 +86,15 @@ impl Connector {
                 }
             }
         }
-        Ok(Connection::new(client, self.statement_cache))
+        let brake = Brake {
+            token: Arc::new(client.cancel_token()),
+            orders: self.orders.clone(),
+        };
+        Ok(Connection::new(
+            client,
+            Arc::new(brake),
+            self.statement_cache,
+        ))
     }
 
     /// Tries a connection as hard as its past asks for.

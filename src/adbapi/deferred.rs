@@ -8,20 +8,16 @@ use std::time::{Duration, Instant};
 
 use tracing::error;
 
+use super::control::{CancelHandle, Control, Interrupt, Stage};
 use super::error::{Error, panic_message};
 
 /// Makes a result that will come: the promise to give it and the deferred to receive it.
 pub fn deferred<T: Send + 'static>() -> (Promise<T>, Deferred<T>) {
-    let cell = Arc::new(Cell {
-        state: Mutex::new(State::Pending),
-        fired: Condvar::new(),
-    });
-    (
-        Promise {
-            cell: Some(cell.clone()),
-        },
-        Deferred { cell },
-    )
+    let cell = Arc::new(Cell::new(State::Pending));
+    let promise = Promise {
+        cell: Some(cell.clone()),
+    };
+    (promise, Deferred { cell, job: None })
 }
 
 /// A result that will come (Twisted's `Deferred`), exactly once: a value or an error.
@@ -31,17 +27,27 @@ pub fn deferred<T: Send + 'static>() -> (Promise<T>, Deferred<T>) {
 #[must_use = "the job runs, but nobody will see its result or its error"]
 pub struct Deferred<T> {
     cell: Arc<Cell<T>>,
+    /// The job, if this is for what becomes of its result.
+    job: Option<Arc<dyn Control>>,
 }
 
 impl<T: Send + 'static> Deferred<T> {
     /// A deferred that has its result already (Twisted's `succeed` and `fail`).
     pub fn ready(result: Result<T, Error>) -> Self {
         Self {
-            cell: Arc::new(Cell {
-                state: Mutex::new(State::Fired(result)),
-                fired: Condvar::new(),
-            }),
+            cell: Arc::new(Cell::new(State::Fired(result))),
+            job: None,
         }
+    }
+
+    /// Cancels the job and fires this with [`Error::Cancelled`]; see [`CancelHandle::cancel`].
+    pub fn cancel(&self) {
+        self.cancel_handle().cancel();
+    }
+
+    /// A way to cancel the job after this Deferred was consumed, and from elsewhere.
+    pub fn cancel_handle(&self) -> CancelHandle {
+        CancelHandle(self.job.clone().unwrap_or_else(|| self.cell.clone()))
     }
 
     /// Waits for the result.
@@ -53,16 +59,16 @@ impl<T: Send + 'static> Deferred<T> {
     /// # Errors
     /// The error the deferred fires with.
     pub fn wait(self) -> Result<T, Error> {
-        let mut state = self.cell.lock();
+        let mut slot = self.cell.lock();
         loop {
-            if let State::Fired(result) = mem::replace(&mut *state, State::Done) {
+            if let State::Fired(result) = mem::replace(&mut slot.result, State::Done) {
                 return result;
             }
-            *state = State::Awaited;
-            state = self
+            slot.result = State::Awaited;
+            slot = self
                 .cell
                 .fired
-                .wait(state)
+                .wait(slot)
                 .unwrap_or_else(PoisonError::into_inner);
         }
     }
@@ -76,22 +82,22 @@ impl<T: Send + 'static> Deferred<T> {
     /// The deferred itself, unfired; the job goes on.
     pub fn wait_timeout(self, timeout: Duration) -> Result<Result<T, Error>, Self> {
         let end = Instant::now() + timeout;
-        let mut state = self.cell.lock();
+        let mut slot = self.cell.lock();
         loop {
-            if let State::Fired(result) = mem::replace(&mut *state, State::Done) {
+            if let State::Fired(result) = mem::replace(&mut slot.result, State::Done) {
                 return Ok(result);
             }
-            *state = State::Awaited;
+            slot.result = State::Awaited;
             let Some(left) = end
                 .checked_duration_since(Instant::now())
                 .filter(|left| !left.is_zero())
             else {
-                *state = State::Pending;
-                drop(state);
+                slot.result = State::Pending;
+                drop(slot);
                 return Err(self);
             };
-            let waited = self.cell.fired.wait_timeout(state, left);
-            state = waited.unwrap_or_else(PoisonError::into_inner).0;
+            let waited = self.cell.fired.wait_timeout(slot, left);
+            slot = waited.unwrap_or_else(PoisonError::into_inner).0;
         }
     }
 
@@ -104,13 +110,13 @@ impl<T: Send + 'static> Deferred<T> {
     /// # Panics
     /// A panic in the callback is caught and logged.
     pub fn on_result(self, callback: impl FnOnce(Result<T, Error>) + Send + 'static) {
-        let mut state = self.cell.lock();
-        match mem::replace(&mut *state, State::Done) {
+        let mut slot = self.cell.lock();
+        match mem::replace(&mut slot.result, State::Done) {
             State::Fired(result) => {
-                drop(state);
+                drop(slot);
                 call(callback, result);
             }
-            _ => *state = State::Callback(Box::new(callback)),
+            _ => slot.result = State::Callback(Box::new(callback)),
         }
     }
 
@@ -125,7 +131,8 @@ impl<T: Send + 'static> Deferred<T> {
         U: Send + 'static,
         F: FnOnce(T) -> Result<U, Error> + Send + 'static,
     {
-        let (promise, deferred) = deferred();
+        let (promise, mut deferred) = deferred();
+        deferred.job = Some(self.cancel_handle().0);
         self.on_result(move |result| promise.resolve(result.and_then(f)));
         deferred
     }
@@ -133,7 +140,7 @@ impl<T: Send + 'static> Deferred<T> {
 
 impl<T> fmt::Debug for Deferred<T> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let fired = matches!(*self.cell.lock(), State::Fired(_));
+        let fired = matches!(self.cell.lock().result, State::Fired(_));
         f.debug_struct("Deferred")
             .field("fired", &fired)
             .finish_non_exhaustive()
@@ -155,8 +162,8 @@ impl<T: Send + 'static> Promise<T> {
         }
     }
 
-    /// A second way to fire the same deferred, for errors only; whichever comes first wins.
-    pub(super) fn breaker(&self) -> Arc<dyn Breaker> {
+    /// The job as those see it who may end it otherwise; whichever result comes first wins.
+    pub(super) fn control(&self) -> Arc<dyn Control> {
         self.cell
             .clone()
             .expect("a promise that was not resolved has its cell")
@@ -182,24 +189,19 @@ impl<T: Send + 'static> fmt::Debug for Promise<T> {
     }
 }
 
-/// Fails a deferred from outside of its job, whatever the type of its value.
-pub(super) trait Breaker: Send + Sync {
-    /// Fires with `error` unless there is a result already.
-    fn fail(&self, error: Error);
-}
-
-impl<T: Send + 'static> Breaker for Cell<T> {
-    fn fail(&self, error: Error) {
-        self.fire(Err(error));
-    }
-}
-
 type Callback<T> = Box<dyn FnOnce(Result<T, Error>) + Send>;
 
 /// What promise and deferred share.
 struct Cell<T> {
-    state: Mutex<State<T>>,
+    slot: Mutex<Slot<T>>,
     fired: Condvar,
+}
+
+struct Slot<T> {
+    result: State<T>,
+    stage: Stage,
+    /// Of the worker that runs the job.
+    interrupt: Option<Arc<dyn Interrupt>>,
 }
 
 enum State<T> {
@@ -211,27 +213,96 @@ enum State<T> {
     Done,
 }
 
+impl<T> Slot<T> {
+    fn has_fired(&self) -> bool {
+        matches!(self.result, State::Fired(_) | State::Done)
+    }
+}
+
 impl<T> Cell<T> {
-    /// A panic never leaves the state half changed, so a poisoned lock is as good as any.
-    fn lock(&self) -> MutexGuard<'_, State<T>> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    fn new(result: State<T>) -> Self {
+        let slot = Slot {
+            result,
+            stage: Stage::Waiting,
+            interrupt: None,
+        };
+        Self {
+            slot: Mutex::new(slot),
+            fired: Condvar::new(),
+        }
+    }
+
+    /// A panic never leaves the slot half changed, so a poisoned lock is as good as any.
+    fn lock(&self) -> MutexGuard<'_, Slot<T>> {
+        self.slot.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn fire(&self, result: Result<T, Error>) {
-        let mut state = self.lock();
-        match mem::replace(&mut *state, State::Done) {
-            State::Pending => *state = State::Fired(result),
+        self.fire_from(self.lock(), result);
+    }
+
+    fn fire_from(&self, mut slot: MutexGuard<'_, Slot<T>>, result: Result<T, Error>) {
+        match mem::replace(&mut slot.result, State::Done) {
+            State::Pending => slot.result = State::Fired(result),
             State::Awaited => {
-                *state = State::Fired(result);
-                drop(state);
+                slot.result = State::Fired(result);
+                drop(slot);
                 self.fired.notify_all();
             }
             State::Callback(callback) => {
-                drop(state);
+                drop(slot);
                 call(callback, result);
             }
-            fired @ (State::Fired(_) | State::Done) => *state = fired,
+            fired @ (State::Fired(_) | State::Done) => slot.result = fired,
         }
+    }
+}
+
+impl<T: Send + 'static> Control for Cell<T> {
+    fn take(&self) -> bool {
+        let mut slot = self.lock();
+        slot.stage = Stage::Taken;
+        !slot.has_fired()
+    }
+
+    fn begin(&self, interrupt: &Arc<dyn Interrupt>) -> bool {
+        let mut slot = self.lock();
+        if slot.has_fired() {
+            return false;
+        }
+        (slot.stage, slot.interrupt) = (Stage::Taken, Some(interrupt.clone()));
+        true
+    }
+
+    fn end(&self) -> bool {
+        let mut slot = self.lock();
+        slot.interrupt = None;
+        mem::replace(&mut slot.stage, Stage::Over) == Stage::Interrupted
+    }
+
+    fn stop(self: Arc<Self>, error: Error) {
+        let mut slot = self.lock();
+        if slot.has_fired() {
+            return;
+        }
+        let Some(interrupt) = slot.interrupt.take() else {
+            return self.fire_from(slot, Err(error));
+        };
+        slot.stage = Stage::Interrupted;
+        drop(slot);
+        interrupt.interrupt(self.clone());
+        self.fire(Err(error));
+    }
+
+    fn expire(&self, error: Error) {
+        let slot = self.lock();
+        if slot.stage == Stage::Waiting {
+            self.fire_from(slot, Err(error));
+        }
+    }
+
+    fn stage(&self) -> Stage {
+        self.lock().stage
     }
 }
 
@@ -299,8 +370,7 @@ mod tests {
     #[test]
     fn the_first_result_wins() {
         let (promise, deferred) = deferred::<i32>();
-        let breaker = promise.breaker();
-        breaker.fail(Error::Closed);
+        promise.control().stop(Error::Closed);
         promise.resolve(Ok(1));
         assert!(matches!(deferred.wait(), Err(Error::Closed)));
     }

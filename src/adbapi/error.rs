@@ -5,7 +5,7 @@ use std::fmt::Write as _;
 use std::io;
 use std::time::Duration;
 
-use postgres::error::{DbError, SqlState};
+use postgres::error::{DbError, Severity, SqlState};
 
 /// Why a job has no result.
 ///
@@ -40,6 +40,25 @@ pub enum Error {
         /// The pool's `queue_limit`.
         limit: usize,
     },
+
+    /// No worker was free for the job within `queue_timeout`; nothing was sent.
+    #[error("the job waited {} ms for a worker; raise queue_timeout or cp_max, or send less at once", .limit.as_millis())]
+    QueueTimeout {
+        /// The pool's `queue_timeout`.
+        limit: Duration,
+    },
+
+    /// PostgreSQL gave no answer, not even to say that the statement had reached `statement_timeout`: it is frozen
+    /// or cannot be reached. Whether the statement ran is unknown.
+    #[error("no answer from PostgreSQL, although statement_timeout is {} ms; it may be frozen", .limit.as_millis())]
+    Timeout {
+        /// The pool's `statement_timeout`.
+        limit: Duration,
+    },
+
+    /// The job was [cancelled](super::CancelHandle::cancel).
+    #[error("the job was cancelled")]
+    Cancelled,
 
     /// The pool is closed.
     #[error("the connection pool is closed")]
@@ -95,12 +114,15 @@ impl Error {
 
     /// Whether the same job may succeed when it is sent again as it is.
     ///
-    /// True for serialization failures (40001) and deadlocks (40P01), which rolled back; for a full queue and a
+    /// True for serialization failures (40001) and deadlocks (40P01), which rolled back; for a full or slow queue and a
     /// missing connection, where nothing was sent; and for [`Error::ConnectionLost`], where the caller must know
     /// that running the job twice does no harm.
     pub fn is_retryable(&self) -> bool {
         match self {
-            Self::ConnectionLost(_) | Self::Unavailable { .. } | Self::QueueFull { .. } => true,
+            Self::ConnectionLost(_)
+            | Self::Unavailable { .. }
+            | Self::QueueFull { .. }
+            | Self::QueueTimeout { .. } => true,
             Self::Database(_) => self.sqlstate().is_some_and(|state| {
                 *state == SqlState::T_R_SERIALIZATION_FAILURE
                     || *state == SqlState::T_R_DEADLOCK_DETECTED
@@ -128,15 +150,20 @@ impl From<Box<dyn StdError + Send + Sync>> for Error {
 
 /// Whether `error` says that its connection is of no more use, whatever the client library thinks of it.
 pub(super) fn means_lost(error: &postgres::Error) -> bool {
-    if let Some(state) = error.code() {
-        // Class 08 is "connection exception"; PostgreSQL's appendix A.
-        return state.code().starts_with("08")
-            || [
-                SqlState::ADMIN_SHUTDOWN,
-                SqlState::CRASH_SHUTDOWN,
-                SqlState::CANNOT_CONNECT_NOW,
-            ]
-            .contains(state);
+    if let Some(error) = error.as_db_error() {
+        // After FATAL and PANIC PostgreSQL closes the connection. Class 08 is "connection exception", and 57P01 to
+        // 57P03 come with FATAL from PostgreSQL but not from every pooler. PostgreSQL's appendix A.
+        let ended = matches!(
+            error.parsed_severity(),
+            Some(Severity::Fatal | Severity::Panic)
+        );
+        let states = [
+            SqlState::ADMIN_SHUTDOWN,
+            SqlState::CRASH_SHUTDOWN,
+            SqlState::CANNOT_CONNECT_NOW,
+        ];
+        let state = error.code();
+        return ended || state.code().starts_with("08") || states.contains(state);
     }
     // An io::Error of these two kinds is a value that could not be encoded or decoded, not a socket.
     let local = [io::ErrorKind::InvalidInput, io::ErrorKind::InvalidData];

@@ -6,7 +6,8 @@ use std::time::Instant;
 use postgres::Row;
 
 use super::connection::{Connection, Failure};
-use super::deferred::{Breaker, Promise};
+use super::control::Control;
+use super::deferred::Promise;
 use super::error::Error;
 use super::params::{Params, Sql};
 use super::transaction::Transaction;
@@ -25,8 +26,8 @@ pub(super) trait Work: Send {
     /// Fires the job's Deferred: with what the attempt brought, or with the error.
     fn finish(self: Box<Self>, outcome: Result<(), Error>);
 
-    /// The way to fail the job from another thread.
-    fn breaker(&self) -> Arc<dyn Breaker>;
+    /// The job as those see it who may end it from outside.
+    fn control(&self) -> Arc<dyn Control>;
 }
 
 impl Job {
@@ -69,8 +70,8 @@ impl Work for Query {
         resolve(self.promise, self.rows, outcome);
     }
 
-    fn breaker(&self) -> Arc<dyn Breaker> {
-        self.promise.breaker()
+    fn control(&self) -> Arc<dyn Control> {
+        self.promise.control()
     }
 }
 
@@ -92,8 +93,8 @@ impl Work for Operation {
         resolve(self.promise, self.affected, outcome);
     }
 
-    fn breaker(&self) -> Arc<dyn Breaker> {
-        self.promise.breaker()
+    fn control(&self) -> Arc<dyn Control> {
+        self.promise.control()
     }
 }
 
@@ -115,14 +116,15 @@ where
             .run
             .take()
             .expect("only a failed BEGIN leads to a second attempt");
-        match run(connection) {
+        let done = run(connection).map_err(Failure::Final);
+        match done.and_then(|value| connection.check_stopped().map(|()| value)) {
             Ok(value) => {
                 self.value = Some(value);
                 connection.commit().map_err(Failure::Final)
             }
-            Err(error) => {
+            Err(failure) => {
                 connection.rollback();
-                Err(Failure::Final(error))
+                Err(failure)
             }
         }
     }
@@ -131,8 +133,8 @@ where
         resolve(self.promise, self.value, outcome);
     }
 
-    fn breaker(&self) -> Arc<dyn Breaker> {
-        self.promise.breaker()
+    fn control(&self) -> Arc<dyn Control> {
+        self.promise.control()
     }
 }
 

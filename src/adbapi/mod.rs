@@ -117,6 +117,7 @@
 mod builder;
 mod connection;
 mod connector;
+mod control;
 mod deferred;
 mod error;
 mod health;
@@ -126,6 +127,7 @@ mod params;
 mod pool;
 mod statements;
 mod transaction;
+mod watch;
 mod worker;
 
 #[cfg(test)]
@@ -133,6 +135,7 @@ mod tests;
 
 pub use builder::Builder;
 pub use connection::Connection;
+pub use control::CancelHandle;
 pub use deferred::{Deferred, Promise, deferred};
 pub use error::Error;
 pub use params::{Params, Sql, Value, params};

@@ -13,13 +13,14 @@ use tracing::{info, warn};
 use super::LOG;
 use super::builder::Builder;
 use super::connection::Connection;
-use super::connector::{AlreadyLogged, Connector, stop_statement};
+use super::connector::{AlreadyLogged, Connector};
 use super::deferred::{Deferred, deferred};
 use super::error::Error;
 use super::health::Health;
 use super::job::{self, Job, Operation, Query, WithConnection};
 use super::params::{Params, Sql};
 use super::transaction::Transaction;
+use super::watch::{Order, Waiting, Watch};
 use super::worker::{Desk, Worker};
 
 /// r2d2 makes the pause between attempts to connect grow up to half of its connection timeout. One second keeps
@@ -27,6 +28,9 @@ use super::worker::{Desk, Worker};
 const R2D2_TIMEOUT: Duration = Duration::from_secs(1);
 /// How long statements that were cancelled at the end of a close have to stop.
 const CANCEL_GRACE: Duration = Duration::from_secs(1);
+
+/// How many cancel requests may wait to be sent.
+const ORDERS: usize = 1024;
 
 /// A pool of worker threads and connections to one PostgreSQL database (Twisted's `adbapi.ConnectionPool`).
 ///
@@ -146,7 +150,7 @@ impl ConnectionPool {
         }
         let phase = self.handle.phase();
         let refused = match &*phase {
-            Phase::Running(running) => running.jobs.try_send(job),
+            Phase::Running(running) => running.queue(job),
             Phase::Unstarted | Phase::Closed => Err(TrySendError::Disconnected(job)),
         };
         // A refused job's callback runs here and may use the pool.
@@ -209,100 +213,126 @@ impl Drop for Handle {
 struct Running {
     jobs: Sender<Job>,
     /// The workers' end of the queue, to answer at the close what no worker will take.
-    waiting: Receiver<Job>,
+    unworked: Receiver<Job>,
+    /// The jobs in the queue, if there is a limit to their wait.
+    waiting: Option<Arc<Waiting>>,
     closing: Arc<AtomicBool>,
     desks: Vec<Arc<Desk>>,
-    threads: Vec<JoinHandle<()>>,
+    workers: Vec<JoinHandle<()>>,
     alive: Arc<Alive>,
+    orders: Sender<Order>,
+    watch: JoinHandle<()>,
 }
 
 impl Running {
     fn start(settings: &Builder) -> Result<Self, Error> {
         let health = Arc::new(Health::new(settings.subject()));
+        let (orders, watch_orders) = bounded(ORDERS);
         let connections = r2d2::Pool::builder()
             .max_size(settings.cp_max)
             .min_idle(Some(settings.cp_min))
             .connection_timeout(R2D2_TIMEOUT)
             .error_handler(Box::new(AlreadyLogged))
-            .build_unchecked(Connector::new(settings, health.clone()));
-        let (jobs, waiting) = bounded(settings.queue_limit);
+            .build_unchecked(Connector::new(settings, health.clone(), orders.clone()));
+        let (jobs, unworked) = bounded(settings.queue_limit);
         let closing = Arc::new(AtomicBool::new(false));
         let alive = Arc::new(Alive::default());
-        let mut running = Self {
-            jobs,
-            waiting,
-            closing,
-            desks: Vec::new(),
-            threads: Vec::new(),
-            alive,
-        };
-        for number in 1..=settings.cp_max {
-            let desk = Arc::new(Desk::default());
+        let desks: Vec<Arc<Desk>> = (0..settings.cp_max).map(|_| Arc::default()).collect();
+        let mut workers = Vec::new();
+        for (number, desk) in (1..).zip(&desks) {
             let worker = Worker {
-                jobs: running.waiting.clone(),
+                jobs: unworked.clone(),
                 connections: connections.clone(),
                 health: health.clone(),
                 desk: desk.clone(),
-                closing: running.closing.clone(),
+                closing: closing.clone(),
                 connect_timeout: settings.connect_timeout,
                 reconnect: settings.cp_reconnect,
                 noisy: settings.cp_noisy,
             };
-            let life = Life::begin(&running.alive);
-            let thread = thread::Builder::new()
-                .name(format!("db-worker-{number}"))
-                .spawn(move || {
-                    let _life = life;
-                    worker.run();
-                })
-                .map_err(|error| {
-                    Error::Config(format!("cannot start database worker {number}: {error}").into())
-                })?;
-            running.threads.push(thread);
-            running.desks.push(desk);
+            let life = Life::begin(&alive);
+            workers.push(spawn(format!("db-worker-{number}"), move || {
+                let _life = life;
+                worker.run();
+            })?);
         }
-        Ok(running)
+        let waiting = settings.queue_timeout.map(Waiting::new).map(Arc::new);
+        let watch = Watch {
+            orders: watch_orders,
+            desks: desks.clone(),
+            statement_timeout: settings.statement_timeout,
+            waiting: waiting.clone(),
+        };
+        let watch = spawn("db-watch".into(), move || watch.run())?;
+        Ok(Self {
+            jobs,
+            unworked,
+            waiting,
+            closing,
+            desks,
+            workers,
+            alive,
+            orders,
+            watch,
+        })
+    }
+
+    fn queue(&self, job: Job) -> Result<(), TrySendError<Job>> {
+        let waiting = self
+            .waiting
+            .as_ref()
+            .map(|waiting| (waiting, job.submitted, job.work.control()));
+        self.jobs.try_send(job)?;
+        if let Some((waiting, submitted, job)) = waiting {
+            waiting.add(submitted, job);
+        }
+        Ok(())
     }
 
     fn close(self, grace: Duration) {
         let Self {
             jobs,
-            waiting,
+            unworked,
+            waiting: _,
             closing,
             desks,
-            threads,
+            workers,
             alive,
+            orders,
+            watch,
         } = self;
         closing.store(true, Ordering::Relaxed);
         drop(jobs);
-        for job in waiting.try_iter() {
+        for job in unworked.try_iter() {
             job.fail(Error::Closed);
         }
-        drop(waiting);
-        // A job or a callback may drop the last handle of its own pool: its worker cannot be waited for.
+        drop(unworked);
+        // A job or a callback may drop the last handle of its own pool: its thread cannot be waited for.
         let here = thread::current().id();
-        let own = usize::from(threads.iter().any(|worker| worker.thread().id() == here));
-        if !alive.wait_until_at_most(own, grace) {
-            thread::scope(|scope| {
-                for in_hand in desks.iter().filter_map(|desk| desk.in_hand()) {
-                    in_hand.breaker.fail(Error::Closed);
-                    if let Some(token) = in_hand.cancel_token {
-                        scope.spawn(move || stop_statement(&token));
-                    }
-                }
-            });
-            if !alive.wait_until_at_most(own, CANCEL_GRACE) {
-                // Joining would hang the caller for as long as the closure or the server does.
-                warn!(target: LOG, "the pool closed while {} jobs would not end", alive.count() - own);
-                return;
-            }
+        let own = usize::from(workers.iter().any(|worker| worker.thread().id() == here));
+        let mut ended = alive.wait_until_at_most(own, grace);
+        if !ended {
+            desks.iter().for_each(|desk| desk.stop(Error::Closed));
+            ended = alive.wait_until_at_most(own, CANCEL_GRACE);
         }
-        for worker in threads {
-            if worker.thread().id() != here {
-                let _ = worker.join();
+        let _ = orders.send_timeout(Order::End, CANCEL_GRACE);
+        if !ended {
+            // Joining would hang the caller for as long as the closure or the server does.
+            warn!(target: LOG, "the pool closed while {} jobs would not end", alive.count() - own);
+            return;
+        }
+        for thread in workers.into_iter().chain([watch]) {
+            if thread.thread().id() != here {
+                let _ = thread.join();
             }
         }
     }
+}
+
+fn spawn(name: String, run: impl FnOnce() + Send + 'static) -> Result<JoinHandle<()>, Error> {
+    let fault = format!("the system gives no thread for {name}");
+    let thread = thread::Builder::new().name(name).spawn(run);
+    thread.map_err(|error| Error::Config(format!("{fault}: {error}").into()))
 }
 
 /// Counts the workers that live, for waiting until they are gone: joining a thread knows no time limit.

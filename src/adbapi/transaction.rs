@@ -35,17 +35,9 @@ impl<'c> Transaction<'c> {
     /// Until PostgreSQL answered.
     pub fn execute<'p>(&mut self, sql: &str, params: impl Into<Params<'p>>) -> Result<u64, Error> {
         (self.rows, self.row_count) = (Vec::new().into_iter(), None);
-        let params = params.into();
-        let count = if self
-            .connection
-            .returns_rows(sql)
-            .map_err(Failure::into_error)?
-        {
-            self.rows = self.connection.query(sql, params)?.into_iter();
-            self.rows.len() as u64
-        } else {
-            self.connection.execute(sql, params)?
-        };
+        let fetched = self.connection.fetch(sql, &params.into());
+        let (rows, count) = fetched.map_err(Failure::into_error)?;
+        self.rows = rows.into_iter();
         self.row_count = Some(count);
         Ok(count)
     }

@@ -6,14 +6,13 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use crossbeam_channel::{Receiver, TryRecvError};
-use postgres::CancelToken;
 use r2d2::{Pool, PooledConnection};
 use tracing::{error, info};
 
 use super::LOG;
 use super::connection::Failure;
 use super::connector::Connector;
-use super::deferred::Breaker;
+use super::control::{Control, Stage};
 use super::error::{Error, panic_message};
 use super::health::Health;
 use super::job::Job;
@@ -33,28 +32,54 @@ pub(super) struct Worker {
     pub(super) noisy: bool,
 }
 
-/// What a worker has in hand, for those who must end it from outside.
+/// What a worker has in hand, for those who look after it from outside.
 #[derive(Default)]
-pub(super) struct Desk(Mutex<Option<InHand>>);
+pub(super) struct Desk(Mutex<InHand>);
 
-#[derive(Clone)]
-pub(super) struct InHand {
-    pub(super) breaker: Arc<dyn Breaker>,
-    /// The connection's, once the job has one.
-    pub(super) cancel_token: Option<Arc<CancelToken>>,
+#[derive(Default)]
+struct InHand {
+    job: Option<Arc<dyn Control>>,
+    /// When the statement was sent to which PostgreSQL has not answered yet.
+    statement_since: Option<Instant>,
 }
 
 impl Desk {
-    fn slot(&self) -> MutexGuard<'_, Option<InHand>> {
+    fn in_hand(&self) -> MutexGuard<'_, InHand> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    pub(super) fn in_hand(&self) -> Option<InHand> {
-        self.slot().clone()
+    fn put(&self, job: Option<Arc<dyn Control>>) {
+        *self.in_hand() = InHand {
+            job,
+            statement_since: None,
+        };
     }
 
-    fn put(&self, in_hand: Option<InHand>) {
-        *self.slot() = in_hand;
+    pub(super) fn statement_begins(&self) {
+        self.in_hand().statement_since = Some(Instant::now());
+    }
+
+    pub(super) fn statement_ends(&self) {
+        self.in_hand().statement_since = None;
+    }
+
+    pub(super) fn statement_since(&self) -> Option<Instant> {
+        self.in_hand().statement_since
+    }
+
+    pub(super) fn is_interrupted(&self) -> bool {
+        self.in_hand()
+            .job
+            .as_ref()
+            .is_some_and(|job| job.stage() == Stage::Interrupted)
+    }
+
+    /// Fails the job in hand, if there is one, and stops what it does.
+    pub(super) fn stop(&self, error: Error) {
+        let job = self.in_hand().job.clone();
+        if let Some(job) = job {
+            job.stop(error);
+        }
     }
 }
 
@@ -87,11 +112,11 @@ impl Worker {
         mut job: Job,
         mut kept: Option<PooledConnection<Connector>>,
     ) -> Option<PooledConnection<Connector>> {
-        let breaker = job.work.breaker();
-        self.desk.put(Some(InHand {
-            breaker: breaker.clone(),
-            cancel_token: None,
-        }));
+        let control = job.work.control();
+        if !control.take() {
+            return kept;
+        }
+        self.desk.put(Some(control.clone()));
         loop {
             let mut connection = match kept
                 .take()
@@ -103,15 +128,18 @@ impl Worker {
                     return None;
                 }
             };
-            let cancel_token = Some(connection.cancel_token().clone());
-            self.desk.put(Some(InHand {
-                breaker: breaker.clone(),
-                cancel_token,
-            }));
+            if !control.begin(connection.brake()) {
+                return Some(connection);
+            }
+            connection.lend(Some(self.desk.clone()));
             let attempt = catch_unwind(AssertUnwindSafe(|| job.work.attempt(&mut connection)));
-            connection.last_used = Instant::now();
+            connection.lend(None);
             if connection.is_broken() {
                 self.health.lost();
+            }
+            if control.end() {
+                // The cancel request may come late and must not hit the next job.
+                connection.discard();
             }
             let outcome = match attempt {
                 Ok(Ok(())) => Ok(()),

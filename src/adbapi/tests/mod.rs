@@ -4,6 +4,7 @@ mod closing;
 mod cluster;
 mod faults;
 mod jobs;
+mod limits;
 
 use std::time::{Duration, Instant};
 

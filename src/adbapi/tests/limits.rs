@@ -1,0 +1,212 @@
+//! Owns the tests of cancelling jobs and of their time limits, against a server that also gets frozen.
+
+use std::process::Command;
+use std::sync::mpsc;
+use std::time::{Duration, Instant};
+
+use postgres::error::SqlState;
+
+use super::super::{Error, deferred};
+use super::cluster::Cluster;
+use super::{LIMIT, eventually, outcome, pool, pool_on, value};
+
+/// Waits until as many statements of the pool of this name run as `count` says.
+fn until_active(cluster: &Cluster, name: &str, count: i64) {
+    let mut client = cluster.client();
+    eventually("statements run or have ended", || {
+        let sql = "SELECT count(*) FROM pg_stat_activity
+                   WHERE application_name = $1 AND state = 'active' AND wait_event = 'PgSleep'";
+        client.query_one(sql, &[&name]).unwrap().get::<_, i64>(0) == count
+    });
+}
+
+#[test]
+fn cancelling_a_running_query_stops_it_in_the_server_and_spares_the_next() {
+    let pool = pool(|b| b.cp_max(1).cp_min(0).cp_name("cancel-query"));
+    for _ in 0..5 {
+        let query = pool.run_query("SELECT pg_sleep(600)", ());
+        until_active(Cluster::shared(), "cancel-query", 1);
+        let began = Instant::now();
+        query.cancel();
+        assert!(matches!(
+            query.wait_timeout(Duration::ZERO).unwrap(),
+            Err(Error::Cancelled)
+        ));
+        until_active(Cluster::shared(), "cancel-query", 0);
+        assert!(
+            began.elapsed() < Duration::from_millis(500),
+            "{:?}",
+            began.elapsed()
+        );
+        assert_eq!(value::<i32>(&pool, "SELECT 1"), 1);
+    }
+}
+
+#[test]
+fn cancelling_reaches_the_job_through_map_and_after_on_result() {
+    let pool = pool(|b| b.cp_max(1).cp_min(0).cp_name("cancel-mapped"));
+    let mapped = pool
+        .run_query("SELECT pg_sleep(600)", ())
+        .map(|rows| rows.len());
+    let handle = mapped.cancel_handle();
+    let (sent, received) = mpsc::channel();
+    mapped.on_result(move |result| sent.send(result).unwrap());
+    until_active(Cluster::shared(), "cancel-mapped", 1);
+    handle.cancel();
+    handle.cancel();
+    assert!(matches!(
+        received.recv_timeout(LIMIT).unwrap(),
+        Err(Error::Cancelled)
+    ));
+    until_active(Cluster::shared(), "cancel-mapped", 0);
+}
+
+#[test]
+fn cancelling_a_job_that_waits_keeps_it_from_running() {
+    let pool = pool(|b| b.cp_max(1).cp_min(0));
+    outcome(pool.run_operation("CREATE SEQUENCE never_run", ())).unwrap();
+    let (promise, go_on) = deferred::<()>();
+    let running = pool.run_interaction(move |_| go_on.wait());
+    let waiting = pool.run_query("SELECT nextval('never_run')", ());
+    waiting.cancel();
+    assert!(matches!(
+        waiting.wait_timeout(Duration::ZERO).unwrap(),
+        Err(Error::Cancelled)
+    ));
+    promise.resolve(Ok(()));
+    outcome(running).unwrap();
+    assert_eq!(value::<i64>(&pool, "SELECT nextval('never_run')"), 1);
+}
+
+#[test]
+fn cancelling_an_interaction_between_statements_rolls_it_back() {
+    let pool = pool(|b| b.cp_max(1).cp_min(0));
+    outcome(pool.run_operation("CREATE TABLE cancelled (x int)", ())).unwrap();
+    for go_on_with_sql in [true, false] {
+        let (started, has_started) = mpsc::channel();
+        let (promise, go_on) = deferred::<()>();
+        let job = pool.run_interaction(move |txn| {
+            txn.execute("INSERT INTO cancelled VALUES (1)", ())?;
+            started.send(()).unwrap();
+            go_on.wait()?;
+            if go_on_with_sql {
+                let error = txn.execute("SELECT pg_sleep(600)", ()).unwrap_err();
+                assert!(matches!(error, Error::Cancelled), "{error}");
+            }
+            Ok(())
+        });
+        has_started.recv_timeout(LIMIT).unwrap();
+        job.cancel();
+        promise.resolve(Ok(()));
+        assert!(matches!(outcome(job), Err(Error::Cancelled)));
+        assert_eq!(value::<i64>(&pool, "SELECT count(*) FROM cancelled"), 0);
+    }
+}
+
+#[test]
+fn cancelling_after_the_result_changes_nothing() {
+    let pool = pool(|b| b.cp_max(1).cp_min(0));
+    let query = pool.run_query("SELECT pg_backend_pid()", ());
+    let handle = query.cancel_handle();
+    let pid: i32 = outcome(query).unwrap()[0].get(0);
+    handle.cancel();
+    assert_eq!(value::<i32>(&pool, "SELECT pg_backend_pid()"), pid);
+}
+
+#[test]
+fn postgresql_ends_a_statement_at_the_statement_timeout() {
+    let pool = pool(|b| {
+        b.cp_max(1)
+            .cp_min(0)
+            .statement_timeout(Duration::from_millis(50))
+    });
+    let error = outcome(pool.run_query("SELECT pg_sleep(600)", ())).unwrap_err();
+    assert_eq!(error.sqlstate(), Some(&SqlState::QUERY_CANCELED));
+    assert_eq!(value::<i32>(&pool, "SELECT 1"), 1);
+}
+
+#[test]
+fn a_job_that_waits_longer_than_the_queue_timeout_is_told_so() {
+    let limit = Duration::from_millis(100);
+    let pool = pool(|b| b.cp_max(1).cp_min(0).queue_timeout(limit));
+    let (promise, go_on) = deferred::<()>();
+    let running = pool.run_interaction(move |_| go_on.wait());
+    let began = Instant::now();
+    let waiting = [
+        pool.run_query("SELECT 1", ()),
+        pool.run_query("SELECT 1", ()),
+    ];
+    for job in waiting {
+        let error = outcome(job).unwrap_err();
+        assert!(
+            matches!(error, Error::QueueTimeout { .. }) && error.is_retryable(),
+            "{error}"
+        );
+        assert!(
+            error.to_string().contains("100 ms") && error.to_string().contains("queue_timeout")
+        );
+    }
+    assert!(began.elapsed() >= limit && began.elapsed() < LIMIT);
+    promise.resolve(Ok(()));
+    outcome(running).unwrap();
+    assert_eq!(value::<i32>(&pool, "SELECT 1"), 1);
+}
+
+/// Sends a signal to a process of a cluster's user.
+fn signal(name: &str, pid: i32) {
+    let status = Command::new("kill")
+        .args([name, &pid.to_string()])
+        .status()
+        .unwrap();
+    assert!(status.success());
+}
+
+#[test]
+fn a_frozen_backend_is_answered_for_and_its_worker_recovers_when_it_thaws() {
+    let cluster = Cluster::start_new();
+    let pool = pool_on(&cluster, |b| {
+        b.cp_max(1)
+            .cp_min(0)
+            .statement_timeout(Duration::from_millis(100))
+            .queue_timeout(Duration::from_millis(200))
+    });
+    let pid: i32 = value(&pool, "SELECT pg_backend_pid()");
+    signal("-STOP", pid);
+    let began = Instant::now();
+    let error = outcome(pool.run_query("SELECT 1", ())).unwrap_err();
+    assert!(matches!(error, Error::Timeout { .. }), "{error}");
+    assert!(
+        began.elapsed() < Duration::from_secs(2),
+        "{:?}",
+        began.elapsed()
+    );
+    let error = outcome(pool.run_query("SELECT 1", ())).unwrap_err();
+    assert!(
+        matches!(error, Error::QueueTimeout { .. }),
+        "the only worker hangs: {error}"
+    );
+    signal("-CONT", pid);
+    eventually("the worker works again", || {
+        outcome(pool.run_query("SELECT 1", ())).is_ok()
+    });
+}
+
+#[test]
+fn a_pool_on_a_frozen_server_closes_in_time() {
+    let cluster = Cluster::start_new();
+    let pool = pool_on(&cluster, |b| {
+        b.cp_max(1).cp_min(0).close_grace(Duration::from_millis(50))
+    });
+    let pid: i32 = value(&pool, "SELECT pg_backend_pid()");
+    signal("-STOP", pid);
+    let job = pool.run_query("SELECT 1", ());
+    let began = Instant::now();
+    pool.close();
+    assert!(
+        began.elapsed() < Duration::from_secs(3),
+        "{:?}",
+        began.elapsed()
+    );
+    assert!(matches!(outcome(job), Err(Error::Closed)));
+    signal("-CONT", pid);
+}

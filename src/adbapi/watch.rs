@@ -1,0 +1,189 @@
+//! Owns the thread that keeps time limits and sends cancel requests, so that neither callers nor workers do.
+//! Knows jobs from outside only.
+
+use std::collections::VecDeque;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+use crossbeam_channel::{Receiver, RecvTimeoutError, Sender};
+use postgres::CancelToken;
+use tracing::warn;
+
+use super::LOG;
+use super::connector::stop_statement;
+use super::control::{Control, Interrupt, Stage};
+use super::error::Error;
+use super::worker::Desk;
+
+/// A cancel request that came between two statements of a job stopped neither: it is sent again after this time, and
+/// again after twice that, until the job has ended.
+const REPEAT: Duration = Duration::from_millis(100);
+const REPEAT_AT_MOST: Duration = Duration::from_secs(5);
+
+/// PostgreSQL ends a statement at the `statement_timeout` itself. Without an answer this much later it is frozen or
+/// gone, and the job is answered here.
+const MARGIN: Duration = Duration::from_millis(500);
+
+/// What the watch is told.
+pub(super) enum Order {
+    /// Stop what the connection of this token does for this job.
+    Stop(Arc<dyn Control>, Arc<CancelToken>),
+    /// The pool has closed.
+    End,
+}
+
+/// One connection's way to have its statement stopped.
+pub(super) struct Brake {
+    pub(super) token: Arc<CancelToken>,
+    pub(super) orders: Sender<Order>,
+}
+
+impl Interrupt for Brake {
+    fn interrupt(&self, job: Arc<dyn Control>) {
+        // Full means a thousand jobs are being stopped already; then this one runs on with nobody to hear of it.
+        if self
+            .orders
+            .try_send(Order::Stop(job, self.token.clone()))
+            .is_err()
+        {
+            warn!(target: LOG, "too many statements to cancel at once: one runs on");
+        }
+    }
+}
+
+pub(super) struct Watch {
+    pub(super) orders: Receiver<Order>,
+    pub(super) desks: Vec<Arc<Desk>>,
+    pub(super) statement_timeout: Option<Duration>,
+    pub(super) waiting: Option<Arc<Waiting>>,
+}
+
+/// A cancel request to be sent (again).
+struct Request {
+    job: Arc<dyn Control>,
+    token: Arc<CancelToken>,
+    due: Instant,
+    pause: Duration,
+}
+
+impl Watch {
+    pub(super) fn run(self) {
+        let mut requests: Vec<Request> = Vec::new();
+        loop {
+            let order = match self.next_deadline(&requests) {
+                Some(deadline) => self.orders.recv_deadline(deadline),
+                None => self
+                    .orders
+                    .recv()
+                    .map_err(|_| RecvTimeoutError::Disconnected),
+            };
+            let now = Instant::now();
+            match order {
+                Ok(Order::Stop(job, token)) => requests.push(Request {
+                    job,
+                    token,
+                    due: now,
+                    pause: REPEAT,
+                }),
+                Ok(Order::End) | Err(RecvTimeoutError::Disconnected) => return,
+                Err(RecvTimeoutError::Timeout) => {}
+            }
+            // Answers first: a cancel request to a server that is gone takes its time.
+            self.end_overdue_statements(now);
+            if let Some(waiting) = &self.waiting {
+                waiting.end_overdue(now);
+            }
+            requests.retain(|request| request.job.stage() != Stage::Over);
+            for request in requests.iter_mut().filter(|request| request.due <= now) {
+                stop_statement(&request.token);
+                request.due = Instant::now() + request.pause;
+                request.pause = (request.pause * 2).min(REPEAT_AT_MOST);
+            }
+        }
+    }
+
+    /// When something may have to be done. What begins while this thread sleeps is due a whole time limit later, so
+    /// looking again after one time limit misses nothing.
+    fn next_deadline(&self, requests: &[Request]) -> Option<Instant> {
+        let now = Instant::now();
+        let statements = self.statement_timeout.map(|limit| {
+            let oldest = self
+                .desks
+                .iter()
+                .filter_map(|desk| desk.statement_since())
+                .min();
+            oldest.unwrap_or(now) + limit + MARGIN
+        });
+        let queue = self
+            .waiting
+            .as_ref()
+            .map(|waiting| waiting.next_deadline(now));
+        let requests = requests.iter().map(|request| request.due).min();
+        [statements, queue, requests].into_iter().flatten().min()
+    }
+
+    fn end_overdue_statements(&self, now: Instant) {
+        let Some(limit) = self.statement_timeout else {
+            return;
+        };
+        for desk in &self.desks {
+            if desk
+                .statement_since()
+                .is_some_and(|since| since + limit + MARGIN <= now)
+            {
+                desk.stop(Error::Timeout { limit });
+            }
+        }
+    }
+}
+
+/// The jobs in the queue, oldest first, for their `queue_timeout`: the queue itself shows none of them.
+pub(super) struct Waiting {
+    limit: Duration,
+    jobs: Mutex<VecDeque<(Instant, Arc<dyn Control>)>>,
+}
+
+impl Waiting {
+    pub(super) fn new(limit: Duration) -> Self {
+        Self {
+            limit,
+            jobs: Mutex::default(),
+        }
+    }
+
+    fn jobs(&self) -> MutexGuard<'_, VecDeque<(Instant, Arc<dyn Control>)>> {
+        let mut jobs = self.jobs.lock().unwrap_or_else(PoisonError::into_inner);
+        // Workers take jobs in this order, so what is not waiting any more is at the front.
+        while jobs
+            .front()
+            .is_some_and(|(_, job)| job.stage() != Stage::Waiting)
+        {
+            jobs.pop_front();
+        }
+        jobs
+    }
+
+    pub(super) fn add(&self, submitted: Instant, job: Arc<dyn Control>) {
+        self.jobs().push_back((submitted, job));
+    }
+
+    fn next_deadline(&self, now: Instant) -> Instant {
+        self.jobs().front().map_or(now, |(submitted, _)| *submitted) + self.limit
+    }
+
+    fn end_overdue(&self, now: Instant) {
+        loop {
+            let mut jobs = self.jobs();
+            let Some((submitted, _)) = jobs.front() else {
+                return;
+            };
+            if *submitted + self.limit > now {
+                return;
+            }
+            let (_, job) = jobs.pop_front().expect("the front was just looked at");
+            // A callback runs here, and may submit the next job.
+            drop(jobs);
+            job.expire(Error::QueueTimeout { limit: self.limit });
+        }
+    }
+}
