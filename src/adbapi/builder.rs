@@ -29,6 +29,9 @@ pub struct Builder {
     pub(super) close_grace: Duration,
     pub(super) statement_timeout: Option<Duration>,
     pub(super) queue_timeout: Option<Duration>,
+    pub(super) idle_timeout: Option<Duration>,
+    pub(super) max_lifetime: Option<Duration>,
+    pub(super) slow_query: Option<Duration>,
 }
 
 impl Builder {
@@ -48,6 +51,9 @@ impl Builder {
             close_grace: Duration::from_secs(5),
             statement_timeout: None,
             queue_timeout: None,
+            idle_timeout: Some(Duration::from_secs(10 * 60)),
+            max_lifetime: Some(Duration::from_secs(30 * 60)),
+            slow_query: None,
         }
     }
 
@@ -112,7 +118,10 @@ impl Builder {
         self
     }
 
-    /// How many prepared statements each connection keeps (256); 0 keeps none.
+    /// How many prepared statements each connection keeps (256).
+    ///
+    /// With 0 nothing outlives a transaction, as a pooler in transaction mode wants it: a single statement without
+    /// parameters is sent unprepared, one with parameters in a transaction of its own, at three more round trips.
     pub fn statement_cache(mut self, statements: usize) -> Self {
         self.statement_cache = statements;
         self
@@ -134,6 +143,27 @@ impl Builder {
     /// How long a job may wait for a worker (no limit) before it fails with [`Error::QueueTimeout`].
     pub fn queue_timeout(mut self, timeout: impl Into<Option<Duration>>) -> Self {
         self.queue_timeout = timeout.into();
+        self
+    }
+
+    /// After which time without a job a connection beyond `cp_min` is closed (10 min), give or take the half minute
+    /// between two looks.
+    pub fn idle_timeout(mut self, timeout: impl Into<Option<Duration>>) -> Self {
+        self.idle_timeout = timeout.into();
+        self
+    }
+
+    /// How old a connection may become (30 min), less up to a tenth at random so that they do not all end at once.
+    /// It is closed between two jobs.
+    pub fn max_lifetime(mut self, lifetime: impl Into<Option<Duration>>) -> Self {
+        self.max_lifetime = lifetime.into();
+        self
+    }
+
+    /// From which duration on a statement is logged as slow (never): a warning with its SQL and without its
+    /// parameters. Statements on the bare [`Connection::client`](super::Connection::client) are not seen.
+    pub fn slow_query(mut self, threshold: impl Into<Option<Duration>>) -> Self {
+        self.slow_query = threshold.into();
         self
     }
 
@@ -172,6 +202,16 @@ impl Builder {
             return Err(
                 "statement_timeout is less than a millisecond: leave it out for no limit".into(),
             );
+        }
+        for (name, limit) in [
+            ("idle_timeout", self.idle_timeout),
+            ("max_lifetime", self.max_lifetime),
+        ] {
+            if limit.is_some_and(|limit| limit.is_zero()) {
+                return Err(format!(
+                    "{name} is 0: no connection could live; leave it out for no limit"
+                ));
+            }
         }
         if self.queue_timeout.is_some_and(|limit| limit.is_zero()) {
             return Err(

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use postgres::error::SqlState;
 use postgres::fallible_iterator::FallibleIterator;
-use postgres::{Client, Row, Statement};
+use postgres::{Client, Row, SimpleQueryMessage, Statement};
 use tracing::warn;
 
 use super::control::Interrupt;
@@ -21,6 +21,7 @@ use super::worker::Desk;
 pub struct Connection {
     client: Client,
     statements: Statements<Statement>,
+    terms: Terms,
     brake: Arc<dyn Interrupt>,
     /// Of the worker that has the connection.
     desk: Option<Arc<Desk>>,
@@ -37,6 +38,18 @@ pub struct Connection {
     failure: Option<Box<str>>,
 }
 
+/// What a connection is held to by the pool's settings.
+pub(super) struct Terms {
+    /// How many prepared statements it keeps.
+    pub(super) statement_cache: usize,
+    /// From which duration on a statement is logged.
+    pub(super) slow_query: Option<Duration>,
+    /// Whether it is of no use when it cannot write.
+    pub(super) read_write: bool,
+    /// When it has reached its `max_lifetime`.
+    pub(super) expires: Option<Instant>,
+}
+
 /// Why an attempt gave no result.
 pub(super) enum Failure {
     /// The connection was dead before anything that has an effect was sent: another one may do.
@@ -46,12 +59,13 @@ pub(super) enum Failure {
 }
 
 impl Connection {
-    pub(super) fn new(client: Client, brake: Arc<dyn Interrupt>, statement_cache: usize) -> Self {
+    pub(super) fn new(client: Client, brake: Arc<dyn Interrupt>, terms: Terms) -> Self {
         Self {
             brake,
             desk: None,
             client,
-            statements: Statements::new(statement_cache),
+            statements: Statements::new(terms.statement_cache),
+            terms,
             last_used: Instant::now(),
             suspect: false,
             broken: false,
@@ -103,14 +117,41 @@ impl Connection {
         sql: &str,
         params: &Params<'_>,
     ) -> Result<Vec<Row>, Failure> {
+        if self.is_one_shot(params) {
+            return self.run_once(sql, |client| client.query_typed(sql, &[]));
+        }
         self.run(sql, |client, statement| {
             client.query(statement, &params.refs())
         })
     }
 
     pub(super) fn try_execute(&mut self, sql: &str, params: &Params<'_>) -> Result<u64, Failure> {
+        if self.is_one_shot(params) {
+            return self.run_once(sql, |client| client.execute_typed(sql, &[]));
+        }
         self.run(sql, |client, statement| {
             client.execute(statement, &params.refs())
+        })
+    }
+
+    /// Whether a statement is to be sent whole, unprepared. One with parameters cannot be, because only PostgreSQL
+    /// knows their types.
+    fn is_one_shot(&self, params: &Params<'_>) -> bool {
+        self.terms.statement_cache == 0 && !self.in_transaction && params.is_empty()
+    }
+
+    fn run_once<T>(
+        &mut self,
+        sql: &str,
+        run: impl Fn(&mut Client) -> Result<T, postgres::Error>,
+    ) -> Result<T, Failure> {
+        if let Some(word) = transaction_control(sql) {
+            return Err(Failure::Final(Error::TransactionControl(word)));
+        }
+        self.logged(sql, |connection| {
+            connection
+                .timed(run)
+                .map_err(|error| connection.observe(error))
         })
     }
 
@@ -130,13 +171,52 @@ impl Connection {
         })
     }
 
-    /// Runs one statement, prepared now or before.
     fn run<T>(
         &mut self,
         sql: &str,
         run: impl Fn(&mut Client, &Statement) -> Result<T, postgres::Error>,
     ) -> Result<T, Failure> {
         self.check_stopped()?;
+        self.logged(sql, |connection| {
+            if connection.terms.statement_cache > 0 || connection.in_transaction {
+                return connection.run_prepared(sql, run);
+            }
+            // A pooler between may give each transaction another session: keep preparing and running in one.
+            connection.begin()?;
+            match connection.run_prepared(sql, run) {
+                Ok(value) => connection.commit().map(|()| value).map_err(Failure::Final),
+                Err(failure) => {
+                    connection.rollback();
+                    Err(failure)
+                }
+            }
+        })
+    }
+
+    /// Says so if `run` took long.
+    fn logged<T>(
+        &mut self,
+        sql: &str,
+        run: impl FnOnce(&mut Self) -> Result<T, Failure>,
+    ) -> Result<T, Failure> {
+        let Some(threshold) = self.terms.slow_query else {
+            return run(self);
+        };
+        let began = Instant::now();
+        let result = run(self);
+        let took = began.elapsed();
+        if took >= threshold {
+            warn!(target: super::LOG, millis = took.as_millis(), "slow query: {sql}");
+        }
+        result
+    }
+
+    /// Runs one statement, prepared now or before.
+    fn run_prepared<T>(
+        &mut self,
+        sql: &str,
+        run: impl Fn(&mut Client, &Statement) -> Result<T, postgres::Error>,
+    ) -> Result<T, Failure> {
         let statement = self.prepare(sql)?;
         let error = match self.timed(|client| run(client, &statement)) {
             Ok(value) => return Ok(value),
@@ -173,10 +253,14 @@ impl Connection {
         if let Some(word) = transaction_control(sql) {
             return Err(Failure::Final(Error::TransactionControl(word)));
         }
-        let statement = self.timed(|client| client.prepare(sql)).map_err(|error| {
+        let prepared = self.timed(|client| client.prepare(sql));
+        let statement = prepared.map_err(|error| {
+            // The client library's own statements, which ask for types, may be gone too, and it never notices.
+            let gone = error.code() == Some(&SqlState::INVALID_SQL_STATEMENT_NAME);
+            self.broken |= gone;
+            // Preparing has no effect, so it may be done again elsewhere.
             match self.observe(error) {
-                // Preparing has no effect, so it may be done again elsewhere.
-                Failure::Final(error @ Error::ConnectionLost(_)) => Failure::NotSent(error),
+                Failure::Final(error) if self.broken => Failure::NotSent(error),
                 failure => failure,
             }
         })?;
@@ -198,6 +282,10 @@ impl Connection {
             } else {
                 Failure::Final(error.into())
             };
+        }
+        if self.terms.read_write && error.code() == Some(&SqlState::READ_ONLY_SQL_TRANSACTION) {
+            // The server is no primary any more.
+            self.broken = true;
         }
         // Without a SQLSTATE it may be a value that did not fit, or a protocol out of step (a COPY that nobody
         // feeds): find out before the next job.
@@ -226,7 +314,12 @@ impl Connection {
         notices::take_no_transaction();
         // An empty SELECT fails in an aborted transaction, which COMMIT itself would not tell us.
         let doubtful = self.bare || self.failure.is_some();
-        let commit = if doubtful { "SELECT; COMMIT" } else { "COMMIT" };
+        let commit = match (doubtful, self.terms.statement_cache) {
+            (false, 0) => "DEALLOCATE ALL; COMMIT",
+            (true, 0) => "SELECT; DEALLOCATE ALL; COMMIT",
+            (false, _) => "COMMIT",
+            (true, _) => "SELECT; COMMIT",
+        };
         let result = self.timed(|client| client.batch_execute(commit));
         self.in_transaction = false;
         self.suspect |= self.bare && result.is_err();
@@ -256,7 +349,11 @@ impl Connection {
             return;
         }
         notices::take_no_transaction();
-        if let Err(error) = self.timed(|client| client.batch_execute("ROLLBACK")) {
+        let rollback = match self.terms.statement_cache {
+            0 => "ROLLBACK; DEALLOCATE ALL",
+            _ => "ROLLBACK",
+        };
+        if let Err(error) = self.timed(|client| client.batch_execute(rollback)) {
             warn!(target: super::LOG, "rollback failed, the connection is discarded: {}", describe(&error));
             self.broken = true;
         }
@@ -279,6 +376,10 @@ impl Connection {
 
     pub(super) fn is_broken(&self) -> bool {
         self.broken || self.client.is_closed()
+    }
+
+    pub(super) fn is_expired(&self) -> bool {
+        self.terms.expires.is_some_and(|end| end <= Instant::now())
     }
 
     pub(super) fn is_suspect(&self) -> bool {
@@ -332,6 +433,15 @@ impl Connection {
         self.client.is_valid(limit)?;
         if !good_sql.is_empty() {
             self.client.simple_query(good_sql)?;
+        }
+        if self.terms.read_write {
+            let answers = self.client.simple_query("SHOW transaction_read_only")?;
+            let read_only = answers.iter().any(
+                |answer| matches!(answer, SimpleQueryMessage::Row(row) if row.get(0) == Some("on")),
+            );
+            if read_only {
+                return Err(Error::custom("the server has become read-only"));
+            }
         }
         self.suspect = false;
         Ok(())

@@ -2,18 +2,19 @@
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use crossbeam_channel::Sender;
+use postgres::config::TargetSessionAttrs;
 use postgres::{CancelToken, NoTls};
 use r2d2::{HandleError, ManageConnection};
 use r2d2_postgres::PostgresConnectionManager;
 use tracing::{info, warn};
 
-use super::builder::{Builder, OpenFun};
-use super::connection::Connection;
+use super::builder::Builder;
+use super::connection::{Connection, Terms};
 use super::error::{Error, describe, panic_message};
-use super::health::Health;
+use super::health::{Health, jitter};
 use super::watch::{Brake, Order};
 use super::{LOG, notices};
 
@@ -26,45 +27,33 @@ const TRUSTED: Duration = Duration::from_millis(10);
 const STALE: Duration = Duration::from_secs(30);
 /// How long a connection has to answer when it is tried, before it counts as dead.
 const TRIAL: Duration = Duration::from_secs(1);
+/// How long the other end of a TCP connection may leave data unacknowledged, or be silent before it is probed. The
+/// system's own defaults are a quarter of an hour and two hours.
+const PEER_SILENT: Duration = Duration::from_secs(30);
 
 /// Our side of r2d2, around the one that `r2d2_postgres` has.
 pub(super) struct Connector {
     dial: PostgresConnectionManager<Tls>,
+    settings: Builder,
     health: Arc<Health>,
-    openfun: Option<OpenFun>,
-    reconnect: bool,
-    good_sql: String,
-    noisy: bool,
-    target: String,
-    statement_cache: usize,
-    /// Sent once to each new session.
-    setup: Option<String>,
     orders: Sender<Order>,
+    /// What is sent to each new session before `cp_openfun`.
+    setup: Option<String>,
+    read_write: bool,
 }
 
 impl Connector {
     pub(super) fn new(settings: &Builder, health: Arc<Health>, orders: Sender<Order>) -> Self {
-        let mut config = settings.config.clone();
-        config.notice_callback(notices::log);
-        if config.get_application_name().is_none() {
-            config.application_name(settings.cp_name.as_deref().unwrap_or("adbapi"));
-        }
-        if config.get_connect_timeout().is_none() {
-            config.connect_timeout(settings.connect_timeout);
-        }
+        let setup = settings
+            .statement_timeout
+            .map(|limit| format!("SET statement_timeout = {}", limit.as_millis()));
         Self {
-            dial: PostgresConnectionManager::new(config, NoTls),
+            dial: PostgresConnectionManager::new(dial_config(settings), NoTls),
+            settings: settings.clone(),
             health,
-            openfun: settings.cp_openfun.clone(),
-            reconnect: settings.cp_reconnect,
-            good_sql: settings.cp_good_sql.clone(),
-            noisy: settings.cp_noisy,
-            target: settings.target(),
-            statement_cache: settings.statement_cache,
-            setup: settings
-                .statement_timeout
-                .map(|limit| format!("SET statement_timeout = {}", limit.as_millis())),
             orders,
+            setup,
+            read_write: settings.config.get_target_session_attrs() == TargetSessionAttrs::ReadWrite,
         }
     }
 
@@ -75,7 +64,7 @@ impl Connector {
                 .batch_execute(setup)
                 .map_err(|error| describe(&error))?;
         }
-        if let Some(openfun) = &self.openfun {
+        if let Some(openfun) = &self.settings.cp_openfun {
             // r2d2 would lose count of its connections if this panicked.
             match catch_unwind(AssertUnwindSafe(|| openfun(&mut client))) {
                 Ok(opened) => {
@@ -90,23 +79,29 @@ impl Connector {
             token: Arc::new(client.cancel_token()),
             orders: self.orders.clone(),
         };
-        Ok(Connection::new(
-            client,
-            Arc::new(brake),
-            self.statement_cache,
-        ))
+        let terms = Terms {
+            statement_cache: self.settings.statement_cache,
+            slow_query: self.settings.slow_query,
+            read_write: self.read_write,
+            expires: self
+                .settings
+                .max_lifetime
+                .map(|lifetime| Instant::now() + lifetime - jitter(lifetime / 10)),
+        };
+        Ok(Connection::new(client, Arc::new(brake), terms))
     }
 
     /// Tries a connection as hard as its past asks for.
     fn examine(&self, connection: &mut Connection) -> Result<(), Error> {
         let idle = connection.last_used.elapsed();
-        let in_doubt = connection.is_suspect();
-        if !in_doubt && idle < TRUSTED && !self.health.lost_since(connection.last_used) {
+        let others_lost = self.health.lost_since(connection.last_used);
+        if !connection.is_suspect() && idle < TRUSTED && !others_lost {
             return Ok(());
         }
         connection.look()?;
-        if in_doubt || idle > STALE {
-            connection.ask(&self.good_sql, TRIAL)?;
+        // A server that has become read-only keeps its connections, so only asking helps.
+        if connection.is_suspect() || idle > STALE || (others_lost && self.read_write) {
+            connection.ask(&self.settings.cp_good_sql, TRIAL)?;
         }
         Ok(())
     }
@@ -118,8 +113,8 @@ impl ManageConnection for Connector {
 
     fn connect(&self) -> Result<Connection, Refusal> {
         self.health.admit().map_err(Refusal)?;
-        if self.noisy {
-            info!(target: LOG, "adbapi connecting: {}", self.target);
+        if self.settings.cp_noisy {
+            info!(target: LOG, "adbapi connecting: {}", self.settings.target());
         }
         match self.open() {
             Ok(connection) => {
@@ -134,10 +129,13 @@ impl ManageConnection for Connector {
     }
 
     fn is_valid(&self, connection: &mut Connection) -> Result<(), Refusal> {
-        if connection.is_suspect() || self.reconnect {
+        if connection.is_expired() {
+            return Err(Refusal("the connection has reached max_lifetime".into()));
+        }
+        if connection.is_suspect() || self.settings.cp_reconnect {
             self.examine(connection).map_err(|error| {
                 self.health.lost();
-                if self.noisy {
+                if self.settings.cp_noisy {
                     info!(target: LOG, "adbapi: an idle connection was lost, reconnecting: {error}");
                 }
                 Refusal(error.to_string())
@@ -147,12 +145,37 @@ impl ManageConnection for Connector {
     }
 
     fn has_broken(&self, connection: &mut Connection) -> bool {
-        let broken = connection.is_broken();
-        if broken && self.noisy {
-            info!(target: LOG, "adbapi closing: {}", self.target);
+        let broken = connection.is_broken() || connection.is_expired();
+        if broken && self.settings.cp_noisy {
+            info!(target: LOG, "adbapi closing: {}", self.settings.target());
         }
         broken
     }
+}
+
+/// The settings to connect with: the user's, and what keeps a connection from hanging where the user left it open.
+fn dial_config(settings: &Builder) -> postgres::Config {
+    let mut config = settings.config.clone();
+    config.notice_callback(notices::log);
+    if config.get_application_name().is_none() {
+        config.application_name(settings.cp_name.as_deref().unwrap_or("adbapi"));
+    }
+    if config.get_connect_timeout().is_none() {
+        config.connect_timeout(settings.connect_timeout);
+    }
+    if config.get_tcp_user_timeout().is_none() {
+        config.tcp_user_timeout(PEER_SILENT);
+    }
+    if config.get_keepalives_idle() == postgres::Config::new().get_keepalives_idle() {
+        config.keepalives_idle(PEER_SILENT);
+    }
+    if config.get_keepalives_interval().is_none() {
+        config.keepalives_interval(PEER_SILENT / 3);
+    }
+    if config.get_keepalives_retries().is_none() {
+        config.keepalives_retries(3);
+    }
+    config
 }
 
 /// Asks the server to stop the statement that runs on the connection of `token`.

@@ -85,6 +85,11 @@ impl<'a> Params<'a> {
         Box::new(value)
     }
 
+    /// Whether there are none.
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
     /// The values as the `postgres` crate takes them.
     pub fn refs(&self) -> Vec<&(dyn ToSql + Sync)> {
         self.0

@@ -232,6 +232,9 @@ impl Running {
             .max_size(settings.cp_max)
             .min_idle(Some(settings.cp_min))
             .connection_timeout(R2D2_TIMEOUT)
+            .idle_timeout(settings.idle_timeout)
+            // Ours has jitter.
+            .max_lifetime(None)
             .error_handler(Box::new(AlreadyLogged))
             .build_unchecked(Connector::new(settings, health.clone(), orders.clone()));
         let (jobs, unworked) = bounded(settings.queue_limit);

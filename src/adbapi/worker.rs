@@ -158,7 +158,8 @@ impl Worker {
                 }
             };
             job.work.finish(outcome);
-            return (!connection.is_broken()).then_some(connection);
+            let fit = !connection.is_broken() && !connection.is_expired();
+            return fit.then_some(connection);
         }
     }
 

@@ -63,15 +63,60 @@ impl Cluster {
                 .arg(template.path.join("data"))
                 .arg(&data),
         );
-        let port = TcpListener::bind("127.0.0.1:0")
-            .and_then(|socket| socket.local_addr())
-            .unwrap()
-            .port();
         Self {
             data,
-            port,
+            port: free_port(),
             _scratch: scratch,
         }
+    }
+
+    /// A running standby that follows `primary`.
+    pub(crate) fn standby_of(primary: &Self) -> Self {
+        let scratch = Scratch::new();
+        let data = scratch.path.join("data");
+        let mut copy = server_command("pg_basebackup");
+        copy.args([
+            "-R",
+            "-X",
+            "stream",
+            "-c",
+            "fast",
+            "--no-sync",
+            "-U",
+            "app",
+            "-h",
+        ]);
+        copy.arg(primary.data.parent().unwrap());
+        succeed(
+            copy.args(["-p", &primary.port.to_string(), "-D"])
+                .arg(&data),
+        );
+        let standby = Self {
+            data,
+            port: free_port(),
+            _scratch: scratch,
+        };
+        standby.start();
+        standby
+    }
+
+    /// Makes a standby a primary.
+    pub(crate) fn promote(&self) {
+        succeed(self.pg_ctl().args(["-w", "promote"]));
+    }
+
+    /// Before the start: TCP connections need a password, the Unix socket needs none.
+    pub(crate) fn ask_for_passwords_on_tcp(&self) {
+        let hba = self.data.join("pg_hba.conf");
+        fs::write(
+            hba,
+            "local all all trust\nhost all all 127.0.0.1/32 scram-sha-256\n",
+        )
+        .unwrap();
+    }
+
+    pub(crate) fn port(&self) -> u16 {
+        self.port
     }
 
     pub(crate) fn start(&self) {
@@ -195,6 +240,11 @@ fn unprivileged(program: impl AsRef<Path>) -> Command {
     };
     command.current_dir("/").stdin(Stdio::null());
     command
+}
+
+fn free_port() -> u16 {
+    let socket = TcpListener::bind("127.0.0.1:0").unwrap();
+    socket.local_addr().unwrap().port()
 }
 
 fn server_command(program: &str) -> Command {
