@@ -46,6 +46,8 @@ pub(super) struct Terms {
     pub(super) slow_query: Option<Duration>,
     /// Whether it is of no use when it cannot write.
     pub(super) read_write: bool,
+    /// Whether the watch wants to know when statements begin and end.
+    pub(super) timed: bool,
     /// When it has reached its `max_lifetime`.
     pub(super) expires: Option<Instant>,
 }
@@ -247,7 +249,11 @@ impl Connection {
     }
 
     fn prepare(&mut self, sql: &str) -> Result<Statement, Failure> {
-        if let Some(statement) = self.statements.find(sql) {
+        let found = self.statements.find(sql);
+        if let Some(desk) = &self.desk {
+            desk.statement_looked_up(found.is_some());
+        }
+        if let Some(statement) = found {
             return Ok(statement);
         }
         if let Some(word) = transaction_control(sql) {
@@ -396,23 +402,25 @@ impl Connection {
         self.last_used = Instant::now();
     }
 
-    /// Fails if the job was stopped: a cancel request only stops the statement that runs when it comes.
+    /// Fails if the job was stopped since it began: a cancel request only stops the statement that runs when it comes.
     pub(super) fn check_stopped(&self) -> Result<(), Failure> {
         match &self.desk {
-            Some(desk) if desk.is_interrupted() => Err(Failure::Final(Error::Cancelled)),
+            Some(desk) if self.in_transaction && desk.is_interrupted() => {
+                Err(Failure::Final(Error::Cancelled))
+            }
             _ => Ok(()),
         }
     }
 
     /// Asks PostgreSQL something under the eyes of the watch.
     fn timed<T>(&mut self, ask: impl FnOnce(&mut Client) -> T) -> T {
-        if let Some(desk) = &self.desk {
-            desk.statement_begins();
-        }
+        let desk = self.desk.as_ref().filter(|_| self.terms.timed);
+        let Some(desk) = desk else {
+            return ask(&mut self.client);
+        };
+        desk.statement_begins();
         let answer = ask(&mut self.client);
-        if let Some(desk) = &self.desk {
-            desk.statement_ends();
-        }
+        desk.statement_ends();
         answer
     }
 

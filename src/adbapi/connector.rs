@@ -83,6 +83,7 @@ impl Connector {
             statement_cache: self.settings.statement_cache,
             slow_query: self.settings.slow_query,
             read_write: self.read_write,
+            timed: self.settings.statement_timeout.is_some(),
             expires: self
                 .settings
                 .max_lifetime
@@ -116,7 +117,7 @@ impl ManageConnection for Connector {
         if self.settings.cp_noisy {
             info!(target: LOG, "adbapi connecting: {}", self.settings.target());
         }
-        match self.open() {
+        match self.health.connecting(|| self.open()) {
             Ok(connection) => {
                 self.health.connected();
                 Ok(connection)

@@ -4,6 +4,7 @@ use std::fmt;
 use std::sync::Arc;
 
 use super::error::Error;
+use super::stats::ErrorKind;
 
 /// A job as those see it who may end it: its callers, the watch over its time limits, the close of the pool.
 pub(super) trait Control: Send + Sync {
@@ -13,8 +14,11 @@ pub(super) trait Control: Send + Sync {
     /// The worker is about to run the job, which `interrupt` can stop. False as for [`take`](Self::take).
     fn begin(&self, interrupt: &Arc<dyn Interrupt>) -> bool;
 
-    /// The worker has done with the job. True if it was interrupted, and an interruption may still be on its way.
-    fn end(&self) -> bool;
+    /// The worker has done with the job. `Err` if it was interrupted, and a cancel request may still be on its way.
+    fn end(&self) -> Result<(), ErrorKind>;
+
+    /// What the job failed with from outside, if it did.
+    fn failure(&self) -> Option<ErrorKind>;
 
     /// Fails the job and interrupts it if it runs. Nothing happens if it has its result already.
     fn stop(self: Arc<Self>, error: Error);

@@ -10,6 +10,7 @@ use tracing::error;
 
 use super::control::{CancelHandle, Control, Interrupt, Stage};
 use super::error::{Error, panic_message};
+use super::stats::ErrorKind;
 
 /// Makes a result that will come: the promise to give it and the deferred to receive it.
 pub fn deferred<T: Send + 'static>() -> (Promise<T>, Deferred<T>) {
@@ -200,6 +201,8 @@ struct Cell<T> {
 struct Slot<T> {
     result: State<T>,
     stage: Stage,
+    /// What the result is, if it is an error.
+    failure: Option<ErrorKind>,
     /// Of the worker that runs the job.
     interrupt: Option<Arc<dyn Interrupt>>,
 }
@@ -213,17 +216,12 @@ enum State<T> {
     Done,
 }
 
-impl<T> Slot<T> {
-    fn has_fired(&self) -> bool {
-        matches!(self.result, State::Fired(_) | State::Done)
-    }
-}
-
 impl<T> Cell<T> {
     fn new(result: State<T>) -> Self {
         let slot = Slot {
             result,
             stage: Stage::Waiting,
+            failure: None,
             interrupt: None,
         };
         Self {
@@ -238,23 +236,49 @@ impl<T> Cell<T> {
     }
 
     fn fire(&self, result: Result<T, Error>) {
-        self.fire_from(self.lock(), result);
+        let mut slot = self.lock();
+        let delivery = slot.settle(result);
+        drop(slot);
+        self.deliver(delivery);
     }
 
-    fn fire_from(&self, mut slot: MutexGuard<'_, Slot<T>>, result: Result<T, Error>) {
-        match mem::replace(&mut slot.result, State::Done) {
-            State::Pending => slot.result = State::Fired(result),
-            State::Awaited => {
-                slot.result = State::Fired(result);
-                drop(slot);
-                self.fired.notify_all();
-            }
-            State::Callback(callback) => {
-                drop(slot);
-                call(callback, result);
-            }
-            fired @ (State::Fired(_) | State::Done) => slot.result = fired,
+    /// Tells who waits. Not under the lock: a callback may do anything.
+    fn deliver(&self, delivery: Delivery<T>) {
+        match delivery {
+            Delivery::None => {}
+            Delivery::Wake => self.fired.notify_all(),
+            Delivery::Call(callback, result) => call(callback, result),
         }
+    }
+}
+
+/// What is left to do once a result is there.
+enum Delivery<T> {
+    None,
+    Wake,
+    Call(Callback<T>, Result<T, Error>),
+}
+
+impl<T> Slot<T> {
+    fn has_fired(&self) -> bool {
+        matches!(self.result, State::Fired(_) | State::Done)
+    }
+
+    /// Takes the result unless there is one.
+    fn settle(&mut self, result: Result<T, Error>) -> Delivery<T> {
+        if self.has_fired() {
+            return Delivery::None;
+        }
+        self.failure = result.as_ref().err().map(ErrorKind::from);
+        match mem::replace(&mut self.result, State::Done) {
+            State::Callback(callback) => return Delivery::Call(callback, result),
+            State::Awaited => {
+                self.result = State::Fired(result);
+                return Delivery::Wake;
+            }
+            _ => self.result = State::Fired(result),
+        }
+        Delivery::None
     }
 }
 
@@ -274,10 +298,17 @@ impl<T: Send + 'static> Control for Cell<T> {
         true
     }
 
-    fn end(&self) -> bool {
+    fn end(&self) -> Result<(), ErrorKind> {
         let mut slot = self.lock();
         slot.interrupt = None;
-        mem::replace(&mut slot.stage, Stage::Over) == Stage::Interrupted
+        match mem::replace(&mut slot.stage, Stage::Over) {
+            Stage::Interrupted => Err(slot.failure.unwrap_or(ErrorKind::Cancelled)),
+            _ => Ok(()),
+        }
+    }
+
+    fn failure(&self) -> Option<ErrorKind> {
+        self.lock().failure
     }
 
     fn stop(self: Arc<Self>, error: Error) {
@@ -285,19 +316,24 @@ impl<T: Send + 'static> Control for Cell<T> {
         if slot.has_fired() {
             return;
         }
-        let Some(interrupt) = slot.interrupt.take() else {
-            return self.fire_from(slot, Err(error));
-        };
-        slot.stage = Stage::Interrupted;
+        let delivery = slot.settle(Err(error));
+        let interrupt = slot.interrupt.take();
+        if interrupt.is_some() {
+            slot.stage = Stage::Interrupted;
+        }
         drop(slot);
-        interrupt.interrupt(self.clone());
-        self.fire(Err(error));
+        if let Some(interrupt) = interrupt {
+            interrupt.interrupt(self.clone());
+        }
+        self.deliver(delivery);
     }
 
     fn expire(&self, error: Error) {
-        let slot = self.lock();
+        let mut slot = self.lock();
         if slot.stage == Stage::Waiting {
-            self.fire_from(slot, Err(error));
+            let delivery = slot.settle(Err(error));
+            drop(slot);
+            self.deliver(delivery);
         }
     }
 

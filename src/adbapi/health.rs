@@ -1,11 +1,13 @@
 //! Owns what the connections of one pool know together: is PostgreSQL there, why not, when was one lost. Knows no job.
 
 use std::hash::{BuildHasher, RandomState};
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use tracing::{error, info};
+
+use super::stats::Stats;
 
 /// While PostgreSQL is away, attempts to connect are at least this far apart, whoever makes them.
 const MIN_PAUSE: Duration = Duration::from_millis(100);
@@ -19,6 +21,9 @@ pub(super) struct Health {
     born: Instant,
     /// When a connection was last found dead, in nanoseconds after `born`.
     last_loss: AtomicU64,
+    connecting: AtomicU32,
+    opened: AtomicU64,
+    lost: AtomicU64,
 }
 
 struct Outage {
@@ -34,6 +39,9 @@ impl Health {
             outage: Mutex::new(None),
             born: Instant::now(),
             last_loss: AtomicU64::new(0),
+            connecting: AtomicU32::new(0),
+            opened: AtomicU64::new(0),
+            lost: AtomicU64::new(0),
         }
     }
 
@@ -68,8 +76,24 @@ impl Health {
         Ok(())
     }
 
+    /// Counts an attempt to connect while it lasts.
+    pub(super) fn connecting<T>(&self, attempt: impl FnOnce() -> T) -> T {
+        self.connecting.fetch_add(1, Ordering::Relaxed);
+        let result = attempt();
+        self.connecting.fetch_sub(1, Ordering::Relaxed);
+        result
+    }
+
+    /// The figures that are kept here.
+    pub(super) fn report(&self, stats: &mut Stats) {
+        stats.connecting = self.connecting.load(Ordering::Relaxed);
+        stats.opened = self.opened.load(Ordering::Relaxed);
+        stats.lost = self.lost.load(Ordering::Relaxed);
+    }
+
     /// A connection was made.
     pub(super) fn connected(&self) {
+        self.opened.fetch_add(1, Ordering::Relaxed);
         if let Some(outage) = self.outage().take() {
             let seconds = outage.since.elapsed().as_secs_f32();
             info!(target: super::LOG, "{}: PostgreSQL answers again after {seconds:.1} s", self.subject);
@@ -92,6 +116,7 @@ impl Health {
 
     /// A connection was found dead: others that are as old may be too.
     pub(super) fn lost(&self) {
+        self.lost.fetch_add(1, Ordering::Relaxed);
         let nanos = u64::try_from(self.born.elapsed().as_nanos()).unwrap_or(u64::MAX);
         self.last_loss.fetch_max(nanos, Ordering::Relaxed);
     }

@@ -126,6 +126,7 @@ mod notices;
 mod params;
 mod pool;
 mod statements;
+mod stats;
 mod transaction;
 mod watch;
 mod worker;
@@ -140,6 +141,7 @@ pub use deferred::{Deferred, Promise, deferred};
 pub use error::Error;
 pub use params::{Params, Sql, Value, params};
 pub use pool::ConnectionPool;
+pub use stats::{ErrorCounts, Stats};
 pub use transaction::Transaction;
 
 /// What the values and rows of statements are made of: the `postgres` crate, in the version used here.

@@ -1,7 +1,7 @@
 //! Owns the pool as its users see it: start, submit, close. What happens on the workers is `worker`'s.
 
 use std::fmt;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Condvar, Mutex, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
@@ -19,6 +19,7 @@ use super::error::Error;
 use super::health::Health;
 use super::job::{self, Job, Operation, Query, WithConnection};
 use super::params::{Params, Sql};
+use super::stats::Stats;
 use super::transaction::Transaction;
 use super::watch::{Order, Waiting, Watch};
 use super::worker::{Desk, Worker};
@@ -141,6 +142,14 @@ impl ConnectionPool {
         deferred
     }
 
+    /// The pool's figures, all of one moment; zeros before the start and after the close.
+    pub fn stats(&self) -> Stats {
+        match &*self.handle.phase() {
+            Phase::Running(running) => running.stats(),
+            Phase::Unstarted | Phase::Closed => Stats::default(),
+        }
+    }
+
     /// Queues the job or fails it at once; never blocks.
     fn submit(&self, job: Job) {
         if matches!(*self.handle.phase(), Phase::Unstarted)
@@ -222,6 +231,10 @@ struct Running {
     alive: Arc<Alive>,
     orders: Sender<Order>,
     watch: JoinHandle<()>,
+    connections: r2d2::Pool<Connector>,
+    health: Arc<Health>,
+    /// How many jobs found the queue full.
+    refused: AtomicU64,
 }
 
 impl Running {
@@ -277,6 +290,9 @@ impl Running {
             alive,
             orders,
             watch,
+            connections,
+            health,
+            refused: AtomicU64::new(0),
         })
     }
 
@@ -285,25 +301,45 @@ impl Running {
             .waiting
             .as_ref()
             .map(|waiting| (waiting, job.submitted, job.work.control()));
-        self.jobs.try_send(job)?;
+        let queued = self.jobs.try_send(job);
+        if matches!(queued, Err(TrySendError::Full(_))) {
+            self.refused.fetch_add(1, Ordering::Relaxed);
+        }
+        queued?;
         if let Some((waiting, submitted, job)) = waiting {
             waiting.add(submitted, job);
         }
         Ok(())
     }
 
+    fn stats(&self) -> Stats {
+        let mut stats = Stats::default();
+        // No worker takes a job or has done with one while all desks are held.
+        Desk::survey(&self.desks, &mut stats, |stats| {
+            let connections = self.connections.state().connections;
+            stats.connections = connections.max(stats.busy);
+            stats.idle = stats.connections - stats.busy;
+            stats.waiting = self.jobs.len();
+            stats.errors.queue_full = self.refused.load(Ordering::Relaxed);
+            self.health.report(stats);
+        });
+        stats
+    }
+
     fn close(self, grace: Duration) {
         let Self {
             jobs,
             unworked,
-            waiting: _,
             closing,
             desks,
             workers,
             alive,
             orders,
             watch,
+            connections,
+            ..
         } = self;
+        drop(connections);
         closing.store(true, Ordering::Relaxed);
         drop(jobs);
         for job in unworked.try_iter() {

@@ -16,6 +16,7 @@ use super::control::{Control, Stage};
 use super::error::{Error, panic_message};
 use super::health::Health;
 use super::job::Job;
+use super::stats::{ErrorKind, Stats, Tally};
 
 /// While PostgreSQL is there, a job that waited long for a worker still gets this long to get its connection.
 const PATIENCE: Duration = Duration::from_millis(500);
@@ -39,8 +40,10 @@ pub(super) struct Desk(Mutex<InHand>);
 #[derive(Default)]
 struct InHand {
     job: Option<Arc<dyn Control>>,
-    /// When the statement was sent to which PostgreSQL has not answered yet.
+    has_connection: bool,
+    /// When the statement was sent to which PostgreSQL has not answered yet. Only kept for a `statement_timeout`.
     statement_since: Option<Instant>,
+    tally: Tally,
 }
 
 impl Desk {
@@ -48,11 +51,46 @@ impl Desk {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn put(&self, job: Option<Arc<dyn Control>>) {
-        *self.in_hand() = InHand {
-            job,
-            statement_since: None,
-        };
+    fn take(&self, job: &Arc<dyn Control>, submitted: Instant) {
+        let waited = submitted.elapsed();
+        let mut in_hand = self.in_hand();
+        in_hand.job = Some(job.clone());
+        in_hand.tally.longest_wait = in_hand.tally.longest_wait.max(waited);
+    }
+
+    fn has_connection(&self) {
+        self.in_hand().has_connection = true;
+    }
+
+    fn done(&self, failure: Option<ErrorKind>) {
+        let mut in_hand = self.in_hand();
+        (in_hand.job, in_hand.has_connection) = (None, false);
+        in_hand.tally.count(failure);
+    }
+
+    /// A statement was found prepared, or not.
+    pub(super) fn statement_looked_up(&self, found: bool) {
+        let tally = &mut self.in_hand().tally;
+        *(if found {
+            &mut tally.statement_hits
+        } else {
+            &mut tally.statement_misses
+        }) += 1;
+    }
+
+    /// Adds what is on all `desks` at one moment; `meanwhile` runs in that moment.
+    pub(super) fn survey(
+        desks: &[Arc<Self>],
+        stats: &mut Stats,
+        meanwhile: impl FnOnce(&mut Stats),
+    ) {
+        let surveyed: Vec<_> = desks.iter().map(|desk| desk.in_hand()).collect();
+        for in_hand in &surveyed {
+            stats.running += u32::from(in_hand.job.is_some());
+            stats.busy += u32::from(in_hand.has_connection);
+            stats.add(&in_hand.tally);
+        }
+        meanwhile(stats);
     }
 
     pub(super) fn statement_begins(&self) {
@@ -102,7 +140,6 @@ impl Worker {
                 continue;
             }
             kept = self.work(job, kept);
-            self.desk.put(None);
         }
     }
 
@@ -113,10 +150,11 @@ impl Worker {
         mut kept: Option<PooledConnection<Connector>>,
     ) -> Option<PooledConnection<Connector>> {
         let control = job.work.control();
+        self.desk.take(&control, job.submitted);
         if !control.take() {
+            self.desk.done(control.failure());
             return kept;
         }
-        self.desk.put(Some(control.clone()));
         loop {
             let mut connection = match kept
                 .take()
@@ -124,20 +162,24 @@ impl Worker {
             {
                 Ok(connection) => connection,
                 Err(error) => {
+                    self.desk.done(Some(ErrorKind::from(&error)));
                     job.fail(error);
                     return None;
                 }
             };
             if !control.begin(connection.brake()) {
+                self.desk.done(control.failure());
                 return Some(connection);
             }
+            self.desk.has_connection();
             connection.lend(Some(self.desk.clone()));
             let attempt = catch_unwind(AssertUnwindSafe(|| job.work.attempt(&mut connection)));
             connection.lend(None);
             if connection.is_broken() {
                 self.health.lost();
             }
-            if control.end() {
+            let end = control.end();
+            if end.is_err() {
                 // The cancel request may come late and must not hit the next job.
                 connection.discard();
             }
@@ -157,6 +199,8 @@ impl Worker {
                     Err(Error::Panicked(message))
                 }
             };
+            let failure = outcome.as_ref().err().map(ErrorKind::from);
+            self.desk.done(end.err().or(failure));
             job.work.finish(outcome);
             let fit = !connection.is_broken() && !connection.is_expired();
             return fit.then_some(connection);

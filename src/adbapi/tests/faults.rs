@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use super::super::{ConnectionPool, Error, params};
 use super::cluster::Cluster;
-use super::{eventually, outcome, pool, pool_on, value};
+use super::{eventually, outcome, pool, pool_on, terminate, value};
 
 /// Opens all `count` connections of a pool.
 fn warm(pool: &ConnectionPool, count: usize) {
@@ -94,14 +94,6 @@ fn the_pool_reopens_after_a_lost_connection_and_tells_it_from_bad_sql() {
         !matches!(bad, Error::ConnectionLost(_)) && !bad.is_retryable(),
         "{bad}"
     );
-}
-
-/// Ends a backend of the shared cluster and waits until it is gone.
-fn terminate(pid: i32) {
-    let mut client = Cluster::shared().client();
-    client
-        .execute("SELECT pg_terminate_backend($1, 10000)", &[&pid])
-        .unwrap();
 }
 
 #[test]

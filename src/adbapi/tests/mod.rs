@@ -44,3 +44,11 @@ fn eventually(what: &str, mut holds: impl FnMut() -> bool) {
 fn value<T: for<'a> postgres::types::FromSql<'a>>(pool: &ConnectionPool, sql: &'static str) -> T {
     outcome(pool.run_query(sql, ())).unwrap()[0].get(0)
 }
+
+/// Ends a backend of the shared cluster and waits until it is gone.
+fn terminate(pid: i32) {
+    let mut client = Cluster::shared().client();
+    client
+        .execute("SELECT pg_terminate_backend($1, 10000)", &[&pid])
+        .unwrap();
+}

@@ -1,15 +1,15 @@
 //! Owns the tests of how connections age and change hosts, of statements without a cache, and of what is logged.
 
 use std::io::{self, Write};
-use std::sync::{Arc, Mutex, OnceLock};
+use std::sync::{Arc, Mutex, OnceLock, mpsc};
 use std::time::Duration;
 
 use postgres::config::TargetSessionAttrs;
 use postgres::error::SqlState;
 
-use super::super::{ConnectionPool, Error, params};
+use super::super::{ConnectionPool, Error, Stats, deferred, params};
 use super::cluster::Cluster;
-use super::{eventually, outcome, pool, value};
+use super::{LIMIT, eventually, outcome, pool, terminate, value};
 
 /// Everything that was logged by this process, from the first call on.
 fn logged() -> String {
@@ -240,4 +240,72 @@ fn what_postgresql_notes_and_what_a_noisy_pool_does_is_logged() {
     assert_eq!(lines(&["WARN", "warned-7"]), 1);
     assert!(lines(&["adbapi connecting: /tmp/adbapi-", "/postgres"]) >= 1);
     assert_eq!(lines(&["adbapi closed: noisy-one"]), 1);
+}
+
+#[test]
+fn stats_tell_what_the_pool_does_and_has_done() {
+    let pool = pool(|b| b.cp_max(2).cp_min(0).queue_limit(1));
+    assert_eq!(pool.stats(), Stats::default());
+    outcome(pool.run_query("SELECT 1", ())).unwrap();
+    outcome(pool.run_query("SELECT 1", ())).unwrap();
+    outcome(pool.run_query("SELECT 1/0", ())).unwrap_err();
+    let stats = pool.stats();
+    assert_eq!(
+        (
+            stats.jobs,
+            stats.errors.database,
+            stats.opened,
+            stats.connections
+        ),
+        (3, 1, 1, 1)
+    );
+    assert_eq!((stats.statement_hits, stats.statement_misses), (1, 2));
+    assert_eq!(
+        (stats.busy, stats.idle, stats.running, stats.waiting),
+        (0, 1, 0, 0)
+    );
+
+    let (started, has_started) = mpsc::channel();
+    let blocked: Vec<_> = (0..2)
+        .map(|_| {
+            let (promise, go_on) = deferred::<()>();
+            let started = started.clone();
+            let job = pool.run_interaction(move |_| {
+                started.send(()).unwrap();
+                go_on.wait()
+            });
+            has_started.recv_timeout(LIMIT).unwrap();
+            (promise, job)
+        })
+        .collect();
+    let waiting = pool.run_query("SELECT 1", ());
+    outcome(pool.run_query("SELECT 1", ())).unwrap_err();
+    let stats = pool.stats();
+    assert_eq!(
+        (stats.busy, stats.idle, stats.running, stats.waiting),
+        (2, 0, 2, 1)
+    );
+    assert_eq!((stats.jobs, stats.errors.queue_full), (3, 1));
+    waiting.cancel();
+    for (promise, job) in blocked {
+        promise.resolve(Ok(()));
+        outcome(job).unwrap();
+    }
+    eventually("all is quiet", || {
+        let stats = pool.stats();
+        (
+            stats.jobs,
+            stats.errors.cancelled,
+            stats.busy,
+            stats.waiting,
+        ) == (6, 1, 0, 0)
+    });
+    let pid: i32 = value(&pool, "SELECT pg_backend_pid()");
+    terminate(pid);
+    eventually("the loss is noticed", || {
+        outcome(pool.run_query("SELECT 1", ())).unwrap();
+        pool.stats().lost == 1
+    });
+    pool.close();
+    assert_eq!(pool.stats(), Stats::default());
 }
