@@ -125,6 +125,7 @@ mod job;
 mod notices;
 mod params;
 mod pool;
+mod running;
 mod statements;
 mod stats;
 mod transaction;

@@ -1,37 +1,22 @@
 //! Owns the pool as its users see it: start, submit, close. What happens on the workers is `worker`'s.
 
 use std::fmt;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::{Arc, Condvar, Mutex, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
-use std::thread::{self, JoinHandle};
-use std::time::Duration;
+use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 
-use crossbeam_channel::{Receiver, Sender, TrySendError, bounded};
+use crossbeam_channel::TrySendError;
 use postgres::Row;
-use tracing::{info, warn};
+use tracing::info;
 
 use super::LOG;
 use super::builder::Builder;
 use super::connection::Connection;
-use super::connector::{AlreadyLogged, Connector};
 use super::deferred::{Deferred, deferred};
 use super::error::Error;
-use super::health::Health;
 use super::job::{self, Job, Operation, Query, WithConnection};
 use super::params::{Params, Sql};
+use super::running::Running;
 use super::stats::Stats;
 use super::transaction::Transaction;
-use super::watch::{Order, Waiting, Watch};
-use super::worker::{Desk, Worker};
-
-/// r2d2 makes the pause between attempts to connect grow up to half of its connection timeout. One second keeps
-/// the first success within half a second of PostgreSQL's return. What a job waits is our own `connect_timeout`.
-const R2D2_TIMEOUT: Duration = Duration::from_secs(1);
-/// How long statements that were cancelled at the end of a close have to stop.
-const CANCEL_GRACE: Duration = Duration::from_secs(1);
-
-/// How many cancel requests may wait to be sent.
-const ORDERS: usize = 1024;
 
 /// A pool of worker threads and connections to one PostgreSQL database (Twisted's `adbapi.ConnectionPool`).
 ///
@@ -215,205 +200,5 @@ impl Handle {
 impl Drop for Handle {
     fn drop(&mut self) {
         self.close();
-    }
-}
-
-/// The moving parts of a pool that was started.
-struct Running {
-    jobs: Sender<Job>,
-    /// The workers' end of the queue, to answer at the close what no worker will take.
-    unworked: Receiver<Job>,
-    /// The jobs in the queue, if there is a limit to their wait.
-    waiting: Option<Arc<Waiting>>,
-    closing: Arc<AtomicBool>,
-    desks: Vec<Arc<Desk>>,
-    workers: Vec<JoinHandle<()>>,
-    alive: Arc<Alive>,
-    orders: Sender<Order>,
-    watch: JoinHandle<()>,
-    connections: r2d2::Pool<Connector>,
-    health: Arc<Health>,
-    /// How many jobs found the queue full.
-    refused: AtomicU64,
-}
-
-impl Running {
-    fn start(settings: &Builder) -> Result<Self, Error> {
-        let health = Arc::new(Health::new(settings.subject()));
-        let (orders, watch_orders) = bounded(ORDERS);
-        let connections = r2d2::Pool::builder()
-            .max_size(settings.cp_max)
-            .min_idle(Some(settings.cp_min))
-            .connection_timeout(R2D2_TIMEOUT)
-            .idle_timeout(settings.idle_timeout)
-            // Ours has jitter.
-            .max_lifetime(None)
-            .error_handler(Box::new(AlreadyLogged))
-            .build_unchecked(Connector::new(settings, health.clone(), orders.clone()));
-        let (jobs, unworked) = bounded(settings.queue_limit);
-        let closing = Arc::new(AtomicBool::new(false));
-        let alive = Arc::new(Alive::default());
-        let desks: Vec<Arc<Desk>> = (0..settings.cp_max).map(|_| Arc::default()).collect();
-        let mut workers = Vec::new();
-        for (number, desk) in (1..).zip(&desks) {
-            let worker = Worker {
-                jobs: unworked.clone(),
-                connections: connections.clone(),
-                health: health.clone(),
-                desk: desk.clone(),
-                closing: closing.clone(),
-                connect_timeout: settings.connect_timeout,
-                reconnect: settings.cp_reconnect,
-                noisy: settings.cp_noisy,
-            };
-            let life = Life::begin(&alive);
-            workers.push(spawn(format!("db-worker-{number}"), move || {
-                let _life = life;
-                worker.run();
-            })?);
-        }
-        let waiting = settings.queue_timeout.map(Waiting::new).map(Arc::new);
-        let watch = Watch {
-            orders: watch_orders,
-            desks: desks.clone(),
-            statement_timeout: settings.statement_timeout,
-            waiting: waiting.clone(),
-        };
-        let watch = spawn("db-watch".into(), move || watch.run())?;
-        Ok(Self {
-            jobs,
-            unworked,
-            waiting,
-            closing,
-            desks,
-            workers,
-            alive,
-            orders,
-            watch,
-            connections,
-            health,
-            refused: AtomicU64::new(0),
-        })
-    }
-
-    fn queue(&self, job: Job) -> Result<(), TrySendError<Job>> {
-        let waiting = self
-            .waiting
-            .as_ref()
-            .map(|waiting| (waiting, job.submitted, job.work.control()));
-        let queued = self.jobs.try_send(job);
-        if matches!(queued, Err(TrySendError::Full(_))) {
-            self.refused.fetch_add(1, Ordering::Relaxed);
-        }
-        queued?;
-        if let Some((waiting, submitted, job)) = waiting {
-            waiting.add(submitted, job);
-        }
-        Ok(())
-    }
-
-    fn stats(&self) -> Stats {
-        let mut stats = Stats::default();
-        // No worker takes a job or has done with one while all desks are held.
-        Desk::survey(&self.desks, &mut stats, |stats| {
-            let connections = self.connections.state().connections;
-            stats.connections = connections.max(stats.busy);
-            stats.idle = stats.connections - stats.busy;
-            stats.waiting = self.jobs.len();
-            stats.errors.queue_full = self.refused.load(Ordering::Relaxed);
-            self.health.report(stats);
-        });
-        stats
-    }
-
-    fn close(self, grace: Duration) {
-        let Self {
-            jobs,
-            unworked,
-            closing,
-            desks,
-            workers,
-            alive,
-            orders,
-            watch,
-            connections,
-            ..
-        } = self;
-        drop(connections);
-        closing.store(true, Ordering::Relaxed);
-        drop(jobs);
-        for job in unworked.try_iter() {
-            job.fail(Error::Closed);
-        }
-        drop(unworked);
-        // A job or a callback may drop the last handle of its own pool: its thread cannot be waited for.
-        let here = thread::current().id();
-        let own = usize::from(workers.iter().any(|worker| worker.thread().id() == here));
-        let mut ended = alive.wait_until_at_most(own, grace);
-        if !ended {
-            desks.iter().for_each(|desk| desk.stop(Error::Closed));
-            ended = alive.wait_until_at_most(own, CANCEL_GRACE);
-        }
-        let _ = orders.send_timeout(Order::End, CANCEL_GRACE);
-        if !ended {
-            // Joining would hang the caller for as long as the closure or the server does.
-            warn!(target: LOG, "the pool closed while {} jobs would not end", alive.count() - own);
-            return;
-        }
-        for thread in workers.into_iter().chain([watch]) {
-            if thread.thread().id() != here {
-                let _ = thread.join();
-            }
-        }
-    }
-}
-
-fn spawn(name: String, run: impl FnOnce() + Send + 'static) -> Result<JoinHandle<()>, Error> {
-    let fault = format!("the system gives no thread for {name}");
-    let thread = thread::Builder::new().name(name).spawn(run);
-    thread.map_err(|error| Error::Config(format!("{fault}: {error}").into()))
-}
-
-/// Counts the workers that live, for waiting until they are gone: joining a thread knows no time limit.
-#[derive(Default)]
-struct Alive {
-    workers: Mutex<usize>,
-    changed: Condvar,
-}
-
-impl Alive {
-    fn count(&self) -> usize {
-        *self.workers.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    fn change(&self, by: isize) {
-        let mut workers = self.workers.lock().unwrap_or_else(PoisonError::into_inner);
-        *workers = workers.saturating_add_signed(by);
-        self.changed.notify_all();
-    }
-
-    /// Whether at most `rest` workers were left before `limit` had passed.
-    fn wait_until_at_most(&self, rest: usize, limit: Duration) -> bool {
-        let workers = self.workers.lock().unwrap_or_else(PoisonError::into_inner);
-        let waited = self
-            .changed
-            .wait_timeout_while(workers, limit, |workers| *workers > rest);
-        !waited.unwrap_or_else(PoisonError::into_inner).1.timed_out()
-    }
-}
-
-/// One worker's part in [`Alive`]; ends with its thread, however that ends.
-struct Life(Arc<Alive>);
-
-impl Life {
-    fn begin(alive: &Arc<Alive>) -> Self {
-        alive.change(1);
-        Self(alive.clone())
-    }
-}
-
-impl Drop for Life {
-    fn drop(&mut self) {
-        self.0.change(-1);
     }
 }

@@ -168,7 +168,17 @@ fn a_commit_that_fails_is_the_jobs_error() {
         outcome(twice).unwrap_err().sqlstate(),
         Some(&SqlState::UNIQUE_VIOLATION)
     );
+    let before: i32 = value(&pool, "SELECT pg_backend_pid()");
+    let twice_after_a_savepoint = pool.run_interaction(|txn| {
+        txn.execute("SAVEPOINT s", ())?;
+        txn.execute("SELECT 1/0", ()).unwrap_err();
+        txn.execute("ROLLBACK TO s", ())?;
+        txn.execute("INSERT INTO late_check VALUES (1), (1)", ())
+    });
+    let error = outcome(twice_after_a_savepoint).unwrap_err();
+    assert_eq!(error.sqlstate(), Some(&SqlState::UNIQUE_VIOLATION));
     assert_eq!(value::<i64>(&pool, "SELECT count(*) FROM late_check"), 0);
+    assert_eq!(value::<i32>(&pool, "SELECT pg_backend_pid()"), before);
 }
 
 #[test]

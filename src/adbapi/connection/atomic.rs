@@ -1,0 +1,91 @@
+//! Owns how the statements of a job become one transaction: BEGIN, then COMMIT or ROLLBACK, and what these reveal.
+
+use postgres::error::SqlState;
+use tracing::warn;
+
+use super::super::error::{Error, describe};
+use super::super::{LOG, notices};
+use super::{Connection, Failure};
+
+impl Connection {
+    /// Opens a transaction. Nothing of the job was sent before, so a lost connection costs nothing.
+    pub(in super::super) fn begin(&mut self) -> Result<(), Failure> {
+        (self.bare, self.failure) = (false, None);
+        self.timed(|client| client.batch_execute("BEGIN"))
+            .map_err(|error| match self.observe(error) {
+                Failure::Final(error @ Error::ConnectionLost(_)) => Failure::NotSent(error),
+                failure => failure,
+            })?;
+        self.in_transaction = true;
+        Ok(())
+    }
+
+    /// Commits what the job did.
+    ///
+    /// # Errors
+    /// PostgreSQL's, for a commit that fails; [`Error::Aborted`] if a statement had failed, because COMMIT then
+    /// quietly rolls back.
+    pub(in super::super) fn commit(&mut self) -> Result<(), Error> {
+        notices::take_no_transaction();
+        // An empty SELECT fails in an aborted transaction, which COMMIT itself would not tell us.
+        let doubtful = self.bare || self.failure.is_some();
+        let commit = match (doubtful, self.terms.statement_cache) {
+            (false, 0) => "DEALLOCATE ALL; COMMIT",
+            (true, 0) => "SELECT; DEALLOCATE ALL; COMMIT",
+            (false, _) => "COMMIT",
+            (true, _) => "SELECT; COMMIT",
+        };
+        let result = self.timed(|client| client.batch_execute(commit));
+        self.in_transaction = false;
+        self.suspect |= self.bare && result.is_err();
+        self.check_still_ours();
+        let Err(error) = result else { return Ok(()) };
+        if error.code() == Some(&SqlState::IN_FAILED_SQL_TRANSACTION) {
+            self.rollback();
+            let cause = self
+                .failure
+                .take()
+                .unwrap_or_else(|| describe(&error).into());
+            return Err(Error::Aborted(cause));
+        }
+        let error = self.observe(error).into_error();
+        if doubtful {
+            // Whether COMMIT failed, which ends the transaction, or the SELECT before it, which does not: unknown.
+            self.send_rollback();
+            notices::take_no_transaction();
+        }
+        Err(error)
+    }
+
+    /// Undoes what the job did. The job's own error is what its caller wants to see, so a failure here is logged,
+    /// and the connection is not used again.
+    pub(in super::super) fn rollback(&mut self) {
+        notices::take_no_transaction();
+        self.send_rollback();
+        self.suspect |= self.bare;
+        self.check_still_ours();
+    }
+
+    fn send_rollback(&mut self) {
+        self.in_transaction = false;
+        if self.is_broken() {
+            return;
+        }
+        let rollback = match self.terms.statement_cache {
+            0 => "ROLLBACK; DEALLOCATE ALL",
+            _ => "ROLLBACK",
+        };
+        if let Err(error) = self.timed(|client| client.batch_execute(rollback)) {
+            warn!(target: LOG, "rollback failed, the connection is discarded: {}", describe(&error));
+            self.broken = true;
+        }
+    }
+
+    /// A job that ended the pool's transaction by itself may have left anything behind.
+    fn check_still_ours(&mut self) {
+        if notices::take_no_transaction() {
+            warn!(target: LOG, "a job ended the pool's transaction itself, its connection is discarded");
+            self.broken = true;
+        }
+    }
+}
