@@ -6,7 +6,7 @@ mod atomic;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use postgres::error::SqlState;
+use postgres::error::{DbError, SqlState};
 use postgres::fallible_iterator::FallibleIterator;
 use postgres::{Client, Row, SimpleQueryMessage, Statement};
 use tracing::warn;
@@ -182,18 +182,28 @@ impl Connection {
         self.check_stopped()?;
         self.logged(sql, |connection| {
             if connection.terms.statement_cache > 0 || connection.in_transaction {
-                return connection.run_prepared(sql, run);
-            }
-            // A pooler between may give each transaction another session: keep preparing and running in one.
-            connection.begin()?;
-            match connection.run_prepared(sql, run) {
-                Ok(value) => connection.commit().map(|()| value).map_err(Failure::Final),
-                Err(failure) => {
-                    connection.rollback();
-                    Err(failure)
-                }
+                connection.run_prepared(sql, &run)
+            } else {
+                connection.run_pinned(sql, &run)
             }
         })
+    }
+
+    /// Runs one statement in a transaction of its own: a pooler between may give each transaction another session,
+    /// and a statement must run in the one it was prepared in.
+    fn run_pinned<T>(
+        &mut self,
+        sql: &str,
+        run: &impl Fn(&mut Client, &Statement) -> Result<T, postgres::Error>,
+    ) -> Result<T, Failure> {
+        self.begin()?;
+        match self.run_prepared(sql, run) {
+            Ok(value) => self.commit().map(|()| value).map_err(Failure::Final),
+            Err(failure) => {
+                self.rollback();
+                Err(failure)
+            }
+        }
     }
 
     /// Says so if `run` took long.
@@ -218,35 +228,31 @@ impl Connection {
     fn run_prepared<T>(
         &mut self,
         sql: &str,
-        run: impl Fn(&mut Client, &Statement) -> Result<T, postgres::Error>,
+        run: &impl Fn(&mut Client, &Statement) -> Result<T, postgres::Error>,
     ) -> Result<T, Failure> {
         let statement = self.prepare(sql)?;
         let error = match self.timed(|client| run(client, &statement)) {
             Ok(value) => return Ok(value),
             Err(error) => error,
         };
-        if !self.forgets_outdated(&error) || self.in_transaction {
-            return Err(self.observe(error));
-        }
-        // PostgreSQL refused the statement before it ran, and only because it was prepared too long ago.
-        let statement = self.prepare(sql)?;
-        self.timed(|client| run(client, &statement))
-            .map_err(|error| self.observe(error))
-    }
-
-    /// Forgets the prepared statements if `error` says that one of them is outdated: its tables have changed so that
-    /// it would give other columns, or it is gone (DISCARD ALL, or a pooler between that gave us another session).
-    fn forgets_outdated(&mut self, error: &postgres::Error) -> bool {
-        let Some(error) = error.as_db_error() else {
-            return false;
-        };
         // "cached plan must not change result type" shares its SQLSTATE with much else, and its text is translated.
-        let changed = error.routine() == Some("RevalidateCachedQuery");
-        let gone = *error.code() == SqlState::INVALID_SQL_STATEMENT_NAME;
+        let routine = error.as_db_error().and_then(DbError::routine);
+        let changed = routine == Some("RevalidateCachedQuery");
+        let gone = is_gone(&error);
         if changed || gone {
             self.statements.clear();
         }
-        changed || gone
+        // Either way PostgreSQL refused the statement before it ran, and for nothing that is the job's fault.
+        if changed && !self.in_transaction {
+            let statement = self.prepare(sql)?;
+            return self
+                .timed(|client| run(client, &statement))
+                .map_err(|error| self.observe(error));
+        }
+        if gone && !self.in_transaction {
+            return self.run_pinned(sql, run);
+        }
+        Err(self.observe(error))
     }
 
     fn prepare(&mut self, sql: &str) -> Result<Statement, Failure> {
@@ -263,8 +269,7 @@ impl Connection {
         let prepared = self.timed(|client| client.prepare(sql));
         let statement = prepared.map_err(|error| {
             // The client library's own statements, which ask for types, may be gone too, and it never notices.
-            let gone = error.code() == Some(&SqlState::INVALID_SQL_STATEMENT_NAME);
-            self.broken |= gone;
+            self.broken |= is_gone(&error);
             // Preparing has no effect, so it may be done again elsewhere.
             match self.observe(error) {
                 Failure::Final(error) if self.broken => Failure::NotSent(error),
@@ -379,6 +384,11 @@ impl Connection {
         self.suspect = false;
         Ok(())
     }
+}
+
+/// Whether a prepared statement is not there any more: DISCARD ALL, or a pooler between that gave us another session.
+fn is_gone(error: &postgres::Error) -> bool {
+    error.code() == Some(&SqlState::INVALID_SQL_STATEMENT_NAME)
 }
 
 impl Failure {

@@ -68,6 +68,37 @@
 //! # Ok(()) }
 //! ```
 //!
+//! Change your mind, from any thread: the caller is answered at once, and the statement is stopped in PostgreSQL.
+//!
+//! ```no_run
+//! # use wampgres::adbapi::ConnectionPool;
+//! # fn example(pool: &ConnectionPool) {
+//! let report = pool.run_query("SELECT * FROM a_long_report", ());
+//! let handle = report.cancel_handle();
+//! report.on_result(|result| println!("{:?}", result.map(|rows| rows.len())));
+//! handle.cancel();
+//! # }
+//! ```
+//!
+//! # What limits what
+//!
+//! | limit | default | what happens |
+//! |---|---|---|
+//! | [`queue_limit`](Builder::queue_limit) | 1024 jobs | one more fails at once: [`Error::QueueFull`] |
+//! | [`queue_timeout`](Builder::queue_timeout) | none | a job no worker took by then fails: [`Error::QueueTimeout`] |
+//! | [`connect_timeout`](Builder::connect_timeout) | 5 s from submission | a job without a connection fails: [`Error::Unavailable`], with the reason |
+//! | [`statement_timeout`](Builder::statement_timeout) | none | PostgreSQL ends the statement (57014); if it is frozen, [`Error::Timeout`] half a second later |
+//! | [`idle_timeout`](Builder::idle_timeout), [`max_lifetime`](Builder::max_lifetime) | 10 min, 30 min | the connection is closed between jobs |
+//! | [`close_grace`](Builder::close_grace) | 5 s | what runs then is cancelled: [`Error::Closed`] |
+//!
+//! Jobs are taken strictly in the order of their submission, by whichever worker is free: `cp_max` slow ones hold up
+//! all that come after. Who mixes slow and quick jobs gives each kind a pool, or bounds how many slow ones it submits.
+//!
+//! Where the connection config leaves it open, TCP connections get a `tcp_user_timeout` and a keepalive of 30 s, the
+//! `application_name` is `cp_name`, and connecting to one host takes at most `connect_timeout`. With
+//! `target_session_attrs=read-write` the pool moves to the next host when a primary is gone, and lets go of one that
+//! has become read-only. A pooler such as PgBouncer in transaction mode wants `statement_cache(0)`.
+//!
 //! # Coming from Twisted
 //!
 //! | Twisted | here |
@@ -102,6 +133,8 @@
 //! - A transaction is ended by the pool alone: COMMIT and its like are refused ([`Error::TransactionControl`]), and
 //!   a closure that swallows an SQL error and returns `Ok` gets [`Error::Aborted`] instead of a COMMIT that quietly
 //!   rolls back.
+//! - Single statements may run outside of any transaction (VACUUM, CREATE DATABASE); what they set for the session
+//!   (SET, temporary tables, LISTEN) stays for whichever job comes next on that connection.
 //! - The queue is bounded ([`Error::QueueFull`]); Twisted's grows until memory ends.
 //! - No connection within `connect_timeout` is an error with a reason ([`Error::Unavailable`]); in Twisted each job
 //!   tries for itself, as long as the driver takes.

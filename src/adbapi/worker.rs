@@ -155,6 +155,8 @@ impl Worker {
             self.desk.done(control.failure());
             return kept;
         }
+        // At worst each connection is found dead once, and then all are new.
+        let mut tries_left = self.connections.max_size();
         loop {
             let mut connection = match kept
                 .take()
@@ -185,7 +187,10 @@ impl Worker {
             }
             let outcome = match attempt {
                 Ok(Ok(())) => Ok(()),
-                Ok(Err(Failure::NotSent(error))) if self.may_retry(job.submitted) => {
+                Ok(Err(Failure::NotSent(error)))
+                    if tries_left > 0 && self.may_retry(job.submitted) =>
+                {
+                    tries_left -= 1;
                     if self.noisy {
                         info!(target: LOG, "adbapi: a connection was lost before its job was sent, reconnecting: {error}");
                     }

@@ -2,6 +2,7 @@
 //! Knows nothing of the pool.
 
 use std::fs;
+use std::io::Write as _;
 use std::net::TcpListener;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
@@ -178,6 +179,70 @@ impl Cluster {
     }
 }
 
+/// A PgBouncer in transaction mode in front of a cluster: each transaction may get another session.
+pub(crate) struct Bouncer {
+    port: u16,
+    _scratch: Scratch,
+}
+
+impl Bouncer {
+    pub(crate) fn before(cluster: &Cluster, sessions: u32) -> Self {
+        let program = Path::new("/usr/sbin/pgbouncer");
+        assert!(
+            program.exists(),
+            "this test needs PgBouncer: apt-get install pgbouncer"
+        );
+        let (scratch, port) = (Scratch::new(), free_port());
+        let (dir, socket) = (
+            scratch.path.display(),
+            cluster.data.parent().unwrap().display(),
+        );
+        let settings = format!(
+            "[databases]\n\
+             postgres = host={socket} port={} user=app\n\
+             [pgbouncer]\n\
+             listen_addr = 127.0.0.1\n\
+             listen_port = {port}\n\
+             unix_socket_dir =\n\
+             auth_type = any\n\
+             pool_mode = transaction\n\
+             default_pool_size = {sessions}\n\
+             logfile = {dir}/pgbouncer.log\n\
+             pidfile = {dir}/pgbouncer.pid\n",
+            cluster.port
+        );
+        let file = scratch.path.join("pgbouncer.ini");
+        let mut writer = unprivileged("tee");
+        let mut tee = writer
+            .arg(&file)
+            .stdin(Stdio::piped())
+            .stdout(Stdio::null())
+            .spawn()
+            .unwrap();
+        tee.stdin
+            .take()
+            .unwrap()
+            .write_all(settings.as_bytes())
+            .unwrap();
+        assert!(tee.wait().unwrap().success());
+        succeed(unprivileged(program).args(["-q", "-d"]).arg(&file));
+        Self {
+            port,
+            _scratch: scratch,
+        }
+    }
+
+    pub(crate) fn config(&self) -> postgres::Config {
+        let mut config = postgres::Config::new();
+        config
+            .host("127.0.0.1")
+            .port(self.port)
+            .user("app")
+            .dbname("postgres");
+        config
+    }
+}
+
 /// A directory of the unprivileged user, with the shell that clears it away when its pipe is closed: by the drop of
 /// this or by the end of the process.
 struct Scratch {
@@ -204,6 +269,7 @@ impl Scratch {
                 kill -CONT -- "$(head -n 1 "$1/data/postmaster.pid")" 2> /dev/null
                 "$2" -D "$1/data" -m immediate -w stop > /dev/null 2>&1
             fi
+            [ -f "$1/pgbouncer.pid" ] && kill "$(cat "$1/pgbouncer.pid")"
             rm -rf "$1""#;
         let sweeper = unprivileged("sh")
             .args(["-c", sweep, "sweeper"])

@@ -8,7 +8,7 @@ use postgres::config::TargetSessionAttrs;
 use postgres::error::SqlState;
 
 use super::super::{ConnectionPool, Error, Stats, deferred, params};
-use super::cluster::Cluster;
+use super::cluster::{Bouncer, Cluster};
 use super::{LIMIT, eventually, outcome, pool, terminate, value};
 
 /// Everything that was logged by this process, from the first call on.
@@ -308,4 +308,44 @@ fn stats_tell_what_the_pool_does_and_has_done() {
     });
     pool.close();
     assert_eq!(pool.stats(), Stats::default());
+}
+
+#[test]
+fn behind_a_pgbouncer_in_transaction_mode_everything_works_with_a_statement_cache_and_without() {
+    let bouncer = Bouncer::before(Cluster::shared(), 3);
+    for cache in [0, 256] {
+        let pool = ConnectionPool::builder(bouncer.config())
+            .cp_max(8)
+            .statement_cache(cache)
+            .build()
+            .unwrap();
+        let jobs: Vec<_> = (0..300)
+            .map(|n| {
+                let (by, values) = (n % 7, params![n]);
+                match n % 4 {
+                    0 => pool.run_interaction(move |txn| {
+                        let rows = txn.query("SELECT $1::int4", params![n])?;
+                        Ok(rows[0].get::<_, i32>(0))
+                    }),
+                    1 => pool.run_query("SELECT 1", ()).map(move |_| n),
+                    _ => pool
+                        .run_query(format!("SELECT $1::int4 - {by}"), values)
+                        .map(move |rows| rows[0].get::<_, i32>(0) + by),
+                }
+            })
+            .collect();
+        for (n, job) in (0..).zip(jobs) {
+            match outcome(job) {
+                Ok(answer) => assert_eq!(answer, n),
+                // Inside an interaction nothing can be prepared again: the cache is then the wrong choice.
+                Err(error) if cache > 0 && n % 4 == 0 => {
+                    assert_eq!(
+                        error.sqlstate(),
+                        Some(&SqlState::INVALID_SQL_STATEMENT_NAME)
+                    );
+                }
+                Err(error) => panic!("job {n} with a cache of {cache}: {error}"),
+            }
+        }
+    }
 }
