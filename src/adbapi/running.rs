@@ -1,6 +1,6 @@
 //! Owns the moving parts of a pool that was started: threads, queue, connections. Starts and ends them.
 
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
 use std::sync::{Arc, Condvar, Mutex, PoisonError};
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
@@ -61,6 +61,7 @@ impl Running {
             .build_unchecked(Connector::new(settings, health.clone(), orders.clone()));
         let (jobs, unworked) = bounded(settings.queue_limit);
         let closing = Arc::new(AtomicBool::new(false));
+        let stranded = Arc::new(AtomicU32::new(0));
         let alive = Arc::new(Alive::default());
         let desks: Vec<Arc<Desk>> = (0..settings.cp_max).map(|_| Arc::default()).collect();
         let mut workers = Vec::new();
@@ -71,6 +72,7 @@ impl Running {
                 health: health.clone(),
                 desk: desk.clone(),
                 closing: closing.clone(),
+                stranded: stranded.clone(),
                 connect_timeout: settings.connect_timeout,
                 reconnect: settings.cp_reconnect,
                 noisy: settings.cp_noisy,

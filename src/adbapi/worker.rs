@@ -1,8 +1,9 @@
 //! Owns the worker threads: take a job, get a connection, try the job, answer. Knows nothing of who submits.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::thread;
 use std::time::{Duration, Instant};
 
 use crossbeam_channel::{Receiver, TryRecvError};
@@ -21,6 +22,9 @@ use super::stats::{ErrorKind, Stats, Tally};
 /// While PostgreSQL is there, a job that waited long for a worker still gets this long to get its connection.
 const PATIENCE: Duration = Duration::from_millis(500);
 
+/// How long a worker waits for another to wake up and take a connection. It usually takes far less.
+const GIVE_WAY: Duration = Duration::from_millis(10);
+
 /// One worker. Runs on a thread of its own until the queue is closed and empty.
 pub(super) struct Worker {
     pub(super) jobs: Receiver<Job>,
@@ -28,6 +32,8 @@ pub(super) struct Worker {
     pub(super) health: Arc<Health>,
     pub(super) desk: Arc<Desk>,
     pub(super) closing: Arc<AtomicBool>,
+    /// How many workers have a job and wait for a connection.
+    pub(super) stranded: Arc<AtomicU32>,
     pub(super) connect_timeout: Duration,
     pub(super) reconnect: bool,
     pub(super) noisy: bool,
@@ -140,6 +146,10 @@ impl Worker {
                 continue;
             }
             kept = self.work(job, kept);
+            if self.stranded.load(Ordering::Relaxed) > 0 && self.health.is_down() {
+                kept = None;
+                self.give_way();
+            }
         }
     }
 
@@ -216,6 +226,16 @@ impl Worker {
         self.reconnect && submitted.elapsed() < self.connect_timeout
     }
 
+    /// Lets a worker that waits have the connection this one has just put back. There may be no other for it: when
+    /// PostgreSQL grants fewer connections than there are workers, those that have one would otherwise never let go.
+    fn give_way(&self) {
+        let stranded = self.stranded.load(Ordering::Relaxed);
+        let end = Instant::now() + GIVE_WAY;
+        while self.stranded.load(Ordering::Relaxed) >= stranded && Instant::now() < end {
+            thread::sleep(Duration::from_micros(100));
+        }
+    }
+
     /// A connection that was found in order, within the time the job has for it.
     fn connection(&self, submitted: Instant) -> Result<PooledConnection<Connector>, Error> {
         let waited = submitted.elapsed();
@@ -225,15 +245,16 @@ impl Worker {
         } else {
             left.max(PATIENCE)
         };
-        self.connections
-            .get_timeout(limit)
-            .map_err(|_| Error::Unavailable {
-                reason: self
-                    .health
-                    .reason()
-                    .unwrap_or_else(|| "connecting takes too long".into())
-                    .into(),
-                waited: submitted.elapsed(),
-            })
+        self.stranded.fetch_add(1, Ordering::Relaxed);
+        let connection = self.connections.get_timeout(limit);
+        self.stranded.fetch_sub(1, Ordering::Relaxed);
+        connection.map_err(|_| Error::Unavailable {
+            reason: self
+                .health
+                .reason()
+                .unwrap_or_else(|| "connecting takes too long".into())
+                .into(),
+            waited: submitted.elapsed(),
+        })
     }
 }

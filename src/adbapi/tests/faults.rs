@@ -300,3 +300,37 @@ fn a_restart_under_load_fails_at_most_the_calls_under_way() {
         assert!(lost <= 5, "{mode}: {lost} calls lost by 5 connections");
     }
 }
+
+#[test]
+fn fewer_connections_than_workers_serve_all_jobs_in_turn() {
+    let mut admin = Cluster::shared().client();
+    admin
+        .batch_execute("CREATE ROLE few LOGIN CONNECTION LIMIT 2")
+        .unwrap();
+    let mut config = Cluster::shared().config();
+    config.user("few");
+    let limit = Duration::from_millis(500);
+    let pool = ConnectionPool::builder(config)
+        .cp_max(5)
+        .connect_timeout(limit)
+        .build()
+        .unwrap();
+    eventually("the limit is reached", || {
+        outcome(pool.run_query("SELECT 1", ())).unwrap();
+        pool.stats().connections == 2
+    });
+    let end = Instant::now() + 3 * limit;
+    let callers: Vec<_> = (0..20)
+        .map(|_| {
+            let pool = pool.clone();
+            std::thread::spawn(move || {
+                while Instant::now() < end {
+                    outcome(pool.run_query("SELECT 1", ())).unwrap();
+                }
+            })
+        })
+        .collect();
+    for caller in callers {
+        caller.join().unwrap();
+    }
+}
