@@ -22,6 +22,9 @@ use super::stats::{ErrorKind, Stats, Tally};
 /// While PostgreSQL is there, a job that waited long for a worker still gets this long to get its connection.
 const PATIENCE: Duration = Duration::from_millis(500);
 
+/// What is wrong when connecting neither succeeds nor fails.
+const SILENT: &str = "PostgreSQL does not answer to connecting";
+
 /// How long a worker waits for another to wake up and take a connection. It usually takes far less.
 const GIVE_WAY: Duration = Duration::from_millis(10);
 
@@ -248,13 +251,15 @@ impl Worker {
         self.stranded.fetch_add(1, Ordering::Relaxed);
         let connection = self.connections.get_timeout(limit);
         self.stranded.fetch_sub(1, Ordering::Relaxed);
-        connection.map_err(|_| Error::Unavailable {
-            reason: self
-                .health
-                .reason()
-                .unwrap_or_else(|| "connecting takes too long".into())
-                .into(),
-            waited: submitted.elapsed(),
+        connection.map_err(|_| {
+            let waited = submitted.elapsed();
+            let reason = self.health.reason().unwrap_or_else(|| {
+                // Somebody must say so, and then the jobs behind this one need not wait to find out.
+                self.health.refused(SILENT);
+                SILENT.to_owned()
+            });
+            let reason = reason.into();
+            Error::Unavailable { reason, waited }
         })
     }
 }

@@ -151,6 +151,12 @@ impl Cluster {
         command
     }
 
+    /// The process id of the postmaster.
+    pub(crate) fn postmaster(&self) -> i32 {
+        let file = fs::read_to_string(self.data.join("postmaster.pid")).unwrap();
+        file.lines().next().unwrap().parse().unwrap()
+    }
+
     /// How to reach it through its Unix socket.
     pub(crate) fn config(&self) -> postgres::Config {
         let mut config = postgres::Config::new();
@@ -266,7 +272,7 @@ impl Scratch {
             trap '' INT TERM HUP
             read -r end_of_pipe
             if [ -f "$1/data/postmaster.pid" ]; then
-                kill -CONT -- "$(head -n 1 "$1/data/postmaster.pid")" 2> /dev/null
+                kill -CONT "$(head -n 1 "$1/data/postmaster.pid")"
                 "$2" -D "$1/data" -m immediate -w stop > /dev/null 2>&1
             fi
             [ -f "$1/pgbouncer.pid" ] && kill "$(cat "$1/pgbouncer.pid")"

@@ -210,3 +210,31 @@ fn a_pool_on_a_frozen_server_closes_in_time() {
     assert!(matches!(outcome(job), Err(Error::Closed)));
     signal("-CONT", pid);
 }
+
+#[test]
+fn a_frozen_postmaster_makes_new_connections_unavailable_until_it_thaws() {
+    let cluster = Cluster::start_new();
+    let limit = Duration::from_millis(300);
+    let pool = pool_on(&cluster, |b| b.connect_timeout(limit));
+    signal("-STOP", cluster.postmaster());
+    let began = Instant::now();
+    for call in [0; 10].map(|_| pool.run_query("SELECT 1", ())) {
+        let error = outcome(call).unwrap_err();
+        assert!(error.to_string().contains("does not answer"), "{error}");
+    }
+    assert!(
+        began.elapsed() < limit + Duration::from_millis(700),
+        "{:?}",
+        began.elapsed()
+    );
+    signal("-CONT", cluster.postmaster());
+    let thawed = Instant::now();
+    eventually("calls are answered", || {
+        outcome(pool.run_query("SELECT 1", ())).is_ok()
+    });
+    assert!(
+        thawed.elapsed() < Duration::from_secs(1),
+        "{:?}",
+        thawed.elapsed()
+    );
+}
