@@ -274,7 +274,7 @@ fn a_restart_under_load_fails_at_most_the_calls_under_way() {
     for mode in ["fast", "immediate"] {
         warm(&pool, 5);
         let restarted = Arc::new(AtomicBool::new(false));
-        let callers: Vec<_> = (0..20)
+        let callers: Vec<_> = (0..200)
             .map(|_| {
                 let (pool, restarted) = (pool.clone(), restarted.clone());
                 std::thread::spawn(move || {
@@ -333,4 +333,63 @@ fn fewer_connections_than_workers_serve_all_jobs_in_turn() {
     for caller in callers {
         caller.join().unwrap();
     }
+}
+
+#[test]
+fn whatever_happens_every_deferred_fires_exactly_once() {
+    let pool = pool(|b| {
+        b.cp_max(4)
+            .cp_name("turmoil")
+            .queue_limit(100)
+            .queue_timeout(Duration::from_millis(200))
+            .statement_timeout(Duration::from_millis(100))
+            .close_grace(Duration::from_millis(100))
+    });
+    let answers: Arc<Vec<AtomicU32>> = Arc::new((0..1200).map(|_| AtomicU32::new(0)).collect());
+    let answers_so_far = answers.clone();
+    let mut admin = Cluster::shared().client();
+    let mut seed = 7_u64;
+    let mut random = move |below: u64| {
+        seed = seed.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
+        (seed >> 33) % below
+    };
+    let mut handles = Vec::new();
+    for n in 0..answers.len() {
+        let job = match random(8) {
+            0 => pool.run_operation("SELECT pg_sleep(0.02)", ()).map(drop),
+            1 => pool.run_query("SELECT 1/0", ()).map(drop),
+            2 => pool.run_interaction(|txn| txn.execute("SELECT 1", ()).map(drop)),
+            3 => pool.run_interaction(|_| panic!("turmoil")),
+            4 => pool.run_operation("SELECT pg_sleep(10)", ()).map(drop),
+            _ => pool.run_query("SELECT 1", ()).map(drop),
+        };
+        handles.push(job.cancel_handle());
+        let answers = answers.clone();
+        job.on_result(move |_| _ = answers[n].fetch_add(1, Ordering::SeqCst));
+        match random(50) {
+            0 => {
+                let kill = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity
+                            WHERE application_name = 'turmoil'";
+                admin.execute(kill, &[]).unwrap();
+            }
+            1..=10 => handles[random(handles.len() as u64) as usize].cancel(),
+            11..=20 => handles[n].cancel(),
+            _ => {}
+        }
+        if n % 60 == 59 {
+            eventually("an earlier call is answered", || {
+                answers_so_far[n - 30].load(Ordering::SeqCst) > 0
+            });
+        }
+    }
+    pool.close();
+    eventually("every call is answered", || {
+        answers.iter().all(|count| count.load(Ordering::SeqCst) > 0)
+    });
+    assert!(
+        answers
+            .iter()
+            .all(|count| count.load(Ordering::SeqCst) == 1),
+        "answered twice"
+    );
 }
