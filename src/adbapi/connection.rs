@@ -17,6 +17,9 @@ use super::params::Params;
 use super::statements::{Statements, transaction_control};
 use super::worker::Desk;
 
+/// How long a connection has to answer when it is tried, before it counts as dead.
+const TRIAL: Duration = Duration::from_secs(1);
+
 /// A connection of the pool, lent to a closure of
 /// [`run_with_connection`](super::ConnectionPool::run_with_connection). It goes back when the closure returns.
 pub struct Connection {
@@ -300,8 +303,10 @@ impl Connection {
             self.broken = true;
         }
         // Without a SQLSTATE it may be a value that did not fit, or a protocol out of step (a COPY that nobody
-        // feeds): find out before the next job.
-        self.suspect |= error.as_db_error().is_none();
+        // feeds), where whatever is sent next waits forever: find out at once.
+        if error.as_db_error().is_none() && self.client.is_valid(TRIAL).is_err() {
+            self.broken = true;
+        }
         Failure::Final(error.into())
     }
 
@@ -318,6 +323,11 @@ impl Connection {
         self.terms.expires.is_some_and(|end| end <= Instant::now())
     }
 
+    /// Whether it may serve the next job as it is.
+    pub(super) fn is_fit(&self) -> bool {
+        !self.suspect && !self.is_broken() && !self.is_expired()
+    }
+
     pub(super) fn is_suspect(&self) -> bool {
         self.suspect
     }
@@ -332,12 +342,18 @@ impl Connection {
         self.last_used = Instant::now();
     }
 
-    /// Fails if the job was stopped since it began: a cancel request only stops the statement that runs when it comes.
+    /// Fails if the transaction has lost its point: its job was stopped, where a cancel request only stops the
+    /// statement that runs when it comes, or its connection is broken, where the next statement might wait forever.
     pub(super) fn check_stopped(&self) -> Result<(), Failure> {
+        if !self.in_transaction {
+            return Ok(());
+        }
+        if self.broken {
+            let cause = self.failure.clone().unwrap_or_default();
+            return Err(Failure::Final(Error::Aborted(cause)));
+        }
         match &self.desk {
-            Some(desk) if self.in_transaction && desk.is_interrupted() => {
-                Err(Failure::Final(Error::Cancelled))
-            }
+            Some(desk) if desk.is_interrupted() => Err(Failure::Final(Error::Cancelled)),
             _ => Ok(()),
         }
     }
@@ -367,8 +383,8 @@ impl Connection {
     }
 
     /// Asks the server whether it is still there and well: first with a time limit, then with `good_sql`.
-    pub(super) fn ask(&mut self, good_sql: &str, limit: Duration) -> Result<(), Error> {
-        self.client.is_valid(limit)?;
+    pub(super) fn ask(&mut self, good_sql: &str) -> Result<(), Error> {
+        self.client.is_valid(TRIAL)?;
         if !good_sql.is_empty() {
             self.client.simple_query(good_sql)?;
         }

@@ -25,8 +25,6 @@ pub(super) type Tls = NoTls;
 const TRUSTED: Duration = Duration::from_millis(10);
 /// A connection that idled for this long is tried with `cp_good_sql`: a firewall between may have forgotten it.
 const STALE: Duration = Duration::from_secs(30);
-/// How long a connection has to answer when it is tried, before it counts as dead.
-const TRIAL: Duration = Duration::from_secs(1);
 /// How long the other end of a TCP connection may leave data unacknowledged, or be silent before it is probed. The
 /// system's own defaults are a quarter of an hour and two hours.
 const PEER_SILENT: Duration = Duration::from_secs(30);
@@ -102,7 +100,7 @@ impl Connector {
         connection.look()?;
         // A server that has become read-only keeps its connections, so only asking helps.
         if connection.is_suspect() || idle > STALE || (others_lost && self.read_write) {
-            connection.ask(&self.settings.cp_good_sql, TRIAL)?;
+            connection.ask(&self.settings.cp_good_sql)?;
         }
         Ok(())
     }

@@ -220,8 +220,7 @@ impl Worker {
             let failure = outcome.as_ref().err().map(ErrorKind::from);
             self.desk.done(end.err().or(failure));
             job.work.finish(outcome);
-            let fit = !connection.is_broken() && !connection.is_expired();
-            return fit.then_some(connection);
+            return connection.is_fit().then_some(connection);
         }
     }
 

@@ -273,8 +273,24 @@ fn run_with_connection_commits_and_gives_the_bare_client_for_copy() {
 fn a_copy_that_nobody_feeds_does_not_spoil_the_connection() {
     let pool = pool(|b| b.cp_max(1).cp_min(0));
     outcome(pool.run_operation("CREATE TABLE unfed (x int)", ())).unwrap();
-    outcome(pool.run_operation("COPY unfed FROM STDIN", ())).unwrap_err();
-    assert_eq!(value::<i64>(&pool, "SELECT count(*) FROM unfed"), 0);
+    for _ in 0..2 {
+        let copy = pool.run_operation("COPY unfed FROM STDIN", ());
+        // In the queue already when the COPY fails.
+        let next = pool.run_query("SELECT count(*) FROM unfed", ());
+        outcome(copy).unwrap_err();
+        assert_eq!(outcome(next).unwrap()[0].get::<_, i64>(0), 0);
+    }
+    for gives_up in [true, false] {
+        let interaction = pool.run_interaction(move |txn| {
+            let error = txn.execute("COPY unfed FROM STDIN", ()).unwrap_err();
+            if gives_up {
+                return Err(error);
+            }
+            txn.execute("SELECT 1", ())
+        });
+        outcome(interaction).unwrap_err();
+        assert_eq!(value::<i64>(&pool, "SELECT count(*) FROM unfed"), 0);
+    }
 }
 
 #[test]
