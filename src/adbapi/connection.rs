@@ -18,7 +18,10 @@ use super::statements::{Statements, transaction_control};
 use super::worker::Desk;
 
 /// How long a connection has to answer when it is tried, before it counts as dead.
-const TRIAL: Duration = Duration::from_secs(1);
+pub(super) const TRIAL: Duration = Duration::from_secs(1);
+
+/// What looking costs: the timer that it waits for has this granularity.
+const LOOK: Duration = Duration::from_millis(1);
 
 /// A connection of the pool, lent to a closure of
 /// [`run_with_connection`](super::ConnectionPool::run_with_connection). It goes back when the closure returns.
@@ -30,6 +33,10 @@ pub struct Connection {
     /// Of the worker that has the connection.
     desk: Option<Arc<Desk>>,
     pub(super) last_used: Instant,
+    /// Whether the server still owes an answer, so that dropping the connection would wait for it.
+    unanswered: bool,
+    /// How long the quickest answer took to come.
+    round_trip: Duration,
     /// Must be tried with `cp_good_sql` before it is used again.
     suspect: bool,
     /// Must not be used again.
@@ -73,6 +80,8 @@ impl Connection {
             statements: Statements::new(terms.statement_cache),
             terms,
             last_used: Instant::now(),
+            unanswered: false,
+            round_trip: Duration::MAX,
             suspect: false,
             broken: false,
             in_transaction: false,
@@ -304,7 +313,7 @@ impl Connection {
         }
         // Without a SQLSTATE it may be a value that did not fit, or a protocol out of step (a COPY that nobody
         // feeds), where whatever is sent next waits forever: find out at once.
-        if error.as_db_error().is_none() && self.client.is_valid(TRIAL).is_err() {
+        if error.as_db_error().is_none() && self.ask_anything().is_err() {
             self.broken = true;
         }
         Failure::Final(error.into())
@@ -328,6 +337,10 @@ impl Connection {
         !self.suspect && !self.is_broken() && !self.is_expired()
     }
 
+    pub(super) fn is_unanswered(&self) -> bool {
+        self.unanswered
+    }
+
     pub(super) fn is_suspect(&self) -> bool {
         self.suspect
     }
@@ -338,8 +351,7 @@ impl Connection {
 
     /// Tells the connection which worker has it, if any.
     pub(super) fn lend(&mut self, to: Option<Arc<Desk>>) {
-        self.desk = to;
-        self.last_used = Instant::now();
+        (self.desk, self.last_used) = (to, Instant::now());
     }
 
     /// Fails if the transaction has lost its point: its job was stopped, where a cancel request only stops the
@@ -370,11 +382,17 @@ impl Connection {
         answer
     }
 
-    /// Looks whether the server has closed the connection, without asking it anything.
+    /// Finds out whether the server has closed the connection, in the cheaper of two ways.
     ///
-    /// Turns the connection's driver once, which reads what waits in the socket. A living connection costs up to a
-    /// millisecond (the timer's granularity), a dead one is seen at once.
+    /// # Errors
+    /// Why the connection is dead.
     pub(super) fn look(&mut self) -> Result<(), Error> {
+        if self.round_trip < LOOK {
+            // A server as near as that has answered before looking is done.
+            return self.ask_anything();
+        }
+        // Turns the connection's driver once, which reads what waits in the socket: without a round trip, and a dead
+        // connection is seen at once, but a living one waits for the timer.
         let mut notifications = self.client.notifications();
         let mut turns = notifications.timeout_iter(Duration::ZERO);
         // Notifications of a LISTEN that nobody reads would pile up.
@@ -382,9 +400,30 @@ impl Connection {
         Ok(())
     }
 
+    /// Learns how far the server is. A busy machine makes a near one look far, so it is asked again; a far one is not.
+    pub(super) fn measure(&mut self) -> Result<(), Error> {
+        for _ in 0..3 {
+            self.ask_anything()?;
+            if self.round_trip < LOOK || self.round_trip > 10 * LOOK {
+                break;
+            }
+        }
+        Ok(())
+    }
+
+    /// Waits for any answer, within a time limit.
+    fn ask_anything(&mut self) -> Result<(), Error> {
+        let began = Instant::now();
+        let answer = self.client.is_valid(TRIAL);
+        let took = began.elapsed();
+        self.unanswered |= answer.is_err() && took >= TRIAL;
+        self.round_trip = self.round_trip.min(took);
+        Ok(answer?)
+    }
+
     /// Asks the server whether it is still there and well: first with a time limit, then with `good_sql`.
     pub(super) fn ask(&mut self, good_sql: &str) -> Result<(), Error> {
-        self.client.is_valid(TRIAL)?;
+        self.ask_anything()?;
         if !good_sql.is_empty() {
             self.client.simple_query(good_sql)?;
         }

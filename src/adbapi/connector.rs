@@ -2,17 +2,18 @@
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
+use std::thread;
 use std::time::{Duration, Instant};
 
 use crossbeam_channel::Sender;
 use postgres::config::TargetSessionAttrs;
 use postgres::{CancelToken, NoTls};
-use r2d2::{HandleError, ManageConnection};
+use r2d2::{CustomizeConnection, HandleError, ManageConnection};
 use r2d2_postgres::PostgresConnectionManager;
 use tracing::{info, warn};
 
 use super::builder::Builder;
-use super::connection::{Connection, Terms};
+use super::connection::{Connection, TRIAL, Terms};
 use super::error::{Error, describe, panic_message};
 use super::health::{Health, jitter};
 use super::watch::{Brake, Order};
@@ -87,7 +88,9 @@ impl Connector {
                 .max_lifetime
                 .map(|lifetime| Instant::now() + lifetime - jitter(lifetime / 10)),
         };
-        Ok(Connection::new(client, Arc::new(brake), terms))
+        let mut connection = Connection::new(client, Arc::new(brake), terms);
+        connection.measure().map_err(|error| error.to_string())?;
+        Ok(connection)
     }
 
     /// Tries a connection as hard as its past asks for.
@@ -97,12 +100,22 @@ impl Connector {
         if !connection.is_suspect() && idle < TRUSTED && !others_lost {
             return Ok(());
         }
-        connection.look()?;
-        // A server that has become read-only keeps its connections, so only asking helps.
-        if connection.is_suspect() || idle > STALE || (others_lost && self.read_write) {
-            connection.ask(&self.settings.cp_good_sql)?;
+        if self.health.silent_since(connection.last_used) {
+            // Trying each would take its second from the time the job has.
+            return Err(Error::custom("another connection gave no answer"));
         }
-        Ok(())
+        let began = Instant::now();
+        let mut tried = connection.look();
+        // A server that has become read-only keeps its connections, so only asking helps.
+        if tried.is_ok()
+            && (connection.is_suspect() || idle > STALE || (others_lost && self.read_write))
+        {
+            tried = connection.ask(&self.settings.cp_good_sql);
+        }
+        if tried.is_err() && began.elapsed() >= TRIAL {
+            self.health.silent();
+        }
+        tried
     }
 }
 
@@ -190,6 +203,23 @@ pub(super) fn stop_statement(token: &CancelToken) {
 #[derive(Debug, thiserror::Error)]
 #[error("{0}")]
 pub(super) struct Refusal(String);
+
+/// Throws connections away.
+#[derive(Debug)]
+pub(super) struct Release;
+
+impl CustomizeConnection<Connection, Refusal> for Release {
+    fn on_release(&self, connection: Connection) {
+        if connection.is_unanswered() {
+            // The drop waits until the server answers or TCP gives it up. A worker must not, nor r2d2; there are never
+            // more such threads than a pool of connections had frozen.
+            let release = thread::Builder::new().name("db-release".into());
+            if let Err(error) = release.spawn(move || drop(connection)) {
+                warn!(target: LOG, "no thread to release a frozen connection: {error}");
+            }
+        }
+    }
+}
 
 /// [`Health`] has logged it, once; r2d2 would log it for each attempt.
 #[derive(Debug)]

@@ -19,8 +19,8 @@ pub(super) struct Health {
     subject: String,
     outage: Mutex<Option<Outage>>,
     born: Instant,
-    /// When a connection was last found dead, in nanoseconds after `born`.
-    last_loss: AtomicU64,
+    last_loss: Moment,
+    last_silence: Moment,
     connecting: AtomicU32,
     opened: AtomicU64,
     lost: AtomicU64,
@@ -38,7 +38,8 @@ impl Health {
             subject,
             outage: Mutex::new(None),
             born: Instant::now(),
-            last_loss: AtomicU64::new(0),
+            last_loss: Moment::default(),
+            last_silence: Moment::default(),
             connecting: AtomicU32::new(0),
             opened: AtomicU64::new(0),
             lost: AtomicU64::new(0),
@@ -117,14 +118,38 @@ impl Health {
     /// A connection was found dead: others that are as old may be too.
     pub(super) fn lost(&self) {
         self.lost.fetch_add(1, Ordering::Relaxed);
-        let nanos = u64::try_from(self.born.elapsed().as_nanos()).unwrap_or(u64::MAX);
-        self.last_loss.fetch_max(nanos, Ordering::Relaxed);
+        self.last_loss.set(self.born);
     }
 
     /// Whether a connection was found dead after `moment`.
     pub(super) fn lost_since(&self, moment: Instant) -> bool {
-        let nanos = self.last_loss.load(Ordering::Relaxed);
-        nanos > 0 && self.born + Duration::from_nanos(nanos) >= moment
+        self.last_loss.is_after(self.born, moment)
+    }
+
+    /// A connection gave no answer when it was tried.
+    pub(super) fn silent(&self) {
+        self.last_silence.set(self.born);
+    }
+
+    /// Whether a connection gave no answer after `moment`.
+    pub(super) fn silent_since(&self, moment: Instant) -> bool {
+        self.last_silence.is_after(self.born, moment)
+    }
+}
+
+/// When something last happened, in nanoseconds after a beginning; 0 is never. Read before each job, so not a lock.
+#[derive(Default)]
+struct Moment(AtomicU64);
+
+impl Moment {
+    fn set(&self, beginning: Instant) {
+        let nanos = u64::try_from(beginning.elapsed().as_nanos()).unwrap_or(u64::MAX);
+        self.0.fetch_max(nanos, Ordering::Relaxed);
+    }
+
+    fn is_after(&self, beginning: Instant, moment: Instant) -> bool {
+        let nanos = self.0.load(Ordering::Relaxed);
+        nanos > 0 && beginning + Duration::from_nanos(nanos) >= moment
     }
 }
 

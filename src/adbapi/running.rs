@@ -10,7 +10,7 @@ use tracing::warn;
 
 use super::LOG;
 use super::builder::Builder;
-use super::connector::{AlreadyLogged, Connector};
+use super::connector::{AlreadyLogged, Connector, Release};
 use super::error::Error;
 use super::health::Health;
 use super::job::Job;
@@ -57,6 +57,7 @@ impl Running {
             .idle_timeout(settings.idle_timeout)
             // Ours has jitter.
             .max_lifetime(None)
+            .connection_customizer(Box::new(Release))
             .error_handler(Box::new(AlreadyLogged))
             .build_unchecked(Connector::new(settings, health.clone(), orders.clone()));
         let (jobs, unworked) = bounded(settings.queue_limit);

@@ -149,7 +149,7 @@ impl Worker {
                 continue;
             }
             kept = self.work(job, kept);
-            if self.stranded.load(Ordering::Relaxed) > 0 && self.health.is_down() {
+            if self.stranded.load(Ordering::Relaxed) > 0 {
                 kept = None;
                 self.give_way();
             }

@@ -12,7 +12,10 @@ use super::{LIMIT, eventually, outcome, pool, pool_on, value};
 
 /// Waits until as many statements of the pool of this name run as `count` says.
 fn until_active(cluster: &Cluster, name: &str, count: i64) {
-    let mut client = cluster.client();
+    until_active_seen_by(&mut cluster.client(), name, count);
+}
+
+fn until_active_seen_by(client: &mut postgres::Client, name: &str, count: i64) {
     eventually("statements run or have ended", || {
         let sql = "SELECT count(*) FROM pg_stat_activity
                    WHERE application_name = $1 AND state = 'active' AND wait_event = 'PgSleep'";
@@ -23,16 +26,17 @@ fn until_active(cluster: &Cluster, name: &str, count: i64) {
 #[test]
 fn cancelling_a_running_query_stops_it_in_the_server_and_spares_the_next() {
     let pool = pool(|b| b.cp_max(1).cp_min(0).cp_name("cancel-query"));
+    let mut observer = Cluster::shared().client();
     for _ in 0..5 {
         let query = pool.run_query("SELECT pg_sleep(600)", ());
-        until_active(Cluster::shared(), "cancel-query", 1);
+        until_active_seen_by(&mut observer, "cancel-query", 1);
         let began = Instant::now();
         query.cancel();
         assert!(matches!(
             query.wait_timeout(Duration::ZERO).unwrap(),
             Err(Error::Cancelled)
         ));
-        until_active(Cluster::shared(), "cancel-query", 0);
+        until_active_seen_by(&mut observer, "cancel-query", 0);
         assert!(
             began.elapsed() < Duration::from_millis(500),
             "{:?}",
@@ -162,18 +166,21 @@ fn signal(name: &str, pid: i32) {
 }
 
 #[test]
-fn a_frozen_backend_is_answered_for_and_its_worker_recovers_when_it_thaws() {
+fn a_backend_that_freezes_under_a_job_is_answered_for_and_its_worker_recovers_when_it_thaws() {
     let cluster = Cluster::start_new();
     let pool = pool_on(&cluster, |b| {
         b.cp_max(1)
             .cp_min(0)
-            .statement_timeout(Duration::from_millis(100))
-            .queue_timeout(Duration::from_millis(200))
+            .cp_name("frozen")
+            .statement_timeout(Duration::from_millis(300))
+            .queue_timeout(Duration::from_millis(400))
     });
     let pid: i32 = value(&pool, "SELECT pg_backend_pid()");
+    let job = pool.run_query("SELECT pg_sleep(600)", ());
+    until_active(&cluster, "frozen", 1);
     signal("-STOP", pid);
     let began = Instant::now();
-    let error = outcome(pool.run_query("SELECT 1", ())).unwrap_err();
+    let error = outcome(job).unwrap_err();
     assert!(matches!(error, Error::Timeout { .. }), "{error}");
     assert!(
         began.elapsed() < Duration::from_secs(2),
@@ -189,6 +196,36 @@ fn a_frozen_backend_is_answered_for_and_its_worker_recovers_when_it_thaws() {
     eventually("the worker works again", || {
         outcome(pool.run_query("SELECT 1", ())).is_ok()
     });
+}
+
+#[test]
+fn backends_that_froze_while_idle_cost_a_second_and_no_call() {
+    let cluster = Cluster::start_new();
+    let pool = pool_on(&cluster, |b| b.cp_max(4).cp_min(4));
+    let mut admin = cluster.client();
+    let mut backends = || {
+        let sql = "SELECT pid FROM pg_stat_activity WHERE application_name = 'adbapi'";
+        let rows = admin.query(sql, &[]).unwrap();
+        rows.iter()
+            .map(|row| row.get::<_, i32>(0))
+            .collect::<Vec<_>>()
+    };
+    pool.start().unwrap();
+    eventually("all are connected", || backends().len() == 4);
+    let frozen = backends();
+    frozen.iter().for_each(|pid| signal("-STOP", *pid));
+    let idle_since = Instant::now();
+    eventually("they have idled for a while", || {
+        idle_since.elapsed() > Duration::from_millis(50)
+    });
+    let began = Instant::now();
+    assert_eq!(value::<i32>(&pool, "SELECT 1"), 1);
+    assert!(
+        began.elapsed() < Duration::from_secs(3),
+        "{:?}",
+        began.elapsed()
+    );
+    frozen.iter().for_each(|pid| signal("-CONT", *pid));
 }
 
 #[test]
