@@ -20,8 +20,8 @@ use tungstenite::{
 use super::{
     frames::{FrameLimits, Frames, Incoming},
     heartbeat::{Beat, Heartbeat, Intervals},
+    local::LocalPeer,
     outbox::{Mail, encode},
-    realm::LocalPeer,
 };
 use crate::{
     reactor::{ConnectionId, Io, Mailbox, Protocol},

@@ -11,6 +11,7 @@ mod clock;
 mod frames;
 mod heartbeat;
 mod listener;
+mod local;
 mod outbox;
 mod realm;
 mod session;
@@ -23,8 +24,9 @@ use std::{collections::HashMap, sync::Arc, time::Duration};
 pub use client::{DialledSession, Dialler, MakePeer, Target};
 pub use clock::{Bell, Clock, RunningClock};
 pub use listener::{bind, deal};
+pub use local::{LocalPeer, LocalSession};
 pub use outbox::{Broadcast, Mail};
-pub use realm::{LocalPeer, LocalSession, Realm};
+pub use realm::Realm;
 pub use web::{PathService, WebService};
 
 use crate::{http::AllowedOrigins, wamp::Uri};

@@ -16,6 +16,7 @@ use std::{
 
 use super::{
     clock::Bell,
+    local::{Inlet, LocalPeer, LocalSession},
     outbox::{Broadcast, Mail, Outbox},
 };
 use crate::{
@@ -42,28 +43,14 @@ struct State {
 /// Where a session's messages go.
 enum Outlet {
     Connection(Outbox),
-    Local(Arc<dyn LocalPeer>),
-}
-
-/// The client end of a session that lives in this process.
-///
-/// Messages may come from several threads at once: those of one caller or publisher in the order
-/// they were sent, but none in the order of another's, and an INVOCATION or EVENT that another
-/// session causes may come before the REGISTERED or SUBSCRIBED that allowed it. Implementations
-/// must not block, and may send from within a call.
-pub trait LocalPeer: Send + Sync {
-    /// A message from the router.
-    fn on_message(&self, message: Message);
-
-    /// The session has ended; nothing more comes.
-    fn on_close(&self);
+    Local(Arc<Inlet>),
 }
 
 /// What is left to do once the lock is gone.
 #[derive(Default)]
 struct Afterwards<'a> {
     wake: Vec<(usize, crate::reactor::Mailbox<Mail>)>,
-    local: Vec<(Arc<dyn LocalPeer>, Option<Message>)>,
+    local: Vec<Arc<Inlet>>,
     ring: Option<&'a Bell>,
 }
 
@@ -85,7 +72,7 @@ impl Realm {
 
     /// Opens the way for a session of this process. It must send its HELLO next.
     pub fn open_local(self: &Arc<Self>, peer: Arc<dyn LocalPeer>, authrole: &str) -> LocalSession {
-        let id = self.admit(Outlet::Local(peer));
+        let id = self.admit(Outlet::Local(Inlet::new(peer)));
         LocalSession {
             realm: self.clone(),
             peer: id,
@@ -111,12 +98,17 @@ impl Realm {
     /// Takes in a session on a connection by its HELLO.
     pub(super) fn join(&self, outbox: Outbox, hello: Hello, authrole: &str) -> PeerId {
         let peer = self.admit(Outlet::Connection(outbox));
+        self.hello(peer, hello, authrole);
+        peer
+    }
+
+    pub(super) fn hello(&self, peer: PeerId, hello: Hello, authrole: &str) {
+        let authrole = authrole.to_owned();
         self.handle(Input::Hello {
             peer,
             hello,
-            authrole: authrole.to_owned(),
+            authrole,
         });
-        peer
     }
 
     pub(super) fn receive(&self, peer: PeerId, message: Message) {
@@ -182,7 +174,10 @@ fn deliver(outlets: &mut HashMap<PeerId, Outlet>, output: Output, afterwards: &m
                 outbox.put(Mail::Message(message));
                 afterwards.wake(outbox);
             }
-            Some(Outlet::Local(peer)) => afterwards.local.push((peer.clone(), Some(message))),
+            Some(Outlet::Local(inlet)) => {
+                inlet.put(message);
+                afterwards.local.push(inlet.clone());
+            }
             None => {}
         },
         Output::Event { to, event } => {
@@ -193,9 +188,9 @@ fn deliver(outlets: &mut HashMap<PeerId, Outlet>, output: Output, afterwards: &m
                         outbox.put(Mail::Event(broadcast.clone()));
                         afterwards.wake(outbox);
                     }
-                    Some(Outlet::Local(peer)) => {
-                        let event = Message::Event(broadcast.event().clone());
-                        afterwards.local.push((peer.clone(), Some(event)));
+                    Some(Outlet::Local(inlet)) => {
+                        inlet.put(Message::Event(broadcast.event().clone()));
+                        afterwards.local.push(inlet.clone());
                     }
                     None => {}
                 }
@@ -206,7 +201,10 @@ fn deliver(outlets: &mut HashMap<PeerId, Outlet>, output: Output, afterwards: &m
                 outbox.put(Mail::Close);
                 afterwards.wake(&outbox);
             }
-            Some(Outlet::Local(peer)) => afterwards.local.push((peer, None)),
+            Some(Outlet::Local(inlet)) => {
+                inlet.close();
+                afterwards.local.push(inlet);
+            }
             None => {}
         },
     }
@@ -230,38 +228,8 @@ impl Afterwards<'_> {
         for (_, mailbox) in self.wake {
             mailbox.wake();
         }
-        for (peer, message) in self.local {
-            match message {
-                Some(message) => peer.on_message(message),
-                None => peer.on_close(),
-            }
+        for inlet in self.local {
+            inlet.deliver();
         }
-    }
-}
-
-/// The router's end of a session that lives in this process.
-pub struct LocalSession {
-    realm: Arc<Realm>,
-    peer: PeerId,
-    authrole: String,
-}
-
-impl LocalSession {
-    /// Sends a message to the router; the first must be HELLO. The answer may come before this
-    /// returns.
-    pub fn send(&self, message: Message) {
-        match message {
-            Message::Hello(hello) => self.realm.handle(Input::Hello {
-                peer: self.peer,
-                hello,
-                authrole: self.authrole.clone(),
-            }),
-            message => self.realm.receive(self.peer, message),
-        }
-    }
-
-    /// Ends the session without a word. Its registrations and subscriptions end with it.
-    pub fn leave(&self) {
-        self.realm.leave(self.peer);
     }
 }
