@@ -3,6 +3,7 @@
 
 use std::{
     collections::BTreeMap,
+    num::NonZeroU64,
     panic::{AssertUnwindSafe, catch_unwind},
     sync::Arc,
 };
@@ -38,6 +39,7 @@ pub trait Component: Send + Sync + Sized + 'static {
 pub struct Procedure<C> {
     uri: Uri,
     method: UnboundMethod<C>,
+    concurrency: Option<NonZeroU64>,
 }
 
 type UnboundMethod<C> = Box<dyn Fn(&C, Invocation) -> Answer + Send + Sync>;
@@ -52,7 +54,17 @@ impl<C> Procedure<C> {
         Self {
             uri: uri.into(),
             method: Box::new(method),
+            concurrency: None,
         }
+    }
+
+    /// Lets at most `invocations` of the procedure run at once; further calls wait in the
+    /// dealer. For what is slow, so that it does not take every worker of a pool. The
+    /// configuration's `extra.procedures` overrides it.
+    #[must_use]
+    pub fn concurrency(mut self, invocations: NonZeroU64) -> Self {
+        self.concurrency = Some(invocations);
+        self
     }
 }
 
@@ -144,26 +156,51 @@ impl Classes {
 
 /// A component of some class.
 pub struct Instance {
-    pub(super) procedures: Vec<(Uri, Method)>,
+    pub(super) procedures: Vec<BoundProcedure>,
     on_leave: Box<dyn Fn() + Send + Sync>,
 }
 
 /// A procedure bound to its instance.
-pub(super) type Method = Box<dyn Fn(Invocation) -> Answer + Send + Sync>;
+pub(super) struct BoundProcedure {
+    pub(super) uri: Uri,
+    pub(super) method: Box<dyn Fn(Invocation) -> Answer + Send + Sync>,
+    /// How many invocations may be under way at once.
+    pub(super) concurrency: Option<NonZeroU64>,
+}
 
 impl Instance {
     pub(super) fn of<C: Component>(component: C) -> Self {
         let component = Arc::new(component);
         let bind = |procedure: Procedure<C>| {
             let component = component.clone();
-            let method: Method = Box::new(move |call| (procedure.method)(&component, call));
-            (procedure.uri, method)
+            BoundProcedure {
+                uri: procedure.uri,
+                method: Box::new(move |call| (procedure.method)(&component, call)),
+                concurrency: procedure.concurrency,
+            }
         };
         let procedures = component.procedures().into_iter().map(bind).collect();
         Self {
             procedures,
             on_leave: Box::new(move || component.on_leave()),
         }
+    }
+
+    /// Sets how many invocations of a procedure may be under way at once, by its URI.
+    ///
+    /// # Errors
+    /// When the component has no procedure of such a URI; the message names those it has.
+    pub fn limit(&mut self, uri: &str, concurrency: NonZeroU64) -> Result<(), Error> {
+        let procedure = self.procedures.iter_mut().find(|p| p.uri.as_str() == uri);
+        if let Some(procedure) = procedure {
+            procedure.concurrency = Some(concurrency);
+            return Ok(());
+        }
+        let uris: Vec<_> = self.procedures.iter().map(|p| p.uri.as_str()).collect();
+        Err(Error::runtime(format_args!(
+            "extra.procedures names {uri:?}, which is not a procedure of this component: {}",
+            uris.join(", ")
+        )))
     }
 
     /// Tells the component that the node is stopping. A panic there is logged and goes no further.

@@ -3,6 +3,7 @@
 
 use std::fmt;
 
+use postgres::error::SqlState;
 use serde_json::{Map, Value};
 
 use crate::{
@@ -94,9 +95,15 @@ impl From<adbapi::Error> for Error {
         if matches!(error, E::Panicked(_)) {
             return Self::panicked();
         }
-        let uri = match error {
+        let uri = match &error {
             // Nothing has run, so another callee may be asked instead.
-            E::Unavailable { .. } | E::QueueFull { .. } | E::Closed => error_uri::UNAVAILABLE,
+            E::Unavailable { .. } | E::QueueFull { .. } | E::QueueTimeout { .. } | E::Closed => {
+                error_uri::UNAVAILABLE
+            }
+            E::Timeout { .. } => error_uri::TIMEOUT,
+            E::Cancelled => error_uri::CANCELED,
+            // Also what statement_timeout comes to: the message says which.
+            _ if error.sqlstate() == Some(&SqlState::QUERY_CANCELED) => error_uri::CANCELED,
             _ => error_uri::RUNTIME_ERROR,
         };
         let mut wamp = Self::new(uri, &error);

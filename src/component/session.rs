@@ -8,6 +8,7 @@ use std::{
 };
 
 use super::{Error, Invocation, Reply, class::Instance, invocation::settled};
+use crate::adbapi::CancelHandle;
 use crate::wamp::{
     self, ClosingDetails, Goodbye, Hello, HelloDetails, Message, Payload, PeerRoles, Register,
     RegisterOptions, RegistrationId, RequestId, RequestType, RpcFeatures, Uri, Yield, error_uri,
@@ -36,6 +37,8 @@ pub struct Session {
     progress: Mutex<Progress>,
     /// Which procedure a registration is of, by its index. Written while joining only.
     registrations: RwLock<HashMap<RegistrationId, usize>>,
+    /// The invocations that the database is at, to be stopped by INTERRUPT.
+    under_way: Mutex<HashMap<RequestId, CancelHandle>>,
 }
 
 struct Progress {
@@ -64,13 +67,18 @@ impl Session {
                 pending: HashMap::new(),
             }),
             registrations: RwLock::default(),
+            under_way: Mutex::default(),
         })
     }
 
     /// Says HELLO.
     pub fn join(&self) {
+        let features = RpcFeatures {
+            call_canceling: true,
+            ..RpcFeatures::NONE
+        };
         let roles = PeerRoles {
-            callee: Some(RpcFeatures::NONE),
+            callee: Some(features),
             ..PeerRoles::default()
         };
         let agent = Some(concat!("wampgres-", env!("CARGO_PKG_VERSION")).to_owned());
@@ -106,6 +114,7 @@ impl Session {
             Message::Welcome(_) => self.register_all(),
             Message::Registered(m) => self.on_registered(m.request, m.registration),
             Message::Invocation(m) => self.on_invocation(m),
+            Message::Interrupt(m) => self.on_interrupt(m.request),
             Message::Error(m) if m.request_type == RequestType::Register => self.on_refused(&m),
             Message::Abort(m) => {
                 self.end(describe(&m.reason, m.details.message));
@@ -132,14 +141,18 @@ impl Session {
         if self.instance.procedures.is_empty() {
             self.progress().status = Status::Joined(0);
         }
-        for (index, (procedure, _)) in self.instance.procedures.iter().enumerate() {
+        for (index, procedure) in self.instance.procedures.iter().enumerate() {
             let request = self.progress().next_request(index);
-            let options = RegisterOptions::default();
+            let options = RegisterOptions {
+                concurrency: procedure.concurrency,
+                ..RegisterOptions::default()
+            };
+            let procedure = procedure.uri.clone();
             (self.send)(
                 Register {
                     request,
                     options,
-                    procedure: procedure.clone(),
+                    procedure,
                 }
                 .into(),
             );
@@ -168,7 +181,7 @@ impl Session {
         let Some(index) = self.progress().pending.remove(&error.request) else {
             return;
         };
-        let (procedure, _) = &self.instance.procedures[index];
+        let procedure = &self.instance.procedures[index].uri;
         let said = error
             .payload
             .args::<(String,)>()
@@ -194,6 +207,12 @@ impl Session {
             "the component's session has ended"
         );
         progress.status = Status::Ended(reason);
+        drop(progress);
+        // Nobody waits for the answers any more.
+        let under_way = std::mem::take(&mut *self.under_way());
+        for handle in under_way.into_values() {
+            handle.cancel();
+        }
         true
     }
 
@@ -217,7 +236,7 @@ impl Session {
                 .unwrap_or_else(PoisonError::into_inner);
             registrations.get(&invocation.registration).copied()
         };
-        let Some((procedure, method)) = index.map(|index| &self.instance.procedures[index]) else {
+        let Some(procedure) = index.map(|index| &self.instance.procedures[index]) else {
             let error = Error::new(
                 error_uri::NO_SUCH_REGISTRATION,
                 "the component does not know this registration",
@@ -225,23 +244,44 @@ impl Session {
             return self.answer(request, Err(error));
         };
         let call = Invocation {
-            procedure: procedure.clone(),
+            procedure: procedure.uri.clone(),
             details: invocation.details,
             payload: invocation.payload,
         };
         // The panic of one procedure must not take the connections of its thread with it.
-        let answer = catch_unwind(AssertUnwindSafe(|| method(call))).unwrap_or_else(|_| {
-            tracing::error!(component = self.name, %procedure, "a procedure has panicked");
+        let answer = catch_unwind(AssertUnwindSafe(|| (procedure.method)(call))).unwrap_or_else(|_| {
+            let uri = &procedure.uri;
+            tracing::error!(component = self.name, procedure = %uri, "a procedure has panicked");
             Err(Error::panicked())
         });
         match answer {
             Ok(Reply::Now(payload)) => self.answer(request, Ok(payload)),
             Ok(Reply::Later(deferred)) => {
+                // Noted before the callback is there, which takes the note away again.
+                self.under_way().insert(request, deferred.cancel_handle());
                 let session = self.clone();
-                deferred.on_result(move |result| session.answer(request, settled(result)));
+                deferred.on_result(move |result| {
+                    session.under_way().remove(&request);
+                    session.answer(request, settled(result));
+                });
             }
             Err(error) => self.answer(request, Err(error)),
         }
+    }
+
+    /// Stops an invocation. Its answer, an ERROR, comes the same way as any other; one that is
+    /// answered already is left alone.
+    fn on_interrupt(&self, request: RequestId) {
+        let under_way = self.under_way().get(&request).cloned();
+        if let Some(handle) = under_way {
+            handle.cancel();
+        }
+    }
+
+    fn under_way(&self) -> MutexGuard<'_, HashMap<RequestId, CancelHandle>> {
+        self.under_way
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
     }
 
     fn answer(&self, request: RequestId, result: Result<Payload, Error>) {

@@ -154,7 +154,8 @@ fn it_joins_as_a_callee_and_registers_everything() {
     played.session.join();
     let hello = &played.sent()[0];
     assert_eq!((&hello[0], &hello[1]), (&json!(1), &json!("realm1")));
-    assert_eq!(hello[2]["roles"], json!({"callee": {}}));
+    let callee = json!({"features": {"call_canceling": true}});
+    assert_eq!(hello[2]["roles"], json!({"callee": callee}));
     played.session.on_message(welcome());
     let expected: Vec<_> = ["now", "later", "refused", "panicking"]
         .iter()
@@ -263,4 +264,60 @@ fn a_class_without_procedures_is_joined_when_it_is_welcome() {
     let classes = Classes::default().with::<Silent>("test.Silent");
     let played = Played::new(classes.make("test.Silent", setup).unwrap());
     played.join();
+}
+
+#[test]
+fn an_interrupt_stops_what_is_under_way_and_is_answered_once() {
+    let (promise, later) = deferred();
+    let played = Played::with_deferreds([later]);
+    played.join();
+    played.invoke(1, 102, &json!([]));
+    assert_eq!(played.sent(), Vec::<Value>::new());
+
+    let interrupt = |request| wamp::Interrupt {
+        request: RequestId::new(request).unwrap(),
+        options: wamp::InterruptOptions {
+            mode: wamp::CancelMode::Kill,
+            reason: None,
+        },
+    };
+    played.session.on_message(interrupt(1).into());
+    let answers = played.sent();
+    assert_eq!(answers.len(), 1, "{answers:?}");
+    assert_eq!(answers[0][4], "wamp.error.canceled");
+
+    // Too late for either of them to matter.
+    promise.resolve(Ok(7));
+    played.session.on_message(interrupt(1).into());
+    played.session.on_message(interrupt(2).into());
+    assert_eq!(played.sent(), Vec::<Value>::new());
+}
+
+#[test]
+fn what_is_under_way_ends_with_the_session() {
+    let (promise, later) = deferred::<i64>();
+    let played = Played::with_deferreds([later]);
+    played.join();
+    played.invoke(1, 102, &json!([]));
+    played.session.on_close();
+    assert_eq!(played.sent()[0][4], "wamp.error.canceled");
+    drop(promise);
+}
+
+#[test]
+fn concurrency_is_asked_for_in_register() {
+    let mut instance = Instance::of(Answers {
+        later: Mutex::default(),
+    });
+    let three = std::num::NonZeroU64::new(3).unwrap();
+    instance.limit("com.example.later", three).unwrap();
+    let error = instance.limit("com.example.latter", three).unwrap_err();
+    assert!(error.to_string().contains("com.example.later, "), "{error}");
+
+    let played = Played::new(instance);
+    played.session.join();
+    played.session.on_message(welcome());
+    let sent = played.sent();
+    assert_eq!(sent[1][2], json!({}));
+    assert_eq!(sent[2][2], json!({"concurrency": 3}));
 }
