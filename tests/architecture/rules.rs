@@ -26,9 +26,28 @@ const PURE: &[&str] = &[
     "std::iter",
     "std::marker",
     "std::mem",
+    "std::num",
     "std::str",
     "std::string",
     "std::sync::Arc",
+];
+/// The same, and points in time, which are given to it: it has deadlines to keep.
+const PURE_IN_TIME: &[&str] = &[
+    "std::borrow",
+    "std::cell",
+    "std::cmp",
+    "std::collections",
+    "std::fmt",
+    "std::hash",
+    "std::iter",
+    "std::marker",
+    "std::mem",
+    "std::num",
+    "std::str",
+    "std::string",
+    "std::sync::Arc",
+    "std::time::Duration",
+    "std::time::Instant",
 ];
 const ALL: &[&str] = &["std"];
 
@@ -45,7 +64,7 @@ pub(super) const TABLE: &[Rule] = &[
         module: "router",
         ours: &["wamp"],
         crates: &[],
-        std: PURE,
+        std: PURE_IN_TIME,
     },
     Rule {
         module: "reactor",

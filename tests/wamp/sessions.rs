@@ -16,7 +16,8 @@ fn welcome_says_who_the_session_is_and_what_the_router_can_do() {
     client.send(&hello(REALM));
     let details = client.welcomed();
     assert!((1..=MAX_ID).contains(&client.session()));
-    assert_eq!(details["roles"], json!({"broker": {}, "dealer": {}}));
+    let dealer = json!({"features": {"call_canceling": true, "call_timeout": true}});
+    assert_eq!(details["roles"], json!({"broker": {}, "dealer": dealer}));
     assert_eq!(details["realm"], REALM);
     assert_eq!(details["authrole"], "anonymous");
     assert_eq!(details["authmethod"], "anonymous");
