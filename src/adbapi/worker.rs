@@ -240,6 +240,10 @@ impl Worker {
 
     /// A connection that was found in order, within the time the job has for it.
     fn connection(&self, submitted: Instant) -> Result<PooledConnection<Connector>, Error> {
+        // Only who finds none idle is stranded; others would give way to it for nothing.
+        if let Some(connection) = self.connections.try_get() {
+            return Ok(connection);
+        }
         let waited = submitted.elapsed();
         let left = self.connect_timeout.saturating_sub(waited);
         let limit = if self.health.is_down() {
