@@ -1,6 +1,7 @@
 //! Owns the settings of a pool, their defaults and their checks; opens nothing.
 
 use std::fmt;
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -8,6 +9,7 @@ use postgres::Client;
 
 use super::error::Error;
 use super::pool::ConnectionPool;
+use super::tls::{SslMode, Tls};
 
 /// Called once for each new connection, before its first job.
 pub(super) type OpenFun = Arc<dyn Fn(&mut Client) -> Result<(), postgres::Error> + Send + Sync>;
@@ -32,6 +34,8 @@ pub struct Builder {
     pub(super) idle_timeout: Option<Duration>,
     pub(super) max_lifetime: Option<Duration>,
     pub(super) slow_query: Option<Duration>,
+    pub(super) sslmode: Option<SslMode>,
+    pub(super) sslrootcert: Option<PathBuf>,
 }
 
 impl Builder {
@@ -54,6 +58,8 @@ impl Builder {
             idle_timeout: Some(Duration::from_secs(10 * 60)),
             max_lifetime: Some(Duration::from_secs(30 * 60)),
             slow_query: None,
+            sslmode: None,
+            sslrootcert: None,
         }
     }
 
@@ -167,13 +173,30 @@ impl Builder {
         self
     }
 
+    /// Whether and how connections are encrypted (as the connection config says, [`SslMode::Prefer`] by default).
+    pub fn sslmode(mut self, mode: SslMode) -> Self {
+        self.sslmode = Some(mode);
+        self
+    }
+
+    /// A PEM file with the certificates of the CAs to trust (none), read by [`build`](Self::build). `"system"` stands
+    /// for the CAs that the system trusts, and for [`SslMode::VerifyFull`]: with a weaker mode they prove nothing.
+    pub fn sslrootcert(mut self, file: impl Into<PathBuf>) -> Self {
+        self.sslrootcert = Some(file.into());
+        self
+    }
+
     /// Makes the pool. It connects when it is [started](ConnectionPool::start), so this needs no PostgreSQL.
     ///
     /// # Errors
-    /// [`Error::Config`] if the settings contradict each other.
+    /// [`Error::Config`] if the settings contradict each other, or if `sslrootcert` cannot be read.
+    ///
+    /// # Blocking
+    /// While it reads `sslrootcert`.
     pub fn build(self) -> Result<ConnectionPool, Error> {
-        self.check().map_err(|fault| Error::Config(fault.into()))?;
-        Ok(ConnectionPool::new(self))
+        let tls = self.check().and_then(|()| Tls::new(&self));
+        let tls = tls.map_err(|fault| Error::Config(fault.into()))?;
+        Ok(ConnectionPool::new(self, tls))
     }
 
     fn check(&self) -> Result<(), String> {

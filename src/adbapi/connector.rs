@@ -7,20 +7,19 @@ use std::time::{Duration, Instant};
 
 use crossbeam_channel::Sender;
 use postgres::config::TargetSessionAttrs;
-use postgres::{CancelToken, NoTls};
+use postgres::{CancelToken, Client};
 use r2d2::{CustomizeConnection, HandleError, ManageConnection};
 use r2d2_postgres::PostgresConnectionManager;
+use tokio_postgres_rustls::MakeRustlsConnect;
 use tracing::{info, warn};
 
 use super::builder::Builder;
 use super::connection::{Connection, TRIAL, Terms};
 use super::error::{Error, describe, panic_message};
 use super::health::{Health, jitter};
+use super::tls::{Tls, may_depend_on_encryption};
 use super::watch::{Brake, Order};
 use super::{LOG, notices};
-
-/// How connections are secured. TLS takes its place here: a type that makes TLS streams, and its value in `Connector`.
-pub(super) type Tls = NoTls;
 
 /// A connection that worked this short a time ago is taken to work still: looking would cost more than a query.
 const TRUSTED: Duration = Duration::from_millis(10);
@@ -32,7 +31,9 @@ const PEER_SILENT: Duration = Duration::from_secs(30);
 
 /// Our side of r2d2, around the one that `r2d2_postgres` has.
 pub(super) struct Connector {
-    dial: PostgresConnectionManager<Tls>,
+    /// The ways to connect, encrypted or not, to be tried in turn.
+    dials: Vec<PostgresConnectionManager<MakeRustlsConnect>>,
+    tls: Tls,
     settings: Builder,
     health: Arc<Health>,
     orders: Sender<Order>,
@@ -42,12 +43,24 @@ pub(super) struct Connector {
 }
 
 impl Connector {
-    pub(super) fn new(settings: &Builder, health: Arc<Health>, orders: Sender<Order>) -> Self {
+    pub(super) fn new(
+        settings: &Builder,
+        tls: &Tls,
+        health: Arc<Health>,
+        orders: Sender<Order>,
+    ) -> Self {
+        let config = dial_config(settings);
+        let dial = |way| {
+            let mut config = config.clone();
+            config.ssl_mode(way);
+            PostgresConnectionManager::new(config, tls.streams.clone())
+        };
         let setup = settings
             .statement_timeout
             .map(|limit| format!("SET statement_timeout = {}", limit.as_millis()));
         Self {
-            dial: PostgresConnectionManager::new(dial_config(settings), NoTls),
+            dials: tls.ways(&config).into_iter().map(dial).collect(),
+            tls: tls.clone(),
             settings: settings.clone(),
             health,
             orders,
@@ -56,8 +69,23 @@ impl Connector {
         }
     }
 
+    fn dial(&self) -> Result<Client, String> {
+        let mut reasons = Vec::new();
+        for dial in &self.dials {
+            let error = match dial.connect() {
+                Ok(client) => return Ok(client),
+                Err(error) => error,
+            };
+            reasons.push(self.tls.describe(&error));
+            if !may_depend_on_encryption(&error) {
+                break;
+            }
+        }
+        Err(reasons.join("; and then: "))
+    }
+
     fn open(&self) -> Result<Connection, String> {
-        let mut client = self.dial.connect().map_err(|error| describe(&error))?;
+        let mut client = self.dial()?;
         if let Some(setup) = &self.setup {
             client
                 .batch_execute(setup)
@@ -169,6 +197,12 @@ impl ManageConnection for Connector {
 fn dial_config(settings: &Builder) -> postgres::Config {
     let mut config = settings.config.clone();
     config.notice_callback(notices::log);
+    if config.get_hosts().is_empty() {
+        // TLS wants a name for the other end, if only to say who did not prove to be it.
+        for address in settings.config.get_hostaddrs() {
+            config.host(&address.to_string());
+        }
+    }
     if config.get_application_name().is_none() {
         config.application_name(settings.cp_name.as_deref().unwrap_or("adbapi"));
     }
@@ -192,9 +226,10 @@ fn dial_config(settings: &Builder) -> postgres::Config {
 
 /// Asks the server to stop the statement that runs on the connection of `token`.
 ///
-/// Opens a connection of its own for that; a server that cannot be reached runs the statement no further either.
-pub(super) fn stop_statement(token: &CancelToken) {
-    if let Err(error) = token.cancel_query(NoTls) {
+/// Opens a connection of its own for that, encrypted if the other is; a server that cannot be reached runs the
+/// statement no further either. Blocks for as long as a frozen server does not answer.
+pub(super) fn stop_statement(token: &CancelToken, tls: MakeRustlsConnect) {
+    if let Err(error) = token.cancel_query(tls) {
         warn!(target: LOG, "a statement could not be cancelled: {}", describe(&error));
     }
 }

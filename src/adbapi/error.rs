@@ -7,6 +7,8 @@ use std::time::Duration;
 
 use postgres::error::{DbError, Severity, SqlState};
 
+use super::tls::rustls_error;
+
 /// Why a job has no result.
 ///
 /// A closure given to [`run_interaction`](super::ConnectionPool::run_interaction) returns it too: `?` works on
@@ -84,7 +86,7 @@ pub enum Error {
     #[error("the promise of this result was dropped")]
     Dropped,
 
-    /// The pool's settings contradict each other.
+    /// The pool's settings contradict each other, or name what is not there.
     #[error("{0}")]
     Config(Box<str>),
 
@@ -164,6 +166,9 @@ pub(super) fn means_lost(error: &postgres::Error) -> bool {
         ];
         let state = error.code();
         return ended || state.code().starts_with("08") || states.contains(state);
+    }
+    if rustls_error(error).is_some() {
+        return true;
     }
     // An io::Error of these two kinds is a value that could not be encoded or decoded, not a socket.
     let local = [io::ErrorKind::InvalidInput, io::ErrorKind::InvalidData];

@@ -161,6 +161,7 @@ mod pool;
 mod running;
 mod statements;
 mod stats;
+mod tls;
 mod transaction;
 mod watch;
 mod worker;
@@ -176,6 +177,7 @@ pub use error::Error;
 pub use params::{Params, Sql, Value, params};
 pub use pool::ConnectionPool;
 pub use stats::{ErrorCounts, Stats};
+pub use tls::SslMode;
 pub use transaction::Transaction;
 
 /// What the values and rows of statements are made of: the `postgres` crate, in the version used here.

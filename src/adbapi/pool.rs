@@ -16,6 +16,7 @@ use super::job::{self, Job, Operation, Query, WithConnection};
 use super::params::{Params, Sql};
 use super::running::Running;
 use super::stats::Stats;
+use super::tls::Tls;
 use super::transaction::Transaction;
 
 /// A pool of worker threads and connections to one PostgreSQL database (Twisted's `adbapi.ConnectionPool`).
@@ -32,11 +33,12 @@ impl ConnectionPool {
         Builder::new(config)
     }
 
-    pub(super) fn new(settings: Builder) -> Self {
+    pub(super) fn new(settings: Builder, tls: Tls) -> Self {
         Self {
             handle: Arc::new(Handle {
                 phase: RwLock::new(Phase::Unstarted),
                 settings,
+                tls,
             }),
         }
     }
@@ -52,7 +54,7 @@ impl ConnectionPool {
             Phase::Running(_) => Ok(()),
             Phase::Closed => Err(Error::Closed),
             Phase::Unstarted => {
-                *phase = Phase::Running(Running::start(&self.handle.settings)?);
+                *phase = Phase::Running(Running::start(&self.handle.settings, &self.handle.tls)?);
                 Ok(())
             }
         }
@@ -169,6 +171,7 @@ impl fmt::Debug for ConnectionPool {
 struct Handle {
     phase: RwLock<Phase>,
     settings: Builder,
+    tls: Tls,
 }
 
 enum Phase {

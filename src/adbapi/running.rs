@@ -15,6 +15,7 @@ use super::error::Error;
 use super::health::Health;
 use super::job::Job;
 use super::stats::Stats;
+use super::tls::Tls;
 use super::watch::{Order, Waiting, Watch};
 use super::worker::{Desk, Worker};
 
@@ -47,7 +48,7 @@ pub(super) struct Running {
 }
 
 impl Running {
-    pub(super) fn start(settings: &Builder) -> Result<Self, Error> {
+    pub(super) fn start(settings: &Builder, tls: &Tls) -> Result<Self, Error> {
         let health = Arc::new(Health::new(settings.subject()));
         let (orders, watch_orders) = bounded(ORDERS);
         let connections = r2d2::Pool::builder()
@@ -59,7 +60,12 @@ impl Running {
             .max_lifetime(None)
             .connection_customizer(Box::new(Release))
             .error_handler(Box::new(AlreadyLogged))
-            .build_unchecked(Connector::new(settings, health.clone(), orders.clone()));
+            .build_unchecked(Connector::new(
+                settings,
+                tls,
+                health.clone(),
+                orders.clone(),
+            ));
         let (jobs, unworked) = bounded(settings.queue_limit);
         let closing = Arc::new(AtomicBool::new(false));
         let stranded = Arc::new(AtomicU32::new(0));
@@ -90,6 +96,7 @@ impl Running {
             desks: desks.clone(),
             statement_timeout: settings.statement_timeout,
             waiting: waiting.clone(),
+            tls: tls.streams.clone(),
         };
         let watch = spawn("db-watch".into(), move || watch.run())?;
         Ok(Self {

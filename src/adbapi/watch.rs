@@ -3,10 +3,12 @@
 
 use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
 use crossbeam_channel::{Receiver, RecvTimeoutError, Sender};
 use postgres::CancelToken;
+use tokio_postgres_rustls::MakeRustlsConnect;
 use tracing::warn;
 
 use super::LOG;
@@ -56,6 +58,7 @@ pub(super) struct Watch {
     pub(super) desks: Vec<Arc<Desk>>,
     pub(super) statement_timeout: Option<Duration>,
     pub(super) waiting: Option<Arc<Waiting>>,
+    pub(super) tls: MakeRustlsConnect,
 }
 
 /// A cancel request to be sent (again).
@@ -64,6 +67,25 @@ struct Request {
     token: Arc<CancelToken>,
     due: Instant,
     pause: Duration,
+    /// Sends it.
+    courier: Option<JoinHandle<()>>,
+}
+
+impl Request {
+    /// Sends it on a thread of its own: to a server that is gone or frozen that takes its time, and answers must not
+    /// wait for it. There are never more such threads than jobs that run.
+    fn send(&mut self, tls: &MakeRustlsConnect) {
+        if self.courier.as_ref().is_none_or(JoinHandle::is_finished) {
+            let (token, tls) = (self.token.clone(), tls.clone());
+            let courier = thread::Builder::new().name("db-cancel".into());
+            match courier.spawn(move || stop_statement(&token, tls)) {
+                Ok(courier) => self.courier = Some(courier),
+                Err(error) => warn!(target: LOG, "no thread to cancel a statement: {error}"),
+            }
+        }
+        self.due = Instant::now() + self.pause;
+        self.pause = (self.pause * 2).min(REPEAT_AT_MOST);
+    }
 }
 
 impl Watch {
@@ -84,20 +106,18 @@ impl Watch {
                     token,
                     due: now,
                     pause: REPEAT,
+                    courier: None,
                 }),
                 Ok(Order::End) | Err(RecvTimeoutError::Disconnected) => return,
                 Err(RecvTimeoutError::Timeout) => {}
             }
-            // Answers first: a cancel request to a server that is gone takes its time.
             self.end_overdue_statements(now);
             if let Some(waiting) = &self.waiting {
                 waiting.end_overdue(now);
             }
             requests.retain(|request| request.job.stage() != Stage::Over);
             for request in requests.iter_mut().filter(|request| request.due <= now) {
-                stop_statement(&request.token);
-                request.due = Instant::now() + request.pause;
-                request.pause = (request.pause * 2).min(REPEAT_AT_MOST);
+                request.send(&self.tls);
             }
         }
     }

@@ -72,7 +72,8 @@ pub(super) const TABLE: &[Rule] = &[
         crates: &["crossbeam_channel", "mio"],
         std: ALL,
     },
-    // r2d2_postgres is what its own manager is built around.
+    // r2d2_postgres is what its own manager is built around; rustls and the three beside it are
+    // TLS, its streams for postgres, the system's certificates, and what rustls cannot read.
     Rule {
         module: "adbapi",
         ours: &[],
@@ -81,8 +82,12 @@ pub(super) const TABLE: &[Rule] = &[
             "postgres",
             "r2d2",
             "r2d2_postgres",
+            "rustls",
+            "rustls_native_certs",
             "thiserror",
+            "tokio_postgres_rustls",
             "tracing",
+            "x509_cert",
         ],
         std: ALL,
     },

@@ -1,0 +1,358 @@
+//! Owns how connections are encrypted and whose certificates they trust; opens nothing and knows no pool.
+
+use std::fmt;
+use std::fs;
+use std::io;
+use std::path::Path;
+use std::str::FromStr;
+use std::sync::Arc;
+
+use postgres::config::{self, Host, SslNegotiation};
+use postgres::error::SqlState;
+use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
+use rustls::client::{verify_server_cert_signed_by_trust_anchor, verify_server_name};
+use rustls::crypto::{self, CryptoProvider};
+use rustls::pki_types::pem::PemObject;
+use rustls::pki_types::{CertificateDer, ServerName, SubjectPublicKeyInfoDer, UnixTime};
+use rustls::server::ParsedCertificate;
+use rustls::{
+    CertificateError, ClientConfig, DigitallySignedStruct, RootCertStore, SignatureScheme,
+};
+use tokio_postgres_rustls::MakeRustlsConnect;
+use x509_cert::Certificate;
+use x509_cert::der::{Decode, Encode};
+
+use super::builder::Builder;
+use super::error::{Error, describe};
+
+/// What an `sslrootcert` that names no file says: the certificates that the system trusts.
+const SYSTEM: &str = "system";
+
+/// Whether and how connections are encrypted: libpq's `sslmode`, see
+/// ["SSL support"](https://www.postgresql.org/docs/current/libpq-ssl.html) in PostgreSQL's manual.
+///
+/// Unix sockets are never encrypted, whatever this says.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum SslMode {
+    /// Never.
+    Disable,
+    /// If PostgreSQL does not let an unencrypted connection in.
+    Allow,
+    /// If PostgreSQL can. Protects from no attacker who can change what is sent.
+    #[default]
+    Prefer,
+    /// Always. Nobody can listen, but the other end may be anybody, unless there is an `sslrootcert`: then this is
+    /// [`VerifyCa`](Self::VerifyCa).
+    Require,
+    /// Always, with a server whose certificate was signed by a CA in `sslrootcert`.
+    VerifyCa,
+    /// As [`VerifyCa`](Self::VerifyCa), and the certificate is for the host that the connection config names.
+    VerifyFull,
+}
+
+/// The modes and libpq's words for them.
+const MODES: [(SslMode, &str); 6] = [
+    (SslMode::Disable, "disable"),
+    (SslMode::Allow, "allow"),
+    (SslMode::Prefer, "prefer"),
+    (SslMode::Require, "require"),
+    (SslMode::VerifyCa, "verify-ca"),
+    (SslMode::VerifyFull, "verify-full"),
+];
+
+impl fmt::Display for SslMode {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let (_, word) = MODES
+            .iter()
+            .find(|(mode, _)| mode == self)
+            .expect("all modes are listed");
+        f.pad(word)
+    }
+}
+
+impl FromStr for SslMode {
+    type Err = Error;
+
+    /// Reads libpq's word.
+    ///
+    /// # Errors
+    /// [`Error::Config`] with the words there are.
+    fn from_str(word: &str) -> Result<Self, Error> {
+        let found = MODES.iter().find(|(_, known)| *known == word);
+        found.map(|(mode, _)| *mode).ok_or_else(|| {
+            let known = MODES.map(|(_, word)| word).join(", ");
+            Error::Config(format!("sslmode is {word:?}: use one of {known}").into())
+        })
+    }
+}
+
+/// How the connections of a pool are encrypted.
+#[derive(Clone)]
+pub(super) struct Tls {
+    mode: SslMode,
+    /// Makes TLS streams, also for cancel requests.
+    pub(super) streams: MakeRustlsConnect,
+}
+
+impl Tls {
+    /// Checks the settings and reads the certificates that they name.
+    pub(super) fn new(settings: &Builder) -> Result<Self, String> {
+        let mode = mode(settings)?;
+        let trust = match &settings.sslrootcert {
+            Some(source) if mode != SslMode::Disable => Some(Trust::read(source)?),
+            _ => None,
+        };
+        let provider = Arc::new(crypto::ring::default_provider());
+        let verifier = Verifier {
+            trust,
+            host: mode == SslMode::VerifyFull,
+            provider: provider.clone(),
+        };
+        let mut config = ClientConfig::builder_with_provider(provider)
+            .with_safe_default_protocol_versions()
+            .expect("ring has what TLS 1.2 and 1.3 need")
+            .dangerous()
+            .with_custom_certificate_verifier(Arc::new(verifier))
+            .with_no_client_auth();
+        // As libpq 17 does: what answers to this is no server of another protocol. sslnegotiation=direct needs it.
+        config.alpn_protocols = vec![b"postgresql".to_vec()];
+        Ok(Self {
+            mode,
+            streams: MakeRustlsConnect::new(config),
+        })
+    }
+
+    /// The ways to connect, one to be tried after the other.
+    pub(super) fn ways(&self, config: &config::Config) -> Vec<config::SslMode> {
+        use config::SslMode as Way;
+        let is_local = |host: &Host| matches!(host, Host::Unix(_));
+        if config.get_hostaddrs().is_empty() && config.get_hosts().iter().all(is_local) {
+            return vec![Way::Disable];
+        }
+        match self.mode {
+            SslMode::Disable => vec![Way::Disable],
+            SslMode::Allow => vec![Way::Disable, Way::Require],
+            SslMode::Prefer => vec![Way::Prefer, Way::Disable],
+            SslMode::Require | SslMode::VerifyCa | SslMode::VerifyFull => vec![Way::Require],
+        }
+    }
+
+    /// Why there is no connection, in one line.
+    pub(super) fn describe(&self, error: &postgres::Error) -> String {
+        let mut text = describe(error);
+        if is_of_tls(error) {
+            text = format!("{text} (sslmode is {})", self.mode);
+        }
+        let unknown = rustls::Error::InvalidCertificate(CertificateError::UnknownIssuer);
+        if rustls_error(error) == Some(&unknown) {
+            text.push_str("; no CA in sslrootcert has signed the server's certificate");
+        }
+        text
+    }
+}
+
+/// Whether the next way to connect may succeed where this one failed.
+pub(super) fn may_depend_on_encryption(error: &postgres::Error) -> bool {
+    // What pg_hba.conf says to those it has no line for.
+    let refused = error.code() == Some(&SqlState::INVALID_AUTHORIZATION_SPECIFICATION);
+    refused || is_of_tls(error)
+}
+
+/// Whether there is no TLS, or none that will do. The client library tells by its words only.
+fn is_of_tls(error: &postgres::Error) -> bool {
+    error
+        .to_string()
+        .starts_with("error performing TLS handshake")
+}
+
+/// What TLS has against the other end, if that is what is wrong.
+pub(super) fn rustls_error(error: &postgres::Error) -> Option<&rustls::Error> {
+    let error = std::error::Error::source(error)?.downcast_ref::<io::Error>()?;
+    error.get_ref()?.downcast_ref()
+}
+
+/// The mode that the settings come down to.
+fn mode(settings: &Builder) -> Result<SslMode, String> {
+    let of_config = match settings.config.get_ssl_mode() {
+        config::SslMode::Disable => SslMode::Disable,
+        config::SslMode::Require => SslMode::Require,
+        _ => SslMode::Prefer,
+    };
+    let asked = settings.sslmode.unwrap_or(of_config);
+    let left_open = settings.sslmode.is_none() && of_config == SslMode::Prefer;
+    let mode = match &settings.sslrootcert {
+        // Any server can have a certificate of a public CA, so it proves nothing without the name.
+        Some(source) if is_system(source) && left_open => SslMode::VerifyFull,
+        Some(source) if is_system(source) && asked != SslMode::VerifyFull => {
+            return Err(format!(
+                "sslrootcert is system and sslmode is {asked}, which is too weak: use verify-full"
+            ));
+        }
+        Some(_) if asked == SslMode::Require => SslMode::VerifyCa,
+        None if matches!(asked, SslMode::VerifyCa | SslMode::VerifyFull) => {
+            return Err(format!(
+                "sslmode is {asked} without sslrootcert: set it to a PEM file with the certificate of the server's \
+                 CA, or to system"
+            ));
+        }
+        _ => asked,
+    };
+    let is_weak = matches!(mode, SslMode::Disable | SslMode::Allow | SslMode::Prefer);
+    if is_weak && settings.config.get_ssl_negotiation() == SslNegotiation::Direct {
+        return Err(format!(
+            "sslnegotiation is direct and sslmode is {mode}, which is too weak: use require or more"
+        ));
+    }
+    Ok(mode)
+}
+
+fn is_system(source: &Path) -> bool {
+    source == Path::new(SYSTEM)
+}
+
+/// Whom to believe.
+#[derive(Debug)]
+struct Trust {
+    roots: RootCertStore,
+    /// The certificates of `roots` as they were given.
+    given: Vec<CertificateDer<'static>>,
+}
+
+impl Trust {
+    /// Reads a PEM file, or the system's certificates.
+    fn read(source: &Path) -> Result<Self, String> {
+        if is_system(source) {
+            return Self::system();
+        }
+        let file = source.display();
+        let pem = fs::read(source).map_err(|error| {
+            format!("sslrootcert: {file} cannot be read ({error}): name a PEM file, or system")
+        })?;
+        let mut trust = Self {
+            roots: RootCertStore::empty(),
+            given: Vec::new(),
+        };
+        for certificate in CertificateDer::pem_slice_iter(&pem) {
+            let invalid = |error: String| {
+                format!("sslrootcert: {file} holds something that is no certificate ({error})")
+            };
+            let certificate = certificate.map_err(|error| invalid(error.to_string()))?;
+            let added = trust.roots.add(certificate.clone());
+            added.map_err(|error| invalid(error.to_string()))?;
+            trust.given.push(certificate);
+        }
+        if trust.given.is_empty() {
+            return Err(format!(
+                "sslrootcert: {file} holds no certificate: it should begin with -----BEGIN CERTIFICATE-----"
+            ));
+        }
+        Ok(trust)
+    }
+
+    fn system() -> Result<Self, String> {
+        let found = rustls_native_certs::load_native_certs();
+        let mut roots = RootCertStore::empty();
+        // A system's store may hold what nobody can use any more.
+        roots.add_parsable_certificates(found.certs);
+        if roots.is_empty() {
+            let faults: Vec<_> = found.errors.iter().map(ToString::to_string).collect();
+            return Err(format!(
+                "sslrootcert is system, but the system trusts no certificate: install ca-certificates or name a PEM \
+                 file {}",
+                faults.join("; ")
+            ));
+        }
+        Ok(Self {
+            roots,
+            given: Vec::new(),
+        })
+    }
+}
+
+/// Looks at the certificate of the server as the mode demands.
+#[derive(Debug)]
+struct Verifier {
+    /// `None` accepts any certificate.
+    trust: Option<Trust>,
+    /// Whether the certificate must be for the host.
+    host: bool,
+    provider: Arc<CryptoProvider>,
+}
+
+impl ServerCertVerifier for Verifier {
+    fn verify_server_cert(
+        &self,
+        end_entity: &CertificateDer<'_>,
+        intermediates: &[CertificateDer<'_>],
+        server_name: &ServerName<'_>,
+        _ocsp_response: &[u8],
+        now: UnixTime,
+    ) -> Result<ServerCertVerified, rustls::Error> {
+        let Some(trust) = &self.trust else {
+            return Ok(ServerCertVerified::assertion());
+        };
+        // The usual self-signed certificate says that it is a CA's, which path building takes ill of a server.
+        if trust.given.contains(end_entity) {
+            check_dates(end_entity, now)?;
+        } else {
+            verify_server_cert_signed_by_trust_anchor(
+                &ParsedCertificate::try_from(end_entity)?,
+                &trust.roots,
+                intermediates,
+                now,
+                self.provider.signature_verification_algorithms.all,
+            )?;
+        }
+        if self.host {
+            verify_server_name(&ParsedCertificate::try_from(end_entity)?, server_name)?;
+        }
+        Ok(ServerCertVerified::assertion())
+    }
+
+    fn verify_tls12_signature(
+        &self,
+        message: &[u8],
+        cert: &CertificateDer<'_>,
+        signature: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, rustls::Error> {
+        let algorithms = &self.provider.signature_verification_algorithms;
+        crypto::verify_tls12_signature(message, cert, signature, algorithms)
+    }
+
+    /// Even where anybody will do, who shows a certificate must have its key: channel binding relies on that.
+    fn verify_tls13_signature(
+        &self,
+        message: &[u8],
+        cert: &CertificateDer<'_>,
+        signature: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, rustls::Error> {
+        // The recipe of PostgreSQL's manual makes certificates of version 1, of which rustls reads none. Their key it
+        // can use.
+        let parsed = parse(cert)?;
+        let key = parsed.tbs_certificate.subject_public_key_info.to_der();
+        let key = SubjectPublicKeyInfoDer::from(key.map_err(|_| CertificateError::BadEncoding)?);
+        let algorithms = &self.provider.signature_verification_algorithms;
+        crypto::verify_tls13_signature_with_raw_key(message, &key, signature, algorithms)
+    }
+
+    fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
+        self.provider
+            .signature_verification_algorithms
+            .supported_schemes()
+    }
+}
+
+fn parse(certificate: &CertificateDer<'_>) -> Result<Certificate, CertificateError> {
+    Certificate::from_der(certificate).map_err(|_| CertificateError::BadEncoding)
+}
+
+fn check_dates(certificate: &CertificateDer<'_>, now: UnixTime) -> Result<(), CertificateError> {
+    let validity = parse(certificate)?.tbs_certificate.validity;
+    if now.as_secs() < validity.not_before.to_unix_duration().as_secs() {
+        return Err(CertificateError::NotValidYet);
+    }
+    if now.as_secs() > validity.not_after.to_unix_duration().as_secs() {
+        return Err(CertificateError::Expired);
+    }
+    Ok(())
+}
