@@ -80,6 +80,48 @@
 //! # }
 //! ```
 //!
+//! Say whom to trust, where the way to PostgreSQL can be listened on or tampered with:
+//!
+//! ```no_run
+//! # use wampgres::adbapi::{ConnectionPool, Error, SslMode};
+//! # fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! let config = "host=db.example user=app dbname=shop".parse()?;
+//! let pool = ConnectionPool::builder(config)
+//!     .sslmode(SslMode::VerifyFull)
+//!     .sslrootcert("/etc/ssl/db-ca.pem")
+//!     .build()?;
+//! # Ok(()) }
+//! ```
+//!
+//! # TLS
+//!
+//! [`sslmode`](Builder::sslmode) and [`sslrootcert`](Builder::sslrootcert) mean what they mean in libpq:
+//!
+//! | [`SslMode`] | encrypted | the server's certificate |
+//! |---|---|---|
+//! | `Disable` | no | |
+//! | `Allow` | if PostgreSQL refuses it unencrypted | signed by a CA in `sslrootcert`, if that is given; else any |
+//! | `Prefer`, the default | if PostgreSQL can | likewise |
+//! | `Require` | yes, or [`Error::Unavailable`] | likewise |
+//! | `VerifyCa` | likewise | signed by a CA in `sslrootcert` |
+//! | `VerifyFull` | likewise | likewise, and for the `host` of the connection config |
+//!
+//! A certificate that is in `sslrootcert` itself is trusted too, so a self-signed one needs no CA. With
+//! `sslrootcert("system")` the CAs of the operating system are trusted, and the mode is `VerifyFull`. Cancel requests
+//! are encrypted as their connection is. Passwords are bound to the channel where PostgreSQL offers it
+//! (SCRAM-SHA-256-PLUS; `channel_binding=require` in the connection config insists).
+//!
+//! `Prefer` costs a server without TLS one short round trip for each new connection and nothing afterwards. One with
+//! TLS encrypts, also on 127.0.0.1: say `Disable` there, or connect to its Unix socket, which is never encrypted.
+//!
+//! Other than in libpq: a host name must be among the certificate's alternative names, its common name does not count;
+//! certificates of X.509 version 1 (which `openssl x509 -req` makes without extensions) serve `Require` but not
+//! `VerifyCa` and `VerifyFull`; TLS begins at 1.2; there are no default files in `~/.postgresql`, no client
+//! certificates and no revocation lists; `Allow` and `Prefer` try the other way only when TLS fails or `pg_hba.conf`
+//! refuses the connection (SQLSTATE 28000), and go through all hosts before they do. When sockets and names are mixed
+//! among the hosts, `Require` and more pass over the sockets. A connection string knows `disable`, `prefer` and
+//! `require` only; the others are the builder's.
+//!
 //! # What limits what
 //!
 //! | limit | default | what happens |
@@ -112,6 +154,7 @@
 //! | `start`, `close` | [`start`](ConnectionPool::start), [`close`](ConnectionPool::close) |
 //! | `ConnectionLost` | [`Error::ConnectionLost`] |
 //! | `cp_min`, `cp_max`, `cp_noisy`, `cp_openfun`, `cp_reconnect`, `cp_good_sql`, `cp_name` | the same on the [`Builder`] |
+//! | `sslmode="verify-full"`, `sslrootcert="..."`, which go to psycopg2 | [`sslmode`](Builder::sslmode), [`sslrootcert`](Builder::sslrootcert) |
 //! | `%s` in SQL | `$1`, `$2`, ... as PostgreSQL has it |
 //! | `addCallback`, `addErrback`, `addBoth` | [`map`](Deferred::map) and [`and_then`](Deferred::and_then), [`on_result`](Deferred::on_result) |
 //! | `blockingCallFromThread` | [`wait`](Deferred::wait) |

@@ -108,12 +108,19 @@ impl Cluster {
 
     /// Before the start: TCP connections need a password, the Unix socket needs none.
     pub(crate) fn ask_for_passwords_on_tcp(&self) {
-        let hba = self.data.join("pg_hba.conf");
-        fs::write(
-            hba,
-            "local all all trust\nhost all all 127.0.0.1/32 scram-sha-256\n",
-        )
-        .unwrap();
+        self.let_in("local all all trust\nhost all all 127.0.0.1/32 scram-sha-256\n");
+    }
+
+    /// Offers TLS with this certificate and its key, both PEM, from the next start or reload on. Undoes ALTER SYSTEM.
+    pub(crate) fn offer_tls(&self, certificate: &str, key: &str) {
+        write(&self.data.join("server.crt"), certificate);
+        write(&self.data.join("server.key"), key);
+        write(&self.data.join("postgresql.auto.conf"), "ssl = on\n");
+    }
+
+    /// Before the start: who gets in, as `pg_hba.conf` says it.
+    pub(crate) fn let_in(&self, rules: &str) {
+        write(&self.data.join("pg_hba.conf"), rules);
     }
 
     pub(crate) fn port(&self) -> u16 {
@@ -218,19 +225,7 @@ impl Bouncer {
             cluster.port
         );
         let file = scratch.path.join("pgbouncer.ini");
-        let mut writer = unprivileged("tee");
-        let mut tee = writer
-            .arg(&file)
-            .stdin(Stdio::piped())
-            .stdout(Stdio::null())
-            .spawn()
-            .unwrap();
-        tee.stdin
-            .take()
-            .unwrap()
-            .write_all(settings.as_bytes())
-            .unwrap();
-        assert!(tee.wait().unwrap().success());
+        write(&file, &settings);
         succeed(unprivileged(program).args(["-q", "-d"]).arg(&file));
         Self {
             port,
@@ -312,6 +307,19 @@ fn unprivileged(program: impl AsRef<Path>) -> Command {
     };
     command.current_dir("/").stdin(Stdio::null());
     command
+}
+
+/// Writes a file that the unprivileged user owns and nobody else reads, as PostgreSQL wants its keys.
+fn write(file: &Path, content: &str) {
+    let mut command = unprivileged("sh");
+    command
+        .args(["-c", "umask 077 && cat > \"$1\"", "sh"])
+        .arg(file);
+    let mut cat = command.stdin(Stdio::piped()).spawn().unwrap();
+    let mut stdin = cat.stdin.take().unwrap();
+    stdin.write_all(content.as_bytes()).unwrap();
+    drop(stdin);
+    assert!(cat.wait().unwrap().success());
 }
 
 fn free_port() -> u16 {

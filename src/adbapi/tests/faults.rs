@@ -26,13 +26,11 @@ fn warm(pool: &ConnectionPool, count: usize) {
     }
 }
 
-fn thirty_calls_after_a_restart(mode: &str, set_tcp: bool) {
-    let cluster = Cluster::start_new();
-    let config = if set_tcp {
-        cluster.tcp_config()
-    } else {
-        cluster.config()
-    };
+pub(super) fn thirty_calls_after_a_restart(
+    mode: &str,
+    cluster: &Cluster,
+    config: postgres::Config,
+) {
     let pool = ConnectionPool::builder(config)
         .cp_max(10)
         .cp_min(3)
@@ -59,12 +57,14 @@ fn thirty_calls_after_a_restart(mode: &str, set_tcp: bool) {
 
 #[test]
 fn a_fast_restart_costs_idle_connections_no_call() {
-    thirty_calls_after_a_restart("fast", false);
+    let cluster = Cluster::start_new();
+    thirty_calls_after_a_restart("fast", &cluster, cluster.config());
 }
 
 #[test]
 fn an_immediate_restart_costs_idle_connections_no_call() {
-    thirty_calls_after_a_restart("immediate", true);
+    let cluster = Cluster::start_new();
+    thirty_calls_after_a_restart("immediate", &cluster, cluster.tcp_config());
 }
 
 #[test]

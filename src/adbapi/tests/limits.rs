@@ -11,7 +11,7 @@ use super::cluster::Cluster;
 use super::{LIMIT, eventually, outcome, pool, pool_on, value};
 
 /// Waits until as many statements of the pool of this name run as `count` says.
-fn until_active(cluster: &Cluster, name: &str, count: i64) {
+pub(super) fn until_active(cluster: &Cluster, name: &str, count: i64) {
     until_active_seen_by(&mut cluster.client(), name, count);
 }
 
@@ -157,7 +157,7 @@ fn a_job_that_waits_longer_than_the_queue_timeout_is_told_so() {
 }
 
 /// Sends a signal to a process of a cluster's user.
-fn signal(name: &str, pid: i32) {
+pub(super) fn signal(name: &str, pid: i32) {
     let status = Command::new("kill")
         .args([name, &pid.to_string()])
         .status()

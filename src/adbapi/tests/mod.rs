@@ -5,6 +5,7 @@ mod cluster;
 mod faults;
 mod jobs;
 mod limits;
+mod tls;
 mod upkeep;
 
 use std::time::{Duration, Instant};

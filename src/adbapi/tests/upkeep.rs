@@ -12,7 +12,7 @@ use super::cluster::{Bouncer, Cluster};
 use super::{LIMIT, eventually, outcome, pool, terminate, value};
 
 /// Everything that was logged by this process, from the first call on.
-fn logged() -> String {
+pub(super) fn logged() -> String {
     #[derive(Clone, Default)]
     struct Log(Arc<Mutex<Vec<u8>>>);
 
@@ -42,7 +42,7 @@ fn logged() -> String {
 }
 
 /// How many lines of the log have all of these.
-fn lines(parts: &[&str]) -> usize {
+pub(super) fn lines(parts: &[&str]) -> usize {
     let has_all = |line: &&str| parts.iter().all(|part| line.contains(part));
     logged().lines().filter(has_all).count()
 }
