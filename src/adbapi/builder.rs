@@ -152,8 +152,8 @@ impl Builder {
         self
     }
 
-    /// After which time without a job a connection beyond `cp_min` is closed (10 min), give or take the half minute
-    /// between two looks.
+    /// After which time without a job a connection is closed (10 min), and up to the half minute between two looks
+    /// later. Up to `cp_min` are replaced by new ones.
     pub fn idle_timeout(mut self, timeout: impl Into<Option<Duration>>) -> Self {
         self.idle_timeout = timeout.into();
         self

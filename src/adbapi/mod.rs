@@ -116,7 +116,7 @@
 //!
 //! Other than in libpq: a host name must be among the certificate's alternative names, its common name does not count;
 //! certificates of X.509 version 1 (which `openssl x509 -req` makes without extensions) serve `Require` but not
-//! `VerifyCa` and `VerifyFull`; TLS begins at 1.2; there are no default files in `~/.postgresql`, no client
+//! `VerifyCa` and `VerifyFull`; there are no default files in `~/.postgresql`, no client
 //! certificates and no revocation lists; `Allow` and `Prefer` try the other way only when TLS fails or `pg_hba.conf`
 //! refuses the connection (SQLSTATE 28000), and go through all hosts before they do. When sockets and names are mixed
 //! among the hosts, `Require` and more pass over the sockets. A connection string knows `disable`, `prefer` and

@@ -348,11 +348,14 @@ fn parse(certificate: &CertificateDer<'_>) -> Result<Certificate, CertificateErr
 
 fn check_dates(certificate: &CertificateDer<'_>, now: UnixTime) -> Result<(), CertificateError> {
     let validity = parse(certificate)?.tbs_certificate.validity;
-    if now.as_secs() < validity.not_before.to_unix_duration().as_secs() {
-        return Err(CertificateError::NotValidYet);
+    let [not_before, not_after] = [validity.not_before, validity.not_after]
+        .map(|time| UnixTime::since_unix_epoch(time.to_unix_duration()));
+    let time = now;
+    if time < not_before {
+        return Err(CertificateError::NotValidYetContext { time, not_before });
     }
-    if now.as_secs() > validity.not_after.to_unix_duration().as_secs() {
-        return Err(CertificateError::Expired);
+    if time > not_after {
+        return Err(CertificateError::ExpiredContext { time, not_after });
     }
     Ok(())
 }

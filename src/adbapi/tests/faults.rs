@@ -10,7 +10,7 @@ use super::cluster::Cluster;
 use super::{eventually, outcome, pool, pool_on, terminate, value};
 
 /// Opens all `count` connections of a pool.
-fn warm(pool: &ConnectionPool, count: usize) {
+pub(super) fn warm(pool: &ConnectionPool, count: usize) {
     let barrier = Arc::new(std::sync::Barrier::new(count));
     let jobs: Vec<_> = (0..count)
         .map(|_| {

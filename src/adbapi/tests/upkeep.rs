@@ -9,6 +9,7 @@ use postgres::error::SqlState;
 
 use super::super::{ConnectionPool, Error, Stats, deferred, params};
 use super::cluster::{Bouncer, Cluster};
+use super::faults::warm;
 use super::{LIMIT, eventually, outcome, pool, terminate, value};
 
 /// Everything that was logged by this process, from the first call on.
@@ -58,6 +59,28 @@ fn connections_are_replaced_at_their_max_lifetime_without_failing_a_job() {
     eventually("another connection serves", || {
         value::<i32>(&pool, "SELECT pg_backend_pid()") != first
     });
+}
+
+#[test]
+fn a_pool_that_has_grown_shrinks_to_cp_min_when_it_idles() {
+    let pool = pool(|b| {
+        b.cp_min(1)
+            .cp_max(4)
+            .cp_name("shrinks")
+            .idle_timeout(Duration::from_millis(1))
+    });
+    warm(&pool, 4);
+    assert_eq!(pool.stats().connections, 4);
+    // Connections that idle are looked for every half minute only. PostgreSQL waits, without keeping anybody busy.
+    let shrunk = "SET statement_timeout = '60s';
+                  DO $$ BEGIN
+                      WHILE (SELECT count(*) FROM pg_stat_activity
+                             WHERE application_name = 'shrinks') > 1 LOOP
+                          PERFORM pg_stat_clear_snapshot(), pg_sleep(0.1);
+                      END LOOP;
+                  END $$";
+    Cluster::shared().client().batch_execute(shrunk).unwrap();
+    eventually("cp_min is open", || pool.stats().connections == 1);
 }
 
 #[test]
