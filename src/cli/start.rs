@@ -125,11 +125,11 @@ fn start_postgres(
         .filter_map(|c| c.database.as_mut())
     {
         // Without a password the cluster lets in over its socket alone.
-        database.host = match database.password {
+        let host = match database.password {
             Some(_) => postgres.host().to_owned(),
             None => postgres.socket_directory().display().to_string(),
         };
-        database.port = postgres.port();
+        database.move_to(host, postgres.port());
     }
     Ok(Some(postgres))
 }

@@ -1,7 +1,9 @@
 //! Owns the components in the document and the question where each joins: in this process or at another router. Knows
 //! nothing of what component classes do.
 
+use std::collections::BTreeMap;
 use std::net::IpAddr;
+use std::num::NonZeroU64;
 use std::ops::RangeInclusive;
 use std::time::Duration;
 
@@ -9,6 +11,7 @@ use serde_json::Value;
 
 use super::check::{Context, Routers};
 use super::database;
+use super::json::Json;
 use super::keys;
 use super::listener::{PORT, serializers, websocket_options};
 use super::model::{
@@ -23,6 +26,8 @@ use super::words::{did_you_mean, quoted};
 const TIMEOUT_SECONDS: RangeInclusive<u64> = 1..=600;
 /// Crossbar's default.
 const TIMEOUT: u64 = 10;
+/// More invocations of a procedure than these at once are as good as no limit.
+const CONCURRENCY: RangeInclusive<u64> = 1..=1_000_000;
 /// The role of a session that did not authenticate.
 const ANONYMOUS: &str = "anonymous";
 
@@ -66,7 +71,11 @@ fn component(
     let classname = object
         .required("classname", "the name of a component class")
         .and_then(|member| classname(&member, context.options.classes));
-    let (extra, database) = extra(object, classname, context);
+    let Extra {
+        value: extra,
+        database,
+        concurrency,
+    } = extra(object, classname, context);
     let realm = object
         .required("realm", "the realm the component joins")
         .and_then(Name::read)?;
@@ -85,6 +94,7 @@ fn component(
         role: role.map(|role| role.name.to_owned()),
         extra,
         database,
+        concurrency,
         home,
     })
 }
@@ -118,36 +128,61 @@ fn classname<'a>(member: &Cursor<'a>, classes: &[&str]) -> Option<&'a str> {
     None
 }
 
-/// What the class gets, and the database that stands in it or that the class has anyway.
-fn extra(
-    object: &Object<'_>,
-    classname: Option<&str>,
-    context: &Context<'_>,
-) -> (Value, Option<Database>) {
+/// A component's `extra`, taken apart.
+struct Extra {
+    /// What the class gets.
+    value: Value,
+    /// The database that stands in it or that the class has anyway.
+    database: Option<Database>,
+    concurrency: BTreeMap<String, NonZeroU64>,
+}
+
+fn extra(object: &Object<'_>, classname: Option<&str>, context: &Context<'_>) -> Extra {
     let wanted = classname.is_some_and(|name| context.options.database_classes.contains(&name));
     let member = object.member("extra");
-    let mut extra = member
+    let mut value = member
         .as_ref()
         .map_or(Value::Null, |member| member.value().to_value());
-    let written = (member.iter())
-        .flat_map(Cursor::members)
-        .filter(|(key, _)| *key == "database")
-        .map(|(_, member)| member)
-        .next_back();
-    if let Some(fields) = extra.as_object_mut() {
+    let written = |name: &str| {
+        (member.iter())
+            .flat_map(Cursor::members)
+            .filter(|(key, _)| *key == name)
+            .map(|(_, member)| member)
+            .next_back()
+    };
+    if let Some(fields) = value.as_object_mut() {
         fields.remove("database");
+        fields.remove("procedures");
     }
     if let (true, Some(member)) = (wanted, &member)
-        && !matches!(extra, Value::Object(_) | Value::Null)
+        && !matches!(value, Value::Object(_) | Value::Null)
     {
         member.fault("must be an object, in which the class looks for its `database`");
     }
-    let database = match written {
+    let database = match written("database") {
         Some(written) => database::written(&written, context),
         None if wanted => database::from_environment(&object.at, context),
         None => None,
     };
-    (extra, database)
+    let concurrency = written("procedures").map(|procedures| concurrency(&procedures));
+    Extra {
+        value,
+        database,
+        concurrency: concurrency.unwrap_or_default(),
+    }
+}
+
+/// How many invocations of each procedure may run at once, by its URI.
+fn concurrency(procedures: &Cursor<'_>) -> BTreeMap<String, NonZeroU64> {
+    if !matches!(procedures.value(), Json::Object(_)) {
+        procedures.fault("must be an object with an object for each URI of a procedure");
+    }
+    let limit = |(uri, procedure): (&str, Cursor<'_>)| {
+        let object = procedure.object(&keys::PROCEDURE)?;
+        let limit = object.member("concurrency")?.integer_in(&CONCURRENCY)?;
+        Some((uri.to_owned(), NonZeroU64::new(limit)?))
+    };
+    procedures.members().into_iter().filter_map(limit).collect()
 }
 
 /// The realm and the role of a component in this process must be there, or it could never join.

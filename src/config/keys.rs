@@ -1,6 +1,10 @@
 //! Owns which keys and types of Crossbar.io's node configuration exist and which of them are served here: the one
 //! place that says so. `docs/config.md` says the same to people, and a test compares the two.
 
+mod database;
+
+pub(super) use database::{DATABASE, SESSION_ATTRIBUTES, SSL_MODES};
+
 /// What becomes of a key.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Use {
@@ -482,31 +486,10 @@ pub(super) static CLIENT_ENDPOINT: Keys = Keys {
     ],
 };
 
-pub(super) static DATABASE: Keys = Keys {
-    of: "Database",
-    keys: &[
-        ("host", Served),
-        ("port", Served),
-        ("database", Served),
-        ("user", Served),
-        ("password", Served),
-        ("cp_min", Served),
-        ("cp_max", Served),
-        ("cp_noisy", Served),
-        ("cp_reconnect", Served),
-        ("cp_good_sql", Served),
-        ("cp_name", Served),
-        ("queue_limit", Served),
-        ("connect_timeout", Served),
-        ("statement_cache", Served),
-        (
-            "cp_openfun",
-            Instead("it is a function, which the component's class sets"),
-        ),
-        ("dbname", Instead("write `database`")),
-        ("username", Instead("write `user`")),
-        ("hostname", Instead("write `host`")),
-    ],
+/// What stands below a URI in a component's `extra.procedures`. Ours; the other keys of `extra` are the class's.
+pub(super) static PROCEDURE: Keys = Keys {
+    of: "Procedure",
+    keys: &[("concurrency", Served)],
 };
 
 /// Every table of keys, for the test that compares them with `docs/config.md`.
@@ -533,6 +516,7 @@ pub(super) static ALL_KEYS: &[&Keys] = &[
     &CONTAINER_COMPONENT,
     &CLIENT_TRANSPORT,
     &CLIENT_ENDPOINT,
+    &PROCEDURE,
     &DATABASE,
 ];
 
@@ -547,4 +531,6 @@ pub(super) static ALL_CHOICES: &[(&str, &Choice)] = &[
     ("Serializers", &SERIALIZERS),
     ("Component types", &COMPONENT_TYPES),
     ("Container transport types", &CLIENT_TRANSPORT_TYPES),
+    ("TLS modes", &SSL_MODES),
+    ("Session attributes", &SESSION_ATTRIBUTES),
 ];

@@ -1,6 +1,6 @@
 //! The node's configuration: a file in the form of Crossbar.io's `config.json`, checked as a whole before anything
 //! starts. Owns which keys exist, which of them are served here, and what is wrong with a file; must not know who uses
-//! the result, and does nothing but read that file and see whether directories exist.
+//! the result, and does nothing but read that file and see whether the directories and files it names exist.
 //!
 //! A check ends in a [`NodeConfig`] or in all the faults at once, each with its JSON path:
 //!
@@ -18,13 +18,15 @@
 //! ```
 //!
 //! Inside, `json` keeps the order of keys and the repeated ones, `keys` says which exist, `reader` walks and collects
-//! faults, and `check`, `router`, `listener`, `component` and `database` make the `model` from what they read.
+//! faults, `duration` reads times, and `check`, `router`, `listener`, `component` and `database` make the `model` from
+//! what they read.
 
 use std::path::{Path, PathBuf};
 
 mod check;
 mod component;
 mod database;
+mod duration;
 mod fault;
 mod json;
 mod keys;
@@ -40,9 +42,10 @@ mod words;
 
 pub use fault::{ConfigError, Fault, Note};
 pub use model::{
-    Allow, Component, Connect, Database, Disclose, Home, IpVersion, Listener, ListenerService,
-    MatchPolicy, NodeConfig, PathService, Permission, Realm, Role, RouterWorker, Secret,
-    StaticOptions, TcpEndpoint, WebSocketOptions,
+    Allow, Component, Connect, Database, Disclose, Home, IpVersion, Keepalives, Listener,
+    ListenerService, MatchPolicy, NodeConfig, PathService, Permission, Realm, Role, RouterWorker,
+    Secret, Server, SslMode, SslRootCert, StaticOptions, TargetSessionAttrs, TcpEndpoint,
+    WebSocketOptions,
 };
 
 /// What a check needs to know of the world.
@@ -62,7 +65,7 @@ pub fn process_environment(variable: &str) -> Option<String> {
     std::env::var(variable).ok()
 }
 
-/// Reads and checks a config file. Relative directories in it are relative to the directory it stands in.
+/// Reads and checks a config file. Relative paths in it are relative to the directory it stands in.
 ///
 /// # Errors
 ///
@@ -70,7 +73,7 @@ pub fn process_environment(variable: &str) -> Option<String> {
 ///
 /// # Blocking
 ///
-/// Reads the file and the metadata of the directories it names.
+/// Reads the file and the metadata of the directories and files it names.
 pub fn load(path: &Path, options: &Options<'_>) -> Result<NodeConfig, ConfigError> {
     let io = |source| ConfigError::Io {
         file: path.to_owned(),
@@ -82,7 +85,7 @@ pub fn load(path: &Path, options: &Options<'_>) -> Result<NodeConfig, ConfigErro
     check_text(&text, &directory, options)
 }
 
-/// Checks the text of a config file. Relative directories in it are relative to `base_dir`, which should be absolute.
+/// Checks the text of a config file. Relative paths in it are relative to `base_dir`, which should be absolute.
 ///
 /// # Errors
 ///
@@ -91,7 +94,7 @@ pub fn load(path: &Path, options: &Options<'_>) -> Result<NodeConfig, ConfigErro
 ///
 /// # Blocking
 ///
-/// Reads the metadata of the directories that the text names.
+/// Reads the metadata of the directories and files that the text names.
 pub fn check_text(
     text: &str,
     base_dir: &Path,

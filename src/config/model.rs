@@ -1,13 +1,21 @@
 //! Owns the checked node: plain data that the rest of the program can rely on. Knows nothing of JSON keys or of how the
 //! values came to be.
 
+use std::collections::BTreeMap;
 use std::fmt;
+use std::num::NonZeroU64;
 use std::path::PathBuf;
 use std::time::Duration;
 
 use serde_json::Value;
 
 use super::fault::Note;
+
+mod database;
+
+pub use database::{
+    Database, Keepalives, Secret, Server, SslMode, SslRootCert, TargetSessionAttrs,
+};
 
 /// A whole node, every part of which has been checked.
 #[derive(Debug, Clone, PartialEq, Default)]
@@ -232,11 +240,14 @@ pub struct Component {
     pub realm: String,
     /// The role it joins as; `None` leaves it to the router (`anonymous`).
     pub role: Option<String>,
-    /// What the class makes of it; null when not written. Without its `database`, which became
-    /// [`Component::database`].
+    /// What the class makes of it; null when not written. Without its `database` and its `procedures`, which became
+    /// [`Component::database`] and [`Component::concurrency`].
     pub extra: Value,
     /// Its database, if it has one.
     pub database: Option<Database>,
+    /// How many invocations of a procedure may run at once, by its URI; the calls beyond that wait in the router. Which
+    /// procedures the class has is not known here.
+    pub concurrency: BTreeMap<String, NonZeroU64>,
     /// Where it joins.
     pub home: Home,
 }
@@ -257,6 +268,7 @@ impl fmt::Debug for Component {
             .field("role", &self.role)
             .field("extra", &extra)
             .field("database", &self.database)
+            .field("concurrency", &self.concurrency)
             .field("home", &self.home)
             .finish()
     }
@@ -289,65 +301,4 @@ pub struct Connect {
     pub timeout: Duration,
     /// How the connection behaves; those that only a server has are at their defaults.
     pub options: WebSocketOptions,
-}
-
-/// A PostgreSQL database and the pool of connections to it; the `cp_` names are those of Twisted's adbapi.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Database {
-    /// A name, an address, or the directory of a Unix socket (then it begins with `/`).
-    pub host: String,
-    /// TCP port, or the number in the Unix socket's name.
-    pub port: u16,
-    /// The database's name.
-    pub database: String,
-    /// The role to log in as.
-    pub user: String,
-    /// Its password, if the server asks for one.
-    pub password: Option<Secret>,
-    /// Connections that are kept open; at most `cp_max`.
-    pub cp_min: u32,
-    /// Connections at most, and worker threads.
-    pub cp_max: u32,
-    /// Log what the pool does?
-    pub cp_noisy: bool,
-    /// Replace connections that were lost?
-    pub cp_reconnect: bool,
-    /// What is run to see whether a connection is good.
-    pub cp_good_sql: String,
-    /// The pool's name in logs and thread names.
-    pub cp_name: Option<String>,
-    /// Jobs that may wait for a worker.
-    pub queue_limit: usize,
-    /// How long connecting may take.
-    pub connect_timeout: Duration,
-    /// Prepared statements kept by each connection; 0 keeps none.
-    pub statement_cache: usize,
-}
-
-/// A text that is never shown.
-#[derive(Clone, PartialEq, Eq)]
-pub struct Secret(String);
-
-impl Secret {
-    /// Hides `text`.
-    pub fn new(text: impl Into<String>) -> Self {
-        Secret(text.into())
-    }
-
-    /// The text itself, for the one place that needs it.
-    pub fn expose(&self) -> &str {
-        &self.0
-    }
-}
-
-impl fmt::Debug for Secret {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("Secret(not shown)")
-    }
-}
-
-impl fmt::Display for Secret {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("(not shown)")
-    }
 }

@@ -235,6 +235,16 @@ impl<'a> Cursor<'a> {
         })
     }
 
+    /// An object here in which nothing is written.
+    pub(super) fn with_nothing(&self, keys: &'static Keys) -> Object<'a> {
+        static NOTHING: Json = Json::Object(Vec::new());
+        let at = Cursor {
+            value: &NOTHING,
+            ..self.clone()
+        };
+        Object { at, keys }
+    }
+
     pub(super) fn array(&self) -> Option<Vec<Cursor<'a>>> {
         if matches!(self.value, Json::Array(_)) {
             return Some(self.items());

@@ -84,12 +84,17 @@ fn component(component: &Component) -> String {
 }
 
 impl Display for Database {
-    /// The database, its address and the number of connections.
+    /// The database, its servers and the number of connections.
     fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
+        let servers: Vec<String> = self.servers.iter().map(ToString::to_string).collect();
         write!(
             f,
-            "database {} of {} at {}:{}, {} to {} connections",
-            self.database, self.user, self.host, self.port, self.cp_min, self.cp_max
+            "database {} of {} at {}, {} to {} connections",
+            self.database,
+            self.user,
+            servers.join(", "),
+            self.cp_min,
+            self.cp_max
         )
     }
 }

@@ -1,7 +1,7 @@
 //! Owns taking `ws://` and `postgresql://` URLs apart (RFC 3986, as far as these two need it). Knows nothing of the
 //! document they stand in. No error repeats any part of the URL: it may hold a password.
 
-use super::model::Secret;
+use std::collections::BTreeMap;
 
 /// Where a WebSocket client connects to.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -45,18 +45,33 @@ impl WebSocketUrl {
     }
 }
 
-/// The parameters of a database connection that a URL gives.
+/// The keys of `extra.database` that may stand behind the `?` of a URL, in libpq's spelling; `dbname` is `database`.
+const PARAMETERS: [&str; 16] = [
+    "host",
+    "port",
+    "dbname",
+    "user",
+    "password",
+    "sslmode",
+    "sslrootcert",
+    "target_session_attrs",
+    "application_name",
+    "options",
+    "connect_timeout",
+    "keepalives",
+    "keepalives_idle",
+    "keepalives_interval",
+    "keepalives_count",
+    "tcp_user_timeout",
+];
+
+/// What a URL says of a database connection, by the key of `extra.database`. Ports and numbers have not been read.
 #[derive(Default)]
-pub(super) struct PostgresUrl {
-    pub(super) host: Option<String>,
-    pub(super) port: Option<u16>,
-    pub(super) database: Option<String>,
-    pub(super) user: Option<String>,
-    pub(super) password: Option<Secret>,
-}
+pub(super) struct PostgresUrl(BTreeMap<&'static str, String>);
 
 impl PostgresUrl {
-    /// Parses `postgresql://[user[:password]@][host][:port][/database][?parameters]` (PostgreSQL's manual, 34.1.1.2).
+    /// Parses `postgresql://[user[:password]@][host[:port],...][/database][?parameters]` (PostgreSQL's manual,
+    /// 34.1.1.2).
     pub(super) fn parse(url: &str) -> Result<Self, String> {
         let rest = url
             .strip_prefix("postgresql://")
@@ -64,31 +79,58 @@ impl PostgresUrl {
             .ok_or("it must begin with postgresql:// or postgres://")?;
         let (rest, parameters) = rest.split_once('?').unwrap_or((rest, ""));
         let (authority, database) = rest.split_once('/').unwrap_or((rest, ""));
-        let (login, address) = authority.rsplit_once('@').unwrap_or(("", authority));
+        let (login, addresses) = authority.rsplit_once('@').unwrap_or(("", authority));
         let (user, password) = login.split_once(':').unwrap_or((login, ""));
-        if address.contains(',') {
-            return Err("it names several hosts; one is served".into());
-        }
-        let (host, port) = host_and_port(address)?;
-        if port == Some(0) {
-            return Err("its port must not be 0".into());
-        }
+        let mut url = PostgresUrl::default();
+        url.servers(addresses)?;
+        url.insert("database", decoded(database)?);
+        url.insert("user", decoded(user)?);
+        url.insert("password", decoded(password)?);
         for parameter in parameters.split('&').filter(|text| !text.is_empty()) {
-            match parameter.split_once('=') {
-                // All three are content with a connection without TLS, which is what they get.
-                Some(("sslmode", "disable" | "allow" | "prefer")) => {}
-                _ => {
-                    return Err("its only parameter may be sslmode=disable, allow or prefer".into());
-                }
-            }
+            let (name, value) = parameter.split_once('=').unwrap_or((parameter, ""));
+            let known = PARAMETERS.iter().find(|known| **known == name);
+            let Some(known) = known else {
+                return Err(format!(
+                    "it has a parameter that is none of {}",
+                    PARAMETERS.join(", ")
+                ));
+            };
+            let key = match *known {
+                "dbname" => "database",
+                name => name,
+            };
+            url.insert(key, decoded(value)?);
         }
-        Ok(PostgresUrl {
-            host: decoded(host)?,
-            port,
-            database: decoded(database)?,
-            user: decoded(user)?,
-            password: decoded(password)?.map(Secret::new),
-        })
+        Ok(url)
+    }
+
+    pub(super) fn get(&self, key: &str) -> Option<&str> {
+        self.0.get(key).map(String::as_str)
+    }
+
+    fn insert(&mut self, key: &'static str, value: Option<String>) {
+        self.0.extend(value.map(|value| (key, value)));
+    }
+
+    /// The hosts and the ports, each as a list with a place for every server.
+    fn servers(&mut self, addresses: &str) -> Result<(), String> {
+        let mut hosts = Vec::new();
+        let mut ports = Vec::new();
+        for address in addresses.split(',') {
+            let (host, port) = host_and_port(address)?;
+            if port == Some(0) {
+                return Err("its port must not be 0".into());
+            }
+            hosts.push(decoded(host)?.unwrap_or_default());
+            ports.push(port.map(|port| port.to_string()).unwrap_or_default());
+        }
+        let list = |all: Vec<String>| {
+            let said = all.iter().any(|one| !one.is_empty());
+            said.then(|| all.join(","))
+        };
+        self.insert("host", list(hosts));
+        self.insert("port", list(ports));
+        Ok(())
     }
 }
 

@@ -8,6 +8,8 @@ use std::{
     time::Duration,
 };
 
+use postgres::config::TargetSessionAttrs;
+
 use super::Error;
 use crate::{
     adbapi::{self, ConnectionPool},
@@ -194,27 +196,55 @@ pub(super) fn target(connect: &Connect) -> Target {
 
 /// The pool of a component's database, ready to be built.
 pub(super) fn pool(database: &Database) -> adbapi::Builder {
-    let mut postgres = postgres::Config::new();
-    postgres
-        .host(&database.host)
-        .port(database.port)
-        .dbname(&database.database)
-        .user(&database.user)
-        .application_name("wampgres");
-    if let Some(password) = &database.password {
-        postgres.password(password.expose());
-    }
-    let builder = ConnectionPool::builder(postgres)
+    let builder = ConnectionPool::builder(connection(database))
         .cp_min(database.cp_min)
         .cp_max(database.cp_max)
         .cp_noisy(database.cp_noisy)
         .cp_reconnect(database.cp_reconnect)
         .cp_good_sql(database.cp_good_sql.as_str())
         .queue_limit(database.queue_limit)
+        .queue_timeout(database.queue_timeout)
         .connect_timeout(database.connect_timeout)
+        .statement_timeout(database.statement_timeout)
+        .idle_timeout(database.idle_timeout)
+        .max_lifetime(database.max_lifetime)
+        .slow_query(database.slow_query)
         .statement_cache(database.statement_cache);
     match &database.cp_name {
         Some(name) => builder.cp_name(name.as_str()),
         None => builder,
     }
+}
+
+/// How each connection of the pool is made.
+fn connection(database: &Database) -> postgres::Config {
+    let mut postgres = postgres::Config::new();
+    for server in &database.servers {
+        postgres.host(&server.host).port(server.port);
+    }
+    postgres
+        .dbname(&database.database)
+        .user(&database.user)
+        .application_name(&database.application_name)
+        .target_session_attrs(match database.target_session_attrs {
+            config::TargetSessionAttrs::Any => TargetSessionAttrs::Any,
+            config::TargetSessionAttrs::ReadWrite => TargetSessionAttrs::ReadWrite,
+            config::TargetSessionAttrs::ReadOnly => TargetSessionAttrs::ReadOnly,
+        })
+        .keepalives(database.keepalives.is_some())
+        // Zero is how a socket is told that the system decides.
+        .tcp_user_timeout(database.tcp_user_timeout.unwrap_or_default());
+    if let Some(keepalives) = &database.keepalives {
+        postgres
+            .keepalives_idle(keepalives.idle)
+            .keepalives_interval(keepalives.interval)
+            .keepalives_retries(keepalives.count);
+    }
+    if let Some(password) = &database.password {
+        postgres.password(password.expose());
+    }
+    if let Some(options) = &database.options {
+        postgres.options(options);
+    }
+    postgres
 }

@@ -1,34 +1,36 @@
-//! `extra.database`: defaults, the environment, and the secrecy of passwords.
+//! `extra.database`: defaults, what is written there, its faults, and the secrecy of passwords.
 
+use std::path::Path;
 use std::time::Duration;
 
-use super::{NODE, check_in, node, node_with};
-use crate::config::{Component, ConfigError, Database, Secret};
+use super::{NODE, check_in, faults, node, node_with, server};
+use crate::config::{
+    Component, Database, Keepalives, Secret, SslMode, SslRootCert, TargetSessionAttrs,
+};
 
-/// The database of [`NODE`]'s container with these fields in this environment.
-fn database(fields: &str, environment: &[(&str, &str)]) -> Database {
-    let text = node_with(&[(r#"{"user": "testuser", "password": "s3cret"}"#, fields)]);
-    let mut node = check_in(&text, environment).unwrap_or_else(|error| panic!("{error}"));
-    node.components.remove(1).database.unwrap()
-}
-
-/// The faults of an empty database in this environment.
-fn faults(environment: &[(&str, &str)]) -> String {
-    let text = node_with(&[(r#"{"user": "testuser", "password": "s3cret"}"#, "{}")]);
-    match check_in(&text, environment) {
-        Err(error @ ConfigError::Faults(_)) => format!("{error}\n{error:?}"),
-        other => panic!("expected faults, got {other:?}"),
-    }
+/// The database of [`NODE`]'s container with these fields.
+fn database(fields: &str) -> Database {
+    super::database(fields, &[])
 }
 
 #[test]
 fn an_empty_database_has_the_defaults_of_libpq_and_adbapi() {
     let expected = Database {
-        host: "localhost".into(),
-        port: 5432,
+        servers: vec![server("localhost", 5432)],
         database: "postgres".into(),
         user: "postgres".into(),
         password: None,
+        sslmode: SslMode::Prefer,
+        sslrootcert: None,
+        target_session_attrs: TargetSessionAttrs::Any,
+        application_name: "wampgres".into(),
+        options: None,
+        keepalives: Some(Keepalives {
+            idle: Duration::from_secs(30),
+            interval: Duration::from_secs(10),
+            count: 3,
+        }),
+        tcp_user_timeout: Some(Duration::from_secs(30)),
         cp_min: 3,
         cp_max: 10,
         cp_noisy: false,
@@ -36,54 +38,358 @@ fn an_empty_database_has_the_defaults_of_libpq_and_adbapi() {
         cp_good_sql: "SELECT 1".into(),
         cp_name: None,
         queue_limit: 1024,
+        queue_timeout: None,
         connect_timeout: Duration::from_secs(5),
+        statement_timeout: None,
+        idle_timeout: Some(Duration::from_secs(600)),
+        max_lifetime: Some(Duration::from_secs(1800)),
+        slow_query: None,
         statement_cache: 100,
     };
-    assert_eq!(database("{}", &[]), expected);
-    let user = database("{}", &[("USER", "joe")]);
+    assert_eq!(database("{}"), expected);
+    let user = super::database("{}", &[("USER", "joe")]);
     assert_eq!((user.user.as_str(), user.database.as_str()), ("joe", "joe"));
 }
 
 #[test]
-fn the_environment_fills_in_what_is_not_written_and_overrides_nothing() {
-    let environment = [
-        ("PGHOST", "pg.example"),
-        ("PGPORT", "6543"),
-        ("PGUSER", "pguser"),
-        ("PGPASSWORD", "pgpass"),
-        ("PGDATABASE", "pgdb"),
-        (
-            "DATABASE_URL",
-            "postgres://url:urlpass@url.example:7654/urldb",
-        ),
-        ("USER", "joe"),
+fn everything_can_be_written() {
+    let all = r#"{
+        "host": "one.example, two.example,::1", "port": "5433,,5434", "database": "shop", "user": "app",
+        "password": "s3cret", "sslmode": "verify-ca", "sslrootcert": "Cargo.toml",
+        "target_session_attrs": "read-write", "application_name": "till", "options": "-c geqo=off",
+        "search_path": "shop,public", "cp_min": 1, "cp_max": 4, "cp_noisy": true, "cp_reconnect": false,
+        "cp_good_sql": "SELECT 2", "cp_name": "shop", "queue_limit": 10, "queue_timeout": 1.5,
+        "connect_timeout": 0.5, "statement_timeout": 30, "idle_timeout": "1min", "max_lifetime": "1h",
+        "slow_query_ms": 250, "statement_cache": 0, "keepalives": true, "keepalives_idle": 60,
+        "keepalives_interval": "5s", "keepalives_count": 4, "tcp_user_timeout": "20000ms"
+    }"#;
+    let expected = Database {
+        servers: vec![
+            server("one.example", 5433),
+            server("two.example", 5432),
+            server("::1", 5434),
+        ],
+        database: "shop".into(),
+        user: "app".into(),
+        password: Some(Secret::new("s3cret")),
+        sslmode: SslMode::VerifyCa,
+        sslrootcert: Some(SslRootCert::File(
+            Path::new(env!("CARGO_MANIFEST_DIR")).join("Cargo.toml"),
+        )),
+        target_session_attrs: TargetSessionAttrs::ReadWrite,
+        application_name: "till".into(),
+        options: Some("-c geqo=off -c search_path=shop,public".into()),
+        keepalives: Some(Keepalives {
+            idle: Duration::from_secs(60),
+            interval: Duration::from_secs(5),
+            count: 4,
+        }),
+        tcp_user_timeout: Some(Duration::from_secs(20)),
+        cp_min: 1,
+        cp_max: 4,
+        cp_noisy: true,
+        cp_reconnect: false,
+        cp_good_sql: "SELECT 2".into(),
+        cp_name: Some("shop".into()),
+        queue_limit: 10,
+        queue_timeout: Some(Duration::from_millis(1500)),
+        connect_timeout: Duration::from_millis(500),
+        statement_timeout: Some(Duration::from_secs(30)),
+        idle_timeout: Some(Duration::from_secs(60)),
+        max_lifetime: Some(Duration::from_secs(3600)),
+        slow_query: Some(Duration::from_millis(250)),
+        statement_cache: 0,
+    };
+    let database = database(all);
+    assert_eq!(database, expected);
+    assert_eq!(
+        database.to_string(),
+        "database shop of app at one.example:5433, two.example:5432, [::1]:5434, 1 to 4 connections"
+    );
+}
+
+#[test]
+fn times_are_seconds_or_have_a_unit() {
+    for (written, millis) in [
+        ("2", 2000),
+        ("0.25", 250),
+        ("99.9", 99_900),
+        (r#""500ms""#, 500),
+        (r#""1500000 us""#, 1500),
+        (r#""90s""#, 90_000),
+        (r#""1.5min""#, 90_000),
+        (r#"" 2 h ""#, 7_200_000),
+        (r#""1d""#, 86_400_000),
+    ] {
+        let database = database(&format!(r#"{{"statement_timeout": {written}}}"#));
+        assert_eq!(
+            database.statement_timeout,
+            Some(Duration::from_millis(millis)),
+            "{written}"
+        );
+    }
+}
+
+#[test]
+fn zero_turns_a_limit_off() {
+    let off = database(
+        r#"{"queue_timeout": 0, "statement_timeout": 0, "idle_timeout": "0s", "max_lifetime": 0.0,
+            "tcp_user_timeout": 0, "keepalives": 0}"#,
+    );
+    let limits = [
+        off.queue_timeout,
+        off.statement_timeout,
+        off.idle_timeout,
+        off.max_lifetime,
+        off.tcp_user_timeout,
     ];
-    let filled = database("{}", &environment);
-    assert_eq!((filled.host.as_str(), filled.port), ("pg.example", 6543));
-    assert_eq!(
-        (filled.user.as_str(), filled.database.as_str()),
-        ("pguser", "pgdb")
-    );
-    assert_eq!(filled.password, Some(Secret::new("pgpass")));
+    assert_eq!(limits, [None; 5]);
+    assert_eq!(off.keepalives, None);
+    // As PostgreSQL's log_min_duration_statement has it.
+    let every = database(r#"{"slow_query_ms": 0}"#);
+    assert_eq!(every.slow_query, Some(Duration::ZERO));
+}
 
-    let written = database(
-        r#"{"host": "h", "port": 1, "database": "d", "user": "u", "password": ""}"#,
-        &environment,
-    );
-    assert_eq!((written.host.as_str(), written.port), ("h", 1));
-    assert_eq!(
-        (written.user.as_str(), written.database.as_str()),
-        ("u", "d")
-    );
-    assert_eq!(written.password, Some(Secret::new("")));
+#[test]
+fn a_search_path_is_one_argument_of_the_options() {
+    for (written, options) in [
+        ("app", "-c search_path=app"),
+        ("app, public", r"-c search_path=app,\ public"),
+        (r#"\"My App\",b"#, r#"-c search_path="My\ App",b"#),
+        (r"a\\b\tc", "-c search_path=a\\\\b\\\tc"),
+    ] {
+        let database = database(&format!(r#"{{"search_path": "{written}"}}"#));
+        assert_eq!(database.options.as_deref(), Some(options), "{written}");
+    }
+}
 
-    let mixed = database(r#"{"host": "h"}"#, &environment[4..]);
-    assert_eq!((mixed.host.as_str(), mixed.port), ("h", 7654));
+#[test]
+fn one_port_is_for_all_hosts() {
+    for (fields, servers) in [
+        (
+            r#"{"host": "a,b", "port": 6000}"#,
+            vec![server("a", 6000), server("b", 6000)],
+        ),
+        (
+            r#"{"host": "a,b", "port": "6000"}"#,
+            vec![server("a", 6000), server("b", 6000)],
+        ),
+        (
+            r#"{"host": "a,,/run/pg"}"#,
+            vec![
+                server("a", 5432),
+                server("localhost", 5432),
+                server("/run/pg", 5432),
+            ],
+        ),
+    ] {
+        assert_eq!(database(fields).servers, servers, "{fields}");
+    }
+}
+
+#[test]
+fn whoever_verifies_knows_whom_to_trust() {
+    use SslMode::*;
+    let file = Path::new(env!("CARGO_MANIFEST_DIR")).join("Cargo.toml");
+    let file = || Some(SslRootCert::File(file.clone()));
+    let system = || Some(SslRootCert::System);
+    for (fields, mode, cert) in [
+        (r#""sslmode": "disable""#, Disable, None),
+        (r#""sslmode": "allow""#, Prefer, None),
+        (r#""sslmode": "require""#, Require, None),
+        (r#""sslmode": "verify-full""#, VerifyFull, system()),
+        (r#""sslrootcert": "system""#, VerifyFull, system()),
+        (
+            r#""sslmode": "require", "sslrootcert": "Cargo.toml""#,
+            VerifyCa,
+            file(),
+        ),
+        (
+            r#""sslmode": "verify-full", "sslrootcert": "Cargo.toml""#,
+            VerifyFull,
+            file(),
+        ),
+        (r#""sslrootcert": "Cargo.toml""#, Prefer, None),
+    ] {
+        let database = database(&format!("{{{fields}}}"));
+        assert_eq!(
+            (database.sslmode, database.sslrootcert),
+            (mode, cert),
+            "{fields}"
+        );
+    }
+}
+
+#[test]
+fn a_root_certificate_that_nobody_asks_for_is_noted() {
+    let text = node_with(&[(
+        r#""user": "testuser""#,
+        r#""user": "testuser", "sslrootcert": "Cargo.toml""#,
+    )]);
+    let notes: Vec<String> = node(&text).notes.iter().map(ToString::to_string).collect();
     assert_eq!(
-        (mixed.user.as_str(), mixed.database.as_str()),
-        ("url", "pgdb")
+        notes,
+        [
+            "workers[1].components[0].extra.database.sslrootcert: has no effect: \
+             with this `sslmode` nothing is verified; write `verify-full`"
+        ]
     );
-    assert_eq!(mixed.password, Some(Secret::new("urlpass")));
+}
+
+#[test]
+fn a_database_is_moved_as_a_whole() {
+    let mut database = database(
+        r#"{"host": "a,b", "sslmode": "verify-full", "target_session_attrs": "read-only"}"#,
+    );
+    database.move_to("127.0.0.1", 6000);
+    assert_eq!(
+        database,
+        super::database(
+            r#"{"host": "127.0.0.1", "port": 6000, "sslmode": "disable"}"#,
+            &[]
+        )
+    );
+}
+
+/// Fields of a database, and the one fault they have.
+const FAULTS: &[(&str, &str)] = &[
+    (
+        r#""cp_min": 11"#,
+        "cp_min: seen 11; must be at most cp_max, which is 10",
+    ),
+    (
+        r#""port": 0"#,
+        "port: seen 0; must be an integer from 1 to 65535, or one for each host as in \"5432,5433\"",
+    ),
+    (
+        r#""port": "5432,x""#,
+        "port: seen \"5432,x\"; must be an integer from 1 to 65535, or one for each host as in \"5432,5433\"",
+    ),
+    (
+        r#""host": "a,b,c", "port": "1,2""#,
+        "port: seen \"1,2\"; must be one port for all hosts or one for each: there are 2 ports for 3 hosts",
+    ),
+    (
+        r#""port": "1,2""#,
+        "port: seen \"1,2\"; must be one port for all hosts or one for each: there are 2 ports for 1 host",
+    ),
+    (
+        r#""dbname": "test""#,
+        "dbname: not a key here; write `database`",
+    ),
+    (r#""ssl": true"#, "ssl: not a key here; write `sslmode`"),
+    (
+        r#""sslkey": "x""#,
+        "sslkey: not a key here; certificates of clients are not served",
+    ),
+    (r#""user": """#, "user: seen \"\"; must not be empty"),
+    (
+        r#""user": "a\u0000b""#,
+        "user: seen \"a\\0b\"; must not hold a NUL",
+    ),
+    (
+        r#""password": {"is": "s3cret"}"#,
+        "password: seen a value that is not shown; must be a string",
+    ),
+    (
+        r#""sslmode": "verify_full""#,
+        "sslmode: seen \"verify_full\"; must be `disable`, `allow`, `prefer`, `require`, `verify-ca` or \
+         `verify-full`, did you mean `verify-full`?",
+    ),
+    (
+        r#""sslmode": "verify-ca""#,
+        "sslmode: seen \"verify-ca\"; must have an `sslrootcert` beside it: the PEM file of whom to trust",
+    ),
+    (
+        r#""sslmode": "require", "sslrootcert": "system""#,
+        "sslmode: seen \"require\"; must be `verify-full` where `sslrootcert` is `system`, \
+         which vouches for every host there is",
+    ),
+    (
+        r#""target_session_attrs": "primary""#,
+        "target_session_attrs: seen \"primary\"; must be `any`, `read-write` or `read-only`",
+    ),
+    (
+        r#""connect_timeout": 0"#,
+        "connect_timeout: seen 0; must be from 0.1 to 600 seconds, \
+         as a number or with a unit as in \"500ms\" or \"2min\"",
+    ),
+    (
+        r#""queue_timeout": "5 minutes""#,
+        "queue_timeout: seen \"5 minutes\"; must be 0 for no limit or from 0.001 to 86400 seconds, \
+         as a number or with a unit as in \"500ms\" or \"2min\"",
+    ),
+    (
+        r#""idle_timeout": "30""#,
+        "idle_timeout: seen \"30\"; must be 0 for no limit or from 1 to 2592000 seconds, \
+         as a number or with a unit as in \"500ms\" or \"2min\"",
+    ),
+    (
+        r#""max_lifetime": -1"#,
+        "max_lifetime: seen -1; must be 0 for no limit or from 1 to 2592000 seconds, \
+         as a number or with a unit as in \"500ms\" or \"2min\"",
+    ),
+    (
+        r#""statement_timeout": 30000"#,
+        "statement_timeout: seen 30000; a plain number is seconds, and so many may have been meant as \
+         milliseconds: write \"30000ms\" or \"30000s\"",
+    ),
+    (
+        r#""tcp_user_timeout": 0.5"#,
+        "tcp_user_timeout: seen 0.5; must be 0 for no limit or from 1 to 3600 seconds, \
+         as a number or with a unit as in \"500ms\" or \"2min\"",
+    ),
+    (
+        r#""slow_query_ms": 0.5"#,
+        "slow_query_ms: seen 0.5; must be an integer from 0 to 86400000",
+    ),
+    (
+        r#""keepalives": 2"#,
+        "keepalives: seen 2; must be true or false, or libpq's 1 or 0",
+    ),
+    (
+        r#""keepalives_count": 0"#,
+        "keepalives_count: seen 0; must be an integer from 1 to 127",
+    ),
+    (
+        r#""queue_timout": 5"#,
+        "queue_timout: unknown key, did you mean `queue_timeout`?; allowed: host, port, database, user, password, \
+         sslmode, sslrootcert, target_session_attrs, application_name, options, search_path, cp_min, cp_max, \
+         cp_noisy, cp_reconnect, cp_good_sql, cp_name, queue_limit, queue_timeout, connect_timeout, \
+         statement_timeout, idle_timeout, max_lifetime, slow_query_ms, statement_cache, keepalives, \
+         keepalives_idle, keepalives_interval, keepalives_count, tcp_user_timeout",
+    ),
+];
+
+#[test]
+fn each_fault_names_its_path_the_value_and_what_is_allowed() {
+    for (fields, expected) in FAULTS {
+        let text = node_with(&[(
+            r#"{"user": "testuser", "password": "s3cret"}"#,
+            &format!("{{{fields}}}"),
+        )]);
+        let expected = format!("workers[1].components[0].extra.database.{expected}");
+        assert_eq!(faults(&text), [expected], "{fields}");
+    }
+}
+
+#[test]
+fn a_missing_root_certificate_is_named_in_full() {
+    for mode in ["require", "verify-ca", "verify-full"] {
+        let text = node_with(&[(
+            r#""user": "testuser""#,
+            &format!(r#""sslmode": "{mode}", "sslrootcert": "no/such.pem""#),
+        )]);
+        let full = Path::new(env!("CARGO_MANIFEST_DIR")).join("no/such.pem");
+        assert_eq!(
+            faults(&text),
+            [format!(
+                "workers[1].components[0].extra.database.sslrootcert: seen \"no/such.pem\"; \
+                 there is no file {}; relative ones are relative to the config file",
+                full.display()
+            )]
+        );
+    }
 }
 
 #[test]
@@ -94,10 +400,8 @@ fn a_class_with_a_database_needs_no_extra() {
     )]);
     let node = check_in(&text, &[("PGDATABASE", "test"), ("PGHOST", "")]).unwrap();
     let database = node.components[1].database.clone().unwrap();
-    assert_eq!(
-        (database.host.as_str(), database.database.as_str()),
-        ("localhost", "test")
-    );
+    assert_eq!(database.servers, [server("localhost", 5432)]);
+    assert_eq!(database.database, "test");
     assert_eq!(node.components[0].database, None, "a plain class has none");
 }
 
@@ -114,94 +418,6 @@ fn any_class_may_have_a_database() {
         serde_json::json!({"a": 1}),
         "without its database"
     );
-}
-
-#[test]
-fn urls_are_taken_apart() {
-    let url = |url: &str| database("{}", &[("DATABASE_URL", url)]);
-    let whole = url("postgresql://jo%40e:p%3A%2F%25@[::1]:5433/my%20db?sslmode=disable");
-    assert_eq!((whole.host.as_str(), whole.port), ("::1", 5433));
-    assert_eq!(
-        (whole.user.as_str(), whole.database.as_str()),
-        ("jo@e", "my db")
-    );
-    assert_eq!(whole.password, Some(Secret::new("p:/%")));
-    let socket = url("postgres://%2Frun%2Fpostgresql/test");
-    assert_eq!(
-        (socket.host.as_str(), socket.port),
-        ("/run/postgresql", 5432)
-    );
-    assert_eq!(url("postgres://").host, "localhost");
-}
-
-#[test]
-fn a_malformed_environment_is_a_fault_that_says_why_and_shows_no_value() {
-    let place = "workers[1].components[0].extra.database: the environment's ";
-    for (variable, value, why) in [
-        (
-            "PGPORT",
-            "hunter2",
-            "PGPORT fills in `port`, but is not a number from 1 to 65535",
-        ),
-        (
-            "PGPORT",
-            "0",
-            "PGPORT fills in `port`, but is not a number from 1 to 65535",
-        ),
-        (
-            "DATABASE_URL",
-            "mysql://u:hunter2@h/d",
-            "it must begin with postgresql:// or postgres://",
-        ),
-        (
-            "DATABASE_URL",
-            "postgres://u:hunter2@h:x/d",
-            "its port must be a number from 0 to 65535",
-        ),
-        (
-            "DATABASE_URL",
-            "postgres://u:hunter2@h:0/d",
-            "its port must not be 0",
-        ),
-        (
-            "DATABASE_URL",
-            "postgres://u:hunter2@[::1/d",
-            "a `]` is missing",
-        ),
-        (
-            "DATABASE_URL",
-            "postgres://u:hunter2%zz@h/d",
-            "a `%` is not followed by two hexadecimal digits",
-        ),
-        (
-            "DATABASE_URL",
-            "postgres://u:hunter2%ff@h/d",
-            "its percent-encoded bytes are not UTF-8",
-        ),
-        (
-            "DATABASE_URL",
-            "postgres://u:hunter2%00@h/d",
-            "it holds an encoded NUL",
-        ),
-        (
-            "DATABASE_URL",
-            "postgres://u:hunter2@a,b/d",
-            "it names several hosts; one is served",
-        ),
-        (
-            "DATABASE_URL",
-            "postgres://u:hunter2@h/d?sslmode=require",
-            "its only parameter may be sslmode=disable, allow or prefer",
-        ),
-    ] {
-        let found = faults(&[(variable, value)]);
-        assert!(
-            found.starts_with(&format!("1 fault\n  {place}{variable}")),
-            "{found}"
-        );
-        assert!(found.contains(why), "{value}: {found}");
-        assert!(!found.contains("hunter2"), "{found}");
-    }
 }
 
 #[test]

@@ -324,31 +324,34 @@ const FAULTS: &[(&str, &str, &str)] = &[
         "workers[1].components[0].transport.uri: unknown key, did you mean `url`?; \
          allowed: type, url, endpoint, serializers, options",
     ),
-    // The database.
+    // What the node reads of `extra`.
     (
-        r#""user": "testuser""#,
-        r#""user": "testuser", "cp_min": 11"#,
-        "workers[1].components[0].extra.database.cp_min: seen 11; must be at most cp_max, which is 10",
+        r#""extra": {"#,
+        r#""extra": {"procedures": ["com.example.now.v1"], "#,
+        "workers[1].components[0].extra.procedures: seen an array; \
+         must be an object with an object for each URI of a procedure",
+    ),
+    (
+        r#""extra": {"#,
+        r#""extra": {"procedures": {"com.example.now.v1": 2}, "#,
+        "workers[1].components[0].extra.procedures[\"com.example.now.v1\"]: seen 2; must be an object",
+    ),
+    (
+        r#""extra": {"#,
+        r#""extra": {"procedures": {"com.example.now.v1": {"concurrency": 0}}, "#,
+        "workers[1].components[0].extra.procedures[\"com.example.now.v1\"].concurrency: seen 0; \
+         must be an integer from 1 to 1000000",
+    ),
+    (
+        r#""extra": {"#,
+        r#""extra": {"procedures": {"com.example.now.v1": {"concurency": 1}}, "#,
+        "workers[1].components[0].extra.procedures[\"com.example.now.v1\"].concurency: unknown key, \
+         did you mean `concurrency`?; allowed: concurrency",
     ),
     (
         r#""user": "testuser""#,
-        r#""user": "testuser", "port": 0"#,
-        "workers[1].components[0].extra.database.port: seen 0; must be an integer from 1 to 65535",
-    ),
-    (
-        r#""user": "testuser""#,
-        r#""dbname": "test""#,
-        "workers[1].components[0].extra.database.dbname: not a key here; write `database`",
-    ),
-    (
-        r#""user": "testuser""#,
-        r#""user": """#,
-        "workers[1].components[0].extra.database.user: seen \"\"; must not be empty",
-    ),
-    (
-        r#""password": "s3cret""#,
-        r#""password": {"is": "s3cret"}"#,
-        "workers[1].components[0].extra.database.password: seen a value that is not shown; must be a string",
+        r#""user": 7"#,
+        "workers[1].components[0].extra.database.user: seen 7; must be a string",
     ),
 ];
 

@@ -2,13 +2,14 @@
 
 mod database;
 mod documented;
+mod environment;
 mod faults;
 mod model;
 mod syntax;
 
 use std::path::Path;
 
-use super::{ConfigError, NodeConfig, Options, check_text};
+use super::{ConfigError, Database, NodeConfig, Options, Server, check_text};
 
 const CLASSES: &[&str] = &["hello.MyDatabaseComponent", "test.Plain"];
 const DATABASE_CLASSES: &[&str] = &["hello.MyDatabaseComponent"];
@@ -88,5 +89,20 @@ fn faults(text: &str) -> Vec<String> {
     match check(text) {
         Err(ConfigError::Faults(faults)) => faults.iter().map(ToString::to_string).collect(),
         other => panic!("expected faults, got {other:?}"),
+    }
+}
+
+/// The database of [`NODE`]'s container with these fields in this environment.
+fn database(fields: &str, environment: &[(&str, &str)]) -> Database {
+    let text = node_with(&[(r#"{"user": "testuser", "password": "s3cret"}"#, fields)]);
+    let mut node = check_in(&text, environment).unwrap_or_else(|error| panic!("{error}"));
+    let database = node.components.remove(1).database;
+    database.expect("the container's component has a database")
+}
+
+fn server(host: &str, port: u16) -> Server {
+    Server {
+        host: host.to_owned(),
+        port,
     }
 }

@@ -1,11 +1,13 @@
 //! What becomes of texts without faults.
 
+use std::collections::BTreeMap;
+use std::num::NonZeroU64;
 use std::path::Path;
 use std::time::Duration;
 
 use serde_json::Value;
 
-use super::{CLASSES, DATABASE_CLASSES, NODE, node, node_with};
+use super::{CLASSES, DATABASE_CLASSES, NODE, database, node, node_with};
 use crate::config::*;
 
 #[test]
@@ -76,21 +78,13 @@ fn the_projects_own_config_is_the_references_node() {
             role: None,
             extra: serde_json::json!({}),
             database: Some(Database {
-                host: "127.0.0.1".into(),
-                port: 5432,
-                database: "test".into(),
                 user: "testuser".into(),
+                database: "test".into(),
                 password: Some(Secret::new("testuser")),
-                cp_min: 3,
-                cp_max: 10,
                 cp_noisy: true,
-                cp_reconnect: true,
-                cp_good_sql: "SELECT 1".into(),
-                cp_name: None,
-                queue_limit: 1024,
-                connect_timeout: Duration::from_secs(5),
-                statement_cache: 100,
+                ..database(r#"{"host": "127.0.0.1"}"#, &[])
             }),
+            concurrency: BTreeMap::new(),
             home: Home::Router { router: 0 },
         }],
         notes: vec![],
@@ -178,6 +172,23 @@ fn websocket_options_are_read_in_crossbars_units() {
             fail_by_drop: true,
             outbox_limit: 1_000_000,
         })
+    );
+}
+
+#[test]
+fn the_concurrency_of_procedures_is_read_and_not_the_classs_business() {
+    let text = node_with(&[(
+        r#""classname": "test.Plain", "#,
+        r#""classname": "test.Plain", "extra": {"a": 1, "procedures": {
+            "com.example.report": {"concurrency": 2}, "com.example.now": {}, "com.example.slow": {"concurrency": 1}
+        }}, "#,
+    )]);
+    let plain = &node(&text).components[0];
+    assert_eq!(plain.extra, serde_json::json!({"a": 1}));
+    let limit = |uri: &str, limit| (uri.to_owned(), NonZeroU64::new(limit).unwrap());
+    assert_eq!(
+        plain.concurrency,
+        BTreeMap::from([limit("com.example.report", 2), limit("com.example.slow", 1)])
     );
 }
 

@@ -1,0 +1,169 @@
+//! Owns the checked database: where it is, how it is reached and what its pool is held to. Knows nothing of JSON keys or
+//! of how the values came to be.
+
+use std::fmt;
+use std::path::PathBuf;
+use std::time::Duration;
+
+/// A PostgreSQL database and the pool of connections to it; the `cp_` names are those of Twisted's adbapi, the others
+/// those of libpq where it has them.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Database {
+    /// The servers to try in this order; at least one.
+    pub servers: Vec<Server>,
+    /// The database's name.
+    pub database: String,
+    /// The role to log in as.
+    pub user: String,
+    /// Its password, if the server asks for one.
+    pub password: Option<Secret>,
+    /// How connections are secured.
+    pub sslmode: SslMode,
+    /// Whose certificates are trusted; there whenever `sslmode` verifies.
+    pub sslrootcert: Option<SslRootCert>,
+    /// What a session must be able to do for its server to be taken.
+    pub target_session_attrs: TargetSessionAttrs,
+    /// What PostgreSQL calls the sessions.
+    pub application_name: String,
+    /// Command line options for each session (`-c name=value`), the `search_path` among them.
+    pub options: Option<String>,
+    /// How the other end of an idle connection is probed; `None` leaves it unprobed.
+    pub keepalives: Option<Keepalives>,
+    /// How long data may stay unacknowledged before the connection counts as lost; `None` leaves it to the system.
+    pub tcp_user_timeout: Option<Duration>,
+    /// Connections that are kept open; at most `cp_max`.
+    pub cp_min: u32,
+    /// Connections at most, and worker threads.
+    pub cp_max: u32,
+    /// Log what the pool does?
+    pub cp_noisy: bool,
+    /// Replace connections that were lost?
+    pub cp_reconnect: bool,
+    /// What is run to see whether a connection is good.
+    pub cp_good_sql: String,
+    /// The pool's name in logs and thread names.
+    pub cp_name: Option<String>,
+    /// Jobs that may wait for a worker.
+    pub queue_limit: usize,
+    /// How long a job may wait for a worker; `None` sets no limit.
+    pub queue_timeout: Option<Duration>,
+    /// How long a job waits for a connection, and how long connecting to one server may take.
+    pub connect_timeout: Duration,
+    /// How long a statement may run; `None` sets no limit.
+    pub statement_timeout: Option<Duration>,
+    /// After which time without a job a connection beyond `cp_min` is closed; `None` keeps it.
+    pub idle_timeout: Option<Duration>,
+    /// How old a connection may become; `None` sets no limit.
+    pub max_lifetime: Option<Duration>,
+    /// From which duration on a statement is logged as slow; `None` logs none.
+    pub slow_query: Option<Duration>,
+    /// Prepared statements kept by each connection; 0 keeps none.
+    pub statement_cache: usize,
+}
+
+impl Database {
+    /// Moves the database to a server of its own on this machine, of which neither TLS nor a place in a cluster can be
+    /// asked.
+    pub fn move_to(&mut self, host: impl Into<String>, port: u16) {
+        let host = host.into();
+        self.servers = vec![Server { host, port }];
+        self.sslmode = SslMode::Disable;
+        self.sslrootcert = None;
+        self.target_session_attrs = TargetSessionAttrs::Any;
+    }
+}
+
+/// Where a PostgreSQL server listens.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Server {
+    /// A name, an address, or the directory of a Unix socket (then it begins with `/`).
+    pub host: String,
+    /// TCP port, or the number in the Unix socket's name.
+    pub port: u16,
+}
+
+impl fmt::Display for Server {
+    /// `db.example:5432`, `[::1]:5432`.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.host.contains(':') {
+            true => write!(f, "[{}]:{}", self.host, self.port),
+            false => write!(f, "{}:{}", self.host, self.port),
+        }
+    }
+}
+
+/// How connections to PostgreSQL are secured (PostgreSQL's manual, 34.19). Not on Unix sockets, which are not networks.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum SslMode {
+    /// Without TLS.
+    Disable,
+    /// With TLS if the server has it; what it shows is not verified.
+    #[default]
+    Prefer,
+    /// With TLS; what the server shows is not verified.
+    Require,
+    /// With TLS and a certificate that was issued by whom we trust.
+    VerifyCa,
+    /// With TLS and a certificate that was issued by whom we trust for the host that is dialled.
+    VerifyFull,
+}
+
+/// Whose certificates are trusted.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum SslRootCert {
+    /// Those that the operating system trusts.
+    System,
+    /// Those in this PEM file. Absolute, and there when it was checked.
+    File(PathBuf),
+}
+
+/// What a session must be able to do. A server whose sessions cannot is passed over.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum TargetSessionAttrs {
+    /// Nothing in particular.
+    #[default]
+    Any,
+    /// Write: the server is a primary.
+    ReadWrite,
+    /// Only read.
+    ReadOnly,
+}
+
+/// How the other end of an idle TCP connection is probed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Keepalives {
+    /// After which silence the first probe is sent; whole seconds.
+    pub idle: Duration,
+    /// How long the answer to a probe may take before the next one; whole seconds.
+    pub interval: Duration,
+    /// After how many unanswered probes the connection counts as lost.
+    pub count: u32,
+}
+
+/// A text that is never shown.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Secret(String);
+
+impl Secret {
+    /// Hides `text`.
+    pub fn new(text: impl Into<String>) -> Self {
+        Secret(text.into())
+    }
+
+    /// The text itself, for the one place that needs it.
+    pub fn expose(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Debug for Secret {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Secret(not shown)")
+    }
+}
+
+impl fmt::Display for Secret {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("(not shown)")
+    }
+}
