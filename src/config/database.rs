@@ -247,59 +247,42 @@ fn ports(given: &Given<'_>, hosts: usize) -> Vec<u16> {
     ports.into_iter().map(narrow).collect()
 }
 
-/// As libpq has it (PostgreSQL's manual, 34.19), but that `verify-full` trusts whom the system trusts if nobody is
-/// named, and that nothing is looked for in the user's home.
+/// As libpq has it (PostgreSQL's manual, 34.19), but that nothing is looked for in the user's home.
 fn tls(sources: &Sources<'_>, base_dir: &Path) -> (SslMode, Option<SslRootCert>) {
-    use SslMode::{Disable, Prefer, Require, VerifyCa, VerifyFull};
-    use SslRootCert::{File, System};
-
     let given_mode = sources.find("sslmode");
     let given_cert = sources.find("sslrootcert");
-    let cert = given_cert
-        .as_ref()
-        .and_then(|given| root_cert(given, base_dir));
-    let word = match &given_mode {
-        Some(given) => given.one_of(&keys::SSL_MODES),
-        None if cert == Some(System) => Some("verify-full"),
-        None => Some("prefer"),
+    let cert = (given_cert.as_ref()).and_then(|given| root_cert(given, base_dir));
+    let Some(given_mode) = given_mode else {
+        let mode = match cert {
+            Some(SslRootCert::System) => SslMode::VerifyFull,
+            _ => SslMode::Prefer,
+        };
+        return (mode, cert);
     };
-    let mode = match word {
-        Some("disable") => Disable,
-        Some("allow" | "prefer") => Prefer,
-        Some("require") => Require,
-        Some("verify-ca") => VerifyCa,
-        Some("verify-full") => VerifyFull,
-        _ => return (SslMode::default(), None),
+    let mode = match given_mode.one_of(&keys::SSL_MODES) {
+        Some("disable") => SslMode::Disable,
+        Some("allow") => SslMode::Allow,
+        Some("require") => SslMode::Require,
+        Some("verify-ca") => SslMode::VerifyCa,
+        Some("verify-full") => SslMode::VerifyFull,
+        Some(_) => SslMode::Prefer,
+        None => return (SslMode::default(), cert),
     };
-    match (mode, cert) {
-        (Disable | Prefer | Require | VerifyCa, Some(System)) => {
-            if let Some(given) = given_mode {
-                given.fault(
-                    "must be `verify-full` where `sslrootcert` is `system`, which vouches for every host there is",
-                );
-            }
-            (mode, None)
+    match (mode, &given_cert) {
+        (SslMode::VerifyCa | SslMode::VerifyFull, None) => given_mode.fault(
+            "must have an `sslrootcert` beside it: a PEM file, or with `verify-full` also `system`",
+        ),
+        (SslMode::Disable, Some(Given::Written(member))) => {
+            member.note("has no effect: with this `sslmode` there is no TLS");
         }
-        (Disable | Prefer, Some(File(_))) => {
-            if let Some(Given::Written(member)) = given_cert {
-                member.note(
-                    "has no effect: with this `sslmode` nothing is verified; write `verify-full`",
-                );
-            }
-            (mode, None)
-        }
-        // libpq's way since it had no verify-ca.
-        (Require, cert @ Some(File(_))) => (VerifyCa, cert),
-        (VerifyCa, None) => {
-            // A fault in what was given is reported already.
-            if let (Some(given), None) = (given_mode, given_cert) {
-                given.fault("must have an `sslrootcert` beside it: the PEM file of whom to trust");
-            }
-            (mode, None)
-        }
-        (VerifyFull, None) => (mode, Some(System)),
-        (mode, cert) => (mode, cert),
+        _ => {}
     }
+    if mode != SslMode::VerifyFull && cert == Some(SslRootCert::System) {
+        given_mode.fault(
+            "must be `verify-full` where `sslrootcert` is `system`, which vouches for every host there is",
+        );
+    }
+    (mode, cert)
 }
 
 fn root_cert(given: &Given<'_>, base_dir: &Path) -> Option<SslRootCert> {

@@ -59,7 +59,7 @@ pub(in crate::config) static DATABASE: Keys = Keys {
     ],
 };
 
-/// libpq's; what `allow` would try first and `prefer` second ends the same.
+/// libpq's.
 pub(in crate::config) static SSL_MODES: Choice = Choice {
     served: &[
         "disable",
@@ -72,6 +72,7 @@ pub(in crate::config) static SSL_MODES: Choice = Choice {
     not_yet: &[],
 };
 
+/// Those of libpq's that the client library knows.
 pub(in crate::config) static SESSION_ATTRIBUTES: Choice = Choice {
     served: &["any", "read-write", "read-only"],
     not_yet: &[],

@@ -19,7 +19,7 @@ pub struct Database {
     pub password: Option<Secret>,
     /// How connections are secured.
     pub sslmode: SslMode,
-    /// Whose certificates are trusted; there whenever `sslmode` verifies.
+    /// Whose certificates are trusted; there whenever `sslmode` verifies, and the system's with `VerifyFull` only.
     pub sslrootcert: Option<SslRootCert>,
     /// What a session must be able to do for its server to be taken.
     pub target_session_attrs: TargetSessionAttrs,
@@ -97,10 +97,12 @@ impl fmt::Display for Server {
 pub enum SslMode {
     /// Without TLS.
     Disable,
-    /// With TLS if the server has it; what it shows is not verified.
+    /// With TLS if the server takes nobody without.
+    Allow,
+    /// With TLS if the server has it.
     #[default]
     Prefer,
-    /// With TLS; what the server shows is not verified.
+    /// With TLS. Here and above it is only verified who is at the other end if there is an `sslrootcert`.
     Require,
     /// With TLS and a certificate that was issued by whom we trust.
     VerifyCa,

@@ -194,14 +194,20 @@ fn whoever_verifies_knows_whom_to_trust() {
     let file = || Some(SslRootCert::File(file.clone()));
     let system = || Some(SslRootCert::System);
     for (fields, mode, cert) in [
+        ("", Prefer, None),
         (r#""sslmode": "disable""#, Disable, None),
-        (r#""sslmode": "allow""#, Prefer, None),
+        (r#""sslmode": "allow""#, Allow, None),
+        (r#""sslmode": "prefer""#, Prefer, None),
         (r#""sslmode": "require""#, Require, None),
-        (r#""sslmode": "verify-full""#, VerifyFull, system()),
         (r#""sslrootcert": "system""#, VerifyFull, system()),
         (
+            r#""sslmode": "verify-full", "sslrootcert": "system""#,
+            VerifyFull,
+            system(),
+        ),
+        (
             r#""sslmode": "require", "sslrootcert": "Cargo.toml""#,
-            VerifyCa,
+            Require,
             file(),
         ),
         (
@@ -209,7 +215,7 @@ fn whoever_verifies_knows_whom_to_trust() {
             VerifyFull,
             file(),
         ),
-        (r#""sslrootcert": "Cargo.toml""#, Prefer, None),
+        (r#""sslrootcert": "Cargo.toml""#, Prefer, file()),
     ] {
         let database = database(&format!("{{{fields}}}"));
         assert_eq!(
@@ -224,14 +230,14 @@ fn whoever_verifies_knows_whom_to_trust() {
 fn a_root_certificate_that_nobody_asks_for_is_noted() {
     let text = node_with(&[(
         r#""user": "testuser""#,
-        r#""user": "testuser", "sslrootcert": "Cargo.toml""#,
+        r#""sslmode": "disable", "sslrootcert": "Cargo.toml""#,
     )]);
     let notes: Vec<String> = node(&text).notes.iter().map(ToString::to_string).collect();
     assert_eq!(
         notes,
         [
             "workers[1].components[0].extra.database.sslrootcert: has no effect: \
-             with this `sslmode` nothing is verified; write `verify-full`"
+             with this `sslmode` there is no TLS"
         ]
     );
 }
@@ -239,7 +245,7 @@ fn a_root_certificate_that_nobody_asks_for_is_noted() {
 #[test]
 fn a_database_is_moved_as_a_whole() {
     let mut database = database(
-        r#"{"host": "a,b", "sslmode": "verify-full", "target_session_attrs": "read-only"}"#,
+        r#"{"host": "a,b", "sslrootcert": "system", "target_session_attrs": "read-only"}"#,
     );
     database.move_to("127.0.0.1", 6000);
     assert_eq!(
@@ -298,7 +304,13 @@ const FAULTS: &[(&str, &str)] = &[
     ),
     (
         r#""sslmode": "verify-ca""#,
-        "sslmode: seen \"verify-ca\"; must have an `sslrootcert` beside it: the PEM file of whom to trust",
+        "sslmode: seen \"verify-ca\"; must have an `sslrootcert` beside it: a PEM file, \
+         or with `verify-full` also `system`",
+    ),
+    (
+        r#""sslmode": "verify-full""#,
+        "sslmode: seen \"verify-full\"; must have an `sslrootcert` beside it: a PEM file, \
+         or with `verify-full` also `system`",
     ),
     (
         r#""sslmode": "require", "sslrootcert": "system""#,

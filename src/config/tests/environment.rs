@@ -195,7 +195,7 @@ fn a_malformed_environment_is_a_fault_that_says_why_and_shows_no_value() {
         (
             "PGSSLMODE",
             "verify-ca",
-            "which must have an `sslrootcert` beside it: the PEM file of whom to trust",
+            "which must have an `sslrootcert` beside it: a PEM file,",
         ),
         (
             "PGSSLROOTCERT",
