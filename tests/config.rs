@@ -12,8 +12,11 @@ use serde_json::json;
 use tempfile::TempDir;
 
 use crate::support::{
-    node::{config, router},
+    node::{ENVIRONMENT, HERE, Node, config, container, router},
+    port,
+    postgres::Postgres,
     wait,
+    websocket::{ANY, Client, code},
 };
 
 /// How a run of the program has ended.
@@ -28,15 +31,7 @@ struct Ended {
 /// that has a meaning for it is passed on.
 fn run(directory: &Path, args: &[&str], environment: &[(&str, &str)]) -> Ended {
     let mut command = Command::new(env!("CARGO_BIN_EXE_wampgres"));
-    for variable in [
-        "PGHOST",
-        "PGPORT",
-        "PGUSER",
-        "PGPASSWORD",
-        "PGDATABASE",
-        "DATABASE_URL",
-        "RUST_LOG",
-    ] {
+    for variable in ENVIRONMENT {
         command.env_remove(variable);
     }
     let mut child = command
@@ -322,6 +317,65 @@ fn the_environment_fills_in_what_is_not_written() {
         );
         assert!(!ended.stdout.contains("s3cret"), "{}", ended.stdout);
     }
+}
+
+#[test]
+fn the_settings_of_a_database_reach_postgresql() {
+    let database = Postgres::shared().create_database("configured");
+    let mut client = database.client();
+    // The component asks for now(). It gets this one only with the search path as it is written,
+    // and from it what the other settings have come to.
+    let function = r#"
+        CREATE SCHEMA "My time";
+        CREATE FUNCTION "My time".now() RETURNS timestamptz LANGUAGE sql AS $$
+            SELECT to_timestamp(current_setting('my.seconds')::float8)
+                + current_setting('statement_timeout')::interval
+        $$"#;
+    client.batch_execute(function).expect("a now()");
+    let mut extra = database.extra();
+    // Nobody listens at the first, which is passed over.
+    extra["host"] = json!("127.0.0.1,127.0.0.1");
+    extra["port"] = json!(format!("{},{}", port::reserved(), extra["port"]));
+    extra["target_session_attrs"] = json!("read-write");
+    extra["application_name"] = json!("till");
+    extra["options"] = json!("-c my.seconds=981173106");
+    extra["search_path"] = json!(r#""My time", pg_catalog"#);
+    extra["statement_timeout"] = json!("1500ms");
+    let component = container(
+        "hello.MyDatabaseComponent",
+        HERE,
+        json!({"database": extra}),
+    );
+    let node = Node::start(&config(&[router(), component]));
+
+    let result = Client::join(node.address()).result_of("com.example.now.v1", &json!([]));
+    assert_eq!(result, json!(["2001-02-03 04:05:07.500000+00:00"]));
+    let tills = "SELECT count(*) FROM pg_stat_activity \
+                 WHERE datname = current_database() AND application_name = 'till'";
+    let tills = client.query_one(tills, &[]).expect("the sessions");
+    assert!(tills.get::<_, i64>(0) > 0);
+}
+
+#[test]
+fn a_server_that_is_not_what_is_asked_for_is_passed_over() {
+    let database = Postgres::shared().create_database("attributes");
+    let mut extra = database.extra();
+    extra["target_session_attrs"] = json!("read-only");
+    extra["connect_timeout"] = json!(0.5);
+    let component = container(
+        "hello.MyDatabaseComponent",
+        HERE,
+        json!({"database": extra}),
+    );
+    let node = Node::start(&config(&[router(), component]));
+
+    let mut client = Client::join(node.address());
+    let request = client.call("com.example.now.v1", &json!([]));
+    let error = client.expect(&json!([
+        code::ERROR, code::CALL, request, {}, "wamp.error.unavailable", ANY, {"retryable": true}
+    ]));
+    let message = error[5][0].as_str().expect("a message");
+    assert!(message.contains("database is not read only"), "{message}");
 }
 
 #[test]

@@ -19,12 +19,18 @@ use tempfile::TempDir;
 use super::wait;
 
 /// What a node reads from the environment; a developer's own values are not for tests.
-const ENVIRONMENT: [&str; 7] = [
+pub const ENVIRONMENT: [&str; 13] = [
     "DATABASE_URL",
+    "PGAPPNAME",
+    "PGCONNECT_TIMEOUT",
     "PGDATABASE",
     "PGHOST",
+    "PGOPTIONS",
     "PGPASSWORD",
     "PGPORT",
+    "PGSSLMODE",
+    "PGSSLROOTCERT",
+    "PGTARGETSESSIONATTRS",
     "PGUSER",
     "RUST_LOG",
 ];
