@@ -222,7 +222,10 @@ fn connection(database: &Database) -> postgres::Config {
     for server in &database.servers {
         postgres.host(&server.host).port(server.port);
     }
+    // A job must not have waited in vain when a silent server has had its time: the next may answer.
+    let servers = u32::try_from(database.servers.len()).unwrap_or(u32::MAX);
     postgres
+        .connect_timeout(database.connect_timeout / servers.max(1))
         .dbname(&database.database)
         .user(&database.user)
         .application_name(&database.application_name)
@@ -247,4 +250,65 @@ fn connection(database: &Database) -> postgres::Config {
         postgres.options(options);
     }
     postgres
+}
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+
+    use super::*;
+
+    /// How connections are made to a component's database with these fields.
+    fn connection_with(fields: &str) -> postgres::Config {
+        let text = format!(
+            r#"{{"version": 2, "workers": [{{"type": "container", "components": [{{
+                "type": "class", "classname": "test.Class", "realm": "realm1",
+                "transport": {{"type": "websocket", "url": "ws://router.example/"}},
+                "extra": {{"database": {{{fields}}}}}
+            }}]}}]}}"#
+        );
+        let options = config::Options {
+            classes: &["test.Class"],
+            database_classes: &[],
+            environment: &|_| None,
+        };
+        let node = config::check_text(&text, Path::new("/"), &options).unwrap();
+        connection(node.components[0].database.as_ref().unwrap())
+    }
+
+    #[test]
+    fn several_servers_share_the_time_to_connect() {
+        for (fields, seconds) in [
+            ("", 5),
+            (r#""host": "a,b", "connect_timeout": 6"#, 3),
+            (r#""host": "a,b,c", "connect_timeout": 6"#, 2),
+        ] {
+            let timeout = connection_with(fields).get_connect_timeout().copied();
+            assert_eq!(timeout, Some(Duration::from_secs(seconds)), "{fields}");
+        }
+    }
+
+    #[test]
+    fn what_is_written_of_tcp_is_what_a_socket_is_told() {
+        let tcp = |fields| {
+            let config = connection_with(fields);
+            let idle = config.get_keepalives_idle();
+            (
+                config.get_keepalives().then_some(idle),
+                config.get_keepalives_interval(),
+                config.get_keepalives_retries(),
+                config.get_tcp_user_timeout().copied(),
+            )
+        };
+        let seconds = |seconds| Some(Duration::from_secs(seconds));
+        assert_eq!(tcp(""), (seconds(30), seconds(10), Some(3), seconds(30)));
+        let written = r#""keepalives_idle": 60, "keepalives_interval": 5, "keepalives_count": 2,
+            "tcp_user_timeout": 20"#;
+        assert_eq!(
+            tcp(written),
+            (seconds(60), seconds(5), Some(2), seconds(20))
+        );
+        let off = r#""keepalives": false, "tcp_user_timeout": 0"#;
+        assert_eq!(tcp(off), (None, None, None, seconds(0)));
+    }
 }

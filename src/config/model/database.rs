@@ -47,7 +47,7 @@ pub struct Database {
     pub queue_limit: usize,
     /// How long a job may wait for a worker; `None` sets no limit.
     pub queue_timeout: Option<Duration>,
-    /// How long a job waits for a connection, and how long connecting to one server may take.
+    /// How long a job may wait for a connection, and connecting to all servers may take.
     pub connect_timeout: Duration,
     /// How long a statement may run; `None` sets no limit.
     pub statement_timeout: Option<Duration>,
