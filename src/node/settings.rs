@@ -14,7 +14,8 @@ use super::Error;
 use crate::{
     adbapi::{self, ConnectionPool},
     config::{
-        self, Connect, Database, IpVersion, Listener, ListenerService, PathService, TcpEndpoint,
+        self, Connect, Database, IpVersion, Listener, ListenerService, PathService, SslRootCert,
+        TcpEndpoint,
     },
     http::{AllowedOrigins, Paths, StaticDirectory, StaticOptions},
     router::{self, IdSource, Limits, RealmOptions},
@@ -210,9 +211,26 @@ pub(super) fn pool(database: &Database) -> adbapi::Builder {
         .max_lifetime(database.max_lifetime)
         .slow_query(database.slow_query)
         .statement_cache(database.statement_cache);
+    let builder = match &database.sslrootcert {
+        Some(SslRootCert::File(file)) => builder.sslrootcert(file),
+        Some(SslRootCert::System) => builder.sslrootcert("system"),
+        None => builder,
+    };
+    let builder = builder.sslmode(sslmode(database.sslmode));
     match &database.cp_name {
         Some(name) => builder.cp_name(name.as_str()),
         None => builder,
+    }
+}
+
+fn sslmode(mode: config::SslMode) -> adbapi::SslMode {
+    match mode {
+        config::SslMode::Disable => adbapi::SslMode::Disable,
+        config::SslMode::Allow => adbapi::SslMode::Allow,
+        config::SslMode::Prefer => adbapi::SslMode::Prefer,
+        config::SslMode::Require => adbapi::SslMode::Require,
+        config::SslMode::VerifyCa => adbapi::SslMode::VerifyCa,
+        config::SslMode::VerifyFull => adbapi::SslMode::VerifyFull,
     }
 }
 
