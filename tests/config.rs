@@ -357,6 +357,59 @@ fn the_settings_of_a_database_reach_postgresql() {
 }
 
 #[test]
+fn a_procedure_with_a_concurrency_leaves_workers_to_others() {
+    let database = Postgres::shared().create_database("concurrency");
+    let slow = "CREATE SCHEMA slow;
+        CREATE FUNCTION slow.now() RETURNS timestamptz LANGUAGE sql AS
+            'SELECT pg_catalog.now() FROM pg_sleep(0.3)'";
+    database.client().batch_execute(slow).expect("a slow now()");
+    let mut extra = database.extra();
+    extra["search_path"] = json!("slow, pg_catalog");
+    extra["cp_min"] = json!(2);
+    extra["cp_max"] = json!(2);
+    let component = container(
+        "hello.MyDatabaseComponent",
+        HERE,
+        json!({"database": extra, "procedures": {"com.example.now.v1": {"concurrency": 1}}}),
+    );
+    let node = Node::start(&config(&[router(), component]));
+
+    // Five for one worker, and one that would be the last of all if they took both.
+    let mut client = Client::join(node.address());
+    let ahead: Vec<_> = (0..5)
+        .map(|_| client.call("com.example.now.v1", &json!([])))
+        .collect();
+    let other = client.call("com.example.now.v2", &json!([]));
+    let results: Vec<_> = (0..6)
+        .map(|_| client.expect(&json!([code::RESULT, ANY, {}, ANY]))[1].clone())
+        .collect();
+    let place = results.iter().position(|request| *request == other);
+    assert!(
+        place.expect("it is answered") <= 2,
+        "{other} in {results:?}"
+    );
+    let of_the_slow = results.iter().filter(|request| **request != other);
+    assert!(of_the_slow.eq(&ahead), "one after the other: {results:?}");
+}
+
+#[test]
+fn a_concurrency_of_no_procedure_keeps_the_node_from_starting() {
+    let database = json!({"host": "127.0.0.1", "port": 1, "user": "u", "database": "d"});
+    let procedures = json!({"com.example.then": {"concurrency": 1}});
+    let component = container(
+        "hello.MyDatabaseComponent",
+        HERE,
+        json!({"database": database, "procedures": procedures}),
+    );
+    let directory = directory_with(&config(&[router(), component]).to_string());
+    let ended = run(directory.path(), &["start"], &[]);
+    assert_eq!(ended.code, Some(1), "{}", ended.stderr);
+    for words in ["com.example.then", "com.example.now.v1", "components[0]"] {
+        assert!(ended.stderr.contains(words), "{words} in {}", ended.stderr);
+    }
+}
+
+#[test]
 fn a_server_that_is_not_what_is_asked_for_is_passed_over() {
     let database = Postgres::shared().create_database("attributes");
     let mut extra = database.extra();

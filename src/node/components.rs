@@ -86,16 +86,19 @@ impl Components {
                 settings::pool(database).close_grace(grace)
             }),
         };
-        let instance = classes
+        let made = classes
             .make(&component.classname, setup)
-            .map_err(|source| {
-                let json_path = component.json_path.clone();
-                Error::Component {
-                    json_path,
-                    classname: component.classname.clone(),
-                    source,
+            .and_then(|mut instance| {
+                for (uri, concurrency) in &component.concurrency {
+                    instance.limit(uri, *concurrency)?;
                 }
-            })?;
+                Ok(instance)
+            });
+        let instance = made.map_err(|source| Error::Component {
+            json_path: component.json_path.clone(),
+            classname: component.classname.clone(),
+            source,
+        })?;
         let instance = Arc::new(instance);
         self.instances.push(instance.clone());
         Ok(instance)
