@@ -9,9 +9,12 @@ use std::{
 };
 
 use crossbeam_channel::{Receiver, Sender};
-use mio::{Poll, Waker, net::TcpStream};
+use mio::{Poll, Token, Waker, net::TcpStream};
 
-use super::{ConnectionId, Protocol, poll_loop::WAKER};
+use super::{ConnectionId, Protocol};
+
+/// The token of the wake-up in the poll; no connection or listener has it.
+pub(super) const WAKER: Token = Token(usize::MAX);
 
 /// A handle on a reactor for other threads. Cheap to clone; never blocks.
 ///

@@ -18,10 +18,9 @@ use super::{
     ConnectionId, Mailbox, Protocol,
     connection::{Connection, Ending, Input},
     deadlines::Deadlines,
-    mailbox::{Bell, Letter},
+    mailbox::{Bell, Letter, WAKER},
 };
 
-pub(super) const WAKER: Token = Token(usize::MAX);
 /// Listeners have tokens from here up, connections below.
 const FIRST_LISTENER: usize = 1 << 32;
 /// One read takes at most this much, and a connection gets one read a turn, so that none can
