@@ -2,15 +2,15 @@
 //! results, errors and panics, and what an interaction that fails leaves in the database.
 
 use chrono::{DateTime, Utc};
-use serde_json::{Value, json};
+use serde_json::json;
 use wampgres::{
     adbapi::{self, ConnectionPool, params},
-    component::{Answer, Classes, Component, Error, Invocation, Procedure, Reply, Setup},
-    config, node,
+    component::{Answer, Component, Error, Invocation, Procedure, Reply, Setup},
 };
 
 use crate::support::{
     autobahn::{Autobahn, Client},
+    in_process::InProcess,
     node::{HERE, container, router},
     postgres::{Database, Postgres},
     python_datetime,
@@ -101,52 +101,18 @@ impl Orders {
     }
 }
 
-/// A node in this process. Dropped, it is stopped.
-struct Node(Option<node::Node>);
-
-impl Node {
-    fn start(workers: &[Value]) -> Self {
-        let classes = Classes::default().with::<Orders>(CLASSNAME);
-        let names: Vec<_> = classes.names().collect();
-        let options = config::Options {
-            classes: &names,
-            database_classes: &[],
-            environment: &|_| None,
-        };
-        let text = json!({"version": 2, "workers": workers}).to_string();
-        let directory = tempfile::tempdir().expect("a temporary directory");
-        std::fs::create_dir(directory.path().join("web")).expect("a directory for the page");
-        let config = config::check_text(&text, directory.path(), &options);
-        let config = config.unwrap_or_else(|faults| panic!("{faults}"));
-        let node = node::Node::start(&config, &classes);
-        Self(Some(node.unwrap_or_else(|error| panic!("{error}"))))
-    }
-
-    /// A client that is about to join.
-    fn connect(&self) -> Client {
-        let node = self.0.as_ref().expect("it is there until it is dropped");
-        let url = format!("ws://{}/ws", node.addresses()[0].socket);
-        Client::connect(Autobahn::Python, &url, "realm1")
-    }
-
-    /// A client that has joined.
-    fn join(&self) -> Client {
-        let mut client = self.connect();
-        client.expect("joined");
-        client
-    }
+/// A client that is about to join.
+fn connect(node: &InProcess) -> Client {
+    Client::connect(Autobahn::Python, &node.websocket_url(), "realm1")
 }
 
-impl Drop for Node {
-    fn drop(&mut self) {
-        if let Some(node) = self.0.take() {
-            node.stop();
-        }
-    }
+/// A client that has joined.
+fn join(node: &InProcess) -> Client {
+    Client::join(Autobahn::Python, &node.websocket_url())
 }
 
 /// A database with the table, and a node with the component on it.
-fn start(database: &str) -> (Node, Database) {
+fn start(database: &str) -> (InProcess, Database) {
     let database = Postgres::shared().create_database(database);
     let table = "CREATE TABLE orders (id int PRIMARY KEY, placed timestamptz)";
     database.client().batch_execute(table).expect("a table");
@@ -161,7 +127,8 @@ fn start(database: &str) -> (Node, Database) {
         "uri": "com.disclosed.", "match": "prefix",
         "allow": {"call": true, "register": true}, "disclose": {"caller": true}
     }));
-    (Node::start(&[router, component]), database)
+    let node = InProcess::start::<Orders>(CLASSNAME, &[router, component]);
+    (node, database)
 }
 
 /// The orders that another connection sees.
@@ -175,7 +142,7 @@ fn orders(database: &Database) -> Vec<i32> {
 #[test]
 fn an_interaction_that_fails_half_way_leaves_nothing_behind() {
     let (node, database) = start("half_way");
-    let mut client = node.join();
+    let mut client = join(&node);
 
     let error = client.call_error("com.example.order_and_fail", json!([1]), json!({}));
     assert_eq!(error["uri"], "wamp.error.runtime_error");
@@ -208,7 +175,7 @@ fn an_interaction_that_fails_half_way_leaves_nothing_behind() {
 #[test]
 fn a_wrong_argument_is_named() {
     let (node, _database) = start("arguments");
-    let mut client = node.join();
+    let mut client = join(&node);
     for (args, words) in [
         (json!(["four"]), "argument 1: invalid type: string \"four\""),
         (json!([4_000_000_000_u32]), "argument 1: invalid value"),
@@ -225,19 +192,19 @@ fn a_wrong_argument_is_named() {
 #[test]
 fn a_procedure_that_panics_is_an_error_for_its_caller_alone() {
     let (node, _database) = start("panics");
-    let mut client = node.join();
+    let mut client = join(&node);
     let error = client.call_error("com.example.panic", json!([]), json!({}));
     assert_eq!(error["uri"], "wamp.error.runtime_error", "{error}");
     assert!(!error.to_string().contains(BUG), "for operators: {error}");
     // The same thread serves on, for this session and for another.
     client.call("com.example.order", json!([1]), json!({}));
-    node.join().call("com.example.order", json!([2]), json!({}));
+    join(&node).call("com.example.order", json!([2]), json!({}));
 }
 
 #[test]
 fn the_caller_is_disclosed_where_the_permission_says_so() {
     let (node, _database) = start("disclosed");
-    let mut client = node.connect();
+    let mut client = connect(&node);
     let session = client.expect("joined")["session"].clone();
     let caller = client.value("com.disclosed.caller");
     assert_eq!(caller["session"], session, "{caller}");

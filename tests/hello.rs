@@ -142,7 +142,7 @@ fn a_restart_of_the_database_costs_idle_connections_no_call() {
     let mut client = Client::join(Autobahn::Python, &node.websocket_url());
     client.value(PROCEDURES[0]);
 
-    postgres.restart();
+    postgres.restart("fast");
     for call in 0..30 {
         client.value(PROCEDURES[call % PROCEDURES.len()]);
     }

@@ -8,11 +8,13 @@
 mod architecture;
 mod autobahn;
 mod browser;
+mod canceling;
 mod component;
 mod config;
 mod container;
 mod custom_component;
 mod embedded;
+mod faults;
 mod hello;
 mod http;
 mod lifecycle;

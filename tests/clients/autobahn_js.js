@@ -42,10 +42,21 @@ const endpoints = {
   },
 };
 
+// The call that can be canceled.
+let begun;
+
 const operations = {
   call: async (session, { procedure, args, kwargs }) => ({
     result: parts(await session.call(procedure, args, kwargs)),
   }),
+  begin: async (session, { procedure, args, kwargs }) => {
+    begun = session.call(procedure, args, kwargs);
+    return { begun: true };
+  },
+  cancel: async (session, { mode }) => {
+    begun.cancel({ mode });
+    return { result: parts(await begun) };
+  },
   register: async (session, { procedure, behaviour }) => {
     await session.register(procedure, endpoints[behaviour]);
     return { registered: true };

@@ -7,6 +7,11 @@ order of the commands. The first line says how joining went:
 
     {"op": "call", "procedure": ..., "args": [...], "kwargs": {...}}
         -> {"result": {"args": [...], "kwargs": {...}}}
+    {"op": "begin", "procedure": ..., "args": [...], "kwargs": {...}}
+        -> {"begun": true}, the call goes on
+    {"op": "cancel", "mode": ...}
+        -> {"error": {...}} that the call which was begun has come to. AutobahnPython knows no
+           mode, and lets no ERROR through: there the URI is client.error
     {"op": "register", "procedure": ..., "behaviour": "echo" | "fail" | "hang"}
         -> {"registered": true}
         echo answers what it is called with, fail raises com.example.failed with it, hang never
@@ -20,7 +25,7 @@ order of the commands. The first line says how joining went:
     {"op": "leave"}, or the end of stdin
         -> {"left": {"reason": ..., "message": ...}}, exit code 0
 
-Each of the first four may also be answered by {"error": {"uri", "args", "kwargs"}}; the URI
+Each of the first six may also be answered by {"error": {"uri", "args", "kwargs"}}; the URI
 client.error is Autobahn's own refusal. When the router says GOODBYE the last line is "left" with
 its reason, exit code 0; when the connection breaks it is "lost", exit code 1. Autobahn makes no
 difference between a result of no value and one of a single null: both have no args here.
@@ -118,6 +123,17 @@ class Client(ApplicationSession):
 
     async def op_call(self, procedure, args=(), kwargs=None):
         return {"result": parts(await self.call(procedure, *args, **(kwargs or {})))}
+
+    async def op_begin(self, procedure, args=(), kwargs=None):
+        self.begun = self.call(procedure, *args, **(kwargs or {}))
+        return {"begun": True}
+
+    async def op_cancel(self):
+        self.begun.cancel()
+        try:
+            return {"result": parts(await self.begun)}
+        except asyncio.CancelledError as error:
+            raise RuntimeError("cancelled") from error
 
     async def op_register(self, procedure, behaviour):
         await self.register(ENDPOINTS[behaviour], procedure)

@@ -3,6 +3,7 @@
 pub mod autobahn;
 pub mod browser;
 pub mod http;
+pub mod in_process;
 pub mod node;
 pub mod port;
 pub mod postgres;

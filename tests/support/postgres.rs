@@ -9,11 +9,14 @@ use std::{
     sync::OnceLock,
 };
 
-use nix::unistd::{Uid, User};
+use nix::{
+    sys::signal::{Signal, kill},
+    unistd::{Pid, Uid, User},
+};
 use postgres::{Client, NoTls};
 use serde_json::{Value, json};
 
-use super::port;
+use super::{port, wait};
 
 /// The password of every cluster; no log and no error may show it.
 pub const PASSWORD: &str = "the-secret-of-the-tests";
@@ -71,10 +74,19 @@ impl Postgres {
         succeed(start.arg("start"));
     }
 
-    /// Stops the server and starts it again, without waiting for its clients.
-    pub fn restart(&self) {
-        succeed(self.pg_ctl().args(["-w", "-m", "fast", "stop"]));
+    /// Stops the server and starts it again, without waiting for its clients: by `fast` they are
+    /// told, by `immediate` the server does not even tidy up.
+    pub fn restart(&self, mode: &str) {
+        succeed(self.pg_ctl().args(["-w", "-m", mode, "stop"]));
         self.start();
+    }
+
+    /// The process id of the server itself, which is the parent of its backends.
+    pub fn postmaster(&self) -> i32 {
+        let file = fs::read_to_string(self.scratch.data().join("postmaster.pid"));
+        let file = file.expect("a running server has its pid written down");
+        let pid = file.lines().next().and_then(|line| line.parse().ok());
+        pid.expect("the pid is on the first line")
     }
 
     fn pg_ctl(&self) -> Command {
@@ -117,12 +129,85 @@ impl Database {
         &self.name
     }
 
+    /// The backends that serve nodes, oldest first.
+    pub fn backends(&self) -> Vec<i32> {
+        let sql = "SELECT pid FROM pg_stat_activity
+                   WHERE datname = $1 AND application_name = 'wampgres' ORDER BY backend_start";
+        let rows = self.client().query(sql, &[&self.name]);
+        rows.expect("the backends").iter().map(|r| r.get(0)).collect()
+    }
+
+    /// Ends the backends that serve nodes, and gives their number.
+    pub fn terminate_backends(&self) -> usize {
+        // Not in the condition, whose parts PostgreSQL tries in an order of its own.
+        let sql = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity
+                   WHERE datname = $1 AND application_name = 'wampgres'";
+        let rows = self.client().query(sql, &[&self.name]);
+        rows.expect("the tests' user is a superuser").len()
+    }
+
+    /// An eye on what runs there.
+    pub fn observe(&self) -> Observer {
+        Observer {
+            client: self.client(),
+            name: self.name.clone(),
+        }
+    }
+
     /// A connection of the test's own.
     pub fn client(&self) -> Client {
         let mut config = postgres::Config::new();
         config.host("127.0.0.1").port(self.port).dbname(&self.name);
         config.user(USER).password(PASSWORD);
         config.connect(NoTls).expect("the database is there")
+    }
+}
+
+/// Sees what nodes let a database do.
+pub struct Observer {
+    client: Client,
+    name: String,
+}
+
+impl Observer {
+    /// How many statements with these words run.
+    pub fn running(&mut self, words: &str) -> usize {
+        let sql = "SELECT count(*) FROM pg_stat_activity
+                   WHERE datname = $1 AND application_name = 'wampgres' AND state = 'active'
+                   AND strpos(query, $2) > 0";
+        let row = self.client.query_one(sql, &[&self.name, &words]);
+        let count: i64 = row.expect("the activity").get(0);
+        usize::try_from(count).expect("a number of backends")
+    }
+
+    /// Waits until so many statements with these words run.
+    pub fn wait_for(&mut self, count: usize, words: &str) {
+        wait::until(&format!("{count} running {words:?}"), || {
+            (self.running(words) == count).then_some(())
+        });
+    }
+}
+
+/// Processes that are stopped (SIGSTOP). Dropped, they go on.
+pub struct Frozen(Vec<Pid>);
+
+impl Frozen {
+    /// Stops these processes.
+    pub fn new(pids: &[i32]) -> Self {
+        let frozen = Self(pids.iter().copied().map(Pid::from_raw).collect());
+        for pid in &frozen.0 {
+            kill(*pid, Signal::SIGSTOP).expect("the server's processes may be signalled");
+        }
+        frozen
+    }
+}
+
+impl Drop for Frozen {
+    fn drop(&mut self) {
+        for pid in &self.0 {
+            // One that was ended meanwhile is frozen no more.
+            let _ = kill(*pid, Signal::SIGCONT);
+        }
     }
 }
 
@@ -146,6 +231,7 @@ impl Scratch {
         let sweep = r#"
             trap '' INT TERM HUP
             read -r end_of_pipe
+            kill -CONT "$(head -n 1 "$2/data/postmaster.pid")"
             "$1" -D "$2/data" -m immediate -w stop
             rm -rf "$2""#;
         let mut sweeper = scratch.command(Path::new("sh"));

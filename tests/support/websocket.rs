@@ -44,6 +44,7 @@ pub mod code {
         UNSUBSCRIBED = 35,
         EVENT = 36,
         CALL = 48,
+        CANCEL = 49,
         RESULT = 50,
         REGISTER = 64,
         REGISTERED = 65,
@@ -260,6 +261,36 @@ impl Client {
         request
     }
 
+    /// Begins a call that may last so many milliseconds, and gives its request id.
+    pub fn call_within(&mut self, timeout: u64, procedure: &str, args: &Value) -> u64 {
+        let request = self.next_request();
+        self.send(&json!([code::CALL, request, {"timeout": timeout}, procedure, args]));
+        request
+    }
+
+    /// Cancels a call; without a mode, as the router likes.
+    pub fn cancel(&mut self, request: u64, mode: Option<&str>) {
+        let options = mode.map_or(json!({}), |mode| json!({"mode": mode}));
+        self.send(&json!([code::CANCEL, request, options]));
+    }
+
+    /// The next answer to a call.
+    pub fn answer(&mut self) -> Answer {
+        Answer::of(&self.message())
+    }
+
+    /// The next answer, which must be to this call.
+    pub fn answer_to(&mut self, request: u64) -> Answer {
+        let answer = self.answer();
+        assert_eq!(answer.request, request, "not the answer to it: {answer:?}");
+        answer
+    }
+
+    /// Awaits the result of a call, and gives its first argument.
+    pub fn expect_result(&mut self, request: u64) -> Value {
+        self.answer_to(request).result()
+    }
+
     /// Calls a procedure, and gives the arguments of its result.
     pub fn result_of(&mut self, procedure: &str, args: &Value) -> Value {
         let request = self.call(procedure, args);
@@ -279,6 +310,70 @@ impl Client {
         self.send(&json!([code::GOODBYE, {}, "wamp.close.close_realm"]));
         self.expect(&json!([code::GOODBYE, {}, "wamp.close.goodbye_and_out"]));
         self.expect_close();
+    }
+}
+
+/// What a call has come to.
+#[derive(Clone, PartialEq, Debug)]
+pub struct Answer {
+    /// Which call.
+    pub request: u64,
+    /// The first argument of the RESULT, or the ERROR.
+    pub outcome: Result<Value, CallError>,
+}
+
+/// An ERROR for a call.
+#[derive(Clone, PartialEq, Debug)]
+pub struct CallError {
+    /// Its URI.
+    pub uri: String,
+    /// Its first argument.
+    pub message: String,
+    /// Its keyword arguments.
+    pub details: Value,
+}
+
+impl Answer {
+    fn of(message: &Value) -> Self {
+        let parts = message.as_array().map_or(&[][..], Vec::as_slice);
+        let (request, outcome) = match parts {
+            [code, request, _, payload @ ..] if *code == code::RESULT => {
+                let args = payload.first().cloned().unwrap_or_default();
+                (request, Ok(args[0].clone()))
+            }
+            [code, kind, request, _, uri, args, details @ ..]
+                if *code == code::ERROR && *kind == code::CALL =>
+            {
+                let text = |value: &Value| value.as_str().expect("a text").to_owned();
+                let error = CallError {
+                    uri: text(uri),
+                    message: text(&args[0]),
+                    details: details.first().cloned().unwrap_or_default(),
+                };
+                (request, Err(error))
+            }
+            _ => panic!("awaited the answer to a call, received {message}"),
+        };
+        Self {
+            request: request.as_u64().expect("a request id is a number"),
+            outcome,
+        }
+    }
+
+    /// What the RESULT says, which it must be.
+    pub fn result(self) -> Value {
+        match self.outcome {
+            Ok(value) => value,
+            Err(error) => panic!("not a RESULT: {error:?}"),
+        }
+    }
+
+    /// The ERROR, which it must be, with this URI.
+    pub fn error(self, uri: &str) -> CallError {
+        match self.outcome {
+            Err(error) if error.uri == uri => error,
+            outcome => panic!("awaited {uri}, received {outcome:?}"),
+        }
     }
 }
 

@@ -1,0 +1,86 @@
+//! Connections that break under load, because the server restarts or its backends are ended.
+
+use serde_json::json;
+
+use super::crowd::{Calls, Crowd, nothing};
+use crate::support::{
+    node::{HERE, Node, config, container, router},
+    postgres::{Database, Postgres},
+    wait,
+};
+
+const CALLERS: usize = 200;
+const CONNECTIONS: usize = 10;
+const PROCEDURE: &str = "com.example.now.v1";
+
+/// A node with the reference's component, whose pool opens all its connections at once.
+fn start(database: &Database) -> Node {
+    let mut extra = database.extra();
+    extra["cp_min"] = json!(CONNECTIONS);
+    extra["cp_max"] = json!(CONNECTIONS);
+    // A slow machine takes its time for a restart.
+    extra["connect_timeout"] = json!(wait::PATIENCE.as_secs());
+    let extra = json!({"database": extra});
+    let component = container("hello.MyDatabaseComponent", HERE, extra);
+    let node = Node::start(&config(&[router(), component]));
+    wait_until_full(database);
+    node
+}
+
+/// Waits until the pool has all its connections.
+fn wait_until_full(database: &Database) {
+    wait::until("all connections of the pool", || {
+        (database.backends().len() == CONNECTIONS).then_some(())
+    });
+}
+
+#[test]
+fn a_restart_under_load_costs_only_calls_whose_statement_was_under_way() {
+    let postgres = Postgres::stopped();
+    postgres.start();
+    let node = start(&postgres.database());
+    let mut crowd = Crowd::join(node.address(), CALLERS);
+    let args = nothing();
+    let calls = Calls::of(PROCEDURE, &args);
+    for mode in ["fast", "immediate"] {
+        let tally = crowd.call_while(calls, |progress| {
+            progress.results_for_all(3);
+            postgres.restart(mode);
+            progress.results_for_all(3);
+        });
+        tally.assert_lost_at_most(CONNECTIONS, mode);
+
+        // While nobody calls it costs nothing.
+        wait_until_full(&postgres.database());
+        postgres.restart(mode);
+        let tally = crowd.call_once(calls);
+        assert_eq!(tally.results, CALLERS as u64, "{mode}, idle: {tally:?}");
+    }
+    crowd.leave();
+}
+
+#[test]
+fn ending_all_backends_again_and_again_costs_a_call_for_each_at_most() {
+    let database = Postgres::shared().create_database("terminated");
+    let node = start(&database);
+    let mut crowd = Crowd::join(node.address(), CALLERS);
+    let args = nothing();
+    let calls = Calls::of(PROCEDURE, &args);
+    let mut ended = 0;
+    let tally = crowd.call_while(calls, |progress| {
+        for _ in 0..5 {
+            progress.results_for_all(2);
+            ended += database.terminate_backends();
+        }
+        progress.results_for_all(2);
+    });
+    assert!(ended >= 5, "{ended} backends ended");
+    tally.assert_lost_at_most(ended, &format!("{ended} backends ended"));
+
+    wait_until_full(&database);
+    database.terminate_backends();
+    let tally = crowd.call_once(calls);
+    assert_eq!(tally.results, CALLERS as u64, "idle: {tally:?}");
+    wait_until_full(&database);
+    crowd.leave();
+}

@@ -1,0 +1,112 @@
+//! A node that stops while jobs run and wait.
+
+use std::{
+    sync::mpsc::channel,
+    time::Duration,
+};
+
+use serde_json::json;
+
+use super::workbench::{Bench, HELD, HOLD, QUICK};
+use crate::support::{
+    wait,
+    websocket::{Client, code},
+};
+
+const SHUTDOWN: &str = "wamp.close.system_shutdown";
+const CP_MAX: usize = 2;
+/// What README.md promises to calls under way.
+const GRACE: Duration = Duration::from_secs(10);
+
+/// Awaits the node's GOODBYE, which must be what comes next, and answers it.
+fn say_goodbye(mut client: Client) {
+    client.expect(&json!([code::GOODBYE, {}, SHUTDOWN]));
+    client.send(&json!([code::GOODBYE, {}, "wamp.close.goodbye_and_out"]));
+    client.expect_close();
+}
+
+/// Five calls of one client: some run on the pool's workers, the others wait for one.
+fn occupy(bench: &Bench, client: &mut Client) -> Vec<u64> {
+    let held: Vec<_> = (0..5).map(|n| client.call(HOLD, &json!([n]))).collect();
+    bench.observe().wait_for(CP_MAX, HELD);
+    bench.wait_for_queue(&mut bench.join(), 5 - CP_MAX as u64);
+    held
+}
+
+/// Calls until the node refuses to begin calls.
+fn call_until_refused(client: &mut Client) {
+    wait::until("calls to be refused", || {
+        let request = client.call(QUICK, &json!([1]));
+        // While the pool's workers are taken it waits behind the others for ever.
+        client.cancel(request, None);
+        let error = client.answer_to(request).outcome.expect_err("it is canceled");
+        (error.uri == "wamp.error.unavailable").then_some(())
+    });
+}
+
+#[test]
+fn calls_that_run_and_calls_that_wait_end_well_when_a_node_stops() {
+    let bench = Bench::start("stop_in_time", json!({"cp_min": CP_MAX, "cp_max": CP_MAX}));
+    let hold = bench.hold();
+    let mut client = bench.join();
+    let mut latecomer = bench.join();
+    let held = occupy(&bench, &mut client);
+    let Bench { node, database } = bench;
+    let (send, stopped) = channel();
+    std::thread::spawn(move || send.send(node.stop()));
+    call_until_refused(&mut latecomer);
+
+    drop(hold);
+    let mut answered: Vec<_> = held
+        .iter()
+        .map(|_| {
+            let answer = client.answer();
+            let request = answer.request;
+            answer.result();
+            request
+        })
+        .collect();
+    answered.sort_unstable();
+    assert_eq!(answered, held);
+    say_goodbye(client);
+    say_goodbye(latecomer);
+    let took = stopped.recv_timeout(wait::PATIENCE);
+    let took = took.expect("the node stops");
+    assert!(took < GRACE, "{took:?}");
+    wait::until("the pool's connections to be closed", || {
+        database.backends().is_empty().then_some(())
+    });
+}
+
+#[test]
+fn calls_that_outlast_the_grace_are_answered_and_their_sql_is_stopped() {
+    let bench = Bench::start("stop_late", json!({"cp_min": CP_MAX, "cp_max": CP_MAX}));
+    let _hold = bench.hold();
+    let mut client = bench.join();
+    let held = occupy(&bench, &mut client);
+    let mut observer = bench.observe();
+    let Bench { node, database } = bench;
+    let (send, stopped) = channel();
+    std::thread::spawn(move || send.send(node.stop()));
+    let mut answered: Vec<_> = held
+        .iter()
+        .map(|_| {
+            let answer = client.answer();
+            let request = answer.request;
+            let error = answer.error("wamp.error.canceled");
+            assert!(error.message.contains("shut down"), "{error:?}");
+            request
+        })
+        .collect();
+    answered.sort_unstable();
+    assert_eq!(answered, held);
+    say_goodbye(client);
+    let took = stopped.recv_timeout(wait::PATIENCE);
+    let took = took.expect("the node stops");
+    eprintln!("a stop with calls that do not end took {took:?}");
+    assert!(took >= GRACE, "{took:?}");
+    observer.wait_for(0, HELD);
+    wait::until("the pool's connections to be closed", || {
+        database.backends().is_empty().then_some(())
+    });
+}
