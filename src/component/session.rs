@@ -75,6 +75,7 @@ impl Session {
     pub fn join(&self) {
         let features = RpcFeatures {
             call_canceling: true,
+            interrupt_on_skip: true,
             ..RpcFeatures::NONE
         };
         let roles = PeerRoles {

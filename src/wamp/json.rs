@@ -421,6 +421,7 @@ mod tests {
         for text in [
             r#"[1,"realm1",{"roles":{"caller":{},"subscriber":{}},"agent":"x"}]"#,
             r#"[1,"realm1",{"roles":{"caller":{"features":{"call_timeout":true}},"callee":{"features":{"call_canceling":true}},"publisher":{}}}]"#,
+            r#"[1,"realm1",{"roles":{"callee":{"features":{"call_canceling":true,"_interrupt_on_skip":true}}}}]"#,
             r#"[3,{"message":"no"},"wamp.error.no_such_realm"]"#,
             r#"[6,{},"wamp.close.goodbye_and_out"]"#,
             r#"[8,48,7,{},"com.example.failed",["why"],{"n":1}]"#,

@@ -54,6 +54,11 @@ pub struct RpcFeatures {
     /// Of a callee: it wants to know the timeout of a call.
     #[serde(skip_serializing_if = "is_false")]
     pub call_timeout: bool,
+    /// Of a callee that announces `call_canceling`: what it does is of no use without its caller,
+    /// so it wants INTERRUPT also when a call is canceled in the mode `skip`. Our own; routers
+    /// that do not know it leave the callee at it, as the specification has it.
+    #[serde(rename = "_interrupt_on_skip", skip_serializing_if = "is_false")]
+    pub interrupt_on_skip: bool,
 }
 
 impl RpcFeatures {
@@ -61,12 +66,14 @@ impl RpcFeatures {
     pub const NONE: Self = Self {
         call_canceling: false,
         call_timeout: false,
+        interrupt_on_skip: false,
     };
 
-    /// All of them.
+    /// All that the specification knows.
     pub const ALL: Self = Self {
         call_canceling: true,
         call_timeout: true,
+        interrupt_on_skip: false,
     };
 
     fn is_empty(&self) -> bool {

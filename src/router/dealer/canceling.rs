@@ -4,9 +4,15 @@
 //! Source: WAMP specification, "Call Canceling", "Call Timeouts" and "Caller Leaving During an
 //! RPC Invocation".
 //!
-//! There is one departure from it: to a registration with a concurrency, which the specification
-//! does not know, INTERRUPT always says `kill`. Told `killnowait` a callee need not answer, and
-//! the slot that its work takes would never be given back.
+//! There are two departures from it, both for what it does not know:
+//!
+//! - To a registration with a concurrency INTERRUPT always says `kill`. Told `killnowait` a callee
+//!   need not answer, and the slot that its work takes would never be given back.
+//! - A callee that has announced the feature `_interrupt_on_skip` is interrupted in the mode `skip`
+//!   too, where the specification lets callees finish what nobody hears of. The caller sees no
+//!   difference. For what works in a database there is one: the statement would run on, with the
+//!   connection it has, the locks it holds and the worker that waits for it. Any other callee is
+//!   left alone.
 
 use std::{mem, time::Instant};
 
@@ -59,7 +65,7 @@ impl Dealer {
             (mode, _) => {
                 let stage = self.close(sessions, call);
                 out.push(fail(call, error_uri::CANCELED, CANCELED, stage));
-                let kill = mode != CancelMode::Skip;
+                let kill = mode != CancelMode::Skip || wants_no_skip(sessions, stage);
                 self.let_go(sessions, stage, kill.then_some(error_uri::CANCELED), out);
             }
         }
@@ -165,6 +171,15 @@ fn order(stage: Stage) -> (bool, u64, u64) {
 fn is_interruptible(sessions: &Sessions, invocation: PendingInvocation) -> bool {
     let callee = sessions.joined(invocation.callee);
     callee.features.call_canceling
+}
+
+/// Whether a callee has been asked that takes `skip` for `killnowait`: the second departure.
+fn wants_no_skip(sessions: &Sessions, stage: Stage) -> bool {
+    let Stage::Invoked(invocation) = stage else {
+        return false;
+    };
+    let callee = sessions.joined(invocation.callee);
+    callee.features.interrupt_on_skip
 }
 
 /// INTERRUPT, once for an invocation, and to callees that know it.

@@ -42,6 +42,41 @@ fn skip_answers_the_caller_and_leaves_the_callee_alone() {
 }
 
 #[test]
+fn skip_interrupts_a_callee_that_asks_for_it() {
+    for (features, concurrency, interrupt) in [
+        (
+            "call_canceling _interrupt_on_skip",
+            "{}",
+            r#"1 < [69,1,{"mode":"killnowait","reason":"wamp.error.canceled"}]"#,
+        ),
+        // Its slot has to come back.
+        (
+            "call_canceling _interrupt_on_skip",
+            r#"{"concurrency":1}"#,
+            r#"1 < [69,1,{"mode":"kill","reason":"wamp.error.canceled"}]"#,
+        ),
+        // To be interrupted is announced first of all.
+        ("_interrupt_on_skip", "{}", ""),
+    ] {
+        play(&format!(
+            r#"
+            1 joins with {features}
+            2 joins
+            1 > [64,1,{concurrency},"com.p"]
+            1 < [65,1,1]
+            2 > [48,7,{{}},"com.p"]
+            1 < [68,1,1,{{}}]
+            2 > [49,7,{{"mode":"skip"}}]
+            2 < [8,48,7,{{}},"wamp.error.canceled",["the caller has canceled…"]]
+            {interrupt}
+            1 > [8,68,1,{{}},"wamp.error.canceled"]
+            2 > [49,7,{{"mode":"skip"}}]
+            "#
+        ));
+    }
+}
+
+#[test]
 fn kill_interrupts_the_callee_whose_answer_the_caller_gets() {
     for (answer, received) in [
         (

@@ -249,6 +249,7 @@ impl World {
         let features = RpcFeatures {
             call_canceling: self.random.below(2) == 0,
             call_timeout: self.random.below(2) == 0,
+            interrupt_on_skip: self.random.below(2) == 0,
         };
         let Message::Hello(mut hello) = decode(r#"[1,"realm1",{}]"#) else {
             panic!("not a HELLO")

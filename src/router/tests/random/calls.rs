@@ -301,12 +301,12 @@ impl World {
             return Vec::new();
         };
         let why = "wamp.error.canceled";
-        let knows = self.peers[&callee].features.call_canceling;
-        if mode == CancelMode::Kill && invoked && knows {
+        let features = self.peers[&callee].features;
+        if mode == CancelMode::Kill && invoked && features.call_canceling {
             let interrupt = self.calls.interrupt(&self.peers, token, Some("kill"), why);
             return interrupt.into_iter().collect();
         }
-        let kill = mode != CancelMode::Skip;
+        let kill = mode != CancelMode::Skip || features.interrupt_on_skip;
         self.calls.end(&self.peers, token, why, kill, true)
     }
 
