@@ -9,7 +9,7 @@ use crate::{
     faults::workbench::{self, Bench, FEW, HOLD, NOTE, QUICK, SLEEP, SLEEP_FEW, SLEEPING},
     support::{
         autobahn::{Autobahn, Client as AutobahnClient},
-        node::router,
+        node::{Node, config, router},
         postgres::{Observer, Postgres},
         wait,
         websocket::{Client, code},
@@ -75,7 +75,10 @@ fn a_canceled_interaction_leaves_nothing_behind() {
         client.cancel(request, mode);
         client.answer_to(request).error(CANCELED);
         // There is one connection: what is left on it this finds.
-        assert_eq!(client.result_of(NOTE, &json!([100 + n, 0.0])), json!([100 + n]));
+        assert_eq!(
+            client.result_of(NOTE, &json!([100 + n, 0.0])),
+            json!([100 + n])
+        );
     }
     let mut notes = workbench::notes(&bench.database);
     notes.sort_unstable();
@@ -145,7 +148,10 @@ fn a_call_whose_timeout_ends_is_answered_then_and_its_sql_stops() {
         client.answer_to(request).error("wamp.error.timeout");
         let waited = called.elapsed();
         eprintln!("a timeout of {timeout:?} ended after {waited:?}");
-        assert!(timeout <= waited && waited < timeout + STOPPED_WITHIN, "{waited:?}");
+        assert!(
+            timeout <= waited && waited < timeout + STOPPED_WITHIN,
+            "{waited:?}"
+        );
         assert_stopped(&mut observer, called + timeout, procedure);
     }
     // One that is answered in time has no other answer later.
@@ -200,14 +206,18 @@ fn the_sql_of_a_caller_that_is_gone_stops() {
 
 /// AutobahnPython's future has no mode to its cancel, and takes its own word for the ERROR. When
 /// AutobahnJS cancels in any mode but `kill`, it takes the ERROR that the specification has the
-/// router send for a violation, and closes the connection: a fault of version 22.10 and before.
+/// router send for a violation, and closes the connection; that is its fault.
 #[test]
 fn autobahn_clients_cancel() {
     let bench = Bench::start("autobahn_cancels", json!({"cp_min": 1, "cp_max": 3}));
     let mut observer = bench.observe();
     for (kind, cancel, uri) in [
         (Autobahn::Python, json!({"op": "cancel"}), "client.error"),
-        (Autobahn::Js, json!({"op": "cancel", "mode": "kill"}), CANCELED),
+        (
+            Autobahn::Js,
+            json!({"op": "cancel", "mode": "kill"}),
+            CANCELED,
+        ),
     ] {
         let mut client = AutobahnClient::join(kind, &bench.node.websocket_url());
         for _ in 0..2 {
@@ -228,7 +238,7 @@ fn autobahn_clients_cancel() {
 #[test]
 fn the_sql_of_a_component_on_another_router_stops_too() {
     let database = Postgres::shared().create_database("canceled_from_afar");
-    let near = workbench::node(&[router()]);
+    let near = Node::start(&config(&[router()]));
     let far = {
         let settings = json!({"cp_min": 1, "cp_max": 3});
         let component = workbench::component(&database, &near.websocket_url(), settings);
@@ -265,8 +275,9 @@ fn the_sql_of_a_component_on_another_router_stops_too() {
     let mut client = Client::join(near.address());
     assert_eq!(client.result_of(QUICK, &json!([2])), json!([2]));
     begin(&mut client, &mut observer, SLEEP, &json!([LONG]));
-    let far = std::thread::spawn(move || far.stop());
-    client.message();
-    far.join().expect("the node stops");
-    observer.wait_for(0, SLEEPING);
+    let gone = Instant::now();
+    // Dropped, it is killed.
+    drop(near);
+    assert_stopped(&mut observer, gone, "from afar, the router is killed");
+    far.stop();
 }

@@ -4,9 +4,7 @@ use std::time::{Duration, Instant};
 
 use serde_json::json;
 
-use super::{
-    crowd::{Calls, Crowd, nothing},
-};
+use super::crowd::{Calls, Crowd, nothing};
 use crate::support::{
     node::{HERE, Node, config, container, router},
     postgres::Postgres,
@@ -52,7 +50,10 @@ fn every_call_has_its_answer_in_time_and_succeeds_soon_after_the_databases_retur
     }
     let slowest = tally.errors.iter().map(|failed| failed.after).max();
     let slowest = slowest.expect("calls have failed");
-    eprintln!("{} errors, the slowest after {slowest:?}", tally.errors.len());
+    eprintln!(
+        "{} errors, the slowest after {slowest:?}",
+        tally.errors.len()
+    );
     assert!(slowest < 3 * CONNECT_TIMEOUT, "{slowest:?}");
 
     let tally = crowd.call_once(calls);

@@ -14,6 +14,9 @@ use crate::support::{
     websocket::{CallError, Client},
 };
 
+/// What callers are told whose connection broke under their statement.
+pub(crate) const LOST: &str = "the connection to PostgreSQL was lost";
+
 /// Sessions that call.
 pub(crate) struct Crowd {
     callers: Vec<Client>,
@@ -122,7 +125,9 @@ fn call_on(
 ) -> Tally {
     let mut tally = Tally::default();
     let mut made = 0;
-    while limit.map_or(!progress.ended.load(Ordering::Relaxed), |limit| made < limit) {
+    while limit.map_or(!progress.ended.load(Ordering::Relaxed), |limit| {
+        made < limit
+    }) {
         made += 1;
         let began = Instant::now();
         let request = match calls.timeout {
@@ -205,8 +210,7 @@ impl Tally {
     pub(crate) fn assert_lost_at_most(&self, most: usize, what: &str) {
         for Failed { error, .. } in &self.errors {
             assert_eq!(error.uri, "wamp.error.runtime_error", "{what}: {error:?}");
-            let told = error.message.contains("the connection to PostgreSQL was lost");
-            assert!(told, "{what}: {error:?}");
+            assert!(error.message.contains(LOST), "{what}: {error:?}");
             assert_eq!(error.details["retryable"], true, "{what}: {error:?}");
         }
         let lost = self.errors.len();
@@ -215,7 +219,10 @@ impl Tally {
             self.results + lost as u64,
             self.slowest
         );
-        assert!(lost <= most, "{what}: {lost} calls lost, not {most} at most");
+        assert!(
+            lost <= most,
+            "{what}: {lost} calls lost, not {most} at most"
+        );
     }
 }
 

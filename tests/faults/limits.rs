@@ -64,7 +64,11 @@ fn slow_calls_with_a_concurrency_leave_workers_to_a_quick_one() {
         eprintln!("a quick call after thirty slow ones took {waited:?}");
         assert!(waited < AT_ONCE, "{waited:?}");
     }
-    assert_eq!(bench.observe().running(HELD), few, "the slow ones still run");
+    assert_eq!(
+        bench.observe().running(HELD),
+        few,
+        "the slow ones still run"
+    );
 
     drop(hold);
     let mut answered: Vec<_> = (0..30)

@@ -2,7 +2,10 @@
 
 use serde_json::json;
 
-use super::crowd::{Calls, Crowd, nothing};
+use super::{
+    crowd::{Calls, Crowd, LOST, nothing},
+    workbench::{self, Bench, NOTE, QUICK, SLEEP, SLEEPING},
+};
 use crate::support::{
     node::{HERE, Node, config, container, router},
     postgres::{Database, Postgres},
@@ -57,6 +60,42 @@ fn a_restart_under_load_costs_only_calls_whose_statement_was_under_way() {
         assert_eq!(tally.results, CALLERS as u64, "{mode}, idle: {tally:?}");
     }
     crowd.leave();
+}
+
+#[test]
+fn a_statement_under_way_is_lost_with_its_connection_and_not_repeated() {
+    let postgres = Postgres::stopped();
+    postgres.start();
+    let bench = Bench::start_on(postgres.database(), json!({"cp_min": 2, "cp_max": 2}));
+    let mut client = bench.join();
+    let ways: [(&str, &dyn Fn()); 3] = [
+        ("its backend is ended", &|| {
+            bench.database.terminate_backends();
+        }),
+        ("fast", &|| postgres.restart("fast")),
+        ("immediate", &|| postgres.restart("immediate")),
+    ];
+    for (what, interrupts) in ways {
+        let calls = [
+            client.call(SLEEP, &json!([600])),
+            client.call(NOTE, &json!([1, 600])),
+        ];
+        bench.observe().wait_for(2, SLEEPING);
+        interrupts();
+        let mut answers = [client.answer(), client.answer()];
+        answers.sort_by_key(|answer| answer.request);
+        assert_eq!(answers.each_ref().map(|answer| answer.request), calls);
+        for answer in answers {
+            let error = answer.error("wamp.error.runtime_error");
+            assert!(error.message.contains(LOST), "{what}: {error:?}");
+            assert_eq!(error.details["retryable"], true, "{what}: {error:?}");
+        }
+        assert_eq!(client.result_of(QUICK, &json!([1])), json!([1]), "{what}");
+        assert_eq!(bench.observe().running(SLEEPING), 0, "{what}");
+        assert_eq!(workbench::notes(&bench.database), [] as [i64; 0], "{what}");
+        bench.assert_whole(2);
+    }
+    client.leave();
 }
 
 #[test]

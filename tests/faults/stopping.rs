@@ -1,16 +1,22 @@
 //! A node that stops while jobs run and wait.
 
 use std::{
-    sync::mpsc::channel,
+    sync::{
+        atomic::{AtomicUsize, Ordering},
+        mpsc::channel,
+    },
     time::Duration,
 };
 
+use nix::sys::signal::Signal;
 use serde_json::json;
 
 use super::workbench::{Bench, HELD, HOLD, QUICK};
 use crate::support::{
+    node::{HERE, Node, config, container, router},
+    postgres::Postgres,
     wait,
-    websocket::{Client, code},
+    websocket::{ANY, Client, code},
 };
 
 const SHUTDOWN: &str = "wamp.close.system_shutdown";
@@ -39,7 +45,10 @@ fn call_until_refused(client: &mut Client) {
         let request = client.call(QUICK, &json!([1]));
         // While the pool's workers are taken it waits behind the others for ever.
         client.cancel(request, None);
-        let error = client.answer_to(request).outcome.expect_err("it is canceled");
+        let error = client
+            .answer_to(request)
+            .outcome
+            .expect_err("it is canceled");
         (error.uri == "wamp.error.unavailable").then_some(())
     });
 }
@@ -73,6 +82,57 @@ fn calls_that_run_and_calls_that_wait_end_well_when_a_node_stops() {
     let took = stopped.recv_timeout(wait::PATIENCE);
     let took = took.expect("the node stops");
     assert!(took < GRACE, "{took:?}");
+    wait::until("the pool's connections to be closed", || {
+        database.backends().is_empty().then_some(())
+    });
+}
+
+#[test]
+fn a_node_that_stops_under_load_answers_every_call_once() {
+    const CALLERS: usize = 100;
+    let database = Postgres::shared().create_database("stop_under_load");
+    let extra = json!({"database": database.extra()});
+    let component = container("hello.MyDatabaseComponent", HERE, extra);
+    let mut node = Node::start(&config(&[router(), component]));
+    let address = node.address();
+    // While this call is under way the node says no GOODBYE that a CALL could cross with.
+    let mut callee = Client::join(address);
+    callee.register("com.example.slow");
+    let mut slow_caller = Client::join(address);
+    let slow = slow_caller.call("com.example.slow", &json!([]));
+    let invocation = callee.expect(&json!([code::INVOCATION, ANY, ANY, {}, []]));
+
+    let (served, refused) = (AtomicUsize::new(0), AtomicUsize::new(0));
+    std::thread::scope(|scope| {
+        for _ in 0..CALLERS {
+            scope.spawn(|| {
+                let mut client = Client::join(address);
+                loop {
+                    let request = client.call("com.example.now.v1", &json!([]));
+                    match client.answer_to(request).outcome {
+                        Ok(_) => served.fetch_add(1, Ordering::Relaxed),
+                        Err(error) => {
+                            assert_eq!(error.uri, "wamp.error.unavailable", "{error:?}");
+                            refused.fetch_add(1, Ordering::Relaxed);
+                            return say_goodbye(client);
+                        }
+                    };
+                }
+            });
+        }
+        wait::until("load", || {
+            (served.load(Ordering::Relaxed) > 3 * CALLERS).then_some(())
+        });
+        node.signal(Signal::SIGTERM);
+        wait::until("everyone to be refused", || {
+            (refused.load(Ordering::Relaxed) == CALLERS).then_some(())
+        });
+        callee.send(&json!([code::YIELD, invocation[1], {}, ["late"]]));
+        assert_eq!(slow_caller.expect_result(slow), "late");
+        say_goodbye(callee);
+        say_goodbye(slow_caller);
+    });
+    assert_eq!(node.wait().code(), Some(0));
     wait::until("the pool's connections to be closed", || {
         database.backends().is_empty().then_some(())
     });

@@ -1,1 +1,227 @@
-//! x
+//! Everything at once, at random: callers that call, cancel, run out of time and disappear, while
+//! backends are ended. The seed is fixed, the order of events on several threads is not.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::atomic::{AtomicBool, Ordering},
+    time::{Duration, Instant},
+};
+
+use rand::{RngExt, SeedableRng, rngs::StdRng};
+use serde_json::{Value, json};
+
+use super::workbench::{self, Bench, FAIL, HOLD_FEW, NOTE, QUICK, SLEEP, SLEEP_FEW, SLEEPING};
+use crate::support::{
+    wait,
+    websocket::{Answer, CallError, Client},
+};
+
+const CALLERS: u64 = 24;
+/// So many calls may be pending for each.
+const PENDING: usize = 4;
+const CP_MAX: usize = 4;
+const DURATION: Duration = Duration::from_secs(4);
+const SEED: u64 = 20_261_122;
+
+/// A caller, what it has asked and has had no answer to.
+struct Caller<'a> {
+    bench: &'a Bench,
+    client: Client,
+    random: StdRng,
+    /// By request, the number that it is to note if it notes one.
+    pending: BTreeMap<u64, Option<u64>>,
+    next_note: u64,
+    /// Whether the last answer was that there is no room.
+    refused: bool,
+    had: Had,
+}
+
+/// What callers have had.
+#[derive(Default, Debug)]
+struct Had {
+    results: u64,
+    errors: BTreeMap<String, u64>,
+    sockets_dropped: u64,
+    /// The numbers whose RESULT says that they are noted.
+    noted: BTreeSet<u64>,
+}
+
+impl<'a> Caller<'a> {
+    fn new(bench: &'a Bench, n: u64) -> Self {
+        Self {
+            bench,
+            client: bench.join(),
+            random: StdRng::seed_from_u64(SEED + n),
+            pending: BTreeMap::new(),
+            next_note: n * 1_000_000,
+            refused: false,
+            had: Had::default(),
+        }
+    }
+
+    fn step(&mut self) {
+        match self.random.random_range(0..100) {
+            0..45 => {
+                self.call(0, QUICK, &json!([1]), None);
+            }
+            45..50 => {
+                let timeout = self.random.random_range(1..30);
+                self.call(timeout, SLEEP_FEW, &json!([0.01]), None);
+            }
+            50..54 => {
+                let timeout = self.random.random_range(1..100);
+                self.call(timeout, SLEEP, &json!([600]), None);
+            }
+            54..75 => {
+                self.next_note += 1;
+                let seconds = f64::from(self.random.random_range(0..10)) / 1000.0;
+                let args = json!([self.next_note, seconds]);
+                self.call(0, NOTE, &args, Some(self.next_note));
+            }
+            75..80 => {
+                self.call(0, FAIL, &json!([]), None);
+            }
+            80..85 => {
+                let procedure = if self.random.random_bool(0.5) {
+                    SLEEP
+                } else {
+                    SLEEP_FEW
+                };
+                let request = self.call(0, procedure, &json!([600]), None);
+                self.cancel(request);
+            }
+            85..98 => {
+                let pending: Vec<_> = self.pending.keys().copied().collect();
+                if !pending.is_empty() {
+                    let one = self.random.random_range(0..pending.len());
+                    self.cancel(pending[one]);
+                }
+            }
+            _ => {
+                self.had.sockets_dropped += 1;
+                self.pending.clear();
+                self.client = self.bench.join();
+            }
+        }
+        // A node that refuses calls is given time: to be refused is all too quick.
+        let most = if std::mem::take(&mut self.refused) {
+            0
+        } else {
+            PENDING
+        };
+        while self.pending.len() > most {
+            self.hear();
+        }
+    }
+
+    fn call(&mut self, timeout: u64, procedure: &str, args: &Value, note: Option<u64>) -> u64 {
+        let request = match timeout {
+            0 => self.client.call(procedure, args),
+            timeout => self.client.call_within(timeout, procedure, args),
+        };
+        self.pending.insert(request, note);
+        request
+    }
+
+    fn cancel(&mut self, request: u64) {
+        let modes = [None, Some("skip"), Some("kill"), Some("killnowait")];
+        let mode = modes[self.random.random_range(0..modes.len())];
+        self.client.cancel(request, mode);
+    }
+
+    /// An answer, which must be to a call that has had none.
+    fn hear(&mut self) {
+        let Answer { request, outcome } = self.client.answer();
+        let note = self.pending.remove(&request);
+        let note = note.unwrap_or_else(|| panic!("{request} was answered or never asked"));
+        match outcome {
+            Ok(_) => {
+                self.had.results += 1;
+                self.had.noted.extend(note);
+            }
+            Err(CallError { uri, .. }) => {
+                self.refused = uri == "wamp.error.unavailable";
+                *self.had.errors.entry(uri).or_default() += 1;
+            }
+        }
+    }
+
+    /// Until every call is answered and a last one too.
+    fn finish(mut self) -> Had {
+        while !self.pending.is_empty() {
+            self.hear();
+        }
+        for procedure in [QUICK, SLEEP_FEW, HOLD_FEW] {
+            self.client.result_of(procedure, &json!([0]));
+        }
+        self.client.leave();
+        self.had
+    }
+}
+
+impl Had {
+    fn and(mut self, other: Self) -> Self {
+        self.results += other.results;
+        self.sockets_dropped += other.sockets_dropped;
+        for (uri, count) in other.errors {
+            *self.errors.entry(uri).or_default() += count;
+        }
+        self.noted.extend(other.noted);
+        self
+    }
+}
+
+#[test]
+fn whatever_happens_every_call_is_answered_once_and_the_node_serves_on() {
+    let settings = json!({"cp_min": 2, "cp_max": CP_MAX, "queue_limit": 60});
+    let bench = Bench::start("turmoil", settings);
+    let calm = AtomicBool::new(false);
+    let end = Instant::now() + DURATION;
+    let (had, ended) = std::thread::scope(|scope| {
+        let callers: Vec<_> = (0..CALLERS)
+            .map(|n| {
+                let (bench, calm) = (&bench, &calm);
+                scope.spawn(move || {
+                    let mut caller = Caller::new(bench, n);
+                    while Instant::now() < end {
+                        caller.step();
+                    }
+                    wait::until("calm", || calm.load(Ordering::Relaxed).then_some(()));
+                    caller.finish()
+                })
+            })
+            .collect();
+        let mut random = StdRng::seed_from_u64(SEED);
+        let mut ended = 0;
+        while Instant::now() < end {
+            ended += bench.database.terminate_backends();
+            let pause = Duration::from_millis(random.random_range(20..200));
+            std::thread::park_timeout(pause);
+        }
+        calm.store(true, Ordering::Relaxed);
+        let had = callers.into_iter().map(|c| c.join().expect("a caller"));
+        (had.fold(Had::default(), Had::and), ended)
+    });
+    eprintln!(
+        "{} results, {:?}, {} sockets dropped, {ended} backends ended, {} notes",
+        had.results,
+        had.errors,
+        had.sockets_dropped,
+        had.noted.len()
+    );
+    assert!(had.results > 100 && ended > 10 && had.sockets_dropped > 10);
+    for uri in had.errors.keys() {
+        let known = ["canceled", "timeout", "unavailable", "runtime_error"];
+        let known = known.map(|last| format!("wamp.error.{last}"));
+        assert!(known.contains(uri), "{:?}", had.errors);
+    }
+    // What was answered with a RESULT is there, and once.
+    let noted = workbench::notes(&bench.database);
+    let there: BTreeSet<_> = noted.iter().map(|n| n.unsigned_abs()).collect();
+    assert_eq!(there.len(), noted.len(), "nothing runs twice");
+    let lost: Vec<_> = had.noted.difference(&there).collect();
+    assert!(lost.is_empty(), "{lost:?}");
+
+    bench.observe().wait_for(0, SLEEPING);
+    bench.assert_whole(CP_MAX);
+}

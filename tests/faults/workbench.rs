@@ -114,7 +114,7 @@ impl Workbench {
         Reply::now(json!({
             "connections": stats.connections,
             "running": stats.running,
-            "waiting": stats.waiting,
+            "waiting": stats.waiting, "dbg": format!("{stats:?}"),
         }))
     }
 }
@@ -126,7 +126,9 @@ pub(crate) struct Bench {
 }
 
 /// Keeps every [`HOLD`] of a database, until it is dropped.
-pub(crate) struct Hold(PostgresClient);
+pub(crate) struct Hold {
+    _locked_by: PostgresClient,
+}
 
 impl Bench {
     /// On the shared cluster, in a database of this name, with these settings of the pool.
@@ -151,7 +153,7 @@ impl Bench {
         let mut client = self.database.client();
         let lock = client.batch_execute("SELECT pg_advisory_lock(1)");
         lock.expect("nobody holds the lock for long");
-        Hold(client)
+        Hold { _locked_by: client }
     }
 
     /// An eye on the database.

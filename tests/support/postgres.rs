@@ -134,7 +134,10 @@ impl Database {
         let sql = "SELECT pid FROM pg_stat_activity
                    WHERE datname = $1 AND application_name = 'wampgres' ORDER BY backend_start";
         let rows = self.client().query(sql, &[&self.name]);
-        rows.expect("the backends").iter().map(|r| r.get(0)).collect()
+        rows.expect("the backends")
+            .iter()
+            .map(|r| r.get(0))
+            .collect()
     }
 
     /// Ends the backends that serve nodes, and gives their number.
