@@ -9,10 +9,7 @@ use std::{
 
 use serde_json::{Value, json};
 
-use crate::support::{
-    wait,
-    websocket::{CallError, Client},
-};
+use crate::support::{answer::CallError, wait, websocket::Client};
 
 /// What callers are told whose connection broke under their statement.
 pub(crate) const LOST: &str = "the connection to PostgreSQL was lost";

@@ -20,21 +20,26 @@ const MARGIN: Duration = Duration::from_millis(1500);
 
 #[test]
 fn calls_at_frozen_backends_end_with_their_timeouts_and_the_others_with_the_thaw() {
-    let bench = Bench::start("frozen_backends", json!({"cp_min": 2, "cp_max": 2}));
+    let bench = Bench::start("frozen_backends", json!({"cp_min": 3, "cp_max": 3}));
     let _echo = Echo::start(bench.node.address(), ECHO);
     let mut client = bench.join();
     let timeout = Duration::from_secs(1);
 
     let hold = bench.hold();
     let patient = client.call(HOLD, &json!([1]));
-    bench.observe().wait_for(1, HELD);
+    let killed = client.call(HOLD, &json!([6]));
+    bench.observe().wait_for(2, HELD);
     let began = Instant::now();
     let hasty = client.call_within(1000, HOLD, &json!([2]));
-    bench.observe().wait_for(2, HELD);
-    let frozen = Frozen::new(&bench.database.backends());
+    bench.observe().wait_for(3, HELD);
+    let frozen = Frozen::new(&bench.observe().backends());
     drop(hold);
-    let queued = client.call_within(100, QUICK, &json!([3]));
+    let queued = client.call_within(1000, QUICK, &json!([3]));
 
+    let asked = Instant::now();
+    client.cancel(killed, Some("kill"));
+    client.answer_to(killed).error("wamp.error.canceled");
+    assert!(asked.elapsed() < MARGIN, "{:?}", asked.elapsed());
     let mut errors = [client.answer(), client.answer()];
     let waited = began.elapsed();
     errors.sort_by_key(|answer| answer.request);
@@ -55,7 +60,7 @@ fn calls_at_frozen_backends_end_with_their_timeouts_and_the_others_with_the_thaw
     assert_eq!(results.each_ref().map(|r| r.request), [patient, unthawed]);
     assert_eq!(results.map(|answer| answer.result()), [json!(1), json!(5)]);
     client.leave();
-    bench.assert_whole(2);
+    bench.assert_whole(3);
 }
 
 #[test]
@@ -73,9 +78,7 @@ fn a_server_that_freezes_under_load_costs_no_more_than_the_timeouts_and_serves_o
     };
     let tally = crowd.call_while(calls, |progress| {
         progress.results_for_all(3);
-        let mut everyone = bench.database.backends();
-        everyone.push(postgres.postmaster());
-        let frozen = Frozen::new(&everyone);
+        let frozen = postgres.freeze();
         progress.errors_for_all(2);
         for n in 0..20 {
             let asked = Instant::now();
@@ -104,7 +107,7 @@ fn idle_connections_to_frozen_backends_are_replaced() {
     let bench = Bench::start("frozen_idle", json!({"cp_min": 3, "cp_max": 3}));
     let mut client = bench.join();
     bench.assert_whole(3);
-    let frozen = Frozen::new(&bench.database.backends());
+    let frozen = Frozen::new(&bench.observe().backends());
     let asked = Instant::now();
     for n in 0..6 {
         assert_eq!(client.result_of(QUICK, &json!([n])), json!([n]));

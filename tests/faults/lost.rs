@@ -32,9 +32,7 @@ fn start(database: &Database) -> Node {
 
 /// Waits until the pool has all its connections.
 fn wait_until_full(database: &Database) {
-    wait::until("all connections of the pool", || {
-        (database.backends().len() == CONNECTIONS).then_some(())
-    });
+    database.observe().wait_for_backends(CONNECTIONS);
 }
 
 #[test]
@@ -70,7 +68,7 @@ fn a_statement_under_way_is_lost_with_its_connection_and_not_repeated() {
     let mut client = bench.join();
     let ways: [(&str, &dyn Fn()); 3] = [
         ("its backend is ended", &|| {
-            bench.database.terminate_backends();
+            bench.observe().terminate_backends();
         }),
         ("fast", &|| postgres.restart("fast")),
         ("immediate", &|| postgres.restart("immediate")),
@@ -105,21 +103,22 @@ fn ending_all_backends_again_and_again_costs_a_call_for_each_at_most() {
     let mut crowd = Crowd::join(node.address(), CALLERS);
     let args = nothing();
     let calls = Calls::of(PROCEDURE, &args);
+    let mut observer = database.observe();
     let mut ended = 0;
     let tally = crowd.call_while(calls, |progress| {
         for _ in 0..5 {
             progress.results_for_all(2);
-            ended += database.terminate_backends();
+            ended += observer.terminate_backends();
         }
         progress.results_for_all(2);
     });
     assert!(ended >= 5, "{ended} backends ended");
     tally.assert_lost_at_most(ended, &format!("{ended} backends ended"));
 
-    wait_until_full(&database);
-    database.terminate_backends();
+    observer.wait_for_backends(CONNECTIONS);
+    observer.terminate_backends();
     let tally = crowd.call_once(calls);
     assert_eq!(tally.results, CALLERS as u64, "idle: {tally:?}");
-    wait_until_full(&database);
+    observer.wait_for_backends(CONNECTIONS);
     crowd.leave();
 }

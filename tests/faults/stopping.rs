@@ -82,9 +82,7 @@ fn calls_that_run_and_calls_that_wait_end_well_when_a_node_stops() {
     let took = stopped.recv_timeout(wait::PATIENCE);
     let took = took.expect("the node stops");
     assert!(took < GRACE, "{took:?}");
-    wait::until("the pool's connections to be closed", || {
-        database.backends().is_empty().then_some(())
-    });
+    database.observe().wait_for_backends(0);
 }
 
 #[test]
@@ -133,9 +131,7 @@ fn a_node_that_stops_under_load_answers_every_call_once() {
         say_goodbye(slow_caller);
     });
     assert_eq!(node.wait().code(), Some(0));
-    wait::until("the pool's connections to be closed", || {
-        database.backends().is_empty().then_some(())
-    });
+    database.observe().wait_for_backends(0);
 }
 
 #[test]
@@ -145,7 +141,7 @@ fn calls_that_outlast_the_grace_are_answered_and_their_sql_is_stopped() {
     let mut client = bench.join();
     let held = occupy(&bench, &mut client);
     let mut observer = bench.observe();
-    let Bench { node, database } = bench;
+    let Bench { node, .. } = bench;
     let (send, stopped) = channel();
     std::thread::spawn(move || send.send(node.stop()));
     let mut answered: Vec<_> = held
@@ -165,8 +161,5 @@ fn calls_that_outlast_the_grace_are_answered_and_their_sql_is_stopped() {
     let took = took.expect("the node stops");
     eprintln!("a stop with calls that do not end took {took:?}");
     assert!(took >= GRACE, "{took:?}");
-    observer.wait_for(0, HELD);
-    wait::until("the pool's connections to be closed", || {
-        database.backends().is_empty().then_some(())
-    });
+    observer.wait_for_backends(0);
 }

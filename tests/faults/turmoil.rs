@@ -12,8 +12,9 @@ use serde_json::{Value, json};
 
 use super::workbench::{self, Bench, FAIL, HOLD_FEW, NOTE, QUICK, SLEEP, SLEEP_FEW, SLEEPING};
 use crate::support::{
+    answer::{Answer, CallError},
     wait,
-    websocket::{Answer, CallError, Client},
+    websocket::Client,
 };
 
 const CALLERS: u64 = 24;
@@ -192,9 +193,10 @@ fn whatever_happens_every_call_is_answered_once_and_the_node_serves_on() {
             })
             .collect();
         let mut random = StdRng::seed_from_u64(SEED);
+        let mut observer = bench.observe();
         let mut ended = 0;
         while Instant::now() < end {
-            ended += bench.database.terminate_backends();
+            ended += observer.terminate_backends();
             let pause = Duration::from_millis(random.random_range(20..200));
             std::thread::park_timeout(pause);
         }

@@ -177,7 +177,8 @@ impl Bench {
         let calls: Vec<_> = (0..cp_max)
             .map(|n| client.call(HOLD, &json!([n])))
             .collect();
-        self.observe().wait_for(cp_max, HELD);
+        let mut observer = self.observe();
+        observer.wait_for(cp_max, HELD);
         drop(hold);
         let mut answered: Vec<_> = (0..cp_max)
             .map(|_| {
@@ -194,7 +195,7 @@ impl Bench {
             (stats[0]["running"] == 0 && stats[0]["waiting"] == 0).then_some(())
         });
         wait::until("surplus backends to be gone", || {
-            (self.database.backends().len() <= cp_max).then_some(())
+            (observer.backends().len() <= cp_max).then_some(())
         });
         client.leave();
     }

@@ -1,5 +1,6 @@
 //! What the tests share: nodes, databases, clients. Owns no assertion about the product.
 
+pub mod answer;
 pub mod autobahn;
 pub mod browser;
 pub mod http;
