@@ -1,0 +1,217 @@
+//! The JSON encoding: every message there and back, and every way to get one wrong.
+
+use super::*;
+use crate::wamp::Serializer;
+
+fn round_trip(text: &str) {
+    let message = decode(text.as_bytes()).unwrap_or_else(|e| panic!("{text}: {e}"));
+    let written = Serializer::Json.encode(&message);
+    assert_eq!(String::from_utf8(written).unwrap(), text);
+}
+
+#[test]
+fn every_message_survives_a_round_trip() {
+    for text in [
+        r#"[1,"realm1",{"roles":{"caller":{},"subscriber":{}},"agent":"x"}]"#,
+        r#"[1,"realm1",{"roles":{"caller":{"features":{"call_timeout":true}},"callee":{"features":{"call_canceling":true}},"publisher":{}}}]"#,
+        r#"[1,"realm1",{"roles":{"callee":{"features":{"call_canceling":true,"_interrupt_on_skip":true}}}}]"#,
+        r#"[3,{"message":"no"},"wamp.error.no_such_realm"]"#,
+        r#"[6,{},"wamp.close.goodbye_and_out"]"#,
+        r#"[8,48,7,{},"com.example.failed",["why"],{"n":1}]"#,
+        r#"[8,68,7,{},"com.example.failed"]"#,
+        r#"[16,1,{"acknowledge":true,"exclude_me":false},"a.b",[1]]"#,
+        r#"[17,1,2]"#,
+        r#"[32,1,{},"a.b"]"#,
+        r#"[33,1,2]"#,
+        r#"[34,1,2]"#,
+        r#"[35,1]"#,
+        r#"[36,1,2,{},[{"deep":[1, 2]}],{"k": null}]"#,
+        r#"[36,1,2,{"publisher":9,"publisher_authid":"p","publisher_authrole":"r"}]"#,
+        r#"[48,9007199254740992,{},"a.b",[],{"k":"ü\u0000"}]"#,
+        r#"[48,1,{"timeout":2500},"a.b"]"#,
+        r#"[49,1,{"mode":"skip"}]"#,
+        r#"[49,1,{"mode":"kill"}]"#,
+        r#"[49,1,{"mode":"killnowait"}]"#,
+        r#"[50,1,{},["2026-11-22 11:00:41.123456+00:00"]]"#,
+        r#"[64,1,{},"a.b"]"#,
+        r#"[64,1,{"match":"exact","invoke":"single","concurrency":3},"a.b"]"#,
+        r#"[65,1,2]"#,
+        r#"[66,1,2]"#,
+        r#"[67,1]"#,
+        r#"[68,1,2,{"caller":3,"caller_authid":"p","caller_authrole":"r"},[1]]"#,
+        r#"[68,1,2,{"timeout":2500}]"#,
+        r#"[69,1,{"mode":"kill","reason":"wamp.error.timeout"}]"#,
+        r#"[69,1,{"mode":"killnowait"}]"#,
+        r#"[70,1,{},[1.0,1e3,-0.0]]"#,
+    ] {
+        round_trip(text);
+    }
+}
+
+#[test]
+fn white_space_and_unknown_options_are_accepted() {
+    let text = " [ 48 , 1 , { \"x_unknown\" : [ { } ] , \"timeout\" : 0 } , \"a\" , [ 1 ] ] ";
+    let Message::Call(call) = decode(text.as_bytes()).unwrap() else {
+        panic!("not a call")
+    };
+    assert_eq!(call.payload.raw(), b"[ 1 ]");
+}
+
+#[test]
+fn welcome_announces_broker_and_dealer() {
+    let welcome = Welcome {
+        session: super::super::SessionId::new(5).unwrap(),
+        details: WelcomeDetails {
+            authrole: "anonymous".into(),
+            ..Default::default()
+        },
+    };
+    let text = Serializer::Json.encode(&welcome.into());
+    let value: serde_json::Value = serde_json::from_slice(&text).unwrap();
+    assert_eq!(
+        value[2]["roles"],
+        serde_json::json!({
+            "broker": {},
+            "dealer": {"features": {"call_canceling": true, "call_timeout": true}},
+        })
+    );
+    assert_eq!(value[2]["authrole"], "anonymous");
+}
+
+#[test]
+fn roles_are_announced_with_or_without_features() {
+    let roles = |text: &str| {
+        let hello = format!(r#"[1,"realm1",{{"roles":{text}}}]"#);
+        match decode(hello.as_bytes()) {
+            Ok(Message::Hello(hello)) => hello.details.roles,
+            other => panic!("{text}: {other:?}"),
+        }
+    };
+    let canceling = RpcFeatures {
+        call_canceling: true,
+        ..RpcFeatures::NONE
+    };
+    for (text, features) in [
+        ("{}", None),
+        (r#"{"caller":{}}"#, None),
+        (r#"{"callee":{}}"#, Some(RpcFeatures::NONE)),
+        (r#"{"callee":{"features":{}}}"#, Some(RpcFeatures::NONE)),
+        (
+            r#"{"callee":{"features":{"call_canceling":true,"x_unknown":[1]},"x_unknown":1}}"#,
+            Some(canceling),
+        ),
+        (
+            r#"{"callee":{"features":{"call_canceling":true,"call_timeout":false}}}"#,
+            Some(canceling),
+        ),
+        (
+            r#"{"callee":{"features":{"call_canceling":true,"call_timeout":true}}}"#,
+            Some(RpcFeatures::ALL),
+        ),
+    ] {
+        assert_eq!(roles(text).callee, features, "{text}");
+    }
+    let callers = r#"{"caller":{"features":{"call_canceling":true}},"callee":{}}"#;
+    assert_eq!(roles(callers).caller, Some(canceling));
+}
+
+#[test]
+fn options_that_are_left_out_have_their_defaults() {
+    for (text, written) in [
+        (r#"[48,1,{},"a"]"#, r#"[48,1,{},"a"]"#),
+        (r#"[48,1,{"timeout":0},"a"]"#, r#"[48,1,{},"a"]"#),
+        ("[49,1,{}]", r#"[49,1,{"mode":"killnowait"}]"#),
+        ("[69,1,{}]", r#"[69,1,{"mode":"killnowait"}]"#),
+    ] {
+        let message = decode(text.as_bytes()).unwrap();
+        let encoded = Serializer::Json.encode(&message);
+        assert_eq!(String::from_utf8(encoded).unwrap(), written, "{text}");
+    }
+}
+
+#[test]
+fn offences_are_named() {
+    for (text, words) in [
+        ("", "EOF"),
+        ("{}", "a WAMP message, which is a list"),
+        ("[]", "MessageType|integer is missing"),
+        ("[4711]", "no message of type 4711"),
+        ("[\"48\"]", "invalid type: string"),
+        (
+            "[48]",
+            "invalid CALL message: the element Request|id is missing",
+        ),
+        ("[48,0,{},\"a\"]", "the id 0 is not between 1 and"),
+        ("[48,9007199254740993,{},\"a\"]", "not between 1 and"),
+        (
+            "[48,-1,{},\"a\"]",
+            "invalid CALL message: invalid value: integer `-1`",
+        ),
+        ("[48,1.5,{},\"a\"]", "floating point"),
+        ("[48,1,[],\"a\"]", "invalid CALL message: "),
+        ("[48,1,{},7]", "a URI string"),
+        ("[48,1,{},\"a\",{}]", "Arguments must be a list"),
+        ("[48,1,{},\"a\",[],[]]", "ArgumentsKw must be a dictionary"),
+        ("[48,1,{},\"a\",[],{},1]", "more elements"),
+        ("[48,1,{},\"a\"", "invalid CALL message: EOF"),
+        ("[48,1,{},\"a\"] x", "trailing characters"),
+        (
+            "[8,50,1,{},\"a\"]",
+            "REQUEST.Type 50 is not a request that can fail",
+        ),
+        ("[16,1,{\"acknowledge\":1},\"a\"]", "expected a boolean"),
+        ("[48,1,{\"timeout\":-1},\"a\"]", "invalid CALL message: "),
+        (
+            "[48,1,{\"timeout\":\"1s\"},\"a\"]",
+            "invalid CALL message: ",
+        ),
+        (
+            "[49,1,{\"mode\":\"murder\"}]",
+            "invalid CANCEL message: unknown variant `murder`, expected one of `skip`, \
+             `kill`, `killnowait`",
+        ),
+        ("[49,1]", "invalid CANCEL message: the element Options|dict"),
+        ("[64,1,{\"concurrency\":0},\"a\"]", "a nonzero"),
+        ("[64,1,{\"concurrency\":-1},\"a\"]", "a nonzero"),
+        ("[64,1,{\"concurrency\":1.5},\"a\"]", "a nonzero"),
+        (
+            "[1,\"realm1\",{\"roles\":{\"callee\":{\"features\":{\"call_timeout\":1}}}}]",
+            "expected a boolean",
+        ),
+        (
+            "[1,\"realm1\",{\"roles\":{\"callee\":{\"features\":[]}}}]",
+            "a dictionary",
+        ),
+        (
+            "[1,\"realm1\",{\"roles\":{\"caller\":true}}]",
+            "invalid HELLO message",
+        ),
+    ] {
+        let error = decode(text.as_bytes()).expect_err(text).to_string();
+        assert!(error.contains(words), "{text}: {error}");
+    }
+}
+
+#[test]
+fn a_hundred_thousand_levels_are_refused_wherever_they_stand() {
+    let deep = format!("{}{}", "[".repeat(100_000), "]".repeat(100_000));
+    for (text, words) in [
+        (
+            format!("[48,1,{{}},\"a\",{deep}]"),
+            "nested deeper than 512",
+        ),
+        (
+            format!("[48,1,{{}},\"a\",[],{{\"k\":{deep}}}]"),
+            "nested deeper than 512",
+        ),
+        (format!("[48,{deep},{{}},\"a\"]"), "invalid type"),
+        (deep.clone(), "invalid type"),
+        ("[".repeat(100_000), "invalid type"),
+    ] {
+        let error = decode(text.as_bytes()).expect_err("too deep").to_string();
+        assert!(error.contains(words), "{error}");
+    }
+    // In an option that is ignored it is skipped without being kept.
+    let text = format!("[48,1,{{\"x_deep\":{deep}}},\"a\"]");
+    assert!(decode(text.as_bytes()).is_ok());
+}
