@@ -254,7 +254,7 @@ struct Scratch {
 impl Scratch {
     fn new() -> Self {
         let output = unprivileged("mktemp")
-            .args(["-d", "/tmp/adbapi-XXXXXX"])
+            .args(["-d", "-p", "/tmp"])
             .output()
             .unwrap();
         let path = PathBuf::from(String::from_utf8(output.stdout).unwrap().trim());
