@@ -147,13 +147,22 @@ impl<'a> Caller<'a> {
         }
     }
 
-    /// Until every call is answered and a last one too.
+    /// Until every call is answered and a last one too. The queue may still be full of what
+    /// others have called and canceled; what is refused for want of room is asked again, until
+    /// there is room or patience ends.
     fn finish(mut self) -> Had {
         while !self.pending.is_empty() {
             self.hear();
         }
         for procedure in [QUICK, SLEEP_FEW, HOLD_FEW] {
-            self.client.result_of(procedure, &json!([0]));
+            wait::until("room in the queue", || {
+                let request = self.client.call(procedure, &json!([0]));
+                match self.client.answer_to(request).outcome {
+                    Ok(_) => Some(()),
+                    Err(error) if error.message.contains("queue_limit") => None,
+                    Err(error) => panic!("{procedure}: {error:?}"),
+                }
+            });
         }
         self.client.leave();
         self.had
