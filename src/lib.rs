@@ -33,9 +33,11 @@
 //! | [`config`] | the configuration, checked | - |
 //! | [`embedded`] | a private PostgreSQL cluster | - |
 //! | [`node`] | putting all of this together | all |
+//! | [`bench`] | a load generator for routers | `wamp`, `reactor`, `transport` |
 //! | [`cli`] | the commands | all |
 
 pub mod adbapi;
+pub mod bench;
 pub mod cli;
 pub mod component;
 pub mod config;

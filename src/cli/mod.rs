@@ -1,16 +1,20 @@
 //! The command line: its grammar, and one file a command. Owns words and exit codes; must not know
 //! how a node works.
 
+mod bench;
 mod check;
 mod logging;
 mod start;
 
 use std::{
+    num::{NonZeroU16, NonZeroU64},
     path::{Path, PathBuf},
     process::ExitCode,
+    time::Duration,
 };
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
+use nix::sys::resource::{Resource, getrlimit, setrlimit};
 
 use crate::{
     component::Classes,
@@ -36,6 +40,7 @@ Examples:
   wampgres                                run the node that ./config.json describes
   wampgres start --embedded-postgres      the same, with a private PostgreSQL of its own
   wampgres check --config /etc/node.json  list every fault of a configuration
+  wampgres bench --connections 50         measure the node that runs on this machine
 
 Without a command the node is started. The log goes to standard error; RUST_LOG sets what it
 tells, for example RUST_LOG=debug or RUST_LOG=wampgres::adbapi=debug,info.
@@ -49,6 +54,9 @@ enum Command {
     Start(StartArgs),
     /// Check a configuration and list all of its faults
     Check(CheckArgs),
+    /// Put a load on a router and measure it
+    #[command(after_help = BENCH_EXAMPLES)]
+    Bench(BenchArgs),
     /// Print the version
     Version,
 }
@@ -70,6 +78,98 @@ struct StartArgs {
 struct CheckArgs {
     #[command(flatten)]
     config: ConfigArgs,
+}
+
+const BENCH_EXAMPLES: &str = "\
+Examples:
+  wampgres bench --connections 50                          calls, one after another on each of 50 sessions
+  wampgres bench --connections 50 --rate 5000              5,000 calls a second, whatever the router does
+  wampgres bench --mode echo --connections 50              the router alone: one session answers the others
+  wampgres bench --mode pubsub --connections 1000          one session publishes to 1,000
+  wampgres bench --mode connect --connections 10000        10,000 sessions join, stay and leave
+
+Every answer is matched to its call: one that is lost, doubled or not asked for fails the run. Errors
+that the router answers with are counted by their URI and fail nothing.
+
+Exit codes: 0 measured, 1 the router was not reached, went away or answered wrongly, 2 the command
+line has faults.";
+
+#[derive(Args)]
+struct BenchArgs {
+    /// The router's WebSocket address
+    #[arg(long, value_name = "URL", default_value = "ws://127.0.0.1:8080/ws")]
+    url: String,
+    /// The realm to join
+    #[arg(long, value_name = "NAME", default_value = "realm1")]
+    realm: String,
+    /// What the sessions do
+    #[arg(long, value_name = "MODE", default_value = "call")]
+    mode: BenchMode,
+    /// The procedure to call [default: com.example.now.v1; to echo: com.example.bench.echo], or the
+    /// topic [default: com.example.bench.topic]
+    #[arg(long, value_name = "URI")]
+    procedure: Option<String>,
+    /// The arguments: a JSON list [default: none; to echo: others in each call]
+    #[arg(long, value_name = "LIST")]
+    args: Option<String>,
+    /// How many sessions call, subscribe or join
+    #[arg(long, value_name = "N", default_value = "1")]
+    connections: NonZeroU16,
+    /// How many calls each of them has under way, or events the publisher
+    #[arg(long, value_name = "N", default_value = "1", conflicts_with = "rate")]
+    inflight: NonZeroU16,
+    /// How many calls begin each second on all sessions together, whether those before have ended
+    /// or not; latency then counts from when a call was due
+    #[arg(long, value_name = "CALLS", value_parser = rate)]
+    rate: Option<f64>,
+    /// How long to measure, or with --mode connect how long the sessions stay [default: 10]
+    #[arg(long, value_name = "SECONDS", value_parser = seconds, conflicts_with = "calls")]
+    duration: Option<Duration>,
+    /// How many calls or publications to make instead
+    #[arg(long, value_name = "N")]
+    calls: Option<NonZeroU64>,
+    /// How long the load runs before it is measured [default: 0.5, with --calls 0]
+    #[arg(long, value_name = "SECONDS", value_parser = seconds)]
+    warmup: Option<Duration>,
+    /// How long the router may be silent while it owes an answer
+    #[arg(long, value_name = "SECONDS", value_parser = seconds, default_value = "10")]
+    timeout: Duration,
+    /// How messages are encoded
+    #[arg(long, value_name = "NAME", default_value = "json")]
+    serializer: BenchSerializer,
+    /// Write the figures to FILE as JSON
+    #[arg(long, value_name = "FILE")]
+    json: Option<PathBuf>,
+}
+
+#[derive(Clone, Copy, ValueEnum)]
+enum BenchMode {
+    /// Call a procedure that is there
+    Call,
+    /// Call a procedure that one more session of the bench registers: measures the router alone
+    Echo,
+    /// Subscribe to a topic that one more session publishes to; all events must arrive
+    Pubsub,
+    /// Join, stay and leave
+    Connect,
+}
+
+#[derive(Clone, Copy, ValueEnum)]
+enum BenchSerializer {
+    /// wamp.2.json
+    Json,
+}
+
+fn seconds(text: &str) -> Result<Duration, String> {
+    let seconds: f64 = text.parse().map_err(|_| "not a number of seconds")?;
+    Duration::try_from_secs_f64(seconds).map_err(|error| error.to_string())
+}
+
+fn rate(text: &str) -> Result<f64, String> {
+    match text.parse() {
+        Ok(rate) if rate > 0.0 && rate <= 1e6 => Ok(rate),
+        _ => Err("not a number of calls a second, above 0 and up to 1000000".to_owned()),
+    }
 }
 
 #[derive(Args)]
@@ -97,11 +197,20 @@ pub fn run(classes: &Classes) -> ExitCode {
     match cli.command.unwrap_or(Command::Start(cli.start)) {
         Command::Start(args) => start::run(&args, classes),
         Command::Check(args) => check::run(&args, classes),
+        Command::Bench(args) => bench::run(&args),
         Command::Version => {
             println!("wampgres {}", env!("CARGO_PKG_VERSION"));
             ExitCode::SUCCESS
         }
     }
+}
+
+/// Lets this process open as many files as it may: each connection takes one, and the usual soft
+/// limit of 1,024 is soon reached. The new limit.
+fn raise_file_limit() -> nix::Result<u64> {
+    let (_, hard) = getrlimit(Resource::RLIMIT_NOFILE)?;
+    setrlimit(Resource::RLIMIT_NOFILE, hard, hard)?;
+    Ok(hard)
 }
 
 fn load(file: &Path, classes: &Classes) -> Result<NodeConfig, ConfigError> {

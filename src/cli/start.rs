@@ -10,9 +10,8 @@ use std::{
 };
 
 use crossbeam_channel::{Receiver, bounded};
-use nix::sys::resource::{Resource, getrlimit, setrlimit};
 
-use super::{StartArgs, explain, load, logging};
+use super::{StartArgs, explain, load, logging, raise_file_limit};
 use crate::{
     component::Classes,
     config::{Database, NodeConfig, Secret},
@@ -48,7 +47,9 @@ fn run_node(
     classes: &Classes,
 ) -> Result<(), Box<dyn std::error::Error>> {
     let signal = first_signal()?;
-    raise_file_limit();
+    if let Err(error) = raise_file_limit() {
+        tracing::warn!(%error, "the limit of open files stays as it is");
+    }
     let postgres = match embedded_postgres {
         Some(directory) => start_postgres(config, directory.clone())?,
         None => None,
@@ -80,15 +81,6 @@ fn first_signal() -> Result<Receiver<()>, ctrlc::Error> {
         let _ = send.try_send(());
     })?;
     Ok(receive)
-}
-
-/// Each client takes a file descriptor, and the usual soft limit of 1,024 is soon reached.
-fn raise_file_limit() {
-    let raised = getrlimit(Resource::RLIMIT_NOFILE)
-        .and_then(|(_, hard)| setrlimit(Resource::RLIMIT_NOFILE, hard, hard));
-    if let Err(error) = raised {
-        tracing::warn!(%error, "the limit of open files stays as it is");
-    }
 }
 
 /// Starts a private cluster with the role and database of the configuration, and leads the

@@ -13,19 +13,19 @@ const READ_BUFFER: usize = 4 * 1024;
 
 /// The largest frame or message accepted, and the largest output one call may make, in bytes.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct FrameLimits {
-    pub(super) max_message_size: usize,
-    pub(super) max_frame_size: usize,
+pub(crate) struct FrameLimits {
+    pub(crate) max_message_size: usize,
+    pub(crate) max_frame_size: usize,
 }
 
 /// One end of a WebSocket connection.
-pub(super) struct Frames {
+pub(crate) struct Frames {
     context: WebSocketContext,
 }
 
 /// What the bytes of the other end amount to.
 #[derive(Debug)]
-pub(super) enum Incoming {
+pub(crate) enum Incoming {
     /// A text message.
     Text(Utf8Bytes),
     /// A binary message.
@@ -39,7 +39,7 @@ pub(super) enum Incoming {
 }
 
 impl Frames {
-    pub(super) fn new(role: Role, limits: FrameLimits) -> Self {
+    pub(crate) fn new(role: Role, limits: FrameLimits) -> Self {
         let config = WebSocketConfig::default()
             .read_buffer_size(READ_BUFFER)
             // Whatever is written goes to the connection's output at once: gathering it is
@@ -54,7 +54,7 @@ impl Frames {
     }
 
     /// Takes the next message out of `input`, or all of an incomplete one and then `None`.
-    pub(super) fn next(&mut self, input: &mut &[u8], out: &mut Vec<u8>) -> Option<Incoming> {
+    pub(crate) fn next(&mut self, input: &mut &[u8], out: &mut Vec<u8>) -> Option<Incoming> {
         let read = self.context.read(&mut Slices { input, out });
         Some(match read {
             Ok(Message::Text(text)) => Incoming::Text(text),
@@ -82,12 +82,12 @@ impl Frames {
     }
 
     /// Writes a text message.
-    pub(super) fn send_text(&mut self, text: Utf8Bytes, out: &mut Vec<u8>) {
+    pub(crate) fn send_text(&mut self, text: Utf8Bytes, out: &mut Vec<u8>) {
         self.send(Message::Text(text), out);
     }
 
     /// Writes a ping.
-    pub(super) fn send_ping(&mut self, payload: Vec<u8>, out: &mut Vec<u8>) {
+    pub(crate) fn send_ping(&mut self, payload: Vec<u8>, out: &mut Vec<u8>) {
         self.send(Message::Ping(payload.into()), out);
     }
 
@@ -104,7 +104,7 @@ impl Frames {
     }
 
     /// Begins the closing handshake, unless it has begun.
-    pub(super) fn close(&mut self, code: CloseCode, reason: &str, out: &mut Vec<u8>) {
+    pub(crate) fn close(&mut self, code: CloseCode, reason: &str, out: &mut Vec<u8>) {
         // RFC 6455 5.5: the whole payload of a control frame is at most 125 bytes, 2 of them
         // the code.
         let end = reason.floor_char_boundary(123);

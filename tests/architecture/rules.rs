@@ -175,15 +175,36 @@ pub(super) const TABLE: &[Rule] = &[
         crates: &["mio", "postgres", "rand", "thiserror", "tracing"],
         std: ALL,
     },
-    // The limit of open files is raised with nix, a signal reaches its thread by a channel.
+    // It is a client of routers on the transport's frames, and knows nothing of the node it may be
+    // pointed at. Its thread asks for exact timers with nix.
+    Rule {
+        module: "bench",
+        ours: &["reactor", "transport", "wamp"],
+        crates: &[
+            "hdrhistogram",
+            "httparse",
+            "mio",
+            "nix",
+            "rand",
+            "serde",
+            "serde_json",
+            "thiserror",
+            "tungstenite",
+        ],
+        std: ALL,
+    },
+    // The limit of open files is raised with nix, a signal reaches its thread by a channel; of the
+    // bench's words there are the serializers, and arguments in JSON.
     Rule {
         module: "cli",
-        ours: &["component", "config", "embedded", "node"],
+        ours: &["bench", "component", "config", "embedded", "node", "wamp"],
         crates: &[
             "clap",
             "crossbeam_channel",
             "ctrlc",
             "nix",
+            "serde",
+            "serde_json",
             "tracing",
             "tracing_subscriber",
         ],

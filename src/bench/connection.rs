@@ -1,0 +1,258 @@
+//! One client connection: from the opening handshake to GOODBYE, with its duty in between. Must
+//! not know what the duty is.
+
+use std::{mem, sync::Arc, time::Instant};
+
+use tungstenite::protocol::Role;
+
+use super::{
+    Fault,
+    duty::{self, Duty, Turn, unasked},
+    handshake::Handshake,
+    run::{Mail, Shared},
+    wire::Quick,
+};
+use crate::{
+    reactor::{Io, Protocol},
+    transport::{FrameLimits, Frames, Incoming},
+    wamp::{Abort, ClosingDetails, Goodbye, Hello, HelloDetails, Message, PeerRoles, error_uri},
+};
+
+/// What software the client is.
+const AGENT: &str = concat!("wampgres-bench ", env!("CARGO_PKG_VERSION"));
+/// What the router may send in one message.
+const LIMITS: FrameLimits = FrameLimits {
+    max_message_size: 16 << 20,
+    max_frame_size: 16 << 20,
+};
+
+/// A session of the run.
+pub(super) struct Connection {
+    session: usize,
+    shared: Arc<Shared>,
+    opened: Instant,
+    parts: Parts,
+}
+
+/// What a turn may change.
+struct Parts {
+    phase: Phase,
+    frames: Frames,
+    duty: Box<dyn Duty>,
+}
+
+enum Phase {
+    Opening(Handshake),
+    Joining,
+    Preparing,
+    Working,
+    Leaving,
+    /// Whatever comes now is of no interest.
+    Over,
+}
+
+impl Connection {
+    pub(super) fn new(session: usize, shared: Arc<Shared>) -> Self {
+        Self {
+            session,
+            opened: Instant::now(),
+            parts: Parts {
+                phase: Phase::Over,
+                frames: Frames::new(Role::Client, LIMITS),
+                duty: duty::of(session, &shared.options),
+            },
+            shared,
+        }
+    }
+
+    /// Does something with the run in reach; a fault ends the run.
+    fn turn(
+        &mut self,
+        io: &mut Io<'_>,
+        came: usize,
+        f: impl FnOnce(&mut Parts, &mut Turn<'_>) -> Result<(), Fault>,
+    ) {
+        let mut run = self.shared.run();
+        let before = io.out().len();
+        // Not `io.now`: the connections before this one in the turn of the loop took time.
+        let now = Instant::now();
+        let mut turn = Turn {
+            session: self.session,
+            opened: self.opened,
+            now,
+            options: &self.shared.options,
+            shared: &self.shared,
+            run: &mut run,
+            out: io.out(),
+        };
+        let outcome = f(&mut self.parts, &mut turn);
+        let went = turn.out.len() - before;
+        run.measure.bytes(now, came, went);
+        if let Err(fault) = outcome {
+            self.parts.phase = Phase::Over;
+            run.fault(self.session, fault);
+        }
+        if run.has_news(now) {
+            self.shared.announce();
+        }
+    }
+}
+
+impl Parts {
+    fn on_bytes(&mut self, bytes: &[u8], turn: &mut Turn<'_>) -> Result<(), Fault> {
+        let Phase::Opening(handshake) = &mut self.phase else {
+            return self.on_frames(bytes, turn);
+        };
+        let Some(frames) = handshake.read(bytes).map_err(Fault::Handshake)? else {
+            return Ok(());
+        };
+        self.phase = Phase::Joining;
+        turn.send(Hello {
+            realm: turn.options.realm.as_str().into(),
+            details: HelloDetails {
+                roles: PeerRoles::ALL,
+                agent: Some(AGENT.to_owned()),
+                ..HelloDetails::default()
+            },
+        });
+        self.on_frames(&frames, turn)
+    }
+
+    fn on_frames(&mut self, mut bytes: &[u8], turn: &mut Turn<'_>) -> Result<(), Fault> {
+        while let Some(incoming) = self.frames.next(&mut bytes, turn.out) {
+            match incoming {
+                Incoming::Text(text) => self.on_text(text.as_bytes(), turn)?,
+                Incoming::Heartbeat => {}
+                Incoming::Binary => return Err(Fault::Violation("a binary message".to_owned())),
+                Incoming::Failed(reason) => return Err(Fault::Violation(reason)),
+                Incoming::Closed => {
+                    return match self.phase {
+                        Phase::Over => Ok(()),
+                        _ => Err(Fault::Disconnected("by a WebSocket close frame")),
+                    };
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn on_text(&mut self, text: &[u8], turn: &mut Turn<'_>) -> Result<(), Fault> {
+        match self.phase {
+            Phase::Over => return Ok(()),
+            Phase::Working | Phase::Leaving => {
+                if let Some(quick) = Quick::read(text) {
+                    return self.duty.on_quick(quick, turn);
+                }
+            }
+            _ => {}
+        }
+        let message = duty::decode(turn.options.serializer, text)?;
+        match (&self.phase, message) {
+            (Phase::Leaving, Message::Goodbye(_)) => self.on_left(turn)?,
+            (
+                _,
+                Message::Goodbye(Goodbye { details, reason })
+                | Message::Abort(Abort { details, reason }),
+            ) => {
+                return Err(Fault::Ended {
+                    reason: reason.to_string(),
+                    message: details.message,
+                });
+            }
+            (Phase::Joining, Message::Welcome(_)) => {
+                self.phase = Phase::Preparing;
+                if self.duty.on_joined(turn) {
+                    self.on_ready(turn);
+                }
+            }
+            (Phase::Preparing | Phase::Working | Phase::Leaving, message) => {
+                if self.duty.on_message(message, turn)? {
+                    self.on_ready(turn);
+                }
+            }
+            (_, message) => return Err(unasked(message.message_type().name())),
+        }
+        Ok(())
+    }
+
+    fn on_ready(&mut self, turn: &mut Turn<'_>) {
+        self.phase = Phase::Working;
+        turn.shared.ready(turn.opened, turn.now, turn.run);
+    }
+
+    fn on_left(&mut self, turn: &mut Turn<'_>) -> Result<(), Fault> {
+        // Messages of a session keep their order, so what is not there by now never comes.
+        if let Some(owed) = self.duty.owed(turn.run) {
+            return Err(Fault::Missing(owed));
+        }
+        self.phase = Phase::Over;
+        turn.run.left += 1;
+        if turn.run.left == turn.run.sessions {
+            turn.shared.announce();
+        }
+        Ok(())
+    }
+}
+
+impl Protocol<Mail> for Connection {
+    fn on_open(&mut self, io: &mut Io<'_>) {
+        io.set_nodelay(true);
+        let id = io.id;
+        self.turn(io, 0, |parts, turn| {
+            turn.run.connections[turn.session] = Some(id);
+            let url = &turn.options.target.url;
+            let subprotocol = turn.options.serializer.subprotocol();
+            let begun = Handshake::begin(url, subprotocol, turn.out);
+            parts.phase = Phase::Opening(begun.map_err(Fault::Handshake)?);
+            Ok(())
+        });
+    }
+
+    fn on_bytes(&mut self, bytes: &[u8], io: &mut Io<'_>) {
+        self.turn(io, bytes.len(), |parts, turn| parts.on_bytes(bytes, turn));
+        if matches!(self.parts.phase, Phase::Over) {
+            io.close();
+        }
+    }
+
+    fn on_mail(&mut self, mail: Mail, io: &mut Io<'_>) {
+        if matches!(self.parts.phase, Phase::Over) {
+            return;
+        }
+        self.turn(io, 0, |parts, turn| {
+            match mail {
+                Mail::Go => parts.duty.on_go(turn),
+                Mail::Due(due) => parts.duty.on_due(due, turn),
+                Mail::Tell => {
+                    if let Some(owed) = parts.duty.owed(turn.run) {
+                        turn.run.example = Some(format!("session {}: {owed}", turn.session));
+                        turn.shared.announce();
+                    }
+                }
+                Mail::Leave => {
+                    parts.phase = Phase::Leaving;
+                    turn.send(Goodbye {
+                        details: ClosingDetails::default(),
+                        reason: error_uri::CLOSE_REALM.into(),
+                    });
+                }
+            }
+            Ok(())
+        });
+    }
+
+    fn on_deadline(&mut self, _: &mut Io<'_>) {}
+
+    fn on_lost(&mut self) {
+        let what = match mem::replace(&mut self.parts.phase, Phase::Over) {
+            Phase::Opening(_) => "before the WebSocket was open",
+            Phase::Joining | Phase::Preparing => "while the session was joining",
+            Phase::Working => "in the middle of the run",
+            Phase::Leaving => "before the router said GOODBYE",
+            Phase::Over => return,
+        };
+        let mut run = self.shared.run();
+        run.fault(self.session, Fault::Disconnected(what));
+        self.shared.announce();
+    }
+}

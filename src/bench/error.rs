@@ -1,0 +1,124 @@
+//! Why a run fails: what its user reads. Owns the words only.
+
+use std::{io, time::Duration};
+
+/// Why a run did not come to its end.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// The address is none.
+    #[error("{0:?} is no WebSocket address; it looks like ws://127.0.0.1:8080/ws")]
+    Url(String),
+    /// Nobody listens at the address.
+    #[error(
+        "cannot reach {url}: {source}; is the node running there? `wampgres start` starts one, \
+         and prints its address to give as --url"
+    )]
+    Unreachable {
+        /// The address.
+        url: String,
+        /// What the kernel says.
+        source: io::Error,
+    },
+    /// The system has no threads or descriptors left.
+    #[error("cannot begin: {0}")]
+    System(#[from] io::Error),
+    /// Sessions were still joining when the patience ended.
+    #[error(
+        "only {ready} of {wanted} sessions were ready when the router had said nothing for \
+         {patience:?}"
+    )]
+    NotReady {
+        /// How many were ready.
+        ready: usize,
+        /// How many there were to be.
+        wanted: usize,
+        /// How long it was silent.
+        patience: Duration,
+    },
+    /// Answers are owed, and none has come for the patience.
+    #[error("{count} answers never came, within {patience:?}: {example}")]
+    Lost {
+        /// How many.
+        count: u64,
+        /// How long the router was silent.
+        patience: Duration,
+        /// One of them.
+        example: String,
+    },
+    /// A session saw something that must not be.
+    #[error("session {session}: {fault}")]
+    Session {
+        /// The session, counted from 0 in the order of connecting.
+        session: usize,
+        /// What it saw.
+        fault: Fault,
+    },
+}
+
+/// What a session saw that must not be.
+#[derive(Debug, thiserror::Error)]
+pub enum Fault {
+    /// The opening handshake was not granted.
+    #[error("the WebSocket was not opened: {0}; is the path of --url that of the router?")]
+    Handshake(String),
+    /// The router did not let it in, or threw it out.
+    #[error("the router ended the session: {reason}{}", colon(.message))]
+    Ended {
+        /// The reason as a URI.
+        reason: String,
+        /// What the router says to people.
+        message: Option<String>,
+    },
+    /// A request that the run rests on was refused.
+    #[error("{request} failed with {error}: {message}")]
+    Refused {
+        /// The request.
+        request: &'static str,
+        /// The error as a URI.
+        error: String,
+        /// Its arguments.
+        message: String,
+    },
+    /// The connection is gone.
+    #[error("the connection was lost {0}; did the node go away?")]
+    Disconnected(&'static str),
+    /// The other end broke a protocol.
+    #[error("the router sent what it must not send: {0}")]
+    Violation(String),
+    /// An answer came twice.
+    #[error("request {0} was answered twice")]
+    Doubled(u64),
+    /// An answer came to what was never asked.
+    #[error("an answer came to request {0}, which was never made")]
+    Alien(u64),
+    /// An answer is missing although whatever came before the end of the session has arrived.
+    #[error("{0} never came, and the session has ended in order")]
+    Missing(String),
+    /// A call was answered with the result of another.
+    #[error("request {request} was answered with {received}, not with {sent}, which was sent")]
+    Changed {
+        /// The request.
+        request: u64,
+        /// The arguments sent.
+        sent: String,
+        /// The arguments that came back.
+        received: String,
+    },
+    /// An event is missing or came twice.
+    #[error("event {received} came where event {expected} was due: it is {}", match received < expected {
+        true => "doubled",
+        false => "out of order, or those between are lost",
+    })]
+    Sequence {
+        /// The event due.
+        expected: u64,
+        /// The event that came.
+        received: u64,
+    },
+}
+
+fn colon(message: &Option<String>) -> String {
+    message
+        .as_ref()
+        .map_or_else(String::new, |message| format!(": {message}"))
+}

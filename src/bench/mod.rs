@@ -1,0 +1,35 @@
+//! `wampgres bench`: a load generator for WAMP routers, and what it measures. Knows the client's
+//! end of the protocol; must not know the node that it may be pointed at.
+//!
+//! One thread drives all connections, on the reactor that serves the node's as well. The thread
+//! of the caller looks on: it starts and ends the load and, where a rate is asked for, says when
+//! each call is due. What the connections share stands behind one lock that is contended by
+//! nothing else.
+//!
+//! ```text
+//!   conduct ── opens, starts, paces, ends ──► connection ── texts ──► duty: caller, callee,
+//!      ▲                                          │                   publisher, subscriber
+//!      └────────────── looks at ◄──────────────  run: who is ready, what was measured
+//! ```
+//!
+//! Every answer is matched to its request. A wrong one ends the run with an [`Error`]: figures of
+//! a router that answers wrongly are worth nothing.
+
+mod conduct;
+mod connection;
+mod duty;
+mod error;
+mod handshake;
+mod measure;
+mod options;
+mod outstanding;
+mod pubsub;
+mod report;
+mod rpc;
+mod run;
+mod wire;
+
+pub use conduct::{Progress, run};
+pub use error::{Error, Fault};
+pub use options::{Limit, Load, Mode, Options, Target};
+pub use report::{Latency, Report};

@@ -1,0 +1,110 @@
+//! What a run is asked to do. Owns the words of the load; must not know how it is made.
+
+use std::time::Duration;
+
+use serde::Serialize;
+use serde_json::value::RawValue;
+use tungstenite::http::Uri;
+
+use super::Error;
+use crate::wamp::Serializer;
+
+/// What a run does.
+#[derive(Clone, Debug)]
+pub struct Options {
+    /// The router.
+    pub target: Target,
+    /// The realm that all sessions join.
+    pub realm: String,
+    /// What the sessions do.
+    pub mode: Mode,
+    /// The procedure called, or in [`Mode::PubSub`] the topic.
+    pub uri: String,
+    /// The positional arguments. `None` is none, and in [`Mode::Echo`] others for each call.
+    pub args: Option<Box<RawValue>>,
+    /// How many sessions call, subscribe or merely join.
+    pub connections: usize,
+    /// How hard they do it.
+    pub load: Load,
+    /// For how long.
+    pub limit: Limit,
+    /// How long the load runs before it is measured.
+    pub warmup: Duration,
+    /// How long the router may be silent while it owes an answer.
+    pub patience: Duration,
+    /// How messages are encoded.
+    pub serializer: Serializer,
+}
+
+/// What the sessions do.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Mode {
+    /// They call a procedure that is there.
+    Call,
+    /// They call a procedure that one more session of the run registers and answers.
+    Echo,
+    /// They subscribe to a topic that one more session publishes to.
+    PubSub,
+    /// They join, stay, and leave.
+    Connect,
+}
+
+/// When the next operation begins.
+#[derive(Clone, Copy, PartialEq, Debug)]
+pub enum Load {
+    /// So many are under way on each connection: the next begins when one ends.
+    Closed {
+        /// How many.
+        inflight: usize,
+    },
+    /// So many begin each second on all connections together, whatever becomes of those before.
+    /// Their latency counts from when they were due.
+    Open {
+        /// How many a second.
+        rate: f64,
+    },
+}
+
+/// When the load ends.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Limit {
+    /// After so long. In [`Mode::Connect`] it is how long the sessions stay.
+    Duration(Duration),
+    /// After so many calls or publications.
+    Operations(u64),
+}
+
+/// The WebSocket address of a router.
+#[derive(Clone, Debug)]
+pub struct Target {
+    pub(super) url: Uri,
+    pub(super) host: String,
+    pub(super) port: u16,
+}
+
+impl Target {
+    /// The router at `ws://host[:port][/path]`.
+    ///
+    /// # Errors
+    /// [`Error::Url`] for anything else.
+    pub fn new(url: &str) -> Result<Self, Error> {
+        let fault = || Error::Url(url.to_owned());
+        let parsed: Uri = url.parse().map_err(|_| fault())?;
+        if parsed.scheme_str() != Some("ws") {
+            return Err(fault());
+        }
+        let host = parsed.host().ok_or_else(fault)?;
+        Ok(Self {
+            // A host in brackets is an IPv6 address, which is resolved without them.
+            host: host.trim_matches(['[', ']']).to_owned(),
+            port: parsed.port_u16().unwrap_or(80),
+            url: parsed,
+        })
+    }
+
+    /// The address as it was given.
+    pub fn url(&self) -> String {
+        self.url.to_string()
+    }
+}

@@ -1,0 +1,169 @@
+//! What a run has measured: as figures, and as words for people. Must not know how it was done.
+
+use std::{collections::BTreeMap, fmt, time::Duration};
+
+use hdrhistogram::Histogram;
+use serde::Serialize;
+
+use super::{Load, Mode, Options, measure::SPAN, run::Run};
+
+/// The figures of a run. Serialized it is the JSON of `--json`.
+#[derive(Clone, Debug, Serialize)]
+pub struct Report {
+    /// What the sessions did.
+    pub mode: Mode,
+    /// The router's address.
+    pub url: String,
+    /// The procedure or topic.
+    pub uri: String,
+    /// How many sessions called, subscribed or joined.
+    pub connections: usize,
+    /// Operations under way on each, in a closed load.
+    pub inflight: Option<usize>,
+    /// Operations due a second, in an open load.
+    pub rate: Option<f64>,
+    /// Operations that ended well: results, events delivered, sessions joined.
+    pub operations: u64,
+    /// From the first moment measured to the last end.
+    pub seconds: f64,
+    /// Operations that ended well, a second.
+    pub per_second: f64,
+    /// How long they took, in microseconds.
+    pub latency_us: Latency,
+    /// How many ended with an error, by its URI.
+    pub errors: BTreeMap<String, u64>,
+    /// Bytes received, with their framing.
+    pub bytes_in: u64,
+    /// Bytes sent, with their framing.
+    pub bytes_out: u64,
+    /// The length of the spans of `throughput`, in seconds.
+    pub span_seconds: f64,
+    /// How many operations ended well in each span.
+    pub throughput: Vec<u64>,
+    /// The distribution of latencies: a percentile and its microseconds.
+    pub distribution: Vec<(f64, f64)>,
+}
+
+/// Latencies in microseconds.
+#[derive(Clone, Copy, Debug, Serialize)]
+pub struct Latency {
+    /// The shortest.
+    pub min: f64,
+    /// The mean.
+    pub mean: f64,
+    /// Half of all are not longer.
+    pub p50: f64,
+    /// 90 of 100 are not longer.
+    pub p90: f64,
+    /// 99 of 100 are not longer.
+    pub p99: f64,
+    /// 999 of 1,000 are not longer.
+    pub p999: f64,
+    /// The longest.
+    pub max: f64,
+}
+
+const NANOSECONDS: f64 = 1000.0;
+
+impl Latency {
+    fn new(histogram: &Histogram<u64>) -> Self {
+        let at = |quantile| histogram.value_at_quantile(quantile) as f64 / NANOSECONDS;
+        Self {
+            min: histogram.min() as f64 / NANOSECONDS,
+            mean: histogram.mean() / NANOSECONDS,
+            p50: at(0.5),
+            p90: at(0.9),
+            p99: at(0.99),
+            p999: at(0.999),
+            max: histogram.max() as f64 / NANOSECONDS,
+        }
+    }
+}
+
+impl Report {
+    pub(super) fn new(options: &Options, run: &Run) -> Self {
+        let measure = &run.measure;
+        let (inflight, rate) = match options.load {
+            Load::Closed { inflight } => (Some(inflight), None),
+            Load::Open { rate } => (None, Some(rate)),
+        };
+        let operations = measure.latency.len();
+        let seconds = measure.elapsed().as_secs_f64();
+        Self {
+            mode: options.mode,
+            url: options.target.url(),
+            uri: options.uri.clone(),
+            connections: options.connections,
+            inflight,
+            rate,
+            operations,
+            seconds,
+            per_second: if seconds > 0.0 {
+                operations as f64 / seconds
+            } else {
+                0.0
+            },
+            latency_us: Latency::new(&measure.latency),
+            errors: measure.errors.clone(),
+            bytes_in: measure.bytes_in,
+            bytes_out: measure.bytes_out,
+            span_seconds: SPAN.as_secs_f64(),
+            throughput: measure.spans.clone(),
+            distribution: distribution(&measure.latency),
+        }
+    }
+
+    /// What an operation is called.
+    pub fn unit(&self) -> &'static str {
+        match self.mode {
+            Mode::Call | Mode::Echo => "calls",
+            Mode::PubSub => "events",
+            Mode::Connect => "joins",
+        }
+    }
+}
+
+/// Percentiles, ever denser towards the end.
+fn distribution(histogram: &Histogram<u64>) -> Vec<(f64, f64)> {
+    if histogram.is_empty() {
+        return Vec::new();
+    }
+    let steps = histogram.iter_quantiles(4);
+    steps
+        .map(|step| {
+            let value = step.value_iterated_to() as f64 / NANOSECONDS;
+            (step.quantile_iterated_to() * 100.0, value)
+        })
+        .collect()
+}
+
+impl fmt::Display for Report {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let unit = self.unit();
+        let time = Duration::from_secs_f64(self.seconds);
+        writeln!(f, "{unit:<10}{} in {time:.2?}", self.operations)?;
+        writeln!(f, "{:<10}{:.0}", format!("{unit}/s"), self.per_second)?;
+        let l = &self.latency_us;
+        let row = [
+            ("p50", l.p50),
+            ("p90", l.p90),
+            ("p99", l.p99),
+            ("p99.9", l.p999),
+            ("max", l.max),
+        ];
+        write!(f, "latency  ")?;
+        for (name, us) in row {
+            write!(
+                f,
+                " {name} {}",
+                Duration::from_nanos((us * NANOSECONDS) as u64).as_micros()
+            )?;
+        }
+        writeln!(f, " us")?;
+        write!(f, "bytes     {} in, {} out", self.bytes_in, self.bytes_out)?;
+        for (uri, count) in &self.errors {
+            write!(f, "\nerrors    {count} {uri}")?;
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,156 @@
+//! `wampgres bench`: puts a load on a router and prints what it measures. Owns the progress line
+//! and the files written; must not know how the load is made.
+
+use std::{
+    fs,
+    io::{self, IsTerminal, Write},
+    path::Path,
+    process::ExitCode,
+    time::Duration,
+};
+
+use clap::{CommandFactory, error::ErrorKind};
+use serde_json::value::RawValue;
+
+use super::{BenchArgs, BenchMode, BenchSerializer, Cli, raise_file_limit};
+use crate::{
+    bench::{self, Limit, Load, Mode, Options, Progress, Target},
+    wamp::Serializer,
+};
+
+/// Files that a run needs beside its connections.
+const SPARE_FILES: u64 = 32;
+/// How long the load is measured where nothing is said.
+const DURATION: Duration = Duration::from_secs(10);
+/// How long it runs before, where time is the limit.
+const WARMUP: Duration = Duration::from_millis(500);
+
+pub(super) fn run(args: &BenchArgs) -> ExitCode {
+    let options = match options(args) {
+        Ok(options) => options,
+        Err(fault) => Cli::command()
+            .error(ErrorKind::ValueValidation, fault)
+            .exit(),
+    };
+    match measure(args, options) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("wampgres bench: {error}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+/// What the command line asks for.
+fn options(args: &BenchArgs) -> Result<Options, String> {
+    let mode = match args.mode {
+        BenchMode::Call => Mode::Call,
+        BenchMode::Echo => Mode::Echo,
+        BenchMode::Pubsub => Mode::PubSub,
+        BenchMode::Connect => Mode::Connect,
+    };
+    let uri = args.procedure.as_deref().unwrap_or(match mode {
+        Mode::Call | Mode::Connect => "com.example.now.v1",
+        Mode::Echo => "com.example.bench.echo",
+        Mode::PubSub => "com.example.bench.topic",
+    });
+    Ok(Options {
+        target: Target::new(&args.url).map_err(|error| error.to_string())?,
+        realm: args.realm.clone(),
+        mode,
+        uri: uri.to_owned(),
+        args: args.args.as_deref().map(list).transpose()?,
+        connections: args.connections.get().into(),
+        load: match args.rate {
+            Some(rate) => Load::Open { rate },
+            None => Load::Closed {
+                inflight: args.inflight.get().into(),
+            },
+        },
+        limit: match args.calls {
+            Some(calls) => Limit::Operations(calls.get()),
+            None => Limit::Duration(args.duration.unwrap_or(DURATION)),
+        },
+        // As many calls as were asked for, and not some more.
+        warmup: args.warmup.unwrap_or(if args.calls.is_some() {
+            Duration::ZERO
+        } else {
+            WARMUP
+        }),
+        patience: args.timeout,
+        serializer: match args.serializer {
+            BenchSerializer::Json => Serializer::Json,
+        },
+    })
+}
+
+/// Arguments of a call: a JSON list.
+fn list(text: &str) -> Result<Box<RawValue>, String> {
+    let fault = |error| format!("--args must be a JSON list such as '[1, \"two\"]': {error}");
+    serde_json::from_str::<Vec<serde::de::IgnoredAny>>(text).map_err(fault)?;
+    RawValue::from_string(text.trim().to_owned()).map_err(fault)
+}
+
+fn measure(args: &BenchArgs, options: Options) -> Result<(), Box<dyn std::error::Error>> {
+    let files = raise_file_limit()?;
+    let wanted = options.connections as u64 + SPARE_FILES;
+    if files < wanted {
+        return Err(format!(
+            "{} connections need {wanted} open files, and the limit is {files}: raise it with \
+             `ulimit -Hn {wanted}`, as root",
+            options.connections
+        )
+        .into());
+    }
+    let line = Line::new();
+    let outcome = bench::run(options, &mut |progress| line.draw(progress));
+    line.clear();
+    let report = outcome?;
+    println!("{report}");
+    if let Some(file) = &args.json {
+        write(file, &(serde_json::to_string_pretty(&report)? + "\n"))?;
+    }
+    Ok(())
+}
+
+fn write(file: &Path, text: &str) -> Result<(), String> {
+    fs::write(file, text).map_err(|error| format!("{} cannot be written: {error}", file.display()))
+}
+
+/// A line on a terminal that shows how far the run is; nothing elsewhere.
+struct Line {
+    is_seen: bool,
+}
+
+impl Line {
+    const WIDTH: usize = 30;
+
+    fn new() -> Self {
+        Self {
+            is_seen: io::stderr().is_terminal(),
+        }
+    }
+
+    fn draw(&self, progress: &Progress) {
+        if self.is_seen {
+            let text = if progress.ready < progress.sessions {
+                format!("{} of {} sessions ready", progress.ready, progress.sessions)
+            } else {
+                let filled = (progress.fraction * Self::WIDTH as f64) as usize;
+                let (bar, rest) = ("#".repeat(filled), "-".repeat(Self::WIDTH - filled));
+                format!(
+                    "[{bar}{rest}] {} done, {:.0}/s",
+                    progress.done, progress.per_second
+                )
+            };
+            // To the line's beginning, and clear it (ECMA-48 EL).
+            let _ = write!(io::stderr(), "\r\x1b[K{text}");
+        }
+    }
+
+    fn clear(&self) {
+        if self.is_seen {
+            let _ = write!(io::stderr(), "\r\x1b[K");
+        }
+    }
+}
