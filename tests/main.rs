@@ -7,6 +7,7 @@
 
 mod architecture;
 mod autobahn;
+mod bench;
 mod browser;
 mod canceling;
 mod component;

@@ -23,6 +23,7 @@ mod handshake;
 mod measure;
 mod options;
 mod outstanding;
+mod plot;
 mod pubsub;
 mod report;
 mod rpc;

@@ -9,10 +9,9 @@ use std::{
     time::Duration,
 };
 
-use clap::{CommandFactory, error::ErrorKind};
 use serde_json::value::RawValue;
 
-use super::{BenchArgs, BenchMode, BenchSerializer, Cli, raise_file_limit};
+use super::{BenchArgs, BenchMode, BenchSerializer, raise_file_limit};
 use crate::{
     bench::{self, Limit, Load, Mode, Options, Progress, Target},
     wamp::Serializer,
@@ -26,13 +25,7 @@ const DURATION: Duration = Duration::from_secs(10);
 const WARMUP: Duration = Duration::from_millis(500);
 
 pub(super) fn run(args: &BenchArgs) -> ExitCode {
-    let options = match options(args) {
-        Ok(options) => options,
-        Err(fault) => Cli::command()
-            .error(ErrorKind::ValueValidation, fault)
-            .exit(),
-    };
-    match measure(args, options) {
+    match measure(args) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             eprintln!("wampgres bench: {error}");
@@ -41,8 +34,30 @@ pub(super) fn run(args: &BenchArgs) -> ExitCode {
     }
 }
 
+pub(super) fn target(text: &str) -> Result<Target, bench::Error> {
+    Target::new(text)
+}
+
+/// Arguments of a call: a JSON list.
+pub(super) fn list(text: &str) -> serde_json::Result<Box<RawValue>> {
+    serde_json::from_str::<Vec<serde::de::IgnoredAny>>(text)?;
+    RawValue::from_string(text.trim().to_owned())
+}
+
+pub(super) fn seconds(text: &str) -> Result<Duration, String> {
+    let seconds: f64 = text.parse().map_err(|_| "not a number of seconds")?;
+    Duration::try_from_secs_f64(seconds).map_err(|error| error.to_string())
+}
+
+pub(super) fn rate(text: &str) -> Result<f64, String> {
+    match text.parse() {
+        Ok(rate) if rate > 0.0 && rate <= 1e6 => Ok(rate),
+        _ => Err("not a number of calls a second, above 0 and up to 1000000".to_owned()),
+    }
+}
+
 /// What the command line asks for.
-fn options(args: &BenchArgs) -> Result<Options, String> {
+fn options(args: &BenchArgs) -> Options {
     let mode = match args.mode {
         BenchMode::Call => Mode::Call,
         BenchMode::Echo => Mode::Echo,
@@ -54,12 +69,12 @@ fn options(args: &BenchArgs) -> Result<Options, String> {
         Mode::Echo => "com.example.bench.echo",
         Mode::PubSub => "com.example.bench.topic",
     });
-    Ok(Options {
-        target: Target::new(&args.url).map_err(|error| error.to_string())?,
+    Options {
+        target: args.url.clone(),
         realm: args.realm.clone(),
         mode,
         uri: uri.to_owned(),
-        args: args.args.as_deref().map(list).transpose()?,
+        args: args.args.clone(),
         connections: args.connections.get().into(),
         load: match args.rate {
             Some(rate) => Load::Open { rate },
@@ -81,17 +96,11 @@ fn options(args: &BenchArgs) -> Result<Options, String> {
         serializer: match args.serializer {
             BenchSerializer::Json => Serializer::Json,
         },
-    })
+    }
 }
 
-/// Arguments of a call: a JSON list.
-fn list(text: &str) -> Result<Box<RawValue>, String> {
-    let fault = |error| format!("--args must be a JSON list such as '[1, \"two\"]': {error}");
-    serde_json::from_str::<Vec<serde::de::IgnoredAny>>(text).map_err(fault)?;
-    RawValue::from_string(text.trim().to_owned()).map_err(fault)
-}
-
-fn measure(args: &BenchArgs, options: Options) -> Result<(), Box<dyn std::error::Error>> {
+fn measure(args: &BenchArgs) -> Result<(), Box<dyn std::error::Error>> {
+    let options = options(args);
     let files = raise_file_limit()?;
     let wanted = options.connections as u64 + SPARE_FILES;
     if files < wanted {
@@ -109,6 +118,9 @@ fn measure(args: &BenchArgs, options: Options) -> Result<(), Box<dyn std::error:
     println!("{report}");
     if let Some(file) = &args.json {
         write(file, &(serde_json::to_string_pretty(&report)? + "\n"))?;
+    }
+    if let Some(file) = &args.plot {
+        write(file, &report.plot().to_string())?;
     }
     Ok(())
 }

@@ -15,8 +15,10 @@ use std::{
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use nix::sys::resource::{Resource, getrlimit, setrlimit};
+use serde_json::value::RawValue;
 
 use crate::{
+    bench::Target,
     component::Classes,
     config::{self, ConfigError, NodeConfig},
 };
@@ -56,7 +58,7 @@ enum Command {
     Check(CheckArgs),
     /// Put a load on a router and measure it
     #[command(after_help = BENCH_EXAMPLES)]
-    Bench(BenchArgs),
+    Bench(Box<BenchArgs>),
     /// Print the version
     Version,
 }
@@ -97,8 +99,8 @@ line has faults.";
 #[derive(Args)]
 struct BenchArgs {
     /// The router's WebSocket address
-    #[arg(long, value_name = "URL", default_value = "ws://127.0.0.1:8080/ws")]
-    url: String,
+    #[arg(long, value_name = "URL", value_parser = bench::target, default_value = "ws://127.0.0.1:8080/ws")]
+    url: Target,
     /// The realm to join
     #[arg(long, value_name = "NAME", default_value = "realm1")]
     realm: String,
@@ -110,8 +112,8 @@ struct BenchArgs {
     #[arg(long, value_name = "URI")]
     procedure: Option<String>,
     /// The arguments: a JSON list [default: none; to echo: others in each call]
-    #[arg(long, value_name = "LIST")]
-    args: Option<String>,
+    #[arg(long, value_name = "LIST", value_parser = bench::list)]
+    args: Option<Box<RawValue>>,
     /// How many sessions call, subscribe or join
     #[arg(long, value_name = "N", default_value = "1")]
     connections: NonZeroU16,
@@ -120,19 +122,19 @@ struct BenchArgs {
     inflight: NonZeroU16,
     /// How many calls begin each second on all sessions together, whether those before have ended
     /// or not; latency then counts from when a call was due
-    #[arg(long, value_name = "CALLS", value_parser = rate)]
+    #[arg(long, value_name = "CALLS", value_parser = bench::rate)]
     rate: Option<f64>,
     /// How long to measure, or with --mode connect how long the sessions stay [default: 10]
-    #[arg(long, value_name = "SECONDS", value_parser = seconds, conflicts_with = "calls")]
+    #[arg(long, value_name = "SECONDS", value_parser = bench::seconds, conflicts_with = "calls")]
     duration: Option<Duration>,
     /// How many calls or publications to make instead
     #[arg(long, value_name = "N")]
     calls: Option<NonZeroU64>,
     /// How long the load runs before it is measured [default: 0.5, with --calls 0]
-    #[arg(long, value_name = "SECONDS", value_parser = seconds)]
+    #[arg(long, value_name = "SECONDS", value_parser = bench::seconds)]
     warmup: Option<Duration>,
     /// How long the router may be silent while it owes an answer
-    #[arg(long, value_name = "SECONDS", value_parser = seconds, default_value = "10")]
+    #[arg(long, value_name = "SECONDS", value_parser = bench::seconds, default_value = "10")]
     timeout: Duration,
     /// How messages are encoded
     #[arg(long, value_name = "NAME", default_value = "json")]
@@ -140,6 +142,9 @@ struct BenchArgs {
     /// Write the figures to FILE as JSON
     #[arg(long, value_name = "FILE")]
     json: Option<PathBuf>,
+    /// Draw the latencies and the throughput over time into FILE, as SVG
+    #[arg(long, value_name = "FILE")]
+    plot: Option<PathBuf>,
 }
 
 #[derive(Clone, Copy, ValueEnum)]
@@ -158,18 +163,6 @@ enum BenchMode {
 enum BenchSerializer {
     /// wamp.2.json
     Json,
-}
-
-fn seconds(text: &str) -> Result<Duration, String> {
-    let seconds: f64 = text.parse().map_err(|_| "not a number of seconds")?;
-    Duration::try_from_secs_f64(seconds).map_err(|error| error.to_string())
-}
-
-fn rate(text: &str) -> Result<f64, String> {
-    match text.parse() {
-        Ok(rate) if rate > 0.0 && rate <= 1e6 => Ok(rate),
-        _ => Err("not a number of calls a second, above 0 and up to 1000000".to_owned()),
-    }
 }
 
 #[derive(Args)]

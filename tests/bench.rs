@@ -1,0 +1,356 @@
+//! `wampgres bench`: against a real node it counts and measures, against routers that answer
+//! wrongly it fails and says what was wrong.
+
+use std::{
+    io::Read,
+    net::{SocketAddr, TcpListener},
+    process::{Command, Stdio},
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
+};
+
+use serde_json::{Value, json};
+use tempfile::TempDir;
+
+use crate::support::{
+    fake_router::{self, Answers, say},
+    node::{HERE, Node, config, container, router},
+    postgres::Postgres,
+    wait,
+    websocket::{Echo, code},
+};
+
+/// What became of a run.
+struct Outcome {
+    code: Option<i32>,
+    stdout: String,
+    stderr: String,
+    directory: TempDir,
+}
+
+impl Outcome {
+    /// The figures of a run that came to its end.
+    fn figures(&self) -> Value {
+        assert_eq!(self.code, Some(0), "{}", self.stderr);
+        assert_eq!(self.stderr, "", "there is no terminal to draw on");
+        let json = std::fs::read(self.directory.path().join("figures.json"));
+        serde_json::from_slice(&json.expect("the JSON is written")).expect("and is JSON")
+    }
+
+    /// Asserts that the run failed and said so in these words.
+    fn assert_fails(&self, words: &str) {
+        assert_eq!(self.code, Some(1), "{}{}", self.stdout, self.stderr);
+        assert!(self.stderr.contains(words), "{words:?} in {}", self.stderr);
+        assert_eq!(self.stdout, "", "figures of such a router mean nothing");
+    }
+}
+
+fn bench(address: SocketAddr, args: &str) -> Outcome {
+    let directory = tempfile::tempdir().expect("a temporary directory");
+    let mut child = Command::new(env!("CARGO_BIN_EXE_wampgres"))
+        .args(["bench", "--url", &format!("ws://{address}/ws")])
+        .args(["--json", "figures.json", "--plot", "plot.svg"])
+        .args(args.split(' '))
+        .current_dir(directory.path())
+        .stdin(Stdio::null())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .expect("the program runs");
+    let status = wait::until("the end of the bench", || {
+        child.try_wait().expect("the child is ours")
+    });
+    let (mut stdout, mut stderr) = (String::new(), String::new());
+    let read = (child.stdout.take().expect("stdout is piped")).read_to_string(&mut stdout);
+    read.expect("text on stdout");
+    let read = (child.stderr.take().expect("stderr is piped")).read_to_string(&mut stderr);
+    read.expect("text on stderr");
+    Outcome {
+        code: status.code(),
+        stdout,
+        stderr,
+        directory,
+    }
+}
+
+fn number(figures: &Value, name: &str) -> f64 {
+    figures[name]
+        .as_f64()
+        .unwrap_or_else(|| panic!("a number {name} in {figures}"))
+}
+
+#[test]
+fn as_many_calls_as_asked_for_are_made_measured_and_drawn() {
+    let node = Node::start(&config(&[router()]));
+    let _echo = Echo::start(node.address(), "com.example.echo");
+    let outcome = bench(
+        node.address(),
+        "--procedure com.example.echo --args [1,\"two\"] --connections 7 --inflight 3 --calls 1000",
+    );
+    let figures = outcome.figures();
+    assert_eq!(figures["mode"], "call");
+    assert_eq!(figures["operations"], 1000);
+    assert_eq!(figures["errors"], json!({}));
+    let spans: Vec<u64> = serde_json::from_value(figures["throughput"].clone()).expect("spans");
+    assert_eq!(spans.iter().sum::<u64>(), 1000, "{spans:?}");
+    let rate = 1000.0 / number(&figures, "seconds");
+    assert!((number(&figures, "per_second") - rate).abs() < 1.0);
+    // `[50,1,{},[1,"two"]]` in a frame, and a CALL, are no shorter than this.
+    assert!(number(&figures, "bytes_in") >= 1000.0 * 20.0);
+    assert!(number(&figures, "bytes_out") >= 1000.0 * 40.0);
+    let latency = &figures["latency_us"];
+    let steps = ["min", "p50", "p90", "p99", "p999", "max"].map(|name| number(latency, name));
+    assert!(steps[0] > 0.0 && steps.is_sorted(), "{latency}");
+
+    for words in [
+        "calls     1000 in ",
+        "calls/s",
+        "p50",
+        "p90",
+        "p99",
+        "p99.9",
+        "max",
+    ] {
+        assert!(
+            outcome.stdout.contains(words),
+            "{words} in {}",
+            outcome.stdout
+        );
+    }
+    let plot = std::fs::read_to_string(outcome.directory.path().join("plot.svg"));
+    let plot = plot.expect("the plot is drawn");
+    assert!(plot.starts_with("<svg ") && plot.trim_end().ends_with("</svg>"));
+    assert_eq!(plot.matches("<polyline").count(), 2, "{plot}");
+    assert!(!plot.contains("NaN") && !plot.contains("inf"), "{plot}");
+}
+
+#[test]
+fn the_database_component_is_measured_for_a_time() {
+    let extra = json!({"database": Postgres::shared().database().extra()});
+    let component = container("hello.MyDatabaseComponent", HERE, extra);
+    let node = Node::start(&config(&[router(), component]));
+    let outcome = bench(
+        node.address(),
+        "--connections 5 --duration 0.5 --warmup 0.1",
+    );
+    let figures = outcome.figures();
+    assert_eq!(figures["uri"], "com.example.now.v1");
+    assert_eq!(figures["errors"], json!({}));
+    assert!(number(&figures, "operations") > 0.0);
+    let seconds = number(&figures, "seconds");
+    assert!((0.4..10.0).contains(&seconds), "{seconds}");
+}
+
+#[test]
+fn echo_events_and_joins_are_all_counted() {
+    let node = Node::start(&config(&[router()]));
+    for (args, operations) in [
+        ("--mode echo --connections 3 --inflight 4 --calls 500", 500),
+        (
+            "--mode echo --connections 2 --calls 10 --args [{\"b\":1,\"a\":[]},\"ä\"]",
+            10,
+        ),
+        (
+            "--mode pubsub --connections 20 --inflight 5 --calls 50",
+            1000,
+        ),
+        (
+            "--mode pubsub --connections 3 --calls 7 --args [\"text\"]",
+            21,
+        ),
+        ("--mode pubsub --connections 2 --rate 100 --calls 10", 20),
+        ("--mode connect --connections 300 --duration 0", 300),
+    ] {
+        let outcome = bench(node.address(), args);
+        assert_eq!(outcome.figures()["operations"], operations, "{args}");
+    }
+    let sessions = bench(node.address(), "--mode connect --duration 0").figures();
+    assert_eq!(
+        sessions["operations"], 1,
+        "one connection if nothing is said"
+    );
+}
+
+#[test]
+fn a_rate_is_kept_and_calls_beyond_the_warm_up_are_counted() {
+    let calls = Arc::new(AtomicU64::new(0));
+    let counter = calls.clone();
+    let address = fake_router::start(move |from, message| {
+        counter.fetch_add(1, Ordering::Relaxed);
+        say(from, json!([code::RESULT, message[1], {}]))
+    });
+    let figures = bench(
+        address,
+        "--rate 200 --connections 3 --duration 1 --warmup 0.5",
+    )
+    .figures();
+    assert_eq!(figures["operations"], 200);
+    assert_eq!(calls.swap(0, Ordering::Relaxed), 300);
+    let figures = bench(address, "--rate 1000 --connections 2 --calls 25").figures();
+    assert_eq!(figures["operations"], 25);
+    assert_eq!(calls.swap(0, Ordering::Relaxed), 25);
+    bench(address, "--connections 2 --inflight 4 --calls 25").figures();
+    assert_eq!(calls.swap(0, Ordering::Relaxed), 25);
+}
+
+#[test]
+fn latency_counts_from_when_a_call_was_due() {
+    // It answers nothing until 50 calls have come, which at 100 a second takes half a second.
+    let mut waiting = Vec::new();
+    let address = fake_router::start(move |from, message| {
+        waiting.push(json!([code::RESULT, message[1], {}]));
+        if waiting.len() < 50 {
+            return Vec::new();
+        }
+        waiting
+            .drain(..)
+            .flat_map(|answer| say(from, answer))
+            .collect()
+    });
+    let figures = bench(address, "--rate 100 --calls 50").figures();
+    assert_eq!(figures["operations"], 50);
+    let latency = &figures["latency_us"];
+    assert!(number(latency, "max") >= 480_000.0, "{latency}");
+    assert!(number(latency, "p50") >= 230_000.0, "{latency}");
+}
+
+#[test]
+fn errors_are_counted_by_their_uri_and_fail_nothing() {
+    let node = Node::start(&config(&[router()]));
+    let outcome = bench(node.address(), "--procedure com.example.missing --calls 5");
+    let figures = outcome.figures();
+    assert_eq!(figures["operations"], 0);
+    assert_eq!(
+        figures["errors"],
+        json!({"wamp.error.no_such_procedure": 5})
+    );
+    assert!(outcome.stdout.contains("5 wamp.error.no_such_procedure"));
+    let outcome = bench(
+        node.address(),
+        "--mode pubsub --procedure org.elsewhere --calls 5",
+    );
+    outcome.assert_fails("SUBSCRIBE failed with wamp.error.not_authorized");
+}
+
+/// Answers the third call, or the third publication, as given, and all else rightly.
+fn third(mut wrong: impl FnMut(usize, u64) -> Answers + Send + 'static) -> SocketAddr {
+    fake_router::start(move |from, message| {
+        let request = message[1].as_u64().expect("a request id");
+        let answer = match message[0].as_u64() {
+            Some(code::CALL) => json!([code::RESULT, request, {}]),
+            Some(code::SUBSCRIBE) => json!([code::SUBSCRIBED, request, 7]),
+            Some(code::REGISTER) => json!([code::REGISTERED, request, 7]),
+            Some(code::PUBLISH) => json!([code::PUBLISHED, request, 7]),
+            _ => panic!("unexpected: {message}"),
+        };
+        let is_publish = message[0] == code::PUBLISH;
+        match (request, is_publish) {
+            (3, false) => wrong(from, request),
+            (3, true) => [say(from, answer), wrong(1, request)].concat(),
+            (_, false) => say(from, answer),
+            (_, true) => [say(from, answer), event(request)].concat(),
+        }
+    })
+}
+
+fn event(number: u64) -> Answers {
+    say(1, json!([code::EVENT, 7, number, {}, [number]]))
+}
+
+#[test]
+fn a_wrong_answer_fails_the_run_and_is_named() {
+    fn result(to: usize, request: u64) -> Answers {
+        say(to, json!([code::RESULT, request, {}, ["2", 2]]))
+    }
+    let twice = third(|to, request| [result(to, request), result(to, request)].concat());
+    bench(twice, "--calls 10").assert_fails("session 0: request 3 was answered twice");
+    bench(twice, "--calls 3").assert_fails("session 0: request 3 was answered twice");
+    let alien = third(|to, _| result(to, 4711));
+    bench(alien, "--calls 10").assert_fails("request 4711, which was never made");
+    let lost = third(|_, _| Vec::new());
+    bench(lost, "--calls 10 --timeout 0.3")
+        .assert_fails("1 answers never came, within 300ms: session 0: the answer to CALL 3");
+    bench(lost, "--calls 10 --inflight 2 --timeout 0.3").assert_fails("the answer to CALL 3");
+    bench(result_of_another(), "--mode echo --calls 10")
+        .assert_fails("request 2 was answered with [1,1], not with [1,2], which was sent");
+    let nonsense = third(|to, _| vec![(to, "[50,3,{}".to_owned())]);
+    bench(nonsense, "--calls 10").assert_fails("the router sent what it must not send");
+    let unasked = third(|to, _| say(to, json!([code::EVENT, 1, 1, {}, [1]])));
+    bench(unasked, "--calls 10").assert_fails("which answers nothing that was asked");
+}
+
+/// Answers each call with the arguments of the first.
+fn result_of_another() -> SocketAddr {
+    fake_router::start(|from, message| match message[0].as_u64() {
+        Some(code::REGISTER) => say(from, json!([code::REGISTERED, message[1], 7])),
+        _ => say(from, json!([code::RESULT, message[1], {}, [1, 1]])),
+    })
+}
+
+#[test]
+fn an_event_lost_doubled_or_out_of_order_fails_the_run() {
+    // A router of its own for each run, for it counts its connections.
+    let pubsub = |wrong: fn(usize, u64) -> Answers, args: &str| {
+        let args = format!("--mode pubsub --timeout 0.3 {args}");
+        bench(third(wrong), &args)
+    };
+    let twice = |_, number| [event(number), event(number)].concat();
+    pubsub(twice, "--calls 10")
+        .assert_fails("session 1: event 3 came where event 4 was due: it is doubled");
+    pubsub(twice, "--calls 3").assert_fails("it is doubled");
+    let lost = |_, _| Vec::new();
+    pubsub(lost, "--calls 10").assert_fails("session 1: event 3");
+    pubsub(lost, "--calls 10 --inflight 5").assert_fails("event 4 came where event 3 was due");
+}
+
+#[test]
+fn a_router_that_goes_away_or_is_not_there_ends_the_run() {
+    let ended = third(|to, _| vec![(to, String::new())]);
+    bench(ended, "--calls 10").assert_fails("in the middle of the run; did the node go away?");
+    let aborted = third(|to, _| {
+        say(
+            to,
+            json!([code::ABORT, {"message": "so it is"}, "wamp.error.x"]),
+        )
+    });
+    bench(aborted, "--calls 10")
+        .assert_fails("the router ended the session: wamp.error.x: so it is");
+    let nobody = TcpListener::bind(("127.0.0.1", 0)).expect("a free port");
+    let address = nobody.local_addr().expect("it is bound");
+    drop(nobody);
+    bench(address, "--calls 10").assert_fails("is the node running there? `wampgres start`");
+    // It takes connections and says nothing.
+    let silent = TcpListener::bind(("127.0.0.1", 0)).expect("a free port");
+    let address = silent.local_addr().expect("it is bound");
+    bench(address, "--timeout 0.3").assert_fails("only 0 of 1 sessions were ready");
+
+    let node = Node::start(&config(&[router()]));
+    bench(node.address(), "--realm elsewhere").assert_fails("wamp.error.no_such_realm");
+}
+
+#[test]
+fn faults_of_the_command_line_are_told_before_anything_is_done() {
+    let nobody: SocketAddr = "127.0.0.1:1".parse().expect("an address");
+    for args in [
+        "--args 5",
+        "--args [",
+        "--connections 0",
+        "--rate 0",
+        "--rate 5 --inflight 2",
+        "--calls 5 --duration 1",
+        "--duration soon",
+        "--mode flood",
+        "--serializer xml",
+    ] {
+        let outcome = bench(nobody, args);
+        assert_eq!(outcome.code, Some(2), "{args}: {}", outcome.stderr);
+        let option = args.split(' ').next().expect("an option");
+        assert!(
+            outcome.stderr.contains(option),
+            "{args}: {}",
+            outcome.stderr
+        );
+    }
+}
