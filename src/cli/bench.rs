@@ -112,7 +112,16 @@ fn measure(args: &BenchArgs) -> Result<(), Box<dyn std::error::Error>> {
         .into());
     }
     let line = Line::new();
-    let outcome = bench::run(options, &mut |progress| line.draw(progress));
+    let mut stays = options.mode == Mode::Connect;
+    let outcome = bench::run(options, &mut |progress| {
+        line.draw(progress);
+        // For who waits for them to be there.
+        if stays && progress.ready == progress.sessions {
+            stays = false;
+            line.clear();
+            let _ = writeln!(io::stdout(), "{} sessions are ready", progress.ready);
+        }
+    });
     line.clear();
     let report = outcome?;
     println!("{report}");

@@ -1,0 +1,341 @@
+"""Measures a node beside pgbench and prints both as ratios. scripts/bench builds and runs it.
+
+Usage: matrix.py PROGRAM [--quick | --markdown]
+"""
+
+import argparse
+import contextlib
+import glob
+import json
+import os
+import pathlib
+import platform
+import re
+import resource
+import shutil
+import signal
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+
+ROOT = pathlib.Path(__file__).resolve().parent.parent
+RESULTS = ROOT / "bench" / "results"
+LATEST = RESULTS / "latest.json"
+CROWD = 10_000
+
+# Calls in flight: connections, each with so many; and the bar of the ratio to pgbench.
+CALLS = [(1, 1, 0.08), (10, 1, 0.42), (50, 1, 0.50), (200, 1, 0.50), (10, 16, 0.75)]
+
+# What is printed: the key of the figure, its name, its unit, its bar, whether more is better.
+FIGURES = [
+    *((f"now {c}x{i}", f"now.v1, {c} x {i}", "of pgbench", bar, True) for c, i, bar in CALLS),
+    ("echo 50x1", "echo through a WebSocket callee, 50 x 1", "of pgbench", 0.50, True),
+    ("refused", "calls answered with an error, of all above", "calls", 0, False),
+    ("p99 half", "p99 at 50 connections and half the peak rate", "x p50 of 1 x 1", 10, False),
+    ("idle session", f"{CROWD:,} idle sessions, resident memory of each", "KiB", 8, False),
+    ("crowded", f"now.v1, 50 x 1, with {CROWD:,} idle sessions", "of before", 0.9, True),
+    ("joins", f"{CROWD:,} sessions joining", "joins/s", 8_000, True),
+    ("events 100", "1 publisher to 100 subscribers", "events/s", 250_000, True),
+    ("events 1000", "1 publisher to 1,000 subscribers", "events/s", 250_000, True),
+    ("start", "start to first answered call, database running", "ms", 50, False),
+    ("idle memory", "node idle, resident memory", "MiB", 12, False),
+    ("idle cpu", "node idle, processor time", "ms/s", 0, False),
+]
+
+
+def say(text):
+    print(f"== {text}", file=sys.stderr, flush=True)
+
+
+class Node:
+    """A node on a free port, with a PostgreSQL of its own or that of another node."""
+
+    def __init__(self, program, directory, database=None):
+        directory.mkdir(exist_ok=True)
+        config = json.loads((ROOT / "config.json").read_text())
+        router, container = config["workers"]
+        router["transports"][0]["endpoint"].update(interface="127.0.0.1", port=0)
+        for path in router["transports"][0]["paths"].values():
+            if "directory" in path:
+                path["directory"] = str(ROOT / "web")
+        component = container["components"][0]
+        component["transport"]["url"] = "ws://127.0.0.1:0/ws"
+        component["transport"]["endpoint"]["port"] = 0
+        self.database = component["extra"]["database"]
+        self.database["cp_noisy"] = False
+        if database:
+            self.database.update(host=database["host"], port=database["port"])
+        file = directory / "config.json"
+        file.write_text(json.dumps(config))
+        arguments = [] if database else ["--embedded-postgres", directory / "postgres"]
+        self.log = directory / "log"
+        self.started = time.perf_counter()
+        with self.log.open("w") as log:
+            self.process = subprocess.Popen(
+                [program, "start", "--config", file, *arguments],
+                stdout=subprocess.PIPE, stderr=log, text=True, cwd=directory,
+            )
+        address = re.search(r"ws://\S+", self.process.stdout.readline())
+        if not address:
+            sys.exit(f"the node does not start:\n{self.log.read_text()}")
+        self.url = address.group()
+        if not database:
+            runs = re.search(r"PostgreSQL \S+ runs on (\S+):(\d+)", self.log.read_text())
+            self.database.update(host=runs.group(1), port=int(runs.group(2)))
+
+    def resident(self):
+        """Resident memory in KiB."""
+        status = pathlib.Path(f"/proc/{self.process.pid}/status").read_text()
+        return int(re.search(r"VmRSS:\s+(\d+)", status).group(1))
+
+    def processor_time(self):
+        """Processor time so far, in seconds."""
+        stat = pathlib.Path(f"/proc/{self.process.pid}/stat").read_text()
+        user, system = stat.rpartition(")")[2].split()[11:13]
+        return (int(user) + int(system)) / os.sysconf("SC_CLK_TCK")
+
+    def stop(self):
+        self.process.send_signal(signal.SIGTERM)
+        self.process.wait(timeout=60)
+
+
+class Bench:
+    """The loads, on one program and for so many seconds each."""
+
+    def __init__(self, program, seconds, scratch):
+        self.program, self.seconds, self.scratch = program, seconds, scratch
+        bins = sorted(glob.glob("/usr/lib/postgresql/*/bin/pgbench"))
+        self.pgbench_program = shutil.which("pgbench") or (bins and bins[-1])
+        if not self.pgbench_program:
+            sys.exit("pgbench is missing: apt-get install postgresql-contrib")
+        self.select = scratch / "select.sql"
+        self.select.write_text("SELECT now();\n")
+
+    def pgbench(self, database):
+        """Transactions a second of SELECT now()."""
+        command = [
+            self.pgbench_program, "--no-vacuum", "-M", "prepared", "-c", "10", "-j", "2",
+            "-T", str(max(1, round(self.seconds * 0.75))), "-f", self.select,
+            "-h", database["host"], "-p", str(database["port"]), "-U", database["user"],
+            database["database"],
+        ]
+        environment = {**os.environ, "PGPASSWORD": database["password"]}
+        done = subprocess.run(
+            command, env=environment, capture_output=True, text=True, timeout=300, check=False
+        )
+        tps = re.search(r"tps = ([0-9.]+) \(without", done.stdout)
+        if not tps:
+            sys.exit(f"pgbench fails:\n{done.stderr}{done.stdout}")
+        return float(tps.group(1))
+
+    def command(self, node, name, *options):
+        slug = re.sub(r"\W+", "-", name)
+        files = ["--json", RESULTS / f"{slug}.json", "--plot", RESULTS / f"{slug}.svg"]
+        return [self.program, "bench", "--url", node.url, *files, *map(str, options)]
+
+    def load(self, node, name, *options, timed=True):
+        """The figures of one run of `wampgres bench`."""
+        limit = ["--duration", self.seconds] if timed else []
+        command = self.command(node, name, *options, *limit)
+        done = subprocess.run(command, capture_output=True, text=True, timeout=300, check=False)
+        if done.returncode:
+            sys.exit(f"{name}: {done.stderr}\n{node.log.read_text()}")
+        return figures(command)
+
+    @contextlib.contextmanager
+    def crowd(self, node):
+        """Sessions that are there and do nothing; what their joining took is filled in after."""
+        stay = self.seconds * 2 + 3
+        command = self.command(
+            node, "joins", "--mode", "connect", "--connections", CROWD, "--duration", stay
+        )
+        process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
+        if "ready" not in process.stdout.readline():
+            sys.exit(f"{CROWD} sessions do not join:\n{node.log.read_text()}")
+        joins = {}
+        yield joins
+        if process.wait(timeout=120):
+            sys.exit(f"the {CROWD} idle sessions did not last:\n{node.log.read_text()}")
+        joins.update(figures(command))
+
+
+def figures(command):
+    return json.loads(pathlib.Path(command[command.index("--json") + 1]).read_text())
+
+
+def calls(bench, node, seen):
+    """Calls of the database and of an echo, each between two runs of pgbench."""
+    loads = [
+        (f"now {c}x{i}", ["--connections", c, "--inflight", i]) for c, i, _ in CALLS
+    ] + [("echo 50x1", ["--mode", "echo", "--connections", 50])]
+    runs, before = {}, bench.pgbench(node.database)
+    for name, options in loads:
+        runs[name] = bench.load(node, name, *options)
+        after = bench.pgbench(node.database)
+        rate = runs[name]["per_second"]
+        seen.add(name, rate / statistics.mean([before, after]))
+        seen.add(f"{name} calls/s", rate)
+        seen.add("pgbench tps", after)
+        before = after
+    seen.add("refused", sum(sum(run["errors"].values()) for run in runs.values()))
+    quiet = runs["now 1x1"]["latency_us"]["p50"]
+    half = runs["now 50x1"]["per_second"] / 2
+    paced = bench.load(node, "now half", "--connections", 50, "--rate", round(half))
+    seen.add("p99 half", paced["latency_us"]["p99"] / quiet)
+    seen.add("p50 1x1 us", quiet)
+    seen.add("p99 half us", paced["latency_us"]["p99"])
+
+
+def events(bench, node, seen):
+    for subscribers in (100, 1000):
+        options = ["--mode", "pubsub", "--connections", subscribers, "--inflight", 16]
+        run = bench.load(node, f"events {subscribers}", *options)
+        seen.add(f"events {subscribers}", run["per_second"])
+
+
+def idle(bench, program, scratch, database, seen):
+    """A node of its own: how it starts, what it takes idle, and with a crowd of sessions."""
+    node = Node(program, scratch / "idle", database)
+    bench.load(node, "first", "--calls", 1, timed=False)
+    seen.add("start", (time.perf_counter() - node.started) * 1000)
+    # What starting has left to do is done by then.
+    time.sleep(1)
+    before = node.processor_time()
+    time.sleep(bench.seconds)
+    seen.add("idle cpu", (node.processor_time() - before) / bench.seconds * 1000)
+    seen.add("idle memory", node.resident() / 1024)
+    options = ["--connections", 50]
+    alone = bench.load(node, "now alone", *options)["per_second"]
+    memory = node.resident()
+    with bench.crowd(node) as joins:
+        seen.add("idle session", (node.resident() - memory) / CROWD)
+        crowded = bench.load(node, "now crowded", *options)["per_second"]
+        seen.add("crowded", crowded / alone)
+    seen.add("joins", joins["per_second"])
+    node.stop()
+
+
+class Seen:
+    """The figures of all rounds."""
+
+    def __init__(self):
+        self.values = {}
+
+    def add(self, name, value):
+        self.values.setdefault(name, []).append(value)
+        say(f"{name}: {value:,.3f}")
+
+
+def busy():
+    """The part of the processors that others use now."""
+
+    def read():
+        fields = [int(n) for n in pathlib.Path("/proc/stat").read_text().split()[1:9]]
+        return sum(fields), fields[3] + fields[4]
+
+    total, waiting = read()
+    time.sleep(1)
+    total_now, waiting_now = read()
+    return 1 - (waiting_now - waiting) / max(1, total_now - total)
+
+
+def machine():
+    model = re.search(r"model name\s*: (.*)", pathlib.Path("/proc/cpuinfo").read_text())
+    commit = subprocess.run(
+        ["git", "describe", "--always", "--dirty"], cwd=ROOT, capture_output=True, text=True,
+        check=False,
+    )
+    return {
+        "processor": model.group(1) if model else platform.machine(),
+        "processors": os.cpu_count(),
+        "kernel": platform.release(),
+        "commit": commit.stdout.strip(),
+        "date": time.strftime("%Y-%m-%d", time.gmtime()),
+        "busy": busy(),
+    }
+
+
+def number(value):
+    return f"{value:,.0f}" if abs(value) >= 100 else f"{value:.3g}"
+
+
+def table(results):
+    """The figures beside their bars, as Markdown that reads as plain text too."""
+    of = results["machine"]
+    yield (
+        f"{of['processors']} x {of['processor']}, Linux {of['kernel']}, {of['date']}, "
+        f"{of['commit']}; others used {of['busy']:.0%} of the processors when it began; "
+        f"{results['rounds']} round(s) of {results['seconds']} s a load."
+    )
+    yield ""
+    values = results["values"]
+    rows = [("figure", "bar", "median", "min", "max", "", "calls/s")]
+    for key, name, unit, bar, more in FIGURES:
+        middle = statistics.median(values[key])
+        met = middle >= bar if more else middle <= bar
+        rate = values.get(f"{key} calls/s")
+        rows.append((
+            f"{name} ({unit})", f"{'>=' if more else '<='} {number(bar)}", number(middle),
+            number(min(values[key])), number(max(values[key])), "met" if met else "MISSED",
+            number(statistics.median(rate)) if rate else "",
+        ))
+    widths = [max(len(row[i]) for row in rows) for i in range(len(rows[0]))]
+    for place, row in enumerate(rows):
+        yield "| " + " | ".join(cell.ljust(width) for cell, width in zip(row, widths)) + " |"
+        if place == 0:
+            yield "|" + "|".join("-" * (width + 2) for width in widths) + "|"
+    yield ""
+    tps, latency, late = (
+        values[name] for name in ("pgbench tps", "p50 1x1 us", "p99 half us")
+    )
+    yield (
+        f"pgbench: {number(statistics.median(tps))} tps ({number(min(tps))} to "
+        f"{number(max(tps))}); p50 of 1 x 1: {number(statistics.median(latency))} us; p99 at half "
+        f"the peak rate: {number(statistics.median(late))} us."
+    )
+
+
+def measure(program, quick):
+    _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if most != resource.RLIM_INFINITY and most < CROWD + 1000:
+        sys.exit(f"{most} open files are too few; as root: ulimit -Hn {CROWD + 1000}")
+    RESULTS.mkdir(exist_ok=True)
+    rounds, seconds = (1, 1.5) if quick else (3, 5)
+    seen, began = Seen(), time.monotonic()
+    results = {"machine": machine(), "rounds": rounds, "seconds": seconds}
+    with tempfile.TemporaryDirectory(prefix="wampgres-bench-") as directory:
+        scratch = pathlib.Path(directory)
+        # The server of the private PostgreSQL may run as another user.
+        scratch.chmod(0o755)
+        node = Node(program, scratch / "node")
+        try:
+            bench = Bench(program, seconds, scratch)
+            for place in range(rounds):
+                say(f"round {place + 1} of {rounds}")
+                calls(bench, node, seen)
+                events(bench, node, seen)
+                idle(bench, program, scratch, node.database, seen)
+        finally:
+            node.stop()
+    results["values"] = seen.values
+    LATEST.write_text(json.dumps(results, indent=2) + "\n")
+    say(f"{time.monotonic() - began:.0f} s; figures and plots are in {RESULTS.relative_to(ROOT)}")
+
+
+def main():
+    parser = argparse.ArgumentParser(prog="scripts/bench")
+    parser.add_argument("program", type=pathlib.Path, help=argparse.SUPPRESS)
+    which = parser.add_mutually_exclusive_group()
+    which.add_argument("--quick", action="store_true", help="one short round, under a minute")
+    which.add_argument(
+        "--markdown", action="store_true", help="print the table of the last run again"
+    )
+    arguments = parser.parse_args()
+    if not arguments.markdown:
+        measure(arguments.program.resolve(), arguments.quick)
+    print("\n".join(table(json.loads(LATEST.read_text()))))
+
+
+main()
