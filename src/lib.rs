@@ -33,7 +33,7 @@
 //! | [`config`] | the configuration, checked | - |
 //! | [`embedded`] | a private PostgreSQL cluster | - |
 //! | [`node`] | putting all of this together | all |
-//! | [`bench`] | a load generator for routers | `wamp`, `reactor`, `transport` |
+//! | [`mod@bench`] | a load generator for routers | `wamp`, `reactor`, `transport` |
 //! | [`cli`] | the commands | all |
 
 pub mod adbapi;

@@ -331,6 +331,28 @@ fn a_router_that_goes_away_or_is_not_there_ends_the_run() {
 }
 
 #[test]
+fn a_terminal_shows_how_far_the_run_is() {
+    let address =
+        fake_router::start(|from, message| say(from, json!([code::RESULT, message[1], {}])));
+    let bench = format!(
+        "{} bench --url ws://{address}/ws --duration 0.6 --warmup 0",
+        env!("CARGO_BIN_EXE_wampgres")
+    );
+    let script = Command::new("script")
+        .args(["-qec", &bench, "/dev/null"])
+        .output();
+    let script = script.expect("script of util-linux: apt-get install bsdutils");
+    let seen = String::from_utf8_lossy(&script.stdout).into_owned();
+    assert!(script.status.success(), "{seen}");
+    assert!(seen.contains("\r\x1b[K[###"), "a bar that grows: {seen:?}");
+    assert!(
+        seen.contains("/s\r\x1b[K"),
+        "and is wiped out in the end: {seen:?}"
+    );
+    assert!(seen.contains("calls/s"), "{seen:?}");
+}
+
+#[test]
 fn faults_of_the_command_line_are_told_before_anything_is_done() {
     let nobody: SocketAddr = "127.0.0.1:1".parse().expect("an address");
     for args in [
@@ -342,6 +364,7 @@ fn faults_of_the_command_line_are_told_before_anything_is_done() {
         "--calls 5 --duration 1",
         "--duration soon",
         "--mode flood",
+        "--mode connect --rate 5",
         "--serializer xml",
     ] {
         let outcome = bench(nobody, args);

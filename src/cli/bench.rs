@@ -9,9 +9,10 @@ use std::{
     time::Duration,
 };
 
+use clap::{CommandFactory, error::ErrorKind};
 use serde_json::value::RawValue;
 
-use super::{BenchArgs, BenchMode, BenchSerializer, raise_file_limit};
+use super::{BenchArgs, BenchMode, BenchSerializer, Cli, raise_file_limit};
 use crate::{
     bench::{self, Limit, Load, Mode, Options, Progress, Target},
     wamp::Serializer,
@@ -25,6 +26,12 @@ const DURATION: Duration = Duration::from_secs(10);
 const WARMUP: Duration = Duration::from_millis(500);
 
 pub(super) fn run(args: &BenchArgs) -> ExitCode {
+    if matches!(args.mode, BenchMode::Connect) && (args.rate.is_some() || args.calls.is_some()) {
+        let words = "--mode connect makes no calls: --rate and --calls are of no use with it";
+        Cli::command()
+            .error(ErrorKind::ArgumentConflict, words)
+            .exit();
+    }
     match measure(args) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
