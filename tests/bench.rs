@@ -214,6 +214,8 @@ fn latency_counts_from_when_a_call_was_due() {
     let latency = &figures["latency_us"];
     assert!(number(latency, "max") >= 480_000.0, "{latency}");
     assert!(number(latency, "p50") >= 230_000.0, "{latency}");
+    let lateness = &figures["lateness_us"];
+    assert!(number(lateness, "p50") < 230_000.0, "{lateness}");
 }
 
 #[test]

@@ -17,6 +17,8 @@ pub(super) struct Measure {
     from: Option<Instant>,
     last: Option<Instant>,
     pub(super) latency: Histogram<u64>,
+    /// How long after they were due the operations of an open load have begun.
+    pub(super) lateness: Histogram<u64>,
     pub(super) errors: BTreeMap<String, u64>,
     pub(super) bytes_in: u64,
     pub(super) bytes_out: u64,
@@ -26,11 +28,11 @@ pub(super) struct Measure {
 
 impl Default for Measure {
     fn default() -> Self {
-        let longest = u64::try_from(LONGEST.as_nanos()).expect("an hour in nanoseconds fits");
         Self {
             from: None,
             last: None,
-            latency: Histogram::new_with_bounds(1, longest, 3).expect("the bounds are sound"),
+            latency: histogram(),
+            lateness: histogram(),
             errors: BTreeMap::new(),
             bytes_in: 0,
             bytes_out: 0,
@@ -50,14 +52,19 @@ impl Measure {
         self.from.is_some_and(|from| from <= begun)
     }
 
+    /// An operation that was due begins only now.
+    pub(super) fn begun(&mut self, due: Instant, now: Instant) {
+        if self.counts(due) {
+            record(&mut self.lateness, due, now);
+        }
+    }
+
     /// An operation has ended well.
     pub(super) fn done(&mut self, begun: Instant, now: Instant) {
         let Some(from) = self.from.filter(|from| *from <= begun) else {
             return;
         };
-        let latency = now.saturating_duration_since(begun).as_nanos();
-        self.latency
-            .saturating_record(u64::try_from(latency).unwrap_or(u64::MAX));
+        record(&mut self.latency, begun, now);
         let span = (now.saturating_duration_since(from).as_micros() / SPAN.as_micros()) as usize;
         if self.spans.len() <= span {
             self.spans.resize(span + 1, 0);
@@ -89,4 +96,14 @@ impl Measure {
             _ => Duration::ZERO,
         }
     }
+}
+
+fn histogram() -> Histogram<u64> {
+    let longest = u64::try_from(LONGEST.as_nanos()).expect("an hour in nanoseconds fits");
+    Histogram::new_with_bounds(1, longest, 3).expect("the bounds are sound")
+}
+
+fn record(histogram: &mut Histogram<u64>, from: Instant, to: Instant) {
+    let nanoseconds = to.saturating_duration_since(from).as_nanos();
+    histogram.saturating_record(u64::try_from(nanoseconds).unwrap_or(u64::MAX));
 }

@@ -30,6 +30,9 @@ pub struct Report {
     pub per_second: f64,
     /// How long they took, in microseconds.
     pub latency_us: Latency,
+    /// In an open load, how long after they were due they began, in microseconds: what the
+    /// generator itself, or the lack of a processor for it, adds to `latency_us`.
+    pub lateness_us: Option<Latency>,
     /// How many ended with an error, by its URI.
     pub errors: BTreeMap<String, u64>,
     /// Bytes received, with their framing.
@@ -80,6 +83,23 @@ impl Latency {
     }
 }
 
+impl fmt::Display for Latency {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self {
+            p50,
+            p90,
+            p99,
+            p999,
+            max,
+            ..
+        } = self;
+        write!(
+            f,
+            "p50 {p50:.0} p90 {p90:.0} p99 {p99:.0} p99.9 {p999:.0} max {max:.0} us"
+        )
+    }
+}
+
 impl Report {
     pub(super) fn new(options: &Options, run: &Run) -> Self {
         let measure = &run.measure;
@@ -104,6 +124,7 @@ impl Report {
                 0.0
             },
             latency_us: Latency::new(&measure.latency),
+            lateness_us: rate.map(|_| Latency::new(&measure.lateness)),
             errors: measure.errors.clone(),
             bytes_in: measure.bytes_in,
             bytes_out: measure.bytes_out,
@@ -143,23 +164,10 @@ impl fmt::Display for Report {
         let time = Duration::from_secs_f64(self.seconds);
         writeln!(f, "{unit:<10}{} in {time:.2?}", self.operations)?;
         writeln!(f, "{:<10}{:.0}", format!("{unit}/s"), self.per_second)?;
-        let l = &self.latency_us;
-        let row = [
-            ("p50", l.p50),
-            ("p90", l.p90),
-            ("p99", l.p99),
-            ("p99.9", l.p999),
-            ("max", l.max),
-        ];
-        write!(f, "latency  ")?;
-        for (name, us) in row {
-            write!(
-                f,
-                " {name} {}",
-                Duration::from_nanos((us * NANOSECONDS) as u64).as_micros()
-            )?;
+        writeln!(f, "latency   {}", self.latency_us)?;
+        if let Some(lateness) = &self.lateness_us {
+            writeln!(f, "late by   {lateness}")?;
         }
-        writeln!(f, " us")?;
         write!(f, "bytes     {} in, {} out", self.bytes_in, self.bytes_out)?;
         for (uri, count) in &self.errors {
             write!(f, "\nerrors    {count} {uri}")?;

@@ -202,6 +202,9 @@ impl Run {
         }
         self.begun += 1;
         self.counted += u64::from(self.measure.counts(at));
+        if self.bounds.is_paced {
+            self.measure.begun(at, now);
+        }
         self.owed += ends;
     }
 
