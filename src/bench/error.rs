@@ -36,7 +36,9 @@ pub enum Error {
         patience: Duration,
     },
     /// Answers are owed, and none has come for the patience.
-    #[error("{count} answers never came, within {patience:?}: {example}")]
+    #[error(
+        "{count} answers are missing and nothing has come for {patience:?}, the first of them {example}"
+    )]
     Lost {
         /// How many.
         count: u64,
