@@ -225,7 +225,8 @@ impl Protocol<Mail> for Connection {
                 Mail::Due(due) => parts.duty.on_due(due, turn),
                 Mail::Tell => {
                     if let Some(owed) = parts.duty.owed(turn.run) {
-                        turn.run.example = Some(format!("session {}: {owed}", turn.session));
+                        let example = format!("session {}: {owed}", turn.session);
+                        turn.run.example.get_or_insert(example);
                         turn.shared.announce();
                     }
                 }
