@@ -149,6 +149,10 @@ impl<M> Reactor<M> {
             self.on_event(event, now);
         }
         self.read_the_readable(now);
+        // On busy processors this lets those run who are about to post, and their mail goes out
+        // with this turn's instead of costing a wake-up and a write each. On idle ones it
+        // returns at once.
+        std::thread::yield_now();
         let go_on = self.read_letters(now);
         self.meet_deadlines(now);
         self.flush_the_dirty(now);
