@@ -4,7 +4,8 @@
 cd "$(dirname "${BASH_SOURCE[0]}")/.." || exit 1
 
 target=${CARGO_TARGET_DIR:-target}
-clients=$target/test-clients
+# Where the tests look for them, whatever cargo builds into.
+clients=target/test-clients
 packages=()
 
 say() { printf '%s\n' "== $*" >&2; }
