@@ -13,7 +13,8 @@
 //! ```
 //!
 //! Other threads speak to connections through a [`Mailbox`]. The thread is woken only when it
-//! sleeps, so under load a message to it costs no system call.
+//! sleeps, so under load a message to it costs no system call; and it does not go to sleep while
+//! news come at short intervals.
 
 mod connection;
 mod deadlines;
@@ -21,6 +22,7 @@ mod mailbox;
 mod poll_loop;
 #[cfg(test)]
 mod tests;
+mod vigil;
 
 pub use connection::{ConnectionId, Io, Protocol};
 pub use mailbox::Mailbox;

@@ -19,6 +19,7 @@ use super::{
     connection::{Connection, Ending, Input},
     deadlines::Deadlines,
     mailbox::{Bell, Letter, WAKER},
+    vigil::Vigil,
 };
 
 /// Listeners have tokens from here up, connections below.
@@ -47,6 +48,7 @@ pub struct Reactor<M> {
     connections: Vec<Slot<M>>,
     free: Vec<u32>,
     deadlines: Deadlines,
+    vigil: Vigil,
     dirty: Vec<ConnectionId>,
     readable: Vec<ConnectionId>,
     /// Takes the place of one of the two while that is worked off: no allocation in a turn.
@@ -82,6 +84,7 @@ impl<M> Reactor<M> {
             connections: Vec::new(),
             free: Vec::new(),
             deadlines: Deadlines::default(),
+            vigil: Vigil::new(Instant::now()),
             dirty: Vec::new(),
             readable: Vec::new(),
             spare: Vec::new(),
@@ -145,13 +148,16 @@ impl<M> Reactor<M> {
             other => other?,
         }
         let now = Instant::now();
+        if !events.is_empty() || !self.inbox.is_empty() {
+            self.vigil.news(now);
+        }
         for event in &*events {
             self.on_event(event, now);
         }
         self.read_the_readable(now);
         // On busy processors this lets those run who are about to post, and their mail goes out
         // with this turn's instead of costing a wake-up and a write each. On idle ones it
-        // returns at once.
+        // returns at once. It is also what makes waiting awake bearable for everybody else.
         std::thread::yield_now();
         let go_on = self.read_letters(now);
         self.meet_deadlines(now);
@@ -161,8 +167,8 @@ impl<M> Reactor<M> {
 
     /// How long to sleep; not at all when something is left to do.
     fn sleep_time(&self) -> Option<Duration> {
-        if !self.readable.is_empty() || !self.dirty.is_empty() || !self.bell.may_sleep(&self.inbox)
-        {
+        let has_work = !self.readable.is_empty() || !self.dirty.is_empty();
+        if has_work || self.vigil.goes_on(Instant::now()) || !self.bell.may_sleep(&self.inbox) {
             return Some(Duration::ZERO);
         }
         let retries = self
