@@ -20,7 +20,7 @@
 
 use std::io::{self, Write};
 
-use chrono::{DateTime, Timelike, Utc};
+use chrono::{DateTime, SecondsFormat, Timelike, Utc};
 use postgres::{Client, Row};
 
 use super::{Answer, Component, Error, Invocation, Procedure, Reply, Setup};
@@ -115,12 +115,12 @@ fn format(row: &Row) -> String {
 /// A point in time as Python's `"{0}".format(datetime)` prints it: microseconds only when there
 /// are any. Always in UTC, which is what PostgreSQL sends.
 fn python_str(time: DateTime<Utc>) -> String {
-    let form = if time.nanosecond() / 1000 == 0 {
-        "%F %T%:z"
-    } else {
-        "%F %T%.6f%:z"
+    let fraction = match time.nanosecond() / 1000 {
+        0 => SecondsFormat::Secs,
+        _ => SecondsFormat::Micros,
     };
-    time.format(form).to_string()
+    // The same but for the letter between date and time, and made without reading a format.
+    time.to_rfc3339_opts(fraction, false).replacen('T', " ", 1)
 }
 
 #[cfg(test)]
