@@ -351,7 +351,10 @@ impl Connection {
 
     /// Tells the connection which worker has it, if any.
     pub(super) fn lend(&mut self, to: Option<Arc<Desk>>) {
-        (self.desk, self.last_used) = (to, Instant::now());
+        if to.is_none() {
+            self.last_used = Instant::now();
+        }
+        self.desk = to;
     }
 
     /// Fails if the transaction has lost its point: its job was stopped, where a cancel request only stops the

@@ -148,10 +148,11 @@ impl Connector {
 }
 
 impl ManageConnection for Connector {
-    type Connection = Connection;
+    /// Boxed, because workers and pool move it from hand to hand.
+    type Connection = Box<Connection>;
     type Error = Refusal;
 
-    fn connect(&self) -> Result<Connection, Refusal> {
+    fn connect(&self) -> Result<Box<Connection>, Refusal> {
         self.health.admit().map_err(Refusal)?;
         if self.settings.cp_noisy {
             info!(target: LOG, "adbapi connecting: {}", self.settings.target());
@@ -159,7 +160,7 @@ impl ManageConnection for Connector {
         match self.health.connecting(|| self.open()) {
             Ok(connection) => {
                 self.health.connected();
-                Ok(connection)
+                Ok(Box::new(connection))
             }
             Err(reason) => {
                 self.health.refused(&reason);
@@ -168,7 +169,7 @@ impl ManageConnection for Connector {
         }
     }
 
-    fn is_valid(&self, connection: &mut Connection) -> Result<(), Refusal> {
+    fn is_valid(&self, connection: &mut Box<Connection>) -> Result<(), Refusal> {
         if connection.is_expired() {
             return Err(Refusal("the connection has reached max_lifetime".into()));
         }
@@ -184,7 +185,7 @@ impl ManageConnection for Connector {
         Ok(())
     }
 
-    fn has_broken(&self, connection: &mut Connection) -> bool {
+    fn has_broken(&self, connection: &mut Box<Connection>) -> bool {
         let broken = connection.is_broken() || connection.is_expired();
         if broken && self.settings.cp_noisy {
             info!(target: LOG, "adbapi closing: {}", self.settings.target());
@@ -243,8 +244,8 @@ pub(super) struct Refusal(String);
 #[derive(Debug)]
 pub(super) struct Release;
 
-impl CustomizeConnection<Connection, Refusal> for Release {
-    fn on_release(&self, connection: Connection) {
+impl CustomizeConnection<Box<Connection>, Refusal> for Release {
+    fn on_release(&self, connection: Box<Connection>) {
         if connection.is_unanswered() {
             // The drop waits until the server answers or TCP gives it up. A worker must not, nor r2d2; there are never
             // more such threads than a pool of connections had frozen.
