@@ -21,7 +21,7 @@ use super::{
     frames::{FrameLimits, Frames, Incoming},
     heartbeat::{Beat, Heartbeat, Intervals},
     local::LocalPeer,
-    outbox::{Mail, encode},
+    outbox::Mail,
 };
 use crate::{
     reactor::{ConnectionId, Io, Mailbox, Protocol},
@@ -277,7 +277,7 @@ impl DialledConnection {
                     reason: error_uri::PROTOCOL_VIOLATION.into(),
                 };
                 self.frames
-                    .send_text(encode(Serializer::Json, &abort.into()), io.out());
+                    .send_text(&Serializer::Json.encode(&abort.into()), io.out());
                 self.close(io);
             }
         }
@@ -342,7 +342,7 @@ impl Protocol<Mail> for DialledConnection {
         match mail {
             Mail::Message(message) => {
                 self.frames
-                    .send_text(encode(Serializer::Json, &message), io.out());
+                    .send_text(&Serializer::Json.encode(&message), io.out());
             }
             Mail::Event(broadcast) => {
                 self.frames

@@ -5,11 +5,18 @@ use std::io::{self, Read, Write};
 
 use tungstenite::{
     Error, Message, Utf8Bytes,
-    protocol::{CloseFrame, Role, WebSocketConfig, WebSocketContext, frame::coding::CloseCode},
+    protocol::{
+        CloseFrame, Role, WebSocketConfig, WebSocketContext,
+        frame::{
+            FrameHeader,
+            coding::{CloseCode, Data, OpCode},
+        },
+    },
 };
 
-/// tungstenite reads into a buffer of this size, of which every connection has one.
-const READ_BUFFER: usize = 4 * 1024;
+/// tungstenite reads into a buffer of this size, of which every connection has one, and fills it
+/// with zeros before each read. Few calls are larger; larger messages come in pieces.
+const READ_BUFFER: usize = 1024;
 
 /// The largest frame or message accepted, and the largest output one call may make, in bytes.
 #[derive(Clone, Copy, Debug)]
@@ -21,6 +28,7 @@ pub(crate) struct FrameLimits {
 /// One end of a WebSocket connection.
 pub(crate) struct Frames {
     context: WebSocketContext,
+    role: Role,
 }
 
 /// What the bytes of the other end amount to.
@@ -50,6 +58,7 @@ impl Frames {
             .max_frame_size(Some(limits.max_frame_size));
         Self {
             context: WebSocketContext::new(role, Some(config)),
+            role,
         }
     }
 
@@ -81,25 +90,38 @@ impl Frames {
         })
     }
 
-    /// Writes a text message.
-    pub(crate) fn send_text(&mut self, text: Utf8Bytes, out: &mut Vec<u8>) {
-        self.send(Message::Text(text), out);
+    /// Writes a text message, which must be UTF-8. After a close frame nobody wants it.
+    ///
+    /// The context would copy it twice more, and check again what the serializer knows.
+    pub(crate) fn send_text(&mut self, text: &[u8], out: &mut Vec<u8>) {
+        if !self.context.can_write() {
+            return;
+        }
+        let header = FrameHeader {
+            opcode: OpCode::Data(Data::Text),
+            // RFC 6455 5.1: a client masks, a server must not.
+            mask: (self.role == Role::Client).then(rand::random),
+            ..FrameHeader::default()
+        };
+        header
+            .format(text.len() as u64, out)
+            .expect("writing to memory does not fail");
+        match header.mask {
+            None => out.extend_from_slice(text),
+            Some(mask) => out.extend(text.iter().zip(mask.iter().cycle()).map(|(t, m)| t ^ m)),
+        }
     }
 
     /// Writes a ping.
     pub(crate) fn send_ping(&mut self, payload: Vec<u8>, out: &mut Vec<u8>) {
-        self.send(Message::Ping(payload.into()), out);
-    }
-
-    fn send(&mut self, message: Message, out: &mut Vec<u8>) {
-        // It fails only after a close frame, and after that nobody wants the message.
-        let _ = self.context.write(
-            &mut Slices {
-                input: &mut &[][..],
-                out,
-            },
-            message,
-        );
+        let mut slices = Slices {
+            input: &mut &[][..],
+            out,
+        };
+        // It fails only after a close frame, as above.
+        let _ = self
+            .context
+            .write(&mut slices, Message::Ping(payload.into()));
         self.flush(out);
     }
 
@@ -255,7 +277,7 @@ mod tests {
         assert!(matches!(all[..], [Incoming::Closed]));
         assert_eq!(close_code(&out), 1001, "echoed (RFC 6455 5.5.1)");
         out.clear();
-        frames.send_text("too late".into(), &mut out);
+        frames.send_text(b"too late", &mut out);
         frames.close(CloseCode::Normal, "", &mut out);
         assert_eq!(out, b"");
 
@@ -264,7 +286,7 @@ mod tests {
         assert_eq!(close_code(&out), 1000);
         assert_eq!(out.len(), 2 + 2 + 122, "cut between characters");
         out.clear();
-        frames.send_text("too late".into(), &mut out);
+        frames.send_text(b"too late", &mut out);
         let crossing = [frame(0x81, b"crossed"), going_away].concat();
         let (all, answer) = fed(&mut frames, &crossing, 100);
         assert!(matches!(all[..], [Incoming::Text(_), Incoming::Closed]));
@@ -275,7 +297,7 @@ mod tests {
     fn a_client_masks_what_a_server_reads() {
         let mut client = Frames::new(Role::Client, LIMITS);
         let mut sent = Vec::new();
-        client.send_text("hello".into(), &mut sent);
+        client.send_text(b"hello", &mut sent);
         assert_eq!(sent[1] & 0x80, 0x80);
         let (all, _) = fed(&mut server(), &sent, sent.len());
         assert!(matches!(&all[..], [Incoming::Text(text)] if text.as_str() == "hello"));

@@ -6,8 +6,6 @@ use std::sync::{
     atomic::{AtomicBool, AtomicUsize, Ordering},
 };
 
-use tungstenite::Utf8Bytes;
-
 use crate::{
     reactor::{ConnectionId, Mailbox},
     wamp::{Event, Message, Serializer},
@@ -28,7 +26,7 @@ pub enum Mail {
 /// An event on its way to many subscribers, encoded once.
 pub struct Broadcast {
     event: Arc<Event>,
-    json: OnceLock<Utf8Bytes>,
+    json: OnceLock<Vec<u8>>,
 }
 
 impl Broadcast {
@@ -40,12 +38,12 @@ impl Broadcast {
     }
 
     /// The event as a text message.
-    pub(super) fn text(&self, serializer: Serializer) -> Utf8Bytes {
+    pub(super) fn text(&self, serializer: Serializer) -> &[u8] {
         match serializer {
-            Serializer::Json => self
-                .json
-                .get_or_init(|| encode(serializer, &Message::Event(Event::clone(&self.event))))
-                .clone(),
+            Serializer::Json => self.json.get_or_init(|| {
+                let event = Event::clone(&self.event);
+                serializer.encode(&event.into())
+            }),
         }
     }
 
@@ -60,14 +58,6 @@ impl Broadcast {
 
 /// About what the elements before a payload take.
 const MARGIN: usize = 128;
-
-/// Encodes a message as WebSocket text.
-pub(super) fn encode(serializer: Serializer, message: &Message) -> Utf8Bytes {
-    serializer
-        .encode(message)
-        .try_into()
-        .expect("a JSON text is UTF-8: its strings come from strings, its payloads from texts")
-}
 
 /// How much waits for one session, counted by both sides of its outbox.
 #[derive(Debug)]

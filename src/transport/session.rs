@@ -9,7 +9,7 @@ use super::{
     Realms, WebSocketOptions,
     frames::{FrameLimits, Frames, Incoming},
     heartbeat::{Beat, Heartbeat, Intervals},
-    outbox::{Fill, Mail, Outbox, encode},
+    outbox::{Fill, Mail, Outbox},
     realm::Realm,
 };
 use crate::{
@@ -235,7 +235,7 @@ impl Session {
             self.is_violator |= abort.reason.as_str() == error_uri::PROTOCOL_VIOLATION;
         }
         self.frames
-            .send_text(encode(self.serializer, message), io.out());
+            .send_text(&self.serializer.encode(message), io.out());
     }
 
     /// Begins the closing handshake; the connection ends with the other end's answer or the
