@@ -10,8 +10,9 @@ use std::{
 use super::{Error, Invocation, Reply, class::Instance, invocation::settled};
 use crate::adbapi::CancelHandle;
 use crate::wamp::{
-    self, ClosingDetails, Goodbye, Hello, HelloDetails, Message, Payload, PeerRoles, Register,
-    RegisterOptions, RegistrationId, RequestId, RequestType, RpcFeatures, Uri, Yield, error_uri,
+    self, ClosingDetails, Goodbye, Hello, HelloDetails, Message, OwnIds, Payload, PeerRoles,
+    Register, RegisterOptions, RegistrationId, RequestId, RequestType, RpcFeatures, Uri, Yield,
+    error_uri,
 };
 
 /// How far a session has come.
@@ -36,9 +37,9 @@ pub struct Session {
     send: Send,
     progress: Mutex<Progress>,
     /// Which procedure a registration is of, by its index. Written while joining only.
-    registrations: RwLock<HashMap<RegistrationId, usize>>,
+    registrations: RwLock<HashMap<RegistrationId, usize, OwnIds>>,
     /// The invocations that the database is at, to be stopped by INTERRUPT.
-    under_way: Mutex<HashMap<RequestId, CancelHandle>>,
+    under_way: Mutex<HashMap<RequestId, CancelHandle, OwnIds>>,
 }
 
 struct Progress {
@@ -279,7 +280,7 @@ impl Session {
         }
     }
 
-    fn under_way(&self) -> MutexGuard<'_, HashMap<RequestId, CancelHandle>> {
+    fn under_way(&self) -> MutexGuard<'_, HashMap<RequestId, CancelHandle, OwnIds>> {
         self.under_way
             .lock()
             .unwrap_or_else(PoisonError::into_inner)

@@ -10,10 +10,10 @@ use super::{
     IdSource, Limits, PeerId,
     authorization::Action,
     refusal::{Refusal, check_application_uri, check_option, check_uri},
-    session::{OwnIds, Session, Sessions},
+    session::{Session, Sessions},
 };
 use crate::wamp::{
-    Event, EventDetails, PublicationId, Publish, Subscribe, Subscribed, SubscriptionId,
+    Event, EventDetails, OwnIds, PublicationId, Publish, Subscribe, Subscribed, SubscriptionId,
     Unsubscribe, Unsubscribed, Uri, error_uri,
 };
 

@@ -20,11 +20,11 @@ use super::{
     authorization::Action,
     refusal::{Refusal, check_application_uri, check_option},
     send,
-    session::{OwnIds, PendingCall, Sessions, Stage},
+    session::{PendingCall, Sessions, Stage},
 };
 use crate::wamp::{
-    Register, Registered, RegistrationId, RequestId, RequestType, Unregister, Unregistered, Uri,
-    error_uri,
+    OwnIds, Register, Registered, RegistrationId, RequestId, RequestType, Unregister, Unregistered,
+    Uri, error_uri,
 };
 use turns::{QueuedCall, Turns};
 

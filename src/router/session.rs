@@ -3,13 +3,12 @@
 
 use std::{
     collections::{BTreeSet, HashMap, HashSet},
-    hash::{BuildHasherDefault, Hasher},
     sync::Arc,
     time::Instant,
 };
 
 use super::{PeerId, authorization::Authorization};
-use crate::wamp::{RegistrationId, RequestId, RpcFeatures, SessionId, SubscriptionId};
+use crate::wamp::{OwnIds, RegistrationId, RequestId, RpcFeatures, SessionId, SubscriptionId};
 
 /// A session: from its WELCOME until it is disposed of.
 pub(super) struct Session {
@@ -186,33 +185,5 @@ impl Sessions {
                 "{peer:?} is shutting down and holds something"
             );
         }
-    }
-}
-
-/// Builds [`OwnIdHasher`]s.
-pub(super) type OwnIds = BuildHasherDefault<OwnIdHasher>;
-
-/// A cheap hash for maps whose every key is a number that this node chose: peers, counted ids,
-/// random session ids. Nobody outside can choose keys that collide. Maps with keys that clients
-/// choose (URIs, their request ids) keep the standard library's keyed hash.
-#[derive(Default)]
-pub(super) struct OwnIdHasher(u64);
-
-impl Hasher for OwnIdHasher {
-    fn write_u64(&mut self, id: u64) {
-        // 2^64 over the golden ratio: neighbours end up far apart. The map uses high and low
-        // bits, and multiplying alone leaves the low ones poor.
-        let spread = (self.0 ^ id).wrapping_mul(0x9e37_79b9_7f4a_7c15);
-        self.0 = spread ^ (spread >> 32);
-    }
-
-    fn write(&mut self, bytes: &[u8]) {
-        for byte in bytes {
-            self.write_u64(u64::from(*byte));
-        }
-    }
-
-    fn finish(&self) -> u64 {
-        self.0
     }
 }

@@ -14,14 +14,17 @@ use std::{
     time::Instant,
 };
 
+use smallvec::SmallVec;
+
 use super::{
     clock::Bell,
     local::{Inlet, LocalPeer, LocalSession},
     outbox::{Broadcast, Mail, Outbox},
 };
 use crate::{
+    reactor::Mailbox,
     router::{Input, Output, PeerId, Router, Stats},
-    wamp::{Hello, Message},
+    wamp::{Hello, Message, OwnIds},
 };
 
 /// A realm and its sessions.
@@ -33,7 +36,7 @@ pub struct Realm {
 
 struct State {
     router: Router,
-    outlets: HashMap<PeerId, Outlet>,
+    outlets: HashMap<PeerId, Outlet, OwnIds>,
     /// Kept for its capacity.
     outputs: Vec<Output>,
     /// When the clock will look at this realm by itself.
@@ -46,11 +49,11 @@ enum Outlet {
     Local(Arc<Inlet>),
 }
 
-/// What is left to do once the lock is gone.
+/// What is left to do once the lock is gone: mostly for one thread or one component.
 #[derive(Default)]
 struct Afterwards<'a> {
-    wake: Vec<(usize, crate::reactor::Mailbox<Mail>)>,
-    local: Vec<Arc<Inlet>>,
+    wake: SmallVec<[(usize, Mailbox<Mail>); 1]>,
+    local: SmallVec<[Arc<Inlet>; 1]>,
     ring: Option<&'a Bell>,
 }
 
@@ -59,7 +62,7 @@ impl Realm {
     pub fn new(router: Router, bell: Bell) -> Self {
         let state = State {
             router,
-            outlets: HashMap::new(),
+            outlets: HashMap::default(),
             outputs: Vec::new(),
             alarm: None,
         };
@@ -167,7 +170,11 @@ impl Realm {
     }
 }
 
-fn deliver(outlets: &mut HashMap<PeerId, Outlet>, output: Output, afterwards: &mut Afterwards<'_>) {
+fn deliver(
+    outlets: &mut HashMap<PeerId, Outlet, OwnIds>,
+    output: Output,
+    afterwards: &mut Afterwards<'_>,
+) {
     match output {
         Output::Send { to, message } => match outlets.get(&to) {
             Some(Outlet::Connection(outbox)) => {

@@ -1,7 +1,10 @@
 //! WAMP ids, one type each so that they cannot be mixed up; knows their range, not where they
 //! come from.
 
-use std::fmt;
+use std::{
+    fmt,
+    hash::{BuildHasherDefault, Hasher},
+};
 
 use serde::{Deserialize, Deserializer, Serialize};
 
@@ -80,6 +83,34 @@ impl RequestId {
         } else {
             Self(self.0 + 1)
         }
+    }
+}
+
+/// The hash of a map whose every key is an id that this node chose; see [`OwnIdHasher`].
+pub type OwnIds = BuildHasherDefault<OwnIdHasher>;
+
+/// A cheap hash for maps whose every key is a number that this node, or a router it trusts, chose:
+/// peers, counted ids, random session ids. No client can choose keys that collide. Maps with keys that clients
+/// choose (URIs, their request ids) keep the standard library's keyed hash.
+#[derive(Default)]
+pub struct OwnIdHasher(u64);
+
+impl Hasher for OwnIdHasher {
+    fn write_u64(&mut self, id: u64) {
+        // 2^64 over the golden ratio: neighbours end up far apart. The map uses high and low
+        // bits, and multiplying alone leaves the low ones poor.
+        let spread = (self.0 ^ id).wrapping_mul(0x9e37_79b9_7f4a_7c15);
+        self.0 = spread ^ (spread >> 32);
+    }
+
+    fn write(&mut self, bytes: &[u8]) {
+        for byte in bytes {
+            self.write_u64(u64::from(*byte));
+        }
+    }
+
+    fn finish(&self) -> u64 {
+        self.0
     }
 }
 

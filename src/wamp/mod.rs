@@ -24,7 +24,10 @@ mod payload;
 mod serializer;
 mod uri;
 
-pub use id::{MAX_ID, PublicationId, RegistrationId, RequestId, SessionId, SubscriptionId};
+pub use id::{
+    MAX_ID, OwnIdHasher, OwnIds, PublicationId, RegistrationId, RequestId, SessionId,
+    SubscriptionId,
+};
 pub use message::{
     Abort, Call, Cancel, Error, Event, Goodbye, Hello, Interrupt, Invocation, Message, MessageType,
     Publish, Published, Register, Registered, RequestType, Result, Subscribe, Subscribed,

@@ -116,6 +116,7 @@ pub(super) const TABLE: &[Rule] = &[
             "http",
             "mio",
             "rand",
+            "smallvec",
             "socket2",
             "tracing",
             "tungstenite",
