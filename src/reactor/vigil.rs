@@ -2,39 +2,45 @@
 
 use std::time::{Duration, Instant};
 
-/// How long a reactor waits awake. A worker's answer from a database nearby, and a client's next
-/// call after it, mostly come sooner.
-const LIMIT: Duration = Duration::from_micros(100);
+/// News within this time of the last are quick. A worker's answer from a database nearby, and a
+/// client's next call after it, mostly are.
+const QUICK: Duration = Duration::from_micros(200);
+/// So many quick ones in a row are a flow, and a reactor in a flow waits awake.
+const FLOW: u8 = 4;
 
 /// The wait for news, awake while that has proved worth it.
 ///
 /// Waking a thread costs both sides: the one that wakes a system call, the one woken the time
 /// until a processor has it, together more than a call's own work. So a reactor that has had
-/// news at short intervals waits for the next awake, and lets every other thread run before it
-/// looks again. When the news come further apart than that it sleeps: an idle one takes nothing,
-/// and one with little to do no more than [`LIMIT`] after each flurry.
+/// quick news several times waits for the next awake, and lets every other thread run before it
+/// looks again. It goes to sleep when they do not come: an idle reactor takes nothing, and one
+/// that now and then has a call and its answer sleeps between them.
 pub(super) struct Vigil {
     last_news: Instant,
-    is_worthwhile: bool,
+    /// How many quick ones there were in a row, up to [`FLOW`].
+    quick: u8,
 }
 
 impl Vigil {
     pub(super) fn new(now: Instant) -> Self {
         Self {
             last_news: now,
-            is_worthwhile: false,
+            quick: 0,
         }
     }
 
     /// Something has come.
     pub(super) fn news(&mut self, now: Instant) {
-        self.is_worthwhile = now.duration_since(self.last_news) < LIMIT;
+        self.quick = match now.duration_since(self.last_news) < QUICK {
+            true => FLOW.min(self.quick + 1),
+            false => 0,
+        };
         self.last_news = now;
     }
 
     /// Whether to wait on awake.
     pub(super) fn goes_on(&self, now: Instant) -> bool {
-        self.is_worthwhile && now.duration_since(self.last_news) < LIMIT
+        self.quick == FLOW && now.duration_since(self.last_news) < QUICK
     }
 }
 
@@ -43,18 +49,32 @@ mod tests {
     use super::*;
 
     #[test]
-    fn only_news_at_short_intervals_are_waited_for_awake_and_not_for_long() {
+    fn only_a_flow_is_waited_for_awake_and_not_for_long() {
         let start = Instant::now();
         let at = |micros| start + Duration::from_micros(micros);
         let mut vigil = Vigil::new(start);
-        assert!(!vigil.goes_on(at(1)), "nothing has come yet");
-        vigil.news(at(1_000));
-        assert!(!vigil.goes_on(at(1_001)), "news after a long time");
-        vigil.news(at(1_050));
-        assert!(vigil.goes_on(at(1_051)), "news after a short time");
-        assert!(vigil.goes_on(at(1_149)));
-        assert!(!vigil.goes_on(at(1_150)), "in vain");
-        vigil.news(at(1_200));
-        assert!(!vigil.goes_on(at(1_201)), "the last wait was too long");
+        for n in 1..=4 {
+            assert!(!vigil.goes_on(at(n * 100 - 1)), "{n}: no flow yet");
+            vigil.news(at(n * 100));
+        }
+        assert!(vigil.goes_on(at(401)));
+        assert!(vigil.goes_on(at(599)));
+        assert!(!vigil.goes_on(at(600)), "in vain");
+        vigil.news(at(700));
+        assert!(!vigil.goes_on(at(701)), "the flow has ended");
+    }
+
+    #[test]
+    fn calls_with_a_pause_between_them_are_waited_for_asleep() {
+        let start = Instant::now();
+        let mut vigil = Vigil::new(start);
+        for call in 0..100 {
+            let call = start + Duration::from_millis(call);
+            let answer = call + Duration::from_micros(60);
+            for news in [call, answer] {
+                vigil.news(news);
+                assert!(!vigil.goes_on(news));
+            }
+        }
     }
 }
