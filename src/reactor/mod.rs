@@ -16,6 +16,7 @@
 //! sleeps, so under load a message to it costs no system call; and it does not go to sleep while
 //! news come at short intervals.
 
+mod alarm;
 mod connection;
 mod deadlines;
 mod mailbox;

@@ -16,6 +16,7 @@ use mio::{
 
 use super::{
     ConnectionId, Mailbox, Protocol,
+    alarm::{ALARM, Alarm},
     connection::{Connection, Ending, Input},
     deadlines::Deadlines,
     mailbox::{Bell, Letter, WAKER},
@@ -48,6 +49,7 @@ pub struct Reactor<M> {
     connections: Vec<Slot<M>>,
     free: Vec<u32>,
     deadlines: Deadlines,
+    alarm: Alarm,
     vigil: Vigil,
     dirty: Vec<ConnectionId>,
     readable: Vec<ConnectionId>,
@@ -75,6 +77,7 @@ impl<M> Reactor<M> {
     pub fn new() -> io::Result<Self> {
         let poll = Poll::new()?;
         let (mailbox, inbox, bell) = Mailbox::new(&poll)?;
+        let alarm = Alarm::new(&poll)?;
         Ok(Self {
             poll,
             mailbox,
@@ -84,6 +87,7 @@ impl<M> Reactor<M> {
             connections: Vec::new(),
             free: Vec::new(),
             deadlines: Deadlines::default(),
+            alarm,
             vigil: Vigil::new(Instant::now()),
             dirty: Vec::new(),
             readable: Vec::new(),
@@ -132,7 +136,7 @@ impl<M> Reactor<M> {
     fn serve(&mut self) -> io::Result<()> {
         let mut events = Events::with_capacity(1024);
         loop {
-            let timeout = self.sleep_time();
+            let timeout = self.sleep_time()?;
             if !self.turn(&mut events, timeout)? {
                 return Ok(());
             }
@@ -165,24 +169,34 @@ impl<M> Reactor<M> {
         Ok(go_on)
     }
 
-    /// How long to sleep; not at all when something is left to do.
-    fn sleep_time(&self) -> Option<Duration> {
+    /// How long to poll: not at all when something is left to do, else until something ends it.
+    fn sleep_time(&mut self) -> io::Result<Option<Duration>> {
+        let now = Instant::now();
         let has_work = !self.readable.is_empty() || !self.dirty.is_empty();
-        if has_work || self.vigil.goes_on(Instant::now()) || !self.bell.may_sleep(&self.inbox) {
-            return Some(Duration::ZERO);
+        if has_work || self.vigil.goes_on(now) || !self.bell.may_sleep(&self.inbox) {
+            return Ok(Some(Duration::ZERO));
         }
         let retries = self
             .listeners
             .iter()
             .filter_map(|listener| listener.retry_at);
-        let next = self.deadlines.next().into_iter().chain(retries).min()?;
-        Some(next.saturating_duration_since(Instant::now()))
+        let Some(next) = self.deadlines.next().into_iter().chain(retries).min() else {
+            return Ok(None);
+        };
+        let left = next.saturating_duration_since(now);
+        if left.is_zero() {
+            return Ok(Some(left));
+        }
+        self.alarm.set(next, left)?;
+        Ok(None)
     }
 
     fn on_event(&mut self, event: &Event, now: Instant) {
         let Token(token) = event.token();
         if event.token() == WAKER {
             // It has done its work by ending the poll.
+        } else if event.token() == ALARM {
+            self.alarm.rang();
         } else if let Some(listener) = token.checked_sub(FIRST_LISTENER) {
             self.accept_from(listener, now);
         } else if let Some(connection) = self.connections[token].connection.as_mut() {

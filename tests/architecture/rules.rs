@@ -66,10 +66,11 @@ pub(super) const TABLE: &[Rule] = &[
         crates: &[],
         std: PURE_IN_TIME,
     },
+    // Its alarm is a timer of the kernel, which mio polls and nix sets.
     Rule {
         module: "reactor",
         ours: &[],
-        crates: &["crossbeam_channel", "mio"],
+        crates: &["crossbeam_channel", "mio", "nix"],
         std: ALL,
     },
     // r2d2_postgres is what its own manager is built around; rustls and the three beside it are
