@@ -1,4 +1,4 @@
-//! The course of a run: reach the router, join, start the load, pace it, wait for its end, leave.
+//! The course of a run: reach the router, join, start the load, wait for its end, leave.
 //! Runs on the caller's thread and looks on; must not know what a message says.
 
 use std::{
@@ -10,6 +10,7 @@ use std::{
 
 use super::{
     Error, Limit, Load, Mode, Options, Report,
+    pace::Pace,
     run::{Mail, Shared},
 };
 use crate::reactor::Reactor;
@@ -162,60 +163,20 @@ impl Conductor<'_> {
                 Limit::Duration(time) => run.bounds.until = Some(from + time),
                 Limit::Operations(most) => run.bounds.most = most,
             }
-            if let Load::Closed { .. } = load {
-                self.shared.tell_all(&run, Mail::Go);
+            if let Load::Open { rate } = load {
+                let sessions = self.shared.options.beginners().len() as u64;
+                run.bounds.pace = Some(match limit {
+                    Limit::Duration(time) => Pace::until(from + time, self.began, rate, sessions),
+                    Limit::Operations(most) => Pace::of(most, from, self.began, rate, sessions),
+                });
             }
-        }
-        if let Load::Open { rate } = load {
-            self.pace(rate, from)?;
+            self.shared.tell_all(&run, Mail::Go);
         }
         let until = self.shared.run().bounds.until;
         self.look_until(until, |this| {
             this.check_patience()?;
             Ok(this.shared.run().is_over(Instant::now()))
         })
-    }
-
-    /// Says when each operation of an open load is due.
-    fn pace(&mut self, rate: f64, from: Instant) -> Result<(), Error> {
-        // The kernel may else wake a sleeper 50 us late, to save wake-ups.
-        let _ = nix::sys::prctl::set_timerslack(1);
-        let (bounds, targets): (_, Vec<_>) = {
-            let run = self.shared.run();
-            let sessions = match self.shared.options.mode {
-                Mode::Echo => &run.connections[1..],
-                Mode::PubSub => &run.connections[..1],
-                Mode::Call | Mode::Connect => &run.connections[..],
-            };
-            (run.bounds, sessions.iter().copied().flatten().collect())
-        };
-        let mailbox = self.shared.mailbox.clone();
-        let mut counted = 0;
-        let mut look_at = Instant::now();
-        for (number, target) in (0_u64..).zip(targets.iter().cycle()) {
-            let due = self.began + Duration::from_secs_f64(number as f64 / rate);
-            if bounds.until.is_some_and(|until| until <= due) || counted == bounds.most {
-                self.shared.run().bounds.paced = Some(number);
-                break;
-            }
-            loop {
-                let now = Instant::now();
-                if look_at <= now {
-                    look_at = now + LOOK;
-                    self.look()?;
-                    self.check_patience()?;
-                }
-                if due <= now {
-                    break;
-                }
-                mailbox.wake();
-                std::thread::sleep((due - now).min(LOOK));
-            }
-            mailbox.post_quietly(*target, Mail::Due(due));
-            counted += u64::from(due >= from);
-        }
-        mailbox.wake();
-        Ok(())
     }
 
     /// Lets all sessions say GOODBYE. What was wrong until then has come by then.

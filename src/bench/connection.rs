@@ -39,6 +39,8 @@ struct Parts {
     phase: Phase,
     frames: Frames,
     duty: Box<dyn Duty>,
+    /// In an open load: the number of the next operation, and when it is due.
+    next: Option<(u64, Instant)>,
 }
 
 enum Phase {
@@ -60,6 +62,7 @@ impl Connection {
                 phase: Phase::Over,
                 frames: Frames::new(Role::Client, LIMITS),
                 duty: duty::of(session, &shared.options),
+                next: None,
             },
             shared,
         }
@@ -175,6 +178,17 @@ impl Parts {
         Ok(())
     }
 
+    /// Begins the operations of an open load that are due by now.
+    fn begin_the_due(&mut self, turn: &mut Turn<'_>) {
+        while let (Some((number, due)), Some(pace)) = (self.next, turn.run.bounds.pace)
+            && due <= turn.now
+        {
+            self.duty.on_due(due, turn);
+            let number = pace.after(number);
+            self.next = pace.due(number).map(|due| (number, due));
+        }
+    }
+
     fn on_ready(&mut self, turn: &mut Turn<'_>) {
         self.phase = Phase::Working;
         turn.shared.ready(turn.opened, turn.now, turn.run);
@@ -192,6 +206,17 @@ impl Parts {
         }
         Ok(())
     }
+}
+
+/// The first operation of a session in an open load, if it has any.
+fn first_due(turn: &Turn<'_>) -> Option<(u64, Instant)> {
+    let sessions = turn.options.beginners();
+    if !sessions.contains(&turn.session) {
+        return None;
+    }
+    let number = (turn.session - sessions.start) as u64;
+    let due = turn.run.bounds.pace?.due(number)?;
+    Some((number, due))
 }
 
 impl Protocol<Mail> for Connection {
@@ -221,8 +246,10 @@ impl Protocol<Mail> for Connection {
         }
         self.turn(io, 0, |parts, turn| {
             match mail {
-                Mail::Go => parts.duty.on_go(turn),
-                Mail::Due(due) => parts.duty.on_due(due, turn),
+                Mail::Go => {
+                    parts.duty.on_go(turn);
+                    parts.next = first_due(turn);
+                }
                 Mail::Tell => {
                     if let Some(owed) = parts.duty.owed(turn.run) {
                         let example = format!("session {}: {owed}", turn.session);
@@ -240,9 +267,19 @@ impl Protocol<Mail> for Connection {
             }
             Ok(())
         });
+        io.set_deadline(self.parts.next.map(|(_, due)| due));
     }
 
-    fn on_deadline(&mut self, _: &mut Io<'_>) {}
+    fn on_deadline(&mut self, io: &mut Io<'_>) {
+        if matches!(self.parts.phase, Phase::Over) {
+            return;
+        }
+        self.turn(io, 0, |parts, turn| {
+            parts.begin_the_due(turn);
+            Ok(())
+        });
+        io.set_deadline(self.parts.next.map(|(_, due)| due));
+    }
 
     fn on_lost(&mut self) {
         let what = match mem::replace(&mut self.parts.phase, Phase::Over) {

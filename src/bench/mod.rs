@@ -1,13 +1,13 @@
 //! `wampgres bench`: a load generator for WAMP routers, and what it measures. Knows the client's
 //! end of the protocol; must not know the node that it may be pointed at.
 //!
-//! One thread drives all connections, on the reactor that serves the node's as well. The thread
-//! of the caller looks on: it starts and ends the load and, where a rate is asked for, says when
-//! each call is due. What the connections share stands behind one lock that is contended by
-//! nothing else.
+//! One thread drives all connections, on the reactor that serves the node's as well; where a rate
+//! is asked for, each connection knows when its calls are due. The thread of the caller looks on:
+//! it starts and ends the load. What the connections share stands behind one lock that is
+//! contended by nothing else.
 //!
 //! ```text
-//!   conduct ── opens, starts, paces, ends ──► connection ── texts ──► duty: caller, callee,
+//!   conduct ──── opens, starts, ends ──────► connection ── texts ──► duty: caller, callee,
 //!      ▲                                          │                   publisher, subscriber
 //!      └────────────── looks at ◄──────────────  run: who is ready, what was measured
 //! ```
@@ -23,6 +23,7 @@ mod handshake;
 mod measure;
 mod options;
 mod outstanding;
+mod pace;
 mod plot;
 mod pubsub;
 mod report;

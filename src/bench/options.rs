@@ -1,6 +1,6 @@
 //! What a run is asked to do. Owns the words of the load; must not know how it is made.
 
-use std::time::Duration;
+use std::{ops::Range, time::Duration};
 
 use serde::Serialize;
 use serde_json::value::RawValue;
@@ -34,6 +34,17 @@ pub struct Options {
     pub patience: Duration,
     /// How messages are encoded.
     pub serializer: Serializer,
+}
+
+impl Options {
+    /// The sessions that begin operations. The callee of an echo is the session before them.
+    pub(super) fn beginners(&self) -> Range<usize> {
+        match self.mode {
+            Mode::Call | Mode::Connect => 0..self.connections,
+            Mode::Echo => 1..self.connections + 1,
+            Mode::PubSub => 0..1,
+        }
+    }
 }
 
 /// What the sessions do.

@@ -9,7 +9,7 @@ use std::{
 
 use mio::net::TcpStream;
 
-use super::{Error, Fault, Load, Mode, Options, connection::Connection, measure::Measure};
+use super::{Error, Fault, Mode, Options, connection::Connection, measure::Measure, pace::Pace};
 use crate::reactor::{ConnectionId, Mailbox};
 
 /// So many sessions are joining at any time.
@@ -18,10 +18,8 @@ const JOINING: usize = 64;
 /// What is said to a connection.
 #[derive(Clone, Copy)]
 pub(super) enum Mail {
-    /// Begin as many operations as the load asks for.
+    /// Begin the load.
     Go,
-    /// Begin one that was due then.
-    Due(Instant),
     /// Say what is owed.
     Tell,
     /// Leave the realm.
@@ -137,10 +135,8 @@ pub(super) struct Run {
 pub(super) struct Bounds {
     pub(super) until: Option<Instant>,
     pub(super) most: u64,
-    /// In an open load who paces it says so.
-    pub(super) is_paced: bool,
-    /// How many the pacer has asked for, once it asks for no more.
-    pub(super) paced: Option<u64>,
+    /// Of an open load.
+    pub(super) pace: Option<Pace>,
 }
 
 impl Run {
@@ -165,8 +161,7 @@ impl Run {
             bounds: Bounds {
                 until: None,
                 most: u64::MAX,
-                is_paced: matches!(options.load, Load::Open { .. }),
-                paced: None,
+                pace: None,
             },
             events: super::pubsub::Events::new(options.connections),
             example: None,
@@ -176,16 +171,16 @@ impl Run {
 
     /// Whether a closed load goes on.
     pub(super) fn may_begin(&self, now: Instant) -> bool {
-        !self.bounds.is_paced
+        self.bounds.pace.is_none()
             && self.counted < self.bounds.most
             && self.bounds.until.is_none_or(|until| now < until)
     }
 
     /// Whether all has ended that will ever begin.
     pub(super) fn is_over(&self, now: Instant) -> bool {
-        let all_begun = match self.bounds.is_paced {
-            true => self.bounds.paced == Some(self.begun),
-            false => !self.may_begin(now),
+        let all_begun = match self.bounds.pace {
+            Some(pace) => self.begun == pace.operations(),
+            None => !self.may_begin(now),
         };
         self.owed == 0 && all_begun
     }
@@ -202,7 +197,7 @@ impl Run {
         }
         self.begun += 1;
         self.counted += u64::from(self.measure.counts(at));
-        if self.bounds.is_paced {
+        if self.bounds.pace.is_some() {
             self.measure.begun(at, now);
         }
         self.owed += ends;

@@ -178,7 +178,7 @@ pub(super) const TABLE: &[Rule] = &[
         std: ALL,
     },
     // It is a client of routers on the transport's frames, and knows nothing of the node it may be
-    // pointed at. Its thread asks for exact timers with nix.
+    // pointed at.
     Rule {
         module: "bench",
         ours: &["reactor", "transport", "wamp"],
@@ -186,7 +186,6 @@ pub(super) const TABLE: &[Rule] = &[
             "hdrhistogram",
             "httparse",
             "mio",
-            "nix",
             "rand",
             "serde",
             "serde_json",
