@@ -328,13 +328,14 @@ impl Connection {
         self.broken || self.client.is_closed()
     }
 
-    pub(super) fn is_expired(&self) -> bool {
-        self.terms.expires.is_some_and(|end| end <= Instant::now())
+    pub(super) fn is_expired(&self, now: Instant) -> bool {
+        self.terms.expires.is_some_and(|end| end <= now)
     }
 
     /// Whether it may serve the next job as it is.
     pub(super) fn is_fit(&self) -> bool {
-        !self.suspect && !self.is_broken() && !self.is_expired()
+        // It was in use until now.
+        !self.suspect && !self.is_broken() && !self.is_expired(self.last_used)
     }
 
     pub(super) fn is_unanswered(&self) -> bool {

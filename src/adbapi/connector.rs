@@ -170,7 +170,7 @@ impl ManageConnection for Connector {
     }
 
     fn is_valid(&self, connection: &mut Box<Connection>) -> Result<(), Refusal> {
-        if connection.is_expired() {
+        if connection.is_expired(Instant::now()) {
             return Err(Refusal("the connection has reached max_lifetime".into()));
         }
         if connection.is_suspect() || self.settings.cp_reconnect {
@@ -186,7 +186,7 @@ impl ManageConnection for Connector {
     }
 
     fn has_broken(&self, connection: &mut Box<Connection>) -> bool {
-        let broken = connection.is_broken() || connection.is_expired();
+        let broken = connection.is_broken() || connection.is_expired(connection.last_used);
         if broken && self.settings.cp_noisy {
             info!(target: LOG, "adbapi closing: {}", self.settings.target());
         }

@@ -72,9 +72,18 @@ impl Payload {
         args: &impl Serialize,
         kwargs: Option<&impl Serialize>,
     ) -> Result<Self, PayloadError> {
-        let args = serde_json::value::to_raw_value(args)?;
-        let kwargs = kwargs.map(serde_json::value::to_raw_value).transpose()?;
-        Self::from_json(Some(&args), kwargs.as_deref())
+        let mut json = serde_json::to_string(args)?;
+        let mut kwargs_at = None;
+        if let Some(kwargs) = kwargs {
+            json.push(',');
+            kwargs_at = Some(json.len());
+            json.push_str(&serde_json::to_string(kwargs)?);
+        }
+        match kwargs_at {
+            Some(at) => check(&json[..at - 1], Some(&json[at..]))?,
+            None => check(&json, None)?,
+        }
+        Self::new(json, kwargs_at)
     }
 
     /// Takes over raw JSON elements. Checks their kind and how deep they are nested, which costs
@@ -86,27 +95,26 @@ impl Payload {
         let Some(args) = args.map(RawValue::get) else {
             return Ok(Self::empty());
         };
-        if !args.starts_with('[') {
-            return Err(PayloadError::ArgumentsNotAList);
-        }
         let kwargs = kwargs.map(RawValue::get);
-        if kwargs.is_some_and(|kwargs| !kwargs.starts_with('{')) {
-            return Err(PayloadError::ArgumentsKwNotADict);
-        }
-        if is_nested_too_deep(args) || kwargs.is_some_and(is_nested_too_deep) {
-            return Err(PayloadError::TooDeep);
-        }
-        let mut bytes = Vec::with_capacity(args.len() + kwargs.map_or(0, |k| k.len() + 1));
-        bytes.extend_from_slice(args.as_bytes());
+        check(args, kwargs)?;
+        let mut json = String::with_capacity(args.len() + kwargs.map_or(0, |k| k.len() + 1));
+        json.push_str(args);
         let mut kwargs_at = None;
         if let Some(kwargs) = kwargs {
-            bytes.push(b',');
-            kwargs_at = Some(u32::try_from(bytes.len()).map_err(|_| PayloadError::TooLarge)?);
-            bytes.extend_from_slice(kwargs.as_bytes());
+            json.push(',');
+            kwargs_at = Some(json.len());
+            json.push_str(kwargs);
         }
+        Self::new(json, kwargs_at)
+    }
+
+    fn new(json: String, kwargs_at: Option<usize>) -> Result<Self, PayloadError> {
         Ok(Self {
-            bytes: bytes.into(),
-            kwargs_at,
+            bytes: json.into_bytes().into(),
+            kwargs_at: kwargs_at
+                .map(u32::try_from)
+                .transpose()
+                .map_err(|_| PayloadError::TooLarge)?,
             serializer: Serializer::Json,
         })
     }
@@ -156,6 +164,20 @@ impl Payload {
             .map_or(&b"{}"[..], |at| &self.bytes[at as usize..]);
         Ok(serde_json::from_slice(kwargs)?)
     }
+}
+
+/// Whether two JSON values are what ends a message.
+fn check(args: &str, kwargs: Option<&str>) -> Result<(), PayloadError> {
+    if !args.starts_with('[') {
+        return Err(PayloadError::ArgumentsNotAList);
+    }
+    if kwargs.is_some_and(|kwargs| !kwargs.starts_with('{')) {
+        return Err(PayloadError::ArgumentsKwNotADict);
+    }
+    if is_nested_too_deep(args) || kwargs.is_some_and(is_nested_too_deep) {
+        return Err(PayloadError::TooDeep);
+    }
+    Ok(())
 }
 
 /// Whether a valid JSON value nests lists and dictionaries deeper than [`MAX_NESTING`]. Runs

@@ -19,9 +19,16 @@ impl Uri {
     ///
     /// Source: WAMP specification, "Identifiers", "Relaxed/Loose URIs".
     pub fn is_loose(&self) -> bool {
-        self.0.split('.').all(|component| {
-            !component.is_empty() && !component.contains(|c: char| c == '#' || c.is_whitespace())
-        })
+        let mut is_empty = true;
+        for c in self.0.chars() {
+            match c {
+                '.' if is_empty => return false,
+                '#' => return false,
+                c if c.is_whitespace() => return false,
+                c => is_empty = c == '.',
+            }
+        }
+        !is_empty
     }
 
     /// Whether the first component is `wamp`, which applications must not use.
