@@ -228,6 +228,7 @@ fn help_and_version_are_for_people() {
         "version",
         "--config",
         "--embedded-postgres",
+        "--io-threads",
         "--log-format",
         "RUST_LOG",
         "Examples:",
@@ -248,6 +249,8 @@ fn an_unknown_word_on_the_command_line_is_a_fault() {
     for args in [
         &["--confg", "config.json"][..],
         &["start", "--log-format", "xml"],
+        &["start", "--io-threads", "0"],
+        &["start", "--io-threads", "many"],
         &["strat"],
         &["check", "--embedded-postgres"],
     ] {

@@ -134,6 +134,23 @@ fn a_node_says_where_it_can_be_reached() {
 }
 
 #[test]
+fn as_many_threads_serve_connections_as_are_asked_for() {
+    let node = Node::start_with(&config(&[router()]), &["--io-threads", "3"]);
+    let tasks = std::fs::read_dir(format!("/proc/{}/task", node.pid())).expect("the node runs");
+    let names = tasks.map(|task| {
+        let file = task.expect("a task").path().join("comm");
+        std::fs::read_to_string(file).unwrap_or_default()
+    });
+    let io_threads = names.filter(|name| name.starts_with("io-")).count();
+    assert_eq!(io_threads, 3);
+    // Connections are dealt in turn, so each of the threads has one.
+    let mut clients: Vec<_> = (0..3).map(|_| Client::join(node.address())).collect();
+    for client in &mut clients {
+        client.subscribe("com.example.topic");
+    }
+}
+
+#[test]
 fn the_log_is_json_where_it_is_asked_for_and_plain_text_else() {
     for format in ["json", "text"] {
         let mut node = Node::start_with(&config(&[router()]), &["--log-format", format]);

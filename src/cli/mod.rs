@@ -7,7 +7,7 @@ mod logging;
 mod start;
 
 use std::{
-    num::{NonZeroU16, NonZeroU64},
+    num::{NonZeroU8, NonZeroU16, NonZeroU64},
     path::{Path, PathBuf},
     process::ExitCode,
     time::Duration,
@@ -71,6 +71,10 @@ struct StartArgs {
     /// use it in place of the host and port of the configuration
     #[arg(long, value_name = "DIR", num_args = 0..=1)]
     embedded_postgres: Option<Option<PathBuf>>,
+    /// How many threads serve connections, instead of one for every two processors; more are
+    /// faster where few calls reach the database and events go to many subscribers
+    #[arg(long, value_name = "N")]
+    io_threads: Option<NonZeroU8>,
     /// How the log is written
     #[arg(long, value_name = "FORMAT", default_value = "text")]
     log_format: LogFormat,

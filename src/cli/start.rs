@@ -32,7 +32,7 @@ pub(super) fn run(args: &StartArgs, classes: &Classes) -> ExitCode {
     for note in &config.notes {
         tracing::warn!("{}: {note}", file.display());
     }
-    match run_node(&mut config, args.embedded_postgres.as_ref(), classes) {
+    match run_node(&mut config, args, classes) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             tracing::error!("{error}");
@@ -43,18 +43,18 @@ pub(super) fn run(args: &StartArgs, classes: &Classes) -> ExitCode {
 
 fn run_node(
     config: &mut NodeConfig,
-    embedded_postgres: Option<&Option<PathBuf>>,
+    args: &StartArgs,
     classes: &Classes,
 ) -> Result<(), Box<dyn std::error::Error>> {
     let signal = first_signal()?;
     if let Err(error) = raise_file_limit() {
         tracing::warn!(%error, "the limit of open files stays as it is");
     }
-    let postgres = match embedded_postgres {
+    let postgres = match &args.embedded_postgres {
         Some(directory) => start_postgres(config, directory.clone())?,
         None => None,
     };
-    let node = Node::start(config, classes)?;
+    let node = Node::start(config, classes, args.io_threads)?;
     for address in node.addresses() {
         // A closed standard output is no reason to serve nobody.
         let _ = writeln!(io::stdout(), "{}", describe(address));

@@ -8,6 +8,7 @@ mod settings;
 use std::{
     io,
     net::SocketAddr,
+    num::NonZeroU8,
     sync::Arc,
     thread::JoinHandle,
     time::{Duration, Instant},
@@ -104,7 +105,8 @@ pub enum Error {
 }
 
 impl Node {
-    /// Starts everything a configuration describes. When this returns, clients can connect and
+    /// Starts everything a configuration describes, its connections served by `io_threads`
+    /// threads, or by one for every two processors. When this returns, clients can connect and
     /// all components in this process have registered; components on other routers are
     /// being connected. A database that is down does not keep the node from starting.
     ///
@@ -113,8 +115,13 @@ impl Node {
     ///
     /// # Blocking
     /// For as long as the components take to be made.
-    pub fn start(config: &NodeConfig, classes: &Classes) -> Result<Self, Error> {
-        let reactors = (0..io_thread_count())
+    pub fn start(
+        config: &NodeConfig,
+        classes: &Classes,
+        io_threads: Option<NonZeroU8>,
+    ) -> Result<Self, Error> {
+        let io_threads = io_threads.map_or_else(default_io_threads, |n| usize::from(n.get()));
+        let reactors = (0..io_threads)
             .map(|_| Reactor::new())
             .collect::<Result<Vec<_>, _>>()?;
         let mailboxes: Arc<[_]> = reactors.iter().map(Reactor::mailbox).collect();
@@ -239,8 +246,8 @@ impl Node {
 }
 
 /// One I/O thread for every two processors: the database workers, and mostly PostgreSQL as well,
-/// need theirs. On two processors one I/O thread was faster than two under every load measured.
-fn io_thread_count() -> usize {
+/// need theirs. On two processors one I/O thread was faster than two under every load of calls.
+fn default_io_threads() -> usize {
     std::thread::available_parallelism().map_or(1, |processors| processors.get().div_ceil(2))
 }
 
