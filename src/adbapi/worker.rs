@@ -31,7 +31,12 @@ const GIVE_WAY: Duration = Duration::from_millis(10);
 /// So often a worker that finds no job lets other threads run, which may submit one, before it puts its connection
 /// back and sleeps. Waking a sleeping thread on another processor takes longer than a whole query, looking under a
 /// microsecond where nobody else wants to run.
-const LOOKS: usize = 24;
+const LOOKS: u32 = 32;
+
+/// The same for one that found its last `BACKLOG` jobs at once. The queue was long then and has been emptied, and the
+/// next jobs come by the dozen and late: until then looking would only take the processors from those who bring them.
+const LOOKS_AFTER_BACKLOG: u32 = 2;
+const BACKLOG: u32 = 8;
 
 /// One worker. Runs on a thread of its own until the queue is closed and empty.
 pub(super) struct Worker {
@@ -139,8 +144,9 @@ impl Worker {
     pub(super) fn run(self) {
         // A connection is kept from job to job while there are jobs, and goes back before the worker sleeps.
         let mut kept = None;
+        let mut found_at_once = 0;
         loop {
-            let job = match self.next_soon() {
+            let job = match self.next_soon(&mut found_at_once) {
                 Ok(job) => job,
                 Err(TryRecvError::Disconnected) => return,
                 Err(TryRecvError::Empty) => {
@@ -161,15 +167,28 @@ impl Worker {
         }
     }
 
-    /// The next job if there is one now, or as soon as other threads have had a chance to run.
-    fn next_soon(&self) -> Result<Job, TryRecvError> {
-        for _ in 0..LOOKS {
-            match self.jobs.try_recv() {
-                Err(TryRecvError::Empty) => thread::yield_now(),
-                taken => return taken,
+    /// The next job if there is one now, or as soon as other threads have had a chance to run. Counts the jobs that were
+    /// `found_at_once`, one after the other.
+    fn next_soon(&self, found_at_once: &mut u32) -> Result<Job, TryRecvError> {
+        let taken = self.jobs.try_recv();
+        if !matches!(taken, Err(TryRecvError::Empty)) {
+            *found_at_once = found_at_once.saturating_add(1);
+            return taken;
+        }
+        let looks = if *found_at_once < BACKLOG {
+            LOOKS
+        } else {
+            LOOKS_AFTER_BACKLOG
+        };
+        *found_at_once = 0;
+        for _ in 0..looks {
+            thread::yield_now();
+            let taken = self.jobs.try_recv();
+            if !matches!(taken, Err(TryRecvError::Empty)) {
+                return taken;
             }
         }
-        self.jobs.try_recv()
+        Err(TryRecvError::Empty)
     }
 
     /// Does one job, and hands back the connection if it may serve the next one.
