@@ -113,11 +113,11 @@ class Bench:
         self.select = scratch / "select.sql"
         self.select.write_text("SELECT now();\n")
 
-    def pgbench(self, database):
-        """Transactions a second of SELECT now()."""
+    def run_pgbench(self, database, *options):
+        """What pgbench prints about SELECT now()."""
         command = [
-            self.pgbench_program, "--no-vacuum", "-M", "prepared", "-c", "10", "-j", "2",
-            "-T", str(max(1, round(self.seconds * 0.75))), "-f", self.select,
+            self.pgbench_program, "--no-vacuum", "-M", "prepared", "-f", self.select, *options,
+            "-T", str(max(1, round(self.seconds * 0.75))),
             "-h", database["host"], "-p", str(database["port"]), "-U", database["user"],
             database["database"],
         ]
@@ -125,10 +125,24 @@ class Bench:
         done = subprocess.run(
             command, env=environment, capture_output=True, text=True, timeout=300, check=False
         )
-        tps = re.search(r"tps = ([0-9.]+) \(without", done.stdout)
-        if not tps:
+        if done.returncode:
             sys.exit(f"pgbench fails:\n{done.stderr}{done.stdout}")
-        return float(tps.group(1))
+        return done.stdout
+
+    def pgbench(self, database):
+        """Transactions a second."""
+        printed = self.run_pgbench(database, "-c", "10", "-j", "2")
+        return float(re.search(r"tps = ([0-9.]+) \(without", printed).group(1))
+
+    def pgbench_latencies(self, database, *options):
+        """Of each transaction, in microseconds from when it was due."""
+        log = self.scratch / "transactions"
+        self.run_pgbench(database, *options, "--log", f"--log-prefix={log}")
+        latencies = []
+        for file in self.scratch.glob(f"{log.name}.*"):
+            latencies += [int(line.split()[2]) for line in file.read_text().splitlines()]
+            file.unlink()
+        return latencies
 
     def command(self, node, name, *options):
         slug = re.sub(r"\W+", "-", name)
@@ -186,6 +200,12 @@ def calls(bench, node, seen):
     seen.add("p99 half", paced["latency_us"]["p99"] / quiet)
     seen.add("p50 1x1 us", quiet)
     seen.add("p99 half us", paced["latency_us"]["p99"])
+    alone = bench.pgbench_latencies(node.database, "-c", "1")
+    half = ["-c", "10", "-j", "2", f"--rate={round(before / 2)}"]
+    paced = bench.pgbench_latencies(node.database, *half)
+    seen.add(
+        "pgbench p99 half", statistics.quantiles(paced, n=100)[98] / statistics.median(alone)
+    )
 
 
 def events(bench, node, seen):
@@ -294,6 +314,12 @@ def table(results):
         f"pgbench: {number(statistics.median(tps))} tps ({number(min(tps))} to "
         f"{number(max(tps))}); p50 of 1 x 1: {number(statistics.median(latency))} us; p99 at half "
         f"the peak rate: {number(statistics.median(late))} us."
+    )
+    own = values["pgbench p99 half"]
+    yield (
+        "The p99 of pgbench itself, 10 connections at half its own tps: "
+        f"{number(statistics.median(own))} ({number(min(own))} to {number(max(own))}) x the p50 of "
+        "one connection."
     )
 
 
