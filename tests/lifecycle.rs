@@ -10,7 +10,8 @@ use nix::sys::signal::Signal;
 use serde_json::{Value, json};
 
 use crate::support::{
-    node::{Node, config, router},
+    node::{HERE, Node, config, container, router},
+    postgres::Postgres,
     wait,
     websocket::{ANY, Client, Received, code, hello},
 };
@@ -186,17 +187,43 @@ fn an_idle_node_uses_no_cpu() {
     for client in &mut clients {
         client.subscribe("com.example.topic");
     }
-    let before = effort(&node);
+    let (ticks, wakings) = effort_in_a_second(&node);
+    assert!(ticks <= 2, "{ticks} ticks of CPU in a second of idleness");
+    assert!(wakings <= 20, "{wakings} wakings in a second of idleness");
+}
+
+#[test]
+fn threads_that_calls_have_kept_awake_go_to_sleep_after_them() {
+    let database = Postgres::shared().create_database("awake");
+    let extra = json!({"database": database.extra()});
+    let component = container("hello.MyDatabaseComponent", HERE, extra);
+    let node = Node::start(&config(&[router(), component]));
+    let mut clients = [(); 4].map(|()| Client::join(node.address()));
+    for _ in 0..50 {
+        let calls = clients
+            .each_mut()
+            .map(|c| c.call("com.example.now.v1", &json!([])));
+        for (client, call) in clients.iter_mut().zip(calls) {
+            client.expect_result(call);
+        }
+    }
+    // The pool may still be connecting; it has an end.
+    wait::until("a second in which the node rests", || {
+        let (ticks, wakings) = effort_in_a_second(&node);
+        (ticks <= 2 && wakings <= 30).then_some(())
+    });
+}
+
+/// What [`effort`] a node makes within a second. A loop that does not sleep uses a hundred ticks;
+/// one that looks every few milliseconds uses hardly any, but wakes hundreds of times.
+fn effort_in_a_second(node: &Node) -> (u64, u64) {
+    let before = effort(node);
     let (keep, nothing) = channel::<()>();
     let waited = nothing.recv_timeout(Duration::from_secs(1));
     assert_eq!(waited, Err(RecvTimeoutError::Timeout));
     drop(keep);
-    let after = effort(&node);
-    // A loop that does not sleep uses a hundred ticks a second; one that looks every few
-    // milliseconds uses hardly any, but wakes hundreds of times.
-    let (ticks, wakings) = (after.0 - before.0, after.1 - before.1);
-    assert!(ticks <= 2, "{ticks} ticks of CPU in a second of idleness");
-    assert!(wakings <= 20, "{wakings} wakings in a second of idleness");
+    let after = effort(node);
+    (after.0 - before.0, after.1 - before.1)
 }
 
 /// The CPU time of the node so far, in ticks of mostly 10 ms, and how often its threads have
