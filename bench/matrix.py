@@ -77,7 +77,9 @@ class Node:
                 [program, "start", "--config", file, *arguments],
                 stdout=subprocess.PIPE, stderr=log, text=True, cwd=directory,
             )
-        address = re.search(r"ws://\S+", self.process.stdout.readline())
+        # New connections to the database are told of on the same stream, the first perhaps before.
+        said = (re.search(r"ws://\S+", line) for line in self.process.stdout)
+        address = next(filter(None, said), None)
         if not address:
             sys.exit(f"the node does not start:\n{self.log.read_text()}")
         self.url = address.group()
