@@ -81,6 +81,7 @@ class Node:
         said = (re.search(r"ws://\S+", line) for line in self.process.stdout)
         address = next(filter(None, said), None)
         if not address:
+            self.process.kill()
             sys.exit(f"the node does not start:\n{self.log.read_text()}")
         self.url = address.group()
         if not database:
