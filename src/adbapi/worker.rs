@@ -29,8 +29,8 @@ const SILENT: &str = "PostgreSQL does not answer to connecting";
 const GIVE_WAY: Duration = Duration::from_millis(10);
 
 /// So often a worker that finds no job lets other threads run, which may submit one, before it puts its connection
-/// back and sleeps. Waking a sleeping thread on another processor takes longer than a whole query, looking under a
-/// microsecond where nobody else wants to run.
+/// back and sleeps. Waking a sleeping thread on another processor takes longer than a whole query; looking lets whoever
+/// has work go first.
 const LOOKS: u32 = 32;
 
 /// The same for one that found its last `BACKLOG` jobs at once. The queue was long then and has been emptied, and the
