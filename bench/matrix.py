@@ -18,12 +18,15 @@ import statistics
 import subprocess
 import sys
 import tempfile
+import threading
 import time
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent
 RESULTS = ROOT / "bench" / "results"
 LATEST = RESULTS / "latest.json"
 CROWD = 10_000
+# Seconds until a node has printed its address; making a cluster takes most of it.
+START_LIMIT = 60
 
 # Calls in flight: connections, each with so many; and the bar of the ratio to pgbench.
 CALLS = [(1, 1, 0.08), (10, 1, 0.42), (50, 1, 0.50), (200, 1, 0.50), (10, 16, 0.75)]
@@ -77,12 +80,16 @@ class Node:
                 [program, "start", "--config", file, *arguments],
                 stdout=subprocess.PIPE, stderr=log, text=True, cwd=directory,
             )
+        # One that says nothing is ended, which ends what it prints as well.
+        impatience = threading.Timer(START_LIMIT, self.process.kill)
+        impatience.start()
         # New connections to the database are told of on the same stream, the first perhaps before.
         said = (re.search(r"ws://\S+", line) for line in self.process.stdout)
         address = next(filter(None, said), None)
+        impatience.cancel()
         if not address:
             self.process.kill()
-            sys.exit(f"the node does not start:\n{self.log.read_text()}")
+            sys.exit(f"the node does not start, and has {START_LIMIT} s to:\n{self.log.read_text()}")
         self.url = address.group()
         if not database:
             runs = re.search(r"PostgreSQL \S+ runs on (\S+):(\d+)", self.log.read_text())

@@ -219,6 +219,15 @@ fn latency_counts_from_when_a_call_was_due() {
 }
 
 #[test]
+fn an_open_load_beyond_the_router_ends_before_it_fills_the_memory() {
+    let silent = || fake_router::start(|_, _| Vec::new());
+    let behind = "the router is 100000 answers behind: it cannot do as many a second; lower --rate";
+    bench(silent(), "--rate 1000000 --connections 4").assert_fails(behind);
+    bench(silent(), "--rate 1000000 --calls 20 --timeout 0.2")
+        .assert_fails("20 answers are missing");
+}
+
+#[test]
 fn errors_are_counted_by_their_uri_and_fail_nothing() {
     let node = Node::start(&config(&[router()]));
     let outcome = bench(node.address(), "--procedure com.example.missing --calls 5");

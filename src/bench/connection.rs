@@ -26,6 +26,10 @@ const LIMITS: FrameLimits = FrameLimits {
     max_frame_size: 16 << 20,
 };
 
+/// An open load does not wait for answers, so a router that cannot keep up owes ever more of them;
+/// at so many operations it has shown that, and the run ends instead of filling the memory.
+const MOST_UNDER_WAY: u64 = 100_000;
+
 /// A session of the run.
 pub(super) struct Connection {
     session: usize,
@@ -179,14 +183,18 @@ impl Parts {
     }
 
     /// Begins the operations of an open load that are due by now.
-    fn begin_the_due(&mut self, turn: &mut Turn<'_>) {
+    fn begin_the_due(&mut self, turn: &mut Turn<'_>) -> Result<(), Fault> {
         while let (Some((number, due)), Some(pace)) = (self.next, turn.run.bounds.pace)
             && due <= turn.now
         {
+            if turn.run.under_way() >= MOST_UNDER_WAY {
+                return Err(Fault::Behind(MOST_UNDER_WAY));
+            }
             self.duty.on_due(due, turn);
             let number = pace.after(number);
             self.next = pace.due(number).map(|due| (number, due));
         }
+        Ok(())
     }
 
     fn on_ready(&mut self, turn: &mut Turn<'_>) {
@@ -274,10 +282,7 @@ impl Protocol<Mail> for Connection {
         if matches!(self.parts.phase, Phase::Over) {
             return;
         }
-        self.turn(io, 0, |parts, turn| {
-            parts.begin_the_due(turn);
-            Ok(())
-        });
+        self.turn(io, 0, Parts::begin_the_due);
         io.set_deadline(self.parts.next.map(|(_, due)| due));
     }
 

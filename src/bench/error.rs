@@ -96,6 +96,9 @@ pub enum Fault {
     /// An answer is missing although whatever came before the end of the session has arrived.
     #[error("{0} never came, and the session has ended in order")]
     Missing(String),
+    /// An open load is far more than the router can do.
+    #[error("the router is {0} answers behind: it cannot do as many a second; lower --rate")]
+    Behind(u64),
     /// A call was answered with the result of another.
     #[error("request {request} was answered with {received}, not with {sent}, which was sent")]
     Changed {

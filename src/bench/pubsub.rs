@@ -96,8 +96,7 @@ impl Publisher {
     }
 
     fn publish(&mut self, at: Instant, turn: &mut Turn<'_>) {
-        turn.run
-            .begin(at, turn.now, turn.options.connections as u64);
+        turn.run.begin(at, turn.now);
         let number = turn.run.events.publish(at);
         let request = self.outstanding.begin(at);
         let text = &mut self.text;

@@ -49,7 +49,7 @@ impl Caller {
     }
 
     fn call(&mut self, at: Instant, turn: &mut Turn<'_>) {
-        turn.run.begin(at, turn.now, 1);
+        turn.run.begin(at, turn.now);
         let request = self.outstanding.begin(at);
         let text = &mut self.text;
         text.clear();

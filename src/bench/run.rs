@@ -118,7 +118,9 @@ pub(super) struct Run {
     /// Operations begun, in the time measured and in all.
     pub(super) counted: u64,
     pub(super) begun: u64,
-    /// Operations begun that have not ended.
+    /// How many times each operation ends: once for its answer, or once for each subscriber.
+    ends: u64,
+    /// So many ends are still to come.
     pub(super) owed: u64,
     /// When something last ended, or began with nothing under way.
     pub(super) last_sign: Instant,
@@ -156,6 +158,10 @@ impl Run {
             measure: Measure::default(),
             counted: 0,
             begun: 0,
+            ends: match options.mode {
+                Mode::PubSub => options.connections as u64,
+                Mode::Call | Mode::Echo | Mode::Connect => 1,
+            },
             owed: 0,
             last_sign: Instant::now(),
             bounds: Bounds {
@@ -190,8 +196,13 @@ impl Run {
         self.failure.is_some() || (self.owed == 0 && self.is_over(now))
     }
 
-    /// An operation begins that will end so many times.
-    pub(super) fn begin(&mut self, at: Instant, now: Instant, ends: u64) {
+    /// How many operations have begun and not quite ended.
+    pub(super) fn under_way(&self) -> u64 {
+        self.owed.div_ceil(self.ends)
+    }
+
+    /// An operation begins.
+    pub(super) fn begin(&mut self, at: Instant, now: Instant) {
         if self.owed == 0 {
             self.last_sign = now;
         }
@@ -200,7 +211,7 @@ impl Run {
         if self.bounds.pace.is_some() {
             self.measure.begun(at, now);
         }
-        self.owed += ends;
+        self.owed += self.ends;
     }
 
     /// An operation has ended; with the URI of its error, if it has.
