@@ -229,6 +229,7 @@ fn help_and_version_are_for_people() {
         "--config",
         "--embedded-postgres",
         "--io-threads",
+        "--wait-asleep",
         "--log-format",
         "RUST_LOG",
         "Examples:",

@@ -214,6 +214,26 @@ fn threads_that_calls_have_kept_awake_go_to_sleep_after_them() {
     });
 }
 
+#[test]
+fn a_node_that_is_to_wait_asleep_sleeps_between_calls_in_quick_succession() {
+    let database = Postgres::shared().create_database("asleep");
+    let extra = json!({"database": database.extra()});
+    let component = container("hello.MyDatabaseComponent", HERE, extra);
+    let node = Node::start_with(&config(&[router(), component]), &["--wait-asleep"]);
+    let mut client = Client::join(node.address());
+    let mut call = || {
+        let call = client.call("com.example.now.v1", &json!([]));
+        client.expect_result(call);
+    };
+    // The first ones wait for connections.
+    (0..20).for_each(|_| call());
+    let before = sleeps_of_io_threads(&node);
+    (0..300).for_each(|_| call());
+    let sleeps = sleeps_of_io_threads(&node) - before;
+    // Awake it hardly sleeps at all; asleep it does before most calls and most answers.
+    assert!(sleeps >= 100, "{sleeps} sleeps in 300 calls");
+}
+
 /// What [`effort`] a node makes within a second. A loop that does not sleep uses a hundred ticks;
 /// one that looks every few milliseconds uses hardly any, but wakes hundreds of times.
 fn effort_in_a_second(node: &Node) -> (u64, u64) {
@@ -235,15 +255,26 @@ fn effort(node: &Node) -> (u64, u64) {
     let (_, fields) = stat.rsplit_once(") ").expect("the name is in brackets");
     let ticks = fields.split(' ').skip(11).take(2);
     let ticks = ticks.map(|t| t.parse::<u64>().expect("a number")).sum();
-    let threads = std::fs::read_dir(format!("{process}/task")).expect("proc(5)");
-    let wakings = threads.map(|thread| {
-        let status = thread.expect("a thread").path().join("status");
-        let status = std::fs::read_to_string(status).expect("no thread of an idle node ends");
-        let line = status
-            .lines()
-            .find_map(|l| l.strip_prefix("voluntary_ctxt_switches:"));
-        let count = line.expect("proc(5)").trim();
-        count.parse::<u64>().expect("a number")
-    });
+    let wakings = sleeps_by_thread(node).into_iter().map(|(_, sleeps)| sleeps);
     (ticks, wakings.sum())
+}
+
+fn sleeps_of_io_threads(node: &Node) -> u64 {
+    let sleeps = sleeps_by_thread(node).into_iter();
+    let of_io_threads = sleeps.filter(|(name, _)| name.starts_with("io-"));
+    of_io_threads.map(|(_, sleeps)| sleeps).sum()
+}
+
+/// The name of each thread of the node, and how often it has gone to sleep.
+fn sleeps_by_thread(node: &Node) -> Vec<(String, u64)> {
+    let threads = std::fs::read_dir(format!("/proc/{}/task", node.pid())).expect("proc(5)");
+    let sleeps = threads.map(|thread| {
+        let status = thread.expect("a thread").path().join("status");
+        let status = std::fs::read_to_string(status).expect("no thread ends meanwhile");
+        let field = |name| status.lines().find_map(|line| line.strip_prefix(name));
+        let count = field("voluntary_ctxt_switches:").expect("proc(5)").trim();
+        let name = field("Name:").expect("proc(5)").trim().to_owned();
+        (name, count.parse().expect("a number"))
+    });
+    sleeps.collect()
 }

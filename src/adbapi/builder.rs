@@ -36,6 +36,7 @@ pub struct Builder {
     pub(super) slow_query: Option<Duration>,
     pub(super) sslmode: Option<SslMode>,
     pub(super) sslrootcert: Option<PathBuf>,
+    pub(super) wait_awake: bool,
 }
 
 impl Builder {
@@ -60,6 +61,7 @@ impl Builder {
             slow_query: None,
             sslmode: None,
             sslrootcert: None,
+            wait_awake: true,
         }
     }
 
@@ -183,6 +185,13 @@ impl Builder {
     /// for the CAs that the system trusts, and for [`SslMode::VerifyFull`]: with a weaker mode they prove nothing.
     pub fn sslrootcert(mut self, file: impl Into<PathBuf>) -> Self {
         self.sslrootcert = Some(file.into());
+        self
+    }
+
+    /// Whether a worker that has had a job looks for the next one for some microseconds before it sleeps (yes). Waking
+    /// a sleeping thread can take longer than a query; looking takes processor time while jobs come quickly.
+    pub fn wait_awake(mut self, awake: bool) -> Self {
+        self.wait_awake = awake;
         self
     }
 

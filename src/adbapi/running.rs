@@ -83,6 +83,7 @@ impl Running {
                 connect_timeout: settings.connect_timeout,
                 reconnect: settings.cp_reconnect,
                 noisy: settings.cp_noisy,
+                wait_awake: settings.wait_awake,
             };
             let life = Life::begin(&alive);
             workers.push(spawn(format!("db-worker-{number}"), move || {

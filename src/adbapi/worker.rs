@@ -50,6 +50,7 @@ pub(super) struct Worker {
     pub(super) connect_timeout: Duration,
     pub(super) reconnect: bool,
     pub(super) noisy: bool,
+    pub(super) wait_awake: bool,
 }
 
 /// What a worker has in hand, for those who look after it from outside.
@@ -175,10 +176,10 @@ impl Worker {
             *found_at_once = found_at_once.saturating_add(1);
             return taken;
         }
-        let looks = if *found_at_once < BACKLOG {
-            LOOKS
-        } else {
-            LOOKS_AFTER_BACKLOG
+        let looks = match *found_at_once {
+            _ if !self.wait_awake => 0,
+            BACKLOG.. => LOOKS_AFTER_BACKLOG,
+            _ => LOOKS,
         };
         *found_at_once = 0;
         for _ in 0..looks {

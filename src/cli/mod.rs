@@ -75,6 +75,10 @@ struct StartArgs {
     /// faster where few calls reach the database and events go to many subscribers
     #[arg(long, value_name = "N")]
     io_threads: Option<NonZeroU8>,
+    /// Let threads sleep whenever they wait for calls, where they look for the next one awake for
+    /// a moment: takes less processor time and answers later; for processors that others need
+    #[arg(long)]
+    wait_asleep: bool,
     /// How the log is written
     #[arg(long, value_name = "FORMAT", default_value = "text")]
     log_format: LogFormat,

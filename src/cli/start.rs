@@ -16,7 +16,7 @@ use crate::{
     component::Classes,
     config::{Database, NodeConfig, Secret},
     embedded::{self, EmbeddedPostgres},
-    node::{Address, Node},
+    node::{Address, Node, Threads},
 };
 
 /// The exit code after a second signal, as a shell gives for SIGINT.
@@ -54,7 +54,11 @@ fn run_node(
         Some(directory) => start_postgres(config, directory.clone())?,
         None => None,
     };
-    let node = Node::start(config, classes, args.io_threads)?;
+    let threads = Threads {
+        io_threads: args.io_threads,
+        wait_asleep: args.wait_asleep,
+    };
+    let node = Node::start(config, classes, threads)?;
     for address in node.addresses() {
         // A closed standard output is no reason to serve nobody.
         let _ = writeln!(io::stdout(), "{}", describe(address));

@@ -25,6 +25,8 @@ const ANONYMOUS: &str = "anonymous";
 pub(super) struct Components {
     instances: Vec<Arc<Instance>>,
     dialled: Vec<Dialled>,
+    /// Whether the workers of their databases sleep whenever they wait.
+    wait_asleep: bool,
 }
 
 /// A component that serves another router.
@@ -37,6 +39,13 @@ struct Dialled {
 type Latest = Arc<Mutex<Option<Arc<Session>>>>;
 
 impl Components {
+    pub(super) fn new(wait_asleep: bool) -> Self {
+        Self {
+            wait_asleep,
+            ..Self::default()
+        }
+    }
+
     /// Makes the components that live with a router of this node, and lets them join it.
     pub(super) fn start_in_process(
         &mut self,
@@ -83,7 +92,9 @@ impl Components {
                     Home::Router { .. } => POOL_GRACE,
                     Home::Remote(_) => GRACE,
                 };
-                settings::pool(database).close_grace(grace)
+                settings::pool(database)
+                    .close_grace(grace)
+                    .wait_awake(!self.wait_asleep)
             }),
         };
         let made = classes

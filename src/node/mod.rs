@@ -40,6 +40,16 @@ pub struct Node {
     clock: Option<RunningClock>,
 }
 
+/// How a node's threads go about their work.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Threads {
+    /// How many serve connections; one for every two processors if it is not said.
+    pub io_threads: Option<NonZeroU8>,
+    /// Whether they, and the workers of the databases, sleep whenever they wait. They wait awake
+    /// for a moment otherwise, where calls come quickly.
+    pub wait_asleep: bool,
+}
+
 /// Where a listener can be reached.
 #[derive(Clone, Debug)]
 pub struct Address {
@@ -105,8 +115,7 @@ pub enum Error {
 }
 
 impl Node {
-    /// Starts everything a configuration describes, its connections served by `io_threads`
-    /// threads, or by one for every two processors. When this returns, clients can connect and
+    /// Starts everything a configuration describes. When this returns, clients can connect and
     /// all components in this process have registered; components on other routers are
     /// being connected. A database that is down does not keep the node from starting.
     ///
@@ -115,15 +124,8 @@ impl Node {
     ///
     /// # Blocking
     /// For as long as the components take to be made.
-    pub fn start(
-        config: &NodeConfig,
-        classes: &Classes,
-        io_threads: Option<NonZeroU8>,
-    ) -> Result<Self, Error> {
-        let io_threads = io_threads.map_or_else(default_io_threads, |n| usize::from(n.get()));
-        let reactors = (0..io_threads)
-            .map(|_| Reactor::new())
-            .collect::<Result<Vec<_>, _>>()?;
+    pub fn start(config: &NodeConfig, classes: &Classes, threads: Threads) -> Result<Self, Error> {
+        let reactors = reactors(threads)?;
         let mailboxes: Arc<[_]> = reactors.iter().map(Reactor::mailbox).collect();
         let clock = Clock::default();
         let realms: Vec<_> = (config.routers.iter())
@@ -144,7 +146,7 @@ impl Node {
             realms,
             io_threads: Vec::with_capacity(reactors.len()),
             mailboxes,
-            components: Components::default(),
+            components: Components::new(threads.wait_asleep),
             addresses,
             clock: None,
         };
@@ -243,6 +245,19 @@ impl Node {
         let realms = self.realms.iter().flat_map(|realms| realms.iter());
         realms.map(Arc::as_ref)
     }
+}
+
+fn reactors(threads: Threads) -> io::Result<Vec<Reactor<Mail>>> {
+    let count = threads
+        .io_threads
+        .map_or_else(default_io_threads, |n| usize::from(n.get()));
+    let mut reactors = (0..count)
+        .map(|_| Reactor::new())
+        .collect::<io::Result<Vec<_>>>()?;
+    if threads.wait_asleep {
+        reactors.iter_mut().for_each(Reactor::wait_asleep);
+    }
+    Ok(reactors)
 }
 
 /// One I/O thread for every two processors: the database workers, and mostly PostgreSQL as well,

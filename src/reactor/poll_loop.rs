@@ -101,6 +101,12 @@ impl<M> Reactor<M> {
         self.mailbox.clone()
     }
 
+    /// Makes the thread sleep whenever it waits. It waits awake otherwise while news come within
+    /// a fifth of a millisecond of each other, which brings them sooner and takes a processor.
+    pub fn wait_asleep(&mut self) {
+        self.vigil.only_asleep();
+    }
+
     /// Accepts from `socket` on this reactor's thread, and hands what comes to `accept`, which
     /// must not block.
     ///

@@ -19,6 +19,8 @@ pub(super) struct Vigil {
     last_news: Instant,
     /// How many quick ones there were in a row, up to [`FLOW`].
     quick: u8,
+    /// Whether a flow is waited for asleep as well.
+    only_asleep: bool,
 }
 
 impl Vigil {
@@ -26,7 +28,13 @@ impl Vigil {
         Self {
             last_news: now,
             quick: 0,
+            only_asleep: false,
         }
+    }
+
+    /// Waits asleep from now on, whatever comes.
+    pub(super) fn only_asleep(&mut self) {
+        self.only_asleep = true;
     }
 
     /// Something has come.
@@ -40,7 +48,7 @@ impl Vigil {
 
     /// Whether to wait on awake.
     pub(super) fn goes_on(&self, now: Instant) -> bool {
-        self.quick == FLOW && now.duration_since(self.last_news) < QUICK
+        !self.only_asleep && self.quick == FLOW && now.duration_since(self.last_news) < QUICK
     }
 }
 
@@ -62,6 +70,18 @@ mod tests {
         assert!(!vigil.goes_on(at(600)), "in vain");
         vigil.news(at(700));
         assert!(!vigil.goes_on(at(701)), "the flow has ended");
+    }
+
+    #[test]
+    fn a_flow_is_waited_for_asleep_where_that_is_asked_for() {
+        let start = Instant::now();
+        let mut vigil = Vigil::new(start);
+        vigil.only_asleep();
+        for n in 1..=10 {
+            let now = start + Duration::from_micros(n);
+            vigil.news(now);
+            assert!(!vigil.goes_on(now));
+        }
     }
 
     #[test]
