@@ -271,6 +271,34 @@ def busy():
     return 1 - (waiting_now - waiting) / max(1, total_now - total)
 
 
+# Reads the clock all the time, prints how many seconds it lost in gaps longer than 0.2 ms.
+WATCH = """
+import os, sys, time
+os.sched_setaffinity(0, {int(sys.argv[1])})
+end, last, lost = time.perf_counter() + float(sys.argv[2]), time.perf_counter(), 0.0
+while last < end:
+    now = time.perf_counter()
+    if now - last > 0.0002:
+        lost += now - last
+    last = now
+print(lost)
+"""
+
+
+def stood_still(seconds):
+    """The part of the time, in percent, in which a processor stood still on an idle machine: for
+    its host, or for another thread than the only one with work. Of all processors together, as a
+    call goes through threads on each."""
+    watches = [
+        subprocess.Popen(
+            [sys.executable, "-c", WATCH, str(processor), str(seconds)],
+            stdout=subprocess.PIPE, text=True,
+        )
+        for processor in os.sched_getaffinity(0)
+    ]
+    return sum(float(watch.communicate()[0]) for watch in watches) / seconds * 100
+
+
 def machine():
     model = re.search(r"model name\s*: (.*)", pathlib.Path("/proc/cpuinfo").read_text())
     commit = subprocess.run(
@@ -331,6 +359,12 @@ def table(results):
         f"{number(statistics.median(own))} ({number(min(own))} to {number(max(own))}) x the p50 of "
         "one connection."
     )
+    still = values["stood still %"]
+    yield (
+        "The machine itself, idle, stood still for more than 0.2 ms at a time during "
+        f"{number(statistics.median(still))} % of the time ({number(min(still))} to "
+        f"{number(max(still))})."
+    )
 
 
 def measure(program, quick):
@@ -350,6 +384,7 @@ def measure(program, quick):
             bench = Bench(program, seconds, scratch)
             for place in range(rounds):
                 say(f"round {place + 1} of {rounds}")
+                seen.add("stood still %", stood_still(bench.seconds))
                 calls(bench, node, seen)
                 events(bench, node, seen)
                 idle(bench, program, scratch, node.database, seen)
