@@ -379,8 +379,13 @@ def measure(program, quick):
         scratch = pathlib.Path(directory)
         # The server of the private PostgreSQL may run as another user.
         scratch.chmod(0o755)
-        node = Node(program, scratch / "node")
-        try:
+        with contextlib.ExitStack() as nodes:
+            # Nobody calls this one. It has the PostgreSQL, which it reaches over a Unix socket;
+            # those that are measured connect over TCP, as pgbench does.
+            keeper = Node(program, scratch / "keeper")
+            nodes.callback(keeper.stop)
+            node = Node(program, scratch / "node", keeper.database)
+            nodes.callback(node.stop)
             bench = Bench(program, seconds, scratch)
             for place in range(rounds):
                 say(f"round {place + 1} of {rounds}")
@@ -388,8 +393,6 @@ def measure(program, quick):
                 calls(bench, node, seen)
                 events(bench, node, seen)
                 idle(bench, program, scratch, node.database, seen)
-        finally:
-            node.stop()
     results["values"] = seen.values
     LATEST.write_text(json.dumps(results, indent=2) + "\n")
     say(f"{time.monotonic() - began:.0f} s; figures and plots are in {RESULTS.relative_to(ROOT)}")

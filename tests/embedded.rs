@@ -8,6 +8,7 @@ use std::{
 };
 
 use nix::sys::signal::Signal;
+use postgres::NoTls;
 use serde_json::{Value, json};
 
 use crate::{
@@ -39,6 +40,35 @@ fn server(cluster: &Path) -> Option<u32> {
     pid_file.lines().next()?.trim().parse().ok()
 }
 
+/// How many of the node's connections to its server come over TCP, and how many over the socket.
+fn connections(node: &mut Node, config: &Value) -> (i64, i64) {
+    node.wait_for_log(" runs on 127.0.0.1:");
+    let log = node.log();
+    let port = log
+        .split_once(" runs on 127.0.0.1:")
+        .and_then(|(_, rest)| rest.split_whitespace().next())
+        .and_then(|port| port.parse().ok())
+        .unwrap_or_else(|| panic!("no port of the server in {log}"));
+    let database = &config["workers"][1]["components"][0]["extra"]["database"];
+    let setting = |name: &str| database[name].as_str().expect("a string").to_owned();
+    let mut client = postgres::Config::new()
+        .host("127.0.0.1")
+        .port(port)
+        .user(&setting("user"))
+        .password(setting("password"))
+        .dbname(&setting("database"))
+        .connect(NoTls)
+        .expect("the password lets in over TCP");
+    let row = client
+        .query_one(
+            "SELECT count(client_addr), count(*) - count(client_addr) FROM pg_stat_activity
+             WHERE usename = current_user AND pid <> pg_backend_pid()",
+            &[],
+        )
+        .expect("it answers");
+    (row.get(0), row.get(1))
+}
+
 /// Stops the node with this signal; its server has to go with it.
 fn stop(mut node: Node, cluster: &Path, signal: Signal) {
     let server = server(cluster).expect("the server runs");
@@ -65,6 +95,9 @@ fn the_projects_configuration_runs_on_a_private_cluster() {
     let mut node = start(&cluster);
     assert_serves(&node);
     node.wait_for_log("making a PostgreSQL");
+    let (over_tcp, over_socket) = connections(&mut node, &config());
+    assert_eq!(over_tcp, 0, "the socket is faster");
+    assert!(over_socket > 0);
     stop(node, &cluster, Signal::SIGTERM);
 
     let mut node = start(&cluster);
