@@ -299,6 +299,38 @@ def stood_still(seconds):
     return sum(float(watch.communicate()[0]) for watch in watches) / seconds * 100
 
 
+# Sends a byte to a process on another processor and back, prints the microseconds that took.
+CROSS = """
+import os, sys, time
+here, there = ({int(processor)} for processor in sys.argv[1:3])
+there_reads, here_writes = os.pipe()
+here_reads, there_writes = os.pipe()
+if os.fork() == 0:
+    os.sched_setaffinity(0, there)
+    os.close(here_writes)
+    while byte := os.read(there_reads, 1):
+        os.write(there_writes, byte)
+    os._exit(0)
+os.sched_setaffinity(0, here)
+began, times = time.perf_counter(), 20_000
+for _ in range(times):
+    os.write(here_writes, b"!")
+    os.read(here_reads, 1)
+print((time.perf_counter() - began) / times * 1e6)
+"""
+
+
+def crossing():
+    """How long a byte takes from one processor to another and back, in microseconds: what the
+    threads of a node do all the time, and those of pgbench less."""
+    processors = sorted(os.sched_getaffinity(0))
+    ends = [str(processors[0]), str(processors[-1])]
+    done = subprocess.run(
+        [sys.executable, "-c", CROSS, *ends], capture_output=True, text=True, check=True
+    )
+    return float(done.stdout)
+
+
 def machine():
     model = re.search(r"model name\s*: (.*)", pathlib.Path("/proc/cpuinfo").read_text())
     commit = subprocess.run(
@@ -365,6 +397,12 @@ def table(results):
         f"{number(statistics.median(still))} % of the time ({number(min(still))} to "
         f"{number(max(still))})."
     )
+    crossings = values["crossing us"]
+    yield (
+        "A byte from one processor to another and back: "
+        f"{number(statistics.median(crossings))} us ({number(min(crossings))} to "
+        f"{number(max(crossings))})."
+    )
 
 
 def measure(program, quick):
@@ -390,6 +428,7 @@ def measure(program, quick):
             for place in range(rounds):
                 say(f"round {place + 1} of {rounds}")
                 seen.add("stood still %", stood_still(bench.seconds))
+                seen.add("crossing us", crossing())
                 calls(bench, node, seen)
                 events(bench, node, seen)
                 idle(bench, program, scratch, node.database, seen)
