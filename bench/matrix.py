@@ -321,8 +321,8 @@ print((time.perf_counter() - began) / times * 1e6)
 
 
 def crossing():
-    """How long a byte takes from one processor to another and back, in microseconds: what the
-    threads of a node do all the time, and those of pgbench less."""
+    """How long a byte takes from the first processor to the last and back, in microseconds. It
+    moves with how fast a node is, whose threads hand calls to one another, more than with pgbench."""
     processors = sorted(os.sched_getaffinity(0))
     ends = [str(processors[0]), str(processors[-1])]
     done = subprocess.run(
@@ -399,7 +399,7 @@ def table(results):
     )
     crossings = values["crossing us"]
     yield (
-        "A byte from one processor to another and back: "
+        "A byte from the first processor to the last and back: "
         f"{number(statistics.median(crossings))} us ({number(min(crossings))} to "
         f"{number(max(crossings))})."
     )

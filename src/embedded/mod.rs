@@ -10,9 +10,9 @@
 //! | `server.log`, `server.log.1` | what the server logged in this run and in the last |
 //! | `lock` | held while a node uses the directory |
 //!
-//! The server listens on 127.0.0.1 (scram-sha-256), for `psql` and its like, and on the Unix socket,
-//! which admits only the operating system user the node runs as (`peer`). The server never sees a password: the node
-//! sends it the SCRAM verifier.
+//! The server listens on 127.0.0.1 (scram-sha-256), for `psql` and its like, and on the Unix
+//! socket, which admits only the operating system user the node runs as (`peer`). The server never
+//! sees a password: the node sends it the SCRAM verifier.
 //!
 //! PostgreSQL refuses to run as root, so a node that runs as root starts it as the user
 //! `postgres`, or `nobody` where there is none. That user has to reach the directory, which root's
