@@ -1,14 +1,14 @@
 //! The way into a reactor from other threads. Must not know what the mail says.
 
 use std::{
-    io,
+    collections::VecDeque,
+    io, mem,
     sync::{
-        Arc,
+        Arc, Mutex, MutexGuard, PoisonError,
         atomic::{AtomicBool, Ordering},
     },
 };
 
-use crossbeam_channel::{Receiver, Sender};
 use mio::{Poll, Token, Waker, net::TcpStream};
 
 use super::{ConnectionId, Protocol};
@@ -16,13 +16,33 @@ use super::{ConnectionId, Protocol};
 /// The token of the wake-up in the poll; no connection or listener has it.
 pub(super) const WAKER: Token = Token(usize::MAX);
 
+/// After a burst of more letters than that the memory they took is given back.
+const KEPT_CAPACITY: usize = 4096;
+
 /// A handle on a reactor for other threads. Cheap to clone; never blocks.
 ///
-/// The channel behind it has no bound of its own: who posts keeps the count of what waits for
-/// one connection and stops there (see the transport's outbox), which bounds it all together.
-pub struct Mailbox<M> {
-    letters: Sender<Letter<M>>,
-    bell: Arc<Bell>,
+/// The mailbox has no bound of its own: who posts keeps the count of what waits for one
+/// connection and stops there (see the transport's outbox), which bounds it all together.
+pub struct Mailbox<M>(Arc<Shared<M>>);
+
+/// The reactor's end of its mailbox.
+pub(super) struct Inbox<M> {
+    shared: Arc<Shared<M>>,
+    /// What was taken out of the mailbox and not read yet.
+    taken: VecDeque<Letter<M>>,
+}
+
+/// A list behind a lock, and not a channel: the reactor takes all letters at once and leaves an
+/// empty list of the same capacity, so a letter costs no allocation. The lock is held for a move.
+struct Shared<M> {
+    posted: Mutex<Posted<M>>,
+    bell: Bell,
+}
+
+struct Posted<M> {
+    letters: VecDeque<Letter<M>>,
+    /// The reactor has ended, and with it whomever a letter could concern.
+    is_closed: bool,
 }
 
 /// What can be posted.
@@ -34,20 +54,22 @@ pub(super) enum Letter<M> {
 }
 
 impl<M> Mailbox<M> {
-    pub(super) fn new(poll: &Poll) -> io::Result<(Self, Receiver<Letter<M>>, Arc<Bell>)> {
-        let (letters, inbox) = crossbeam_channel::unbounded();
-        let bell = Arc::new(Bell {
-            waker: Waker::new(poll.registry(), WAKER)?,
-            sleeping: AtomicBool::new(false),
-        });
-        Ok((
-            Self {
-                letters,
-                bell: bell.clone(),
+    pub(super) fn new(poll: &Poll) -> io::Result<(Self, Inbox<M>)> {
+        let shared = Arc::new(Shared {
+            posted: Mutex::new(Posted {
+                letters: VecDeque::new(),
+                is_closed: false,
+            }),
+            bell: Bell {
+                waker: Waker::new(poll.registry(), WAKER)?,
+                sleeping: AtomicBool::new(false),
             },
-            inbox,
-            bell,
-        ))
+        });
+        let inbox = Inbox {
+            shared: shared.clone(),
+            taken: VecDeque::new(),
+        };
+        Ok((Self(shared), inbox))
     }
 
     /// Posts mail for a connection and wakes the reactor if it sleeps. Mail for a connection
@@ -84,47 +106,52 @@ impl<M> Mailbox<M> {
 
     /// Wakes the reactor if it sleeps.
     pub fn wake(&self) {
-        self.bell.ring();
+        self.0.bell.ring();
     }
 
     fn send(&self, letter: Letter<M>) {
-        // A reactor that has ended has dropped all its connections and told their protocols,
-        // so there is nobody left whom the letter concerns.
-        let _ = self.letters.send(letter);
+        let mut posted = self.0.posted();
+        if !posted.is_closed {
+            posted.letters.push_back(letter);
+        }
     }
 }
 
 impl<M> Clone for Mailbox<M> {
     fn clone(&self) -> Self {
-        Self {
-            letters: self.letters.clone(),
-            bell: self.bell.clone(),
-        }
+        Self(self.0.clone())
     }
 }
 
-/// Wakes a sleeping reactor, and only a sleeping one: a wake-up is a system call.
-pub(super) struct Bell {
-    waker: Waker,
-    sleeping: AtomicBool,
+impl<M> Shared<M> {
+    fn posted(&self) -> MutexGuard<'_, Posted<M>> {
+        // Nothing that can panic happens under the lock but for want of memory, which aborts.
+        self.posted.lock().unwrap_or_else(PoisonError::into_inner)
+    }
 }
 
-impl Bell {
-    fn ring(&self) {
-        // Sequentially consistent, as in `may_sleep`: of a post and a reactor about to sleep,
-        // one must see the other.
-        if self.sleeping.load(Ordering::SeqCst) && self.sleeping.swap(false, Ordering::SeqCst) {
-            // It fails only if the reactor's own poll is gone, and then nobody sleeps.
-            let _ = self.waker.wake();
+impl<M> Inbox<M> {
+    /// The oldest letter, if there is one.
+    pub(super) fn next(&mut self) -> Option<Letter<M>> {
+        if self.taken.is_empty() {
+            if self.taken.capacity() > KEPT_CAPACITY {
+                self.taken = VecDeque::new();
+            }
+            mem::swap(&mut self.taken, &mut self.shared.posted().letters);
         }
+        self.taken.pop_front()
+    }
+
+    pub(super) fn is_empty(&self) -> bool {
+        self.taken.is_empty() && self.shared.posted().letters.is_empty()
     }
 
     /// Says that the reactor is about to sleep; `false` if there is mail and it must not.
-    pub(super) fn may_sleep<M>(&self, inbox: &Receiver<Letter<M>>) -> bool {
-        self.sleeping.store(true, Ordering::SeqCst);
-        // Orders the store above before the look below, on the channel's own atomics too.
-        std::sync::atomic::fence(Ordering::SeqCst);
-        if inbox.is_empty() {
+    pub(super) fn may_sleep(&self) -> bool {
+        // Who posts does it before it looks whether somebody sleeps, and the lock is between: of
+        // a post and a reactor about to sleep, one must see the other.
+        self.shared.bell.sleeping.store(true, Ordering::SeqCst);
+        if self.is_empty() {
             return true;
         }
         self.awake();
@@ -132,6 +159,85 @@ impl Bell {
     }
 
     pub(super) fn awake(&self) {
-        self.sleeping.store(false, Ordering::SeqCst);
+        self.shared.bell.sleeping.store(false, Ordering::SeqCst);
+    }
+
+    /// Ends the mailbox. What is still in it is handed out, and what is posted later is dropped.
+    pub(super) fn close(&mut self) -> impl Iterator<Item = Letter<M>> {
+        let mut posted = self.shared.posted();
+        posted.is_closed = true;
+        let late = mem::take(&mut posted.letters);
+        mem::take(&mut self.taken).into_iter().chain(late)
+    }
+}
+
+impl<M> Drop for Inbox<M> {
+    fn drop(&mut self) {
+        // Letters may hold mailboxes, even this one, and would keep each other for ever.
+        drop(self.close());
+    }
+}
+
+/// Wakes a sleeping reactor, and only a sleeping one: a wake-up is a system call.
+struct Bell {
+    waker: Waker,
+    sleeping: AtomicBool,
+}
+
+impl Bell {
+    fn ring(&self) {
+        if self.sleeping.load(Ordering::SeqCst) && self.sleeping.swap(false, Ordering::SeqCst) {
+            // It fails only if the reactor's own poll is gone, and then nobody sleeps.
+            let _ = self.waker.wake();
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const SOMEBODY: ConnectionId = ConnectionId {
+        slot: 0,
+        generation: 0,
+    };
+
+    #[test]
+    fn no_letter_outlives_the_reactor() {
+        let poll = Poll::new().unwrap();
+        let (mailbox, inbox) = Mailbox::new(&poll).unwrap();
+        let mail = Arc::new(());
+        mailbox.post(SOMEBODY, mail.clone());
+        assert_eq!(Arc::strong_count(&mail), 2);
+        drop(inbox);
+        assert_eq!(Arc::strong_count(&mail), 1);
+        mailbox.post(SOMEBODY, mail.clone());
+        assert_eq!(Arc::strong_count(&mail), 1);
+    }
+
+    #[test]
+    fn letters_keep_their_order_and_a_burst_gives_its_memory_back() {
+        let poll = Poll::new().unwrap();
+        let (mailbox, mut inbox) = Mailbox::new(&poll).unwrap();
+        let mut read = Vec::new();
+        for n in 0..=2 * KEPT_CAPACITY {
+            mailbox.post(SOMEBODY, n);
+            // One is read meanwhile, so that letters are in both of its lists.
+            if n == 1 {
+                read.extend(inbox.next());
+            }
+        }
+        read.extend(std::iter::from_fn(|| inbox.next()));
+        let read: Vec<_> = read
+            .into_iter()
+            .map(|letter| match letter {
+                Letter::Mail(_, n) => n,
+                _ => panic!("only mail was posted"),
+            })
+            .collect();
+        assert_eq!(read, (0..=2 * KEPT_CAPACITY).collect::<Vec<_>>());
+        assert!(inbox.is_empty());
+        assert!(inbox.taken.capacity() <= KEPT_CAPACITY);
+        assert!(inbox.shared.posted().letters.capacity() <= KEPT_CAPACITY);
     }
 }

@@ -3,11 +3,9 @@
 
 use std::{
     io,
-    sync::Arc,
     time::{Duration, Instant},
 };
 
-use crossbeam_channel::Receiver;
 use mio::{
     Events, Interest, Poll, Token,
     event::Event,
@@ -19,7 +17,7 @@ use super::{
     alarm::{ALARM, Alarm},
     connection::{Connection, Ending, Input},
     deadlines::Deadlines,
-    mailbox::{Bell, Letter, WAKER},
+    mailbox::{Inbox, Letter, WAKER},
     vigil::Vigil,
 };
 
@@ -43,8 +41,7 @@ pub type Accept = Box<dyn FnMut(io::Result<(TcpStream, std::net::SocketAddr)>) +
 pub struct Reactor<M> {
     poll: Poll,
     mailbox: Mailbox<M>,
-    inbox: Receiver<Letter<M>>,
-    bell: Arc<Bell>,
+    inbox: Inbox<M>,
     listeners: Vec<Listener>,
     connections: Vec<Slot<M>>,
     free: Vec<u32>,
@@ -76,13 +73,12 @@ impl<M> Reactor<M> {
     /// When the kernel gives no poll or wake-up descriptor, mostly for want of file descriptors.
     pub fn new() -> io::Result<Self> {
         let poll = Poll::new()?;
-        let (mailbox, inbox, bell) = Mailbox::new(&poll)?;
+        let (mailbox, inbox) = Mailbox::new(&poll)?;
         let alarm = Alarm::new(&poll)?;
         Ok(Self {
             poll,
             mailbox,
             inbox,
-            bell,
             listeners: Vec::new(),
             connections: Vec::new(),
             free: Vec::new(),
@@ -152,7 +148,7 @@ impl<M> Reactor<M> {
     /// One turn. `false` when the reactor is to stop.
     fn turn(&mut self, events: &mut Events, timeout: Option<Duration>) -> io::Result<bool> {
         let polled = self.poll.poll(events, timeout);
-        self.bell.awake();
+        self.inbox.awake();
         match polled {
             Err(e) if e.kind() == io::ErrorKind::Interrupted => return Ok(true),
             other => other?,
@@ -179,7 +175,7 @@ impl<M> Reactor<M> {
     fn sleep_time(&mut self) -> io::Result<Option<Duration>> {
         let now = Instant::now();
         let has_work = !self.readable.is_empty() || !self.dirty.is_empty();
-        if has_work || self.vigil.goes_on(now) || !self.bell.may_sleep(&self.inbox) {
+        if has_work || self.vigil.goes_on(now) || !self.inbox.may_sleep() {
             return Ok(Some(Duration::ZERO));
         }
         let retries = self
@@ -272,7 +268,7 @@ impl<M> Reactor<M> {
     /// Reads the mail. `false` when the reactor is to stop.
     fn read_letters(&mut self, now: Instant) -> bool {
         for _ in 0..LETTERS_PER_TURN {
-            let Ok(letter) = self.inbox.try_recv() else {
+            let Some(letter) = self.inbox.next() else {
                 return true;
             };
             match letter {
@@ -414,7 +410,7 @@ impl<M> Reactor<M> {
             }
         }
         // Sockets still in the mail are connections too.
-        for letter in self.inbox.try_iter() {
+        for letter in self.inbox.close() {
             if let Letter::Adopt(_, mut protocol) = letter {
                 protocol.on_lost();
             }
