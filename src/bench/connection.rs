@@ -120,7 +120,8 @@ impl Parts {
                 roles: PeerRoles::ALL,
                 agent: Some(AGENT.to_owned()),
                 ..HelloDetails::default()
-            },
+            }
+            .into(),
         });
         self.on_frames(&frames, turn)
     }

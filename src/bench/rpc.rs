@@ -9,7 +9,7 @@ use super::{
     run::Run,
     wire::{Quick, put_number},
 };
-use crate::wamp::{Invocation, Message, Register, RegisterOptions, RequestId, RequestType, Yield};
+use crate::wamp::{Invocation, Message, Register, RequestId, RequestType, Yield};
 
 /// Calls, and matches each answer to its call.
 pub(super) struct Caller {
@@ -177,7 +177,7 @@ impl Duty for Callee {
     fn on_joined(&mut self, turn: &mut Turn<'_>) -> bool {
         turn.send(Register {
             request: RequestId::FIRST,
-            options: RegisterOptions::default(),
+            options: Box::default(),
             procedure: turn.options.uri.as_str().into(),
         });
         false

@@ -37,10 +37,11 @@ impl Invocation {
 
     /// Who calls; `None` unless the permission that allowed the call discloses callers.
     pub fn caller(&self) -> Option<Caller<'_>> {
+        let caller = self.details.caller.as_deref()?;
         Some(Caller {
-            session: self.details.caller?,
-            authid: self.details.caller_authid.as_deref(),
-            authrole: self.details.caller_authrole.as_deref(),
+            session: caller.session,
+            authid: caller.authid.as_deref(),
+            authrole: caller.authrole.as_deref(),
         })
     }
 

@@ -88,7 +88,8 @@ impl Session {
             roles,
             agent,
             authmethods: None,
-        };
+        }
+        .into();
         (self.send)(
             Hello {
                 realm: self.realm.clone(),
@@ -148,7 +149,8 @@ impl Session {
             let options = RegisterOptions {
                 concurrency: procedure.concurrency,
                 ..RegisterOptions::default()
-            };
+            }
+            .into();
             let procedure = procedure.uri.clone();
             (self.send)(
                 Register {

@@ -168,10 +168,8 @@ impl Broker {
             let event = Event {
                 subscription: subscription.id,
                 publication: id,
-                details: if disclose.publisher {
-                    disclosed(publisher)
-                } else {
-                    EventDetails::default()
+                details: EventDetails {
+                    publisher: (disclose.publisher).then(|| publisher.disclosed().into()),
                 },
                 payload: publish.payload,
             };
@@ -248,13 +246,5 @@ fn receivers(subscribers: &[PeerId], excluded: Option<PeerId>) -> Vec<PeerId> {
     match excluded.map(|peer| subscribers.binary_search(&peer)) {
         Some(Ok(at)) => [&subscribers[..at], &subscribers[at + 1..]].concat(),
         _ => subscribers.to_vec(),
-    }
-}
-
-fn disclosed(publisher: &Session) -> EventDetails {
-    EventDetails {
-        publisher: Some(publisher.id),
-        publisher_authid: Some(publisher.authid()),
-        publisher_authrole: Some(publisher.authorization.role().to_owned()),
     }
 }

@@ -106,7 +106,8 @@ impl Router {
                 authmethod: ANONYMOUS.to_owned(),
                 authprovider: "static".to_owned(),
                 agent: self.agent.clone(),
-            },
+            }
+            .into(),
         }
     }
 

@@ -8,7 +8,9 @@ use std::{
 };
 
 use super::{PeerId, authorization::Authorization};
-use crate::wamp::{OwnIds, RegistrationId, RequestId, RpcFeatures, SessionId, SubscriptionId};
+use crate::wamp::{
+    Disclosed, OwnIds, RegistrationId, RequestId, RpcFeatures, SessionId, SubscriptionId,
+};
 
 /// A session: from its WELCOME until it is disposed of.
 pub(super) struct Session {
@@ -89,6 +91,15 @@ impl Session {
     /// Who the session is taken for. Nobody vouches for an anonymous one, so it is its id.
     pub(super) fn authid(&self) -> String {
         self.id.to_string()
+    }
+
+    /// What a callee or a subscriber learns of the session, where the permissions say so.
+    pub(super) fn disclosed(&self) -> Disclosed {
+        Disclosed {
+            session: self.id,
+            authid: Some(self.authid()),
+            authrole: Some(self.authorization.role().to_owned()),
+        }
     }
 }
 

@@ -78,14 +78,14 @@ messages! {
         /// The realm to join.
         realm: Uri,
         /// Roles, authentication methods, agent.
-        details: HelloDetails,
+        details: Box<HelloDetails>,
     }
     /// Router to client: the session is open.
     Welcome = 2, "WELCOME" {
         /// The new session.
         session: SessionId,
         /// Who the session is, and what the router can do.
-        details: WelcomeDetails,
+        details: Box<WelcomeDetails>,
     }
     /// Either way: the session ends here, or never begins; no answer is expected.
     Abort = 3, "ABORT" {
@@ -199,7 +199,7 @@ messages! {
         /// The callee's request.
         request: RequestId,
         /// The pattern and sharing policies and the concurrency, where asked for.
-        options: RegisterOptions,
+        options: Box<RegisterOptions>,
         /// The procedure.
         procedure: Uri,
     }
@@ -314,5 +314,16 @@ impl Message {
             Self::Yield(m) => m.payload.len(),
             _ => 0,
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_message_is_moved_about_cheaply() {
+        // It goes from hand to hand by value, and from one processor to another.
+        assert!(size_of::<Message>() <= 64, "{}", size_of::<Message>());
     }
 }

@@ -34,7 +34,7 @@ pub use message::{
     Unregister, Unregistered, Unsubscribe, Unsubscribed, Welcome, Yield,
 };
 pub use options::{
-    CallOptions, CancelMode, CancelOptions, ClosingDetails, EventDetails, HelloDetails,
+    CallOptions, CancelMode, CancelOptions, ClosingDetails, Disclosed, EventDetails, HelloDetails,
     InterruptOptions, InvocationDetails, PeerRoles, PublishOptions, RegisterOptions, RpcFeatures,
     SubscribeOptions, WelcomeDetails,
 };

@@ -259,38 +259,118 @@ impl Default for PublishOptions {
     }
 }
 
-/// `INVOCATION.Details|dict`: who calls, where the role's permissions disclose it, and for how
-/// long the caller waits.
-#[derive(Clone, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
-#[serde(default)]
-pub struct InvocationDetails {
-    /// The caller's session.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub caller: Option<SessionId>,
-    /// Who the caller is taken for.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub caller_authid: Option<String>,
-    /// The caller's role.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub caller_authrole: Option<String>,
-    /// How many milliseconds are left to answer, for callees that announce `call_timeout`.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub timeout: Option<u64>,
+/// Who calls or publishes, where the role's permissions disclose it.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Disclosed {
+    /// The session.
+    pub session: SessionId,
+    /// Who it is taken for.
+    pub authid: Option<String>,
+    /// Its role.
+    pub authrole: Option<String>,
 }
 
-/// `EVENT.Details|dict`: who published, where the role's permissions disclose it.
-#[derive(Clone, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
-#[serde(default)]
+/// `INVOCATION.Details|dict`: who calls, and for how long the caller waits.
+#[derive(Clone, PartialEq, Eq, Debug, Default, Deserialize)]
+#[serde(from = "InvocationDict<String>")]
+pub struct InvocationDetails {
+    /// The caller, where disclosed: `caller`, `caller_authid` and `caller_authrole`.
+    pub caller: Option<Box<Disclosed>>,
+    /// How many milliseconds are left to answer, for callees that announce `call_timeout`.
+    pub timeout: Option<NonZeroU64>,
+}
+
+/// `EVENT.Details|dict`: who published.
+#[derive(Clone, PartialEq, Eq, Debug, Default, Deserialize)]
+#[serde(from = "EventDict<String>")]
 pub struct EventDetails {
-    /// The publisher's session.
+    /// The publisher, where disclosed: `publisher`, `publisher_authid` and `publisher_authrole`.
+    pub publisher: Option<Box<Disclosed>>,
+}
+
+/// [`InvocationDetails`] as they are on the wire, with text as `S`.
+#[derive(Serialize, Deserialize)]
+struct InvocationDict<S> {
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub publisher: Option<SessionId>,
-    /// Who the publisher is taken for.
+    caller: Option<SessionId>,
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub publisher_authid: Option<String>,
-    /// The publisher's role.
+    caller_authid: Option<S>,
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub publisher_authrole: Option<String>,
+    caller_authrole: Option<S>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    timeout: Option<u64>,
+}
+
+/// [`EventDetails`] as they are on the wire, with text as `S`.
+#[derive(Serialize, Deserialize)]
+struct EventDict<S> {
+    #[serde(skip_serializing_if = "Option::is_none")]
+    publisher: Option<SessionId>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    publisher_authid: Option<S>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    publisher_authrole: Option<S>,
+}
+
+/// Boxed, because most messages disclose nobody and all have the size of the largest.
+fn disclosed(
+    session: Option<SessionId>,
+    authid: Option<String>,
+    authrole: Option<String>,
+) -> Option<Box<Disclosed>> {
+    session.map(|session| {
+        Box::new(Disclosed {
+            session,
+            authid,
+            authrole,
+        })
+    })
+}
+
+impl From<InvocationDict<String>> for InvocationDetails {
+    fn from(dict: InvocationDict<String>) -> Self {
+        Self {
+            caller: disclosed(dict.caller, dict.caller_authid, dict.caller_authrole),
+            timeout: dict.timeout.and_then(NonZeroU64::new),
+        }
+    }
+}
+
+impl Serialize for InvocationDetails {
+    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let caller = self.caller.as_deref();
+        InvocationDict {
+            caller: caller.map(|caller| caller.session),
+            caller_authid: caller.and_then(|caller| caller.authid.as_deref()),
+            caller_authrole: caller.and_then(|caller| caller.authrole.as_deref()),
+            timeout: self.timeout.map(NonZeroU64::get),
+        }
+        .serialize(serializer)
+    }
+}
+
+impl From<EventDict<String>> for EventDetails {
+    fn from(dict: EventDict<String>) -> Self {
+        Self {
+            publisher: disclosed(
+                dict.publisher,
+                dict.publisher_authid,
+                dict.publisher_authrole,
+            ),
+        }
+    }
+}
+
+impl Serialize for EventDetails {
+    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let publisher = self.publisher.as_deref();
+        EventDict {
+            publisher: publisher.map(|publisher| publisher.session),
+            publisher_authid: publisher.and_then(|publisher| publisher.authid.as_deref()),
+            publisher_authrole: publisher.and_then(|publisher| publisher.authrole.as_deref()),
+        }
+        .serialize(serializer)
+    }
 }
 
 fn is_false(value: &bool) -> bool {

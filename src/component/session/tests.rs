@@ -127,7 +127,8 @@ fn welcome() -> Message {
             authmethod: "anonymous".into(),
             authprovider: "static".into(),
             agent: "test".into(),
-        },
+        }
+        .into(),
     }
     .into()
 }

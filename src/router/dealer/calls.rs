@@ -6,7 +6,10 @@
 //! such registration by itself: while calls wait for one, those to the callee's other procedures
 //! pass, which is what it is for.
 
-use std::time::{Duration, Instant};
+use std::{
+    num::NonZeroU64,
+    time::{Duration, Instant},
+};
 
 use super::{Dealer, QueuedCall};
 use crate::{
@@ -15,7 +18,7 @@ use crate::{
         authorization::Action,
         refusal::{Offence, Refusal, Violation, check_uri},
         send,
-        session::{OpenCall, PendingInvocation, Session, Sessions, Stage, Unanswered},
+        session::{OpenCall, PendingInvocation, Sessions, Stage, Unanswered},
     },
     wamp::{Call, Invocation, InvocationDetails, RegistrationId, RequestId, error_uri},
 };
@@ -194,15 +197,13 @@ fn deadline(now: Instant, timeout: u64) -> Option<Instant> {
 /// Notes an invocation at both its ends. There is room at the callee: a call that is invoked at
 /// once has checked it, and one that had to wait follows another.
 fn invoke(sessions: &mut Sessions, now: Instant, target: Target, call: QueuedCall) -> Output {
-    let mut details = if call.disclose {
-        disclosed(sessions.joined(call.caller))
-    } else {
-        InvocationDetails::default()
-    };
+    let caller = (call.disclose).then(|| sessions.joined(call.caller).disclosed().into());
     let callee = sessions.joined_mut(target.callee);
-    if callee.features.call_timeout {
-        details.timeout = call.deadline.map(|deadline| milliseconds(now, deadline));
-    }
+    let deadline = call.deadline.filter(|_| callee.features.call_timeout);
+    let details = InvocationDetails {
+        caller,
+        timeout: deadline.and_then(|deadline| milliseconds(now, deadline)),
+    };
     let request = callee.next_invocation;
     callee.next_invocation = request.next();
     let unanswered = Unanswered {
@@ -229,17 +230,8 @@ fn invoke(sessions: &mut Sessions, now: Instant, target: Target, call: QueuedCal
 }
 
 /// How many milliseconds a deadline is away; at least one, because 0 stands for no timeout.
-fn milliseconds(now: Instant, deadline: Instant) -> u64 {
+fn milliseconds(now: Instant, deadline: Instant) -> Option<NonZeroU64> {
     let left = deadline.saturating_duration_since(now);
     let left = left.as_nanos().div_ceil(1_000_000).max(1);
-    u64::try_from(left).unwrap_or(u64::MAX)
-}
-
-fn disclosed(caller: &Session) -> InvocationDetails {
-    InvocationDetails {
-        caller: Some(caller.id),
-        caller_authid: Some(caller.authid()),
-        caller_authrole: Some(caller.authorization.role().to_owned()),
-        timeout: None,
-    }
+    NonZeroU64::new(u64::try_from(left).unwrap_or(u64::MAX))
 }

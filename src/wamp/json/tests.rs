@@ -64,7 +64,8 @@ fn welcome_announces_broker_and_dealer() {
         details: WelcomeDetails {
             authrole: "anonymous".into(),
             ..Default::default()
-        },
+        }
+        .into(),
     };
     let text = Serializer::Json.encode(&welcome.into());
     let value: serde_json::Value = serde_json::from_slice(&text).unwrap();

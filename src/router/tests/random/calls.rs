@@ -355,7 +355,7 @@ pub(super) fn said(outputs: Vec<Output>) -> (Vec<Said>, Vec<Output>) {
                 invocation: m.request.value(),
                 registration: m.registration.value(),
                 token: super::promises::token(&m.payload),
-                timeout: m.details.timeout,
+                timeout: m.details.timeout.map(|left| left.get()),
             }),
             Output::Send {
                 to,
