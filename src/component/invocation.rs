@@ -1,13 +1,18 @@
 //! One call as its procedure sees it, and what the procedure can answer. Must not know how
 //! either travels.
 
+use std::{
+    panic::{AssertUnwindSafe, catch_unwind},
+    sync::Arc,
+};
+
 use serde::{Serialize, de::DeserializeOwned};
 use serde_json::Value;
 
 use super::Error;
 use crate::{
-    adbapi::{self, Deferred},
-    wamp::{InvocationDetails, Payload, PayloadError, SessionId, Uri},
+    adbapi::{CancelHandle, Deferred},
+    wamp::{InvocationDetails, Payload, PayloadError, RequestId, SessionId, Uri},
 };
 
 /// A call to a procedure.
@@ -102,7 +107,21 @@ pub enum Reply {
     /// It is here.
     Now(Payload),
     /// It comes from the database.
-    Later(Deferred<Result<Payload, Error>>),
+    Later(Later),
+}
+
+/// A reply on its way.
+pub struct Later {
+    cancel: CancelHandle,
+    /// Has the reply sent as soon as it is there. Boxed and not a deferred of its own: that would
+    /// be one more to make here and to free on the worker.
+    send: Box<dyn FnOnce(Arc<dyn Callee>, RequestId) + Send>,
+}
+
+/// Sends what a procedure answers.
+pub(super) trait Callee: Send + Sync {
+    /// The answer to an invocation whose reply came later. Must not block.
+    fn answer_later(&self, request: RequestId, answer: Result<Payload, Error>);
 }
 
 impl Reply {
@@ -119,7 +138,16 @@ impl Reply {
     /// # Errors
     /// None now; `wamp.error.runtime_error` later when the value has no JSON form.
     pub fn later<T: Serialize + Send + 'static>(deferred: Deferred<T>) -> Answer {
-        Ok(Self::Later(deferred.map(|value| result(&value))))
+        let cancel = deferred.cancel_handle();
+        let send = |callee: Arc<dyn Callee>, request| {
+            deferred.on_result(move |value| {
+                callee.answer_later(request, value.map_err(Error::from).and_then(encoded));
+            });
+        };
+        Ok(Self::Later(Later {
+            cancel,
+            send: Box::new(send),
+        }))
     }
 
     /// Replies with positional and keyword arguments.
@@ -133,6 +161,23 @@ impl Reply {
     }
 }
 
+impl Later {
+    /// A way to stop what the reply comes from.
+    pub(super) fn cancel_handle(&self) -> CancelHandle {
+        self.cancel.clone()
+    }
+
+    /// Has `callee` send the reply to an invocation: now if it is there, else on the thread that brings it.
+    pub(super) fn send_by(self, callee: Arc<dyn Callee>, request: RequestId) {
+        (self.send)(callee, request);
+    }
+}
+
+/// A value of the database as a payload. The value's own code may panic, and the caller must have an answer.
+fn encoded(value: impl Serialize) -> Result<Payload, Error> {
+    catch_unwind(AssertUnwindSafe(|| result(&value))).unwrap_or_else(|_| Err(Error::panicked()))
+}
+
 fn result(value: &impl Serialize) -> Result<Payload, Error> {
     Payload::from_args(&[value]).map_err(not_encodable)
 }
@@ -141,15 +186,10 @@ fn not_encodable(error: PayloadError) -> Error {
     Error::runtime(format_args!("the result has no JSON form: {error}"))
 }
 
-/// What a deferred reply has come to.
-pub(super) fn settled(
-    result: Result<Result<Payload, Error>, adbapi::Error>,
-) -> Result<Payload, Error> {
-    result?
-}
-
 #[cfg(test)]
 mod tests {
+    use std::sync::Mutex;
+
     use serde::Deserialize;
 
     use super::*;
@@ -214,5 +254,30 @@ mod tests {
         none.args::<()>().unwrap();
         let missing = none.kwargs::<Page>().unwrap_err().to_string();
         assert!(missing.contains("missing field `limit`"), "{missing}");
+    }
+
+    #[test]
+    fn a_value_that_panics_on_its_way_to_the_caller_is_an_error_there() {
+        struct Bug;
+        impl Serialize for Bug {
+            fn serialize<S: serde::Serializer>(&self, _: S) -> Result<S::Ok, S::Error> {
+                panic!("as the test wants it");
+            }
+        }
+        #[derive(Default)]
+        struct Answered(Mutex<Vec<Result<Payload, Error>>>);
+        impl Callee for Answered {
+            fn answer_later(&self, _: RequestId, answer: Result<Payload, Error>) {
+                self.0.lock().unwrap().push(answer);
+            }
+        }
+        let answered = Arc::new(Answered::default());
+        let (promise, deferred) = crate::adbapi::deferred();
+        let Ok(Reply::Later(later)) = Reply::later(deferred) else {
+            panic!("it was to come later")
+        };
+        later.send_by(answered.clone(), RequestId::FIRST);
+        promise.resolve(Ok(Bug));
+        assert_eq!(*answered.0.lock().unwrap(), [Err(Error::panicked())]);
     }
 }

@@ -38,5 +38,5 @@ mod session;
 
 pub use class::{Classes, Component, Instance, Procedure, Setup};
 pub use error::Error;
-pub use invocation::{Answer, Caller, Invocation, Reply};
+pub use invocation::{Answer, Caller, Invocation, Later, Reply};
 pub use session::{Session, Status};

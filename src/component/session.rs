@@ -7,7 +7,7 @@ use std::{
     sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock},
 };
 
-use super::{Error, Invocation, Reply, class::Instance, invocation::settled};
+use super::{Error, Invocation, Reply, class::Instance, invocation::Callee};
 use crate::adbapi::CancelHandle;
 use crate::wamp::{
     self, ClosingDetails, Goodbye, Hello, HelloDetails, Message, OwnIds, Payload, PeerRoles,
@@ -260,14 +260,10 @@ impl Session {
         });
         match answer {
             Ok(Reply::Now(payload)) => self.answer(request, Ok(payload)),
-            Ok(Reply::Later(deferred)) => {
-                // Noted before the callback is there, which takes the note away again.
-                self.under_way().insert(request, deferred.cancel_handle());
-                let session = self.clone();
-                deferred.on_result(move |result| {
-                    session.under_way().remove(&request);
-                    session.answer(request, settled(result));
-                });
+            Ok(Reply::Later(later)) => {
+                // Noted before the answer can come, which takes the note away again.
+                self.under_way().insert(request, later.cancel_handle());
+                later.send_by(self.clone(), request);
             }
             Err(error) => self.answer(request, Err(error)),
         }
@@ -303,6 +299,13 @@ impl Session {
 
     fn progress(&self) -> MutexGuard<'_, Progress> {
         self.progress.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Callee for Session {
+    fn answer_later(&self, request: RequestId, answer: Result<Payload, Error>) {
+        self.under_way().remove(&request);
+        self.answer(request, answer);
     }
 }
 
