@@ -120,7 +120,11 @@ fn python_str(time: DateTime<Utc>) -> String {
         _ => SecondsFormat::Micros,
     };
     // The same but for the letter between date and time, and made without reading a format.
-    time.to_rfc3339_opts(fraction, false).replacen('T', " ", 1)
+    let mut text = time.to_rfc3339_opts(fraction, false);
+    if let Some(at) = text.find('T') {
+        text.replace_range(at..=at, " ");
+    }
+    text
 }
 
 #[cfg(test)]

@@ -10,6 +10,9 @@ use super::Serializer;
 /// stack of common JSON readers, so they end at the router instead of at every receiver.
 pub const MAX_NESTING: usize = 512;
 
+/// Up to this many bytes a text is copied to an allocation of its length; giving the rest of its own back takes longer.
+const CHEAP_TO_COPY: usize = 256;
+
 /// The `Arguments|list, ArgumentsKw|dict` that end many messages, as raw bytes in one
 /// serializer's encoding.
 ///
@@ -109,8 +112,13 @@ impl Payload {
     }
 
     fn new(json: String, kwargs_at: Option<usize>) -> Result<Self, PayloadError> {
+        let bytes = if json.len() < json.capacity().min(CHEAP_TO_COPY) {
+            json.as_bytes().into()
+        } else {
+            json.into_bytes().into()
+        };
         Ok(Self {
-            bytes: json.into_bytes().into(),
+            bytes,
             kwargs_at: kwargs_at
                 .map(u32::try_from)
                 .transpose()

@@ -62,9 +62,13 @@ impl Dealer {
             let why = "the router is shutting down: call again later, or at another router";
             return Err(Refusal::new(error_uri::UNAVAILABLE, why).into());
         }
-        check_uri(&call.procedure)?;
+        let registration = self.procedures.get_mut(&call.procedure);
+        if registration.is_none() {
+            // Of a procedure it has been checked when it was registered.
+            check_uri(&call.procedure)?;
+        }
         let disclose = (caller.authorization).authorize(Action::Call, &call.procedure)?;
-        let registration = self.procedures.get_mut(&call.procedure).ok_or_else(|| {
+        let registration = registration.ok_or_else(|| {
             Refusal::new(
                 error_uri::NO_SUCH_PROCEDURE,
                 format!(
