@@ -115,13 +115,21 @@ pub struct Later {
     cancel: CancelHandle,
     /// Has the reply sent as soon as it is there. Boxed and not a deferred of its own: that would
     /// be one more to make here and to free on the worker.
-    send: Box<dyn FnOnce(Arc<dyn Callee>, RequestId) + Send>,
+    send: Box<dyn FnOnce(Arc<dyn Callee>, Unanswered) + Send>,
 }
 
 /// Sends what a procedure answers.
 pub(super) trait Callee: Send + Sync {
-    /// The answer to an invocation whose reply came later. Must not block.
-    fn answer_later(&self, request: RequestId, answer: Result<Payload, Error>);
+    /// The answer to an invocation whose reply came later, on any thread. Must not block.
+    fn answer_later(&self, invocation: Unanswered, answer: Result<Payload, Error>);
+}
+
+/// An invocation that is to be answered later.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Unanswered {
+    pub(super) request: RequestId,
+    /// The I/O thread that it came on, where there is one to send the answer from.
+    pub(super) home: Option<usize>,
 }
 
 impl Reply {
@@ -139,9 +147,9 @@ impl Reply {
     /// None now; `wamp.error.runtime_error` later when the value has no JSON form.
     pub fn later<T: Serialize + Send + 'static>(deferred: Deferred<T>) -> Answer {
         let cancel = deferred.cancel_handle();
-        let send = |callee: Arc<dyn Callee>, request| {
+        let send = |callee: Arc<dyn Callee>, invocation| {
             deferred.on_result(move |value| {
-                callee.answer_later(request, value.map_err(Error::from).and_then(encoded));
+                callee.answer_later(invocation, value.map_err(Error::from).and_then(encoded));
             });
         };
         Ok(Self::Later(Later {
@@ -167,9 +175,10 @@ impl Later {
         self.cancel.clone()
     }
 
-    /// Has `callee` send the reply to an invocation: now if it is there, else on the thread that brings it.
-    pub(super) fn send_by(self, callee: Arc<dyn Callee>, request: RequestId) {
-        (self.send)(callee, request);
+    /// Gives the reply to an invocation to `callee`: now if it is there, else on the thread that
+    /// brings it.
+    pub(super) fn send_by(self, callee: Arc<dyn Callee>, invocation: Unanswered) {
+        (self.send)(callee, invocation);
     }
 }
 
@@ -267,7 +276,7 @@ mod tests {
         #[derive(Default)]
         struct Answered(Mutex<Vec<Result<Payload, Error>>>);
         impl Callee for Answered {
-            fn answer_later(&self, _: RequestId, answer: Result<Payload, Error>) {
+            fn answer_later(&self, _: Unanswered, answer: Result<Payload, Error>) {
                 self.0.lock().unwrap().push(answer);
             }
         }
@@ -276,7 +285,11 @@ mod tests {
         let Ok(Reply::Later(later)) = Reply::later(deferred) else {
             panic!("it was to come later")
         };
-        later.send_by(answered.clone(), RequestId::FIRST);
+        let invocation = Unanswered {
+            request: RequestId::FIRST,
+            home: None,
+        };
+        later.send_by(answered.clone(), invocation);
         promise.resolve(Ok(Bug));
         assert_eq!(*answered.0.lock().unwrap(), [Err(Error::panicked())]);
     }

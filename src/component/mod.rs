@@ -39,4 +39,4 @@ mod session;
 pub use class::{Classes, Component, Instance, Procedure, Setup};
 pub use error::Error;
 pub use invocation::{Answer, Caller, Invocation, Later, Reply};
-pub use session::{Session, Status};
+pub use session::{Session, Status, Uplink};

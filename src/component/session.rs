@@ -7,7 +7,11 @@ use std::{
     sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock},
 };
 
-use super::{Error, Invocation, Reply, class::Instance, invocation::Callee};
+use super::{
+    Error, Invocation, Reply,
+    class::Instance,
+    invocation::{Callee, Unanswered},
+};
 use crate::adbapi::CancelHandle;
 use crate::wamp::{
     self, ClosingDetails, Goodbye, Hello, HelloDetails, Message, OwnIds, Payload, PeerRoles,
@@ -26,15 +30,39 @@ pub enum Status {
     Ended(String),
 }
 
-/// Sends a message to the router. Must not block.
-type Send = Box<dyn Fn(Message) + std::marker::Send + Sync>;
+/// The way from a component's session to the router. Must not block.
+pub trait Uplink: Send + Sync {
+    /// Sends a message.
+    fn send(&self, message: Message);
+
+    /// Which I/O thread this is, if it is one that messages can be posted to.
+    fn home(&self) -> Option<usize> {
+        None
+    }
+
+    /// Posts a message to an I/O thread, which gives it to [`Session::send_posted`].
+    ///
+    /// # Errors
+    /// The message itself, if the thread has ended.
+    fn post(&self, home: usize, message: Message) -> Result<(), Message> {
+        let _ = home;
+        Err(message)
+    }
+}
+
+/// A way that is the same from every thread.
+impl<F: Fn(Message) + Send + Sync> Uplink for F {
+    fn send(&self, message: Message) {
+        self(message);
+    }
+}
 
 /// The session of one component.
 pub struct Session {
     name: String,
     realm: Uri,
     instance: Arc<Instance>,
-    send: Send,
+    uplink: Box<dyn Uplink>,
     progress: Mutex<Progress>,
     /// Which procedure a registration is of, by its index. Written while joining only.
     registrations: RwLock<HashMap<RegistrationId, usize, OwnIds>>,
@@ -50,18 +78,18 @@ struct Progress {
 }
 
 impl Session {
-    /// A session for `instance`; `name` is what logs call it, `send` leads to the router.
+    /// A session for `instance`; `name` is what logs call it.
     pub fn new(
         name: impl Into<String>,
         realm: Uri,
         instance: Arc<Instance>,
-        send: impl Fn(Message) + std::marker::Send + Sync + 'static,
+        uplink: impl Uplink + 'static,
     ) -> Arc<Self> {
         Arc::new(Self {
             name: name.into(),
             realm,
             instance,
-            send: Box::new(send),
+            uplink: Box::new(uplink),
             progress: Mutex::new(Progress {
                 status: Status::Joining,
                 last_request: None,
@@ -90,7 +118,7 @@ impl Session {
             authmethods: None,
         }
         .into();
-        (self.send)(
+        self.uplink.send(
             Hello {
                 realm: self.realm.clone(),
                 details,
@@ -152,7 +180,7 @@ impl Session {
             }
             .into();
             let procedure = procedure.uri.clone();
-            (self.send)(
+            self.uplink.send(
                 Register {
                     request,
                     options,
@@ -222,7 +250,7 @@ impl Session {
 
     fn say_goodbye(&self, reason: &str) {
         let details = ClosingDetails::default();
-        (self.send)(
+        self.uplink.send(
             Goodbye {
                 details,
                 reason: reason.into(),
@@ -263,7 +291,8 @@ impl Session {
             Ok(Reply::Later(later)) => {
                 // Noted before the answer can come, which takes the note away again.
                 self.under_way().insert(request, later.cancel_handle());
-                later.send_by(self.clone(), request);
+                let home = self.uplink.home();
+                later.send_by(self.clone(), Unanswered { request, home });
             }
             Err(error) => self.answer(request, Err(error)),
         }
@@ -285,16 +314,17 @@ impl Session {
     }
 
     fn answer(&self, request: RequestId, result: Result<Payload, Error>) {
-        (self.send)(match result {
-            Ok(payload) => Yield { request, payload }.into(),
-            Err(error) => wamp::Error {
-                request_type: RequestType::Invocation,
-                request,
-                error: error.uri().clone(),
-                payload: error.payload(),
-            }
-            .into(),
-        });
+        self.uplink.send(answer(request, result));
+    }
+
+    /// Sends an answer that has come later, and has been posted to this thread.
+    pub fn send_posted(&self, message: Message) {
+        if let Message::Yield(Yield { request, .. }) | Message::Error(wamp::Error { request, .. }) =
+            &message
+        {
+            self.under_way().remove(request);
+        }
+        self.uplink.send(message);
     }
 
     fn progress(&self) -> MutexGuard<'_, Progress> {
@@ -303,9 +333,31 @@ impl Session {
 }
 
 impl Callee for Session {
-    fn answer_later(&self, request: RequestId, answer: Result<Payload, Error>) {
-        self.under_way().remove(&request);
-        self.answer(request, answer);
+    /// Whoever routes an answer touches the memory of all that is under way. Done by one I/O
+    /// thread it stays near the same processor, and workers, which may be made to pause anywhere,
+    /// hold up nobody with the realm's lock.
+    fn answer_later(&self, invocation: Unanswered, result: Result<Payload, Error>) {
+        let message = answer(invocation.request, result);
+        let left = match invocation.home {
+            Some(home) => self.uplink.post(home, message),
+            None => Err(message),
+        };
+        if let Err(message) = left {
+            self.send_posted(message);
+        }
+    }
+}
+
+fn answer(request: RequestId, result: Result<Payload, Error>) -> Message {
+    match result {
+        Ok(payload) => Yield { request, payload }.into(),
+        Err(error) => wamp::Error {
+            request_type: RequestType::Invocation,
+            request,
+            error: error.uri().clone(),
+            payload: error.payload(),
+        }
+        .into(),
     }
 }
 

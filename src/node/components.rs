@@ -8,10 +8,10 @@ use std::{
 
 use super::{Error, GRACE, settings};
 use crate::{
-    component::{Classes, Instance, Session, Setup, Status},
+    component::{Classes, Instance, Session, Setup, Status, Uplink},
     config::{self, Connect, Home, NodeConfig},
-    reactor::Mailbox,
-    transport::{DialledSession, Dialler, LocalPeer, Mail, Realms},
+    reactor::{Mailbox, Reactor, Resident, ResidentId},
+    transport::{DialledSession, Dialler, LocalPeer, LocalSession, Mail, Realms},
     wamp::{Message, Uri},
 };
 
@@ -52,11 +52,12 @@ impl Components {
         config: &NodeConfig,
         classes: &Classes,
         realms: &[Arc<Realms>],
+        io_threads: &mut IoThreads<'_>,
     ) -> Result<(), Error> {
         for component in &config.components {
             if let Home::Router { router } = component.home {
                 let instance = self.make(component, classes)?;
-                join(component, instance, &realms[router])?;
+                join(component, instance, &realms[router], io_threads)?;
             }
         }
         Ok(())
@@ -142,6 +143,7 @@ fn join(
     component: &config::Component,
     instance: Arc<Instance>,
     realms: &Realms,
+    io_threads: &mut IoThreads<'_>,
 ) -> Result<(), Error> {
     let not_joined = |reason: String| Error::NotJoined {
         json_path: component.json_path.clone(),
@@ -154,10 +156,12 @@ fn join(
         .ok_or_else(|| not_joined(format!("there is no realm {uri}")))?;
     let link = Arc::new(Link::default());
     let role = component.role.as_deref().unwrap_or(ANONYMOUS);
-    let local = realm.open_local(link.clone(), role);
-    let session = Session::new(component.classname.as_str(), uri, instance, move |m| {
-        local.send(m)
-    });
+    let uplink = Local {
+        session: realm.open_local(link.clone(), role),
+        resident: io_threads.house(&link),
+        mailboxes: io_threads.mailboxes.clone(),
+    };
+    let session = Session::new(component.classname.as_str(), uri, instance, uplink);
     link.begin(session.clone());
     match session.status() {
         Status::Joined(_) => Ok(()),
@@ -192,6 +196,45 @@ fn dial(
     Ok(Dialled { dialler, latest })
 }
 
+/// The I/O threads of a node, before they run.
+pub(super) struct IoThreads<'a> {
+    pub(super) reactors: &'a mut [Reactor<Mail>],
+    pub(super) mailboxes: Arc<[Mailbox<Mail>]>,
+}
+
+impl IoThreads<'_> {
+    /// Lets every I/O thread read mail for the session at the end of this link.
+    fn house(&mut self, link: &Arc<Link>) -> ResidentId {
+        let house = |reactor: &mut Reactor<_>| reactor.house(Box::new(link.clone()));
+        let ids = self.reactors.iter_mut().map(house);
+        ids.last().expect("a node has an I/O thread")
+    }
+}
+
+/// The way from a component's session to a router of this node.
+struct Local {
+    session: LocalSession,
+    mailboxes: Arc<[Mailbox<Mail>]>,
+    resident: ResidentId,
+}
+
+impl Uplink for Local {
+    fn send(&self, message: Message) {
+        self.session.send(message);
+    }
+
+    fn home(&self) -> Option<usize> {
+        self.mailboxes.iter().position(Mailbox::is_here)
+    }
+
+    fn post(&self, home: usize, message: Message) -> Result<(), Message> {
+        match self.mailboxes[home].post_to_resident(self.resident, Mail::Message(message)) {
+            Err(Mail::Message(message)) => Err(message),
+            _ => Ok(()),
+        }
+    }
+}
+
 /// The way from a router to a component's session.
 #[derive(Default)]
 struct Link {
@@ -202,6 +245,15 @@ struct Link {
 impl Link {
     fn begin(&self, session: Arc<Session>) {
         self.session.get_or_init(|| session).join();
+    }
+}
+
+/// The answers that the session's workers post come to it here, on the I/O threads.
+impl Resident<Mail> for Arc<Link> {
+    fn on_mail(&mut self, mail: Mail) {
+        if let (Some(session), Mail::Message(message)) = (self.session.get(), mail) {
+            session.send_posted(message);
+        }
     }
 }
 

@@ -14,7 +14,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use self::components::Components;
+use self::components::{Components, IoThreads};
 use crate::{
     component::{self, Classes},
     config::{Listener, ListenerService, NodeConfig, PathService, RouterWorker},
@@ -164,14 +164,18 @@ impl Node {
         &mut self,
         config: &NodeConfig,
         classes: &Classes,
-        reactors: Vec<Reactor<Mail>>,
+        mut reactors: Vec<Reactor<Mail>>,
         listening: Vec<Listening>,
         clock: Clock,
     ) -> Result<(), Error> {
         let realms = self.realms.iter().flat_map(|realms| realms.iter());
         self.clock = Some(clock.start(realms.cloned().collect())?);
         // Components are there before the first client is, so that no call comes too early.
-        (self.components).start_in_process(config, classes, &self.realms)?;
+        let mut io_threads = IoThreads {
+            reactors: &mut reactors,
+            mailboxes: self.mailboxes.clone(),
+        };
+        (self.components).start_in_process(config, classes, &self.realms, &mut io_threads)?;
         self.spawn(reactors, listening)?;
         (self.components).start_dialling(config, classes, &self.mailboxes)
     }

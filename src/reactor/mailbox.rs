@@ -5,7 +5,7 @@ use std::{
     io, mem,
     sync::{
         Arc, Mutex, MutexGuard, PoisonError,
-        atomic::{AtomicBool, Ordering},
+        atomic::{AtomicBool, AtomicUsize, Ordering},
     },
 };
 
@@ -22,7 +22,8 @@ const KEPT_CAPACITY: usize = 4096;
 /// A handle on a reactor for other threads. Cheap to clone; never blocks.
 ///
 /// The mailbox has no bound of its own: who posts keeps the count of what waits for one
-/// connection and stops there (see the transport's outbox), which bounds it all together.
+/// connection or resident and stops there (see the transport's outbox and the router's limit on
+/// invocations), which bounds it all together.
 pub struct Mailbox<M>(Arc<Shared<M>>);
 
 /// The reactor's end of its mailbox.
@@ -37,17 +38,30 @@ pub(super) struct Inbox<M> {
 struct Shared<M> {
     posted: Mutex<Posted<M>>,
     bell: Bell,
+    /// The thread that the reactor runs on, if it does.
+    thread: AtomicUsize,
 }
 
 struct Posted<M> {
     letters: VecDeque<Letter<M>>,
-    /// The reactor has ended, and with it whomever a letter could concern.
+    /// The reactor has ended.
     is_closed: bool,
 }
+
+/// Somebody on a reactor's thread who has no socket; see [`Reactor::house`](super::Reactor::house).
+pub trait Resident<M>: Send {
+    /// Mail has come. Must not block.
+    fn on_mail(&mut self, mail: M);
+}
+
+/// A resident of one reactor.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct ResidentId(pub(super) usize);
 
 /// What can be posted.
 pub(super) enum Letter<M> {
     Mail(ConnectionId, M),
+    Resident(ResidentId, M),
     Adopt(TcpStream, Box<dyn Protocol<M>>),
     StopAccepting,
     Stop,
@@ -64,6 +78,7 @@ impl<M> Mailbox<M> {
                 waker: Waker::new(poll.registry(), WAKER)?,
                 sleeping: AtomicBool::new(false),
             },
+            thread: AtomicUsize::new(NO_THREAD),
         });
         let inbox = Inbox {
             shared: shared.clone(),
@@ -83,6 +98,26 @@ impl<M> Mailbox<M> {
     /// [`Mailbox::wake`], which may be a system call, after letting go of it.
     pub fn post_quietly(&self, to: ConnectionId, mail: M) {
         self.send(Letter::Mail(to, mail));
+    }
+
+    /// Posts mail for a resident and wakes the reactor if it sleeps. What is posted in time is
+    /// read even if the reactor ends.
+    ///
+    /// # Errors
+    /// The mail itself, if the reactor has ended.
+    pub fn post_to_resident(&self, to: ResidentId, mail: M) -> Result<(), M> {
+        match self.try_send(Letter::Resident(to, mail)) {
+            Err(Letter::Resident(_, mail)) => Err(mail),
+            _ => {
+                self.wake();
+                Ok(())
+            }
+        }
+    }
+
+    /// Whether this is the thread that the reactor runs on.
+    pub fn is_here(&self) -> bool {
+        self.0.thread.load(Ordering::Relaxed) == this_thread()
     }
 
     /// Gives the reactor a connected socket to serve.
@@ -110,10 +145,18 @@ impl<M> Mailbox<M> {
     }
 
     fn send(&self, letter: Letter<M>) {
+        // A reactor that has ended has dropped all its connections and told their protocols,
+        // so there is nobody left whom the letter concerns.
+        drop(self.try_send(letter));
+    }
+
+    fn try_send(&self, letter: Letter<M>) -> Result<(), Letter<M>> {
         let mut posted = self.0.posted();
-        if !posted.is_closed {
-            posted.letters.push_back(letter);
+        if posted.is_closed {
+            return Err(letter);
         }
+        posted.letters.push_back(letter);
+        Ok(())
     }
 }
 
@@ -131,6 +174,11 @@ impl<M> Shared<M> {
 }
 
 impl<M> Inbox<M> {
+    /// Says that the reactor runs on this thread from now on.
+    pub(super) fn settle(&self) {
+        self.shared.thread.store(this_thread(), Ordering::Relaxed);
+    }
+
     /// The oldest letter, if there is one.
     pub(super) fn next(&mut self) -> Option<Letter<M>> {
         if self.taken.is_empty() {
@@ -163,7 +211,7 @@ impl<M> Inbox<M> {
     }
 
     /// Ends the mailbox. What is still in it is handed out, and what is posted later is dropped.
-    pub(super) fn close(&mut self) -> impl Iterator<Item = Letter<M>> {
+    pub(super) fn close(&mut self) -> impl Iterator<Item = Letter<M>> + use<M> {
         let mut posted = self.shared.posted();
         posted.is_closed = true;
         let late = mem::take(&mut posted.letters);
@@ -191,6 +239,18 @@ impl Bell {
             let _ = self.waker.wake();
         }
     }
+}
+
+/// What no thread is numbered.
+const NO_THREAD: usize = 0;
+
+/// A number of this thread's own, more cheaply had than its id.
+fn this_thread() -> usize {
+    static LATEST: AtomicUsize = AtomicUsize::new(NO_THREAD);
+    thread_local! {
+        static NUMBER: usize = LATEST.fetch_add(1, Ordering::Relaxed) + 1;
+    }
+    NUMBER.with(|number| *number)
 }
 
 #[cfg(test)]

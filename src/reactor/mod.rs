@@ -26,5 +26,5 @@ mod tests;
 mod vigil;
 
 pub use connection::{ConnectionId, Io, Protocol};
-pub use mailbox::Mailbox;
+pub use mailbox::{Mailbox, Resident, ResidentId};
 pub use poll_loop::{Accept, Reactor};

@@ -3,6 +3,7 @@
 
 use std::{
     io,
+    panic::{AssertUnwindSafe, catch_unwind},
     time::{Duration, Instant},
 };
 
@@ -13,7 +14,7 @@ use mio::{
 };
 
 use super::{
-    ConnectionId, Mailbox, Protocol,
+    ConnectionId, Mailbox, Protocol, Resident, ResidentId,
     alarm::{ALARM, Alarm},
     connection::{Connection, Ending, Input},
     deadlines::Deadlines,
@@ -43,6 +44,7 @@ pub struct Reactor<M> {
     mailbox: Mailbox<M>,
     inbox: Inbox<M>,
     listeners: Vec<Listener>,
+    residents: Vec<Box<dyn Resident<M>>>,
     connections: Vec<Slot<M>>,
     free: Vec<u32>,
     deadlines: Deadlines,
@@ -80,6 +82,7 @@ impl<M> Reactor<M> {
             mailbox,
             inbox,
             listeners: Vec::new(),
+            residents: Vec::new(),
             connections: Vec::new(),
             free: Vec::new(),
             deadlines: Deadlines::default(),
@@ -95,6 +98,14 @@ impl<M> Reactor<M> {
     /// The way in for other threads.
     pub fn mailbox(&self) -> Mailbox<M> {
         self.mailbox.clone()
+    }
+
+    /// Takes in somebody without a socket, whom other threads can post to, for as long as the
+    /// reactor lives. Several reactors that take in the same ones in the same order give the same
+    /// ids.
+    pub fn house(&mut self, resident: Box<dyn Resident<M>>) -> ResidentId {
+        self.residents.push(resident);
+        ResidentId(self.residents.len() - 1)
     }
 
     /// Makes the thread sleep whenever it waits. It waits awake otherwise while news come within
@@ -130,6 +141,7 @@ impl<M> Reactor<M> {
     /// # Blocking
     /// For as long as the reactor lives; give it a thread.
     pub fn run(mut self) -> io::Result<()> {
+        self.inbox.settle();
         let served = self.serve();
         self.drop_all();
         served
@@ -278,12 +290,19 @@ impl<M> Reactor<M> {
                         self.after_call(id);
                     }
                 }
+                Letter::Resident(id, mail) => self.give(id, mail),
                 Letter::Adopt(socket, protocol) => self.adopt(socket, protocol, now),
                 Letter::StopAccepting => self.listeners.clear(),
                 Letter::Stop => return false,
             }
         }
         true
+    }
+
+    fn give(&mut self, id: ResidentId, mail: M) {
+        let resident = &mut self.residents[id.0];
+        // The panic has been reported by its hook; here it must not end the thread of others.
+        let _ = catch_unwind(AssertUnwindSafe(|| resident.on_mail(mail)));
     }
 
     fn adopt(&mut self, socket: TcpStream, mut protocol: Box<dyn Protocol<M>>, now: Instant) {
@@ -409,10 +428,13 @@ impl<M> Reactor<M> {
                 self.drop_connection(id);
             }
         }
-        // Sockets still in the mail are connections too.
         for letter in self.inbox.close() {
-            if let Letter::Adopt(_, mut protocol) = letter {
-                protocol.on_lost();
+            match letter {
+                // Sockets still in the mail are connections too.
+                Letter::Adopt(_, mut protocol) => protocol.on_lost(),
+                // It may concern others than who was connected here.
+                Letter::Resident(id, mail) => self.give(id, mail),
+                Letter::Mail(..) | Letter::StopAccepting | Letter::Stop => {}
             }
         }
     }

@@ -1,6 +1,9 @@
 //! A component's session with a router end that the test plays itself.
 
-use std::sync::mpsc::{self, Receiver};
+use std::sync::{
+    atomic::{AtomicBool, Ordering},
+    mpsc::{self, Receiver},
+};
 
 use serde_json::{Value, json};
 
@@ -225,6 +228,64 @@ fn every_invocation_is_answered_once() {
 
     played.invoke(7, 999, &json!([]));
     assert_eq!(played.sent()[0][4], "wamp.error.no_such_registration");
+}
+
+/// A way to the router from an I/O thread, number 7, that the test plays as well.
+struct FromHome {
+    sent: mpsc::Sender<Message>,
+    posted: mpsc::Sender<Message>,
+    is_over: Arc<AtomicBool>,
+}
+
+impl Uplink for FromHome {
+    fn send(&self, message: Message) {
+        self.sent.send(message).unwrap();
+    }
+    fn home(&self) -> Option<usize> {
+        Some(7)
+    }
+    fn post(&self, home: usize, message: Message) -> Result<(), Message> {
+        assert_eq!(home, 7);
+        if self.is_over.load(Ordering::Relaxed) {
+            return Err(message);
+        }
+        self.posted.send(message).unwrap();
+        Ok(())
+    }
+}
+
+#[test]
+fn an_answer_that_comes_later_is_sent_from_the_thread_its_invocation_came_on() {
+    let (sender, sent) = mpsc::channel();
+    let (posted, post) = mpsc::channel();
+    let is_over = Arc::new(AtomicBool::new(false));
+    let uplink = FromHome {
+        sent: sender,
+        posted,
+        is_over: is_over.clone(),
+    };
+    let (promises, deferreds): (Vec<Promise<i64>>, Vec<_>) = (0..2).map(|_| deferred()).unzip();
+    let answers = Answers {
+        later: Mutex::new(deferreds),
+    };
+    let instance = Arc::new(Instance::of(answers));
+    let session = Session::new("test", "realm1".into(), instance, uplink);
+    let played = Played { session, sent };
+    played.join();
+    played.invoke(1, 102, &json!([]));
+    played.invoke(2, 102, &json!([]));
+    let mut promises = promises.into_iter().rev();
+    promises.next().unwrap().resolve(Ok(41));
+    assert_eq!(played.sent(), Vec::<Value>::new());
+    played.session.send_posted(post.recv().unwrap());
+    assert_eq!(played.sent(), [json!([70, 1, {}, [41]])]);
+    assert_eq!(played.session.under_way().len(), 1);
+
+    // Nobody is at home any more.
+    is_over.store(true, Ordering::Relaxed);
+    promises.next().unwrap().resolve(Ok(42));
+    assert_eq!(played.sent(), [json!([70, 2, {}, [42]])]);
+    assert_eq!(played.session.under_way().len(), 0);
 }
 
 #[test]

@@ -359,6 +359,52 @@ fn stopping_flushes_what_is_there_and_tells_everyone() {
     served.mailbox.stop();
 }
 
+/// Sends on what it gets, from the reactor's own thread, and panics at 13.
+struct Lodger {
+    mailbox: Mailbox<u64>,
+    got: mpsc::Sender<(u64, bool)>,
+}
+
+impl Resident<u64> for Lodger {
+    fn on_mail(&mut self, mail: u64) {
+        assert_ne!(mail, 13, "as the test wants it");
+        self.got.send((mail, self.mailbox.is_here())).unwrap();
+    }
+}
+
+#[test]
+fn residents_get_their_mail_on_the_thread_and_what_is_posted_in_time_even_after_its_end() {
+    let mut reactor = Reactor::new().unwrap();
+    let mailbox = reactor.mailbox();
+    let (got, gets) = mpsc::channel();
+    let lodger = |got: &mpsc::Sender<_>| {
+        Box::new(Lodger {
+            mailbox: mailbox.clone(),
+            got: got.clone(),
+        })
+    };
+    let (other, _) = mpsc::channel();
+    reactor.house(lodger(&other));
+    let id = reactor.house(lodger(&got));
+    let running = thread::spawn(move || reactor.run().unwrap());
+    for mail in [1, 13, 2] {
+        mailbox.post_to_resident(id, mail).unwrap();
+    }
+    for mail in [1, 2] {
+        assert_eq!(gets.recv_timeout(PATIENCE).unwrap(), (mail, true));
+    }
+    assert!(!mailbox.is_here());
+    mailbox.stop();
+    // It may have ended or not; whoever was not refused is read.
+    let posted = mailbox.post_to_resident(id, 3).is_ok();
+    running.join().unwrap();
+    assert_eq!(
+        gets.try_iter().collect::<Vec<_>>(),
+        vec![(3, true); usize::from(posted)]
+    );
+    assert_eq!(mailbox.post_to_resident(id, 4), Err(4));
+}
+
 /// Turns the loop on this thread until `done`.
 fn turn_until(reactor: &mut Reactor<u64>, mut done: impl FnMut(&mut Reactor<u64>) -> bool) {
     let mut events = Events::with_capacity(16);
