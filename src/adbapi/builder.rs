@@ -9,6 +9,7 @@ use postgres::Client;
 
 use super::error::Error;
 use super::pool::ConnectionPool;
+use super::shift::QUICK;
 use super::tls::{SslMode, Tls};
 
 /// Called once for each new connection, before its first job.
@@ -37,6 +38,8 @@ pub struct Builder {
     pub(super) sslmode: Option<SslMode>,
     pub(super) sslrootcert: Option<PathBuf>,
     pub(super) wait_awake: bool,
+    /// How quick jobs are for some workers to be sent away. Only tests set it.
+    pub(super) quick: Duration,
 }
 
 impl Builder {
@@ -62,6 +65,7 @@ impl Builder {
             sslmode: None,
             sslrootcert: None,
             wait_awake: true,
+            quick: QUICK,
         }
     }
 
@@ -189,7 +193,9 @@ impl Builder {
     }
 
     /// Whether a worker that has had a job looks for the next one for some microseconds before it sleeps (yes). Waking
-    /// a sleeping thread can take longer than a query; looking takes processor time while jobs come quickly.
+    /// a sleeping thread can take longer than a query; looking takes processor time while jobs come quickly. While they
+    /// come quickly and are done within microseconds, only two workers for each processor and one more do so, and the
+    /// others sleep until those do not keep up.
     pub fn wait_awake(mut self, awake: bool) -> Self {
         self.wait_awake = awake;
         self

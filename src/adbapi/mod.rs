@@ -202,6 +202,7 @@ mod notices;
 mod params;
 mod pool;
 mod running;
+mod shift;
 mod statements;
 mod stats;
 mod tls;

@@ -137,6 +137,15 @@ impl ConnectionPool {
         }
     }
 
+    /// Who of the workers of a pool that runs is on shift.
+    #[cfg(test)]
+    pub(super) fn shift(&self) -> Option<Arc<super::shift::Shift>> {
+        match &*self.handle.phase() {
+            Phase::Running(running) => running.shift(),
+            Phase::Unstarted | Phase::Closed => None,
+        }
+    }
+
     /// Queues the job or fails it at once; never blocks.
     fn submit(&self, job: Job) {
         if matches!(*self.handle.phase(), Phase::Unstarted)

@@ -14,6 +14,7 @@ use super::connector::{AlreadyLogged, Connector, Release};
 use super::error::Error;
 use super::health::Health;
 use super::job::Job;
+use super::shift::Shift;
 use super::stats::Stats;
 use super::tls::Tls;
 use super::watch::{Order, Waiting, Watch};
@@ -41,6 +42,8 @@ pub(super) struct Running {
     alive: Arc<Alive>,
     orders: Sender<Order>,
     watch: JoinHandle<()>,
+    #[cfg(test)]
+    shift: Option<Arc<Shift>>,
     connections: r2d2::Pool<Connector>,
     health: Arc<Health>,
     /// How many jobs found the queue full.
@@ -72,6 +75,10 @@ impl Running {
         let alive = Arc::new(Alive::default());
         let desks: Vec<Arc<Desk>> = (0..settings.cp_max).map(|_| Arc::default()).collect();
         let mut workers = Vec::new();
+        // Who sleeps whenever it waits does not look for work either.
+        let shift = (Shift::new(settings.cp_max, settings.quick))
+            .filter(|_| settings.wait_awake)
+            .map(Arc::new);
         for (number, desk) in (1..).zip(&desks) {
             let worker = Worker {
                 jobs: unworked.clone(),
@@ -84,6 +91,9 @@ impl Running {
                 reconnect: settings.cp_reconnect,
                 noisy: settings.cp_noisy,
                 wait_awake: settings.wait_awake,
+                number,
+                shift: shift.clone(),
+                orders: orders.clone(),
             };
             let life = Life::begin(&alive);
             workers.push(spawn(format!("db-worker-{number}"), move || {
@@ -97,6 +107,7 @@ impl Running {
             desks: desks.clone(),
             statement_timeout: settings.statement_timeout,
             waiting: waiting.clone(),
+            shift: shift.clone(),
             tls: tls.streams.clone(),
         };
         let watch = spawn("db-watch".into(), move || watch.run())?;
@@ -110,6 +121,8 @@ impl Running {
             alive,
             orders,
             watch,
+            #[cfg(test)]
+            shift,
             connections,
             health,
             refused: AtomicU64::new(0),
@@ -130,6 +143,11 @@ impl Running {
             waiting.add(submitted, job);
         }
         Ok(())
+    }
+
+    #[cfg(test)]
+    pub(super) fn shift(&self) -> Option<Arc<Shift>> {
+        self.shift.clone()
     }
 
     pub(super) fn stats(&self) -> Stats {

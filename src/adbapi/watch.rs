@@ -15,6 +15,7 @@ use super::LOG;
 use super::connector::stop_statement;
 use super::control::{Control, Interrupt, Stage};
 use super::error::Error;
+use super::shift::{ROUND, Shift};
 use super::worker::Desk;
 
 /// A cancel request that came between two statements of a job stopped neither: it is sent again after this time, and
@@ -30,6 +31,8 @@ const MARGIN: Duration = Duration::from_millis(500);
 pub(super) enum Order {
     /// Stop what the connection of this token does for this job.
     Stop(Arc<dyn Control>, Arc<CancelToken>),
+    /// Jobs are quick: let fewer workers be on shift, and look after them.
+    ShortenShift,
     /// The pool has closed.
     End,
 }
@@ -58,7 +61,15 @@ pub(super) struct Watch {
     pub(super) desks: Vec<Arc<Desk>>,
     pub(super) statement_timeout: Option<Duration>,
     pub(super) waiting: Option<Arc<Waiting>>,
+    pub(super) shift: Option<Arc<Shift>>,
     pub(super) tls: MakeRustlsConnect,
+}
+
+/// A round of looking after the workers on shift.
+struct Round {
+    began: Instant,
+    /// How many jobs the workers had done by then.
+    jobs: u64,
 }
 
 /// A cancel request to be sent (again).
@@ -91,8 +102,11 @@ impl Request {
 impl Watch {
     pub(super) fn run(self) {
         let mut requests: Vec<Request> = Vec::new();
+        let mut round: Option<Round> = None;
         loop {
-            let order = match self.next_deadline(&requests) {
+            let deadline = self.next_deadline(&requests);
+            let round_ends = round.as_ref().map(|round| round.began + ROUND);
+            let order = match deadline.into_iter().chain(round_ends).min() {
                 Some(deadline) => self.orders.recv_deadline(deadline),
                 None => self
                     .orders
@@ -108,8 +122,21 @@ impl Watch {
                     pause: REPEAT,
                     courier: None,
                 }),
-                Ok(Order::End) | Err(RecvTimeoutError::Disconnected) => return,
+                Ok(Order::ShortenShift) => {
+                    if let (Some(shift), None) = (&self.shift, &round) {
+                        shift.shorten();
+                        round = Some(self.round(now));
+                    }
+                }
+                Ok(Order::End) | Err(RecvTimeoutError::Disconnected) => {
+                    // Nobody would call them back later.
+                    self.shift.iter().for_each(|shift| shift.call_back());
+                    return;
+                }
                 Err(RecvTimeoutError::Timeout) => {}
+            }
+            if let Some(ended) = round.take_if(|round| round.began + ROUND <= now) {
+                round = self.look_after_shift(&ended, now);
             }
             self.end_overdue_statements(now);
             if let Some(waiting) = &self.waiting {
@@ -140,6 +167,22 @@ impl Watch {
             .map(|waiting| waiting.next_deadline(now));
         let requests = requests.iter().map(|request| request.due).min();
         [statements, queue, requests].into_iter().flatten().min()
+    }
+
+    fn round(&self, began: Instant) -> Round {
+        let jobs = self.desks.iter().map(|desk| desk.jobs()).sum();
+        Round { began, jobs }
+    }
+
+    /// Calls all workers back if those on shift do not keep up; else the next round begins.
+    fn look_after_shift(&self, round: &Round, now: Instant) -> Option<Round> {
+        let shift = self.shift.as_ref()?;
+        let next = self.round(now);
+        if shift.keeps_up(next.jobs - round.jobs, now - round.began) {
+            return Some(next);
+        }
+        shift.call_back();
+        None
     }
 
     fn end_overdue_statements(&self, now: Instant) {

@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use crossbeam_channel::{Receiver, TryRecvError};
+use crossbeam_channel::{Receiver, Sender, TryRecvError};
 use r2d2::{Pool, PooledConnection};
 use tracing::{error, info};
 
@@ -17,7 +17,9 @@ use super::control::{Control, Stage};
 use super::error::{Error, panic_message};
 use super::health::Health;
 use super::job::Job;
+use super::shift::{Pace, Shift};
 use super::stats::{ErrorKind, Stats, Tally};
+use super::watch::Order;
 
 /// While PostgreSQL is there, a job that waited long for a worker still gets this long to get its connection.
 const PATIENCE: Duration = Duration::from_millis(500);
@@ -51,6 +53,11 @@ pub(super) struct Worker {
     pub(super) reconnect: bool,
     pub(super) noisy: bool,
     pub(super) wait_awake: bool,
+    /// From 1; those with the lowest are the last to be sent away.
+    pub(super) number: u32,
+    pub(super) shift: Option<Arc<Shift>>,
+    /// To the watch, which looks after the shift.
+    pub(super) orders: Sender<Order>,
 }
 
 /// What a worker has in hand, for those who look after it from outside.
@@ -71,8 +78,7 @@ impl Desk {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn take(&self, job: &Arc<dyn Control>, submitted: Instant) {
-        let waited = submitted.elapsed();
+    fn take(&self, job: &Arc<dyn Control>, waited: Duration) {
         let mut in_hand = self.in_hand();
         in_hand.job = Some(job.clone());
         in_hand.tally.longest_wait = in_hand.tally.longest_wait.max(waited);
@@ -113,6 +119,11 @@ impl Desk {
         meanwhile(stats);
     }
 
+    /// How many jobs the worker has done.
+    pub(super) fn jobs(&self) -> u64 {
+        self.in_hand().tally.jobs
+    }
+
     pub(super) fn statement_begins(&self) {
         self.in_hand().statement_since = Some(Instant::now());
     }
@@ -146,7 +157,16 @@ impl Worker {
         // A connection is kept from job to job while there are jobs, and goes back before the worker sleeps.
         let mut kept = None;
         let mut found_at_once = 0;
+        let mut pace = Pace::new(Instant::now());
         loop {
+            if let Some(shift) = &self.shift
+                && shift.may_rest(self.number)
+                && self.jobs.is_empty()
+            {
+                kept = None;
+                shift.rest();
+                pace = Pace::new(Instant::now());
+            }
             let job = match self.next_soon(&mut found_at_once) {
                 Ok(job) => job,
                 Err(TryRecvError::Disconnected) => return,
@@ -160,11 +180,24 @@ impl Worker {
                 job.fail(Error::Closed);
                 continue;
             }
-            kept = self.work(job, kept);
+            let now = Instant::now();
+            self.judge(pace.count(now));
+            kept = self.work(job, now, kept);
             if self.stranded.load(Ordering::Relaxed) > 0 {
                 kept = None;
                 self.give_way();
             }
+        }
+    }
+
+    /// Asks for a short shift if all workers, as this one, are quick.
+    fn judge(&self, each_job: Option<Duration>) {
+        if let (Some(each_job), Some(shift)) = (each_job, &self.shift)
+            && shift.is_quick(each_job)
+            && !shift.is_short()
+        {
+            // When there are too many orders already, the next sample is soon there to ask again.
+            let _ = self.orders.try_send(Order::ShortenShift);
         }
     }
 
@@ -196,10 +229,12 @@ impl Worker {
     fn work(
         &self,
         mut job: Job,
+        now: Instant,
         mut kept: Option<PooledConnection<Connector>>,
     ) -> Option<PooledConnection<Connector>> {
         let control = job.work.control();
-        self.desk.take(&control, job.submitted);
+        self.desk
+            .take(&control, now.saturating_duration_since(job.submitted));
         if !control.take() {
             self.desk.done(control.failure());
             return kept;

@@ -5,6 +5,7 @@ mod cluster;
 mod faults;
 mod jobs;
 mod limits;
+mod shift;
 mod tls;
 mod upkeep;
 
