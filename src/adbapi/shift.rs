@@ -3,7 +3,8 @@
 //! Jobs that PostgreSQL answers within microseconds are limited by the processors, and a few workers keep those busy.
 //! All others only look for work in between, and each look costs a switch of threads that those with work wait for. So
 //! while jobs are that quick only some workers stay on shift; the rest sleep as soon as they find no job. When those on
-//! shift do not keep up, because they wait for something else than a processor, all come back.
+//! shift do not keep up, because they wait for something else than a processor, or one of them is at a long job, all come
+//! back.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
@@ -43,6 +44,11 @@ impl Shift {
             resting: Mutex::new(0),
             called_back: Condvar::new(),
         })
+    }
+
+    /// How many workers stay on shift when it is short, those with the lowest numbers.
+    pub(super) fn size(&self) -> usize {
+        self.size as usize
     }
 
     pub(super) fn is_short(&self) -> bool {

@@ -68,8 +68,8 @@ pub(super) struct Watch {
 /// A round of looking after the workers on shift.
 struct Round {
     began: Instant,
-    /// How many jobs the workers had done by then.
-    jobs: u64,
+    /// How many jobs each had done by then.
+    jobs: Vec<u64>,
 }
 
 /// A cancel request to be sent (again).
@@ -123,10 +123,8 @@ impl Watch {
                     courier: None,
                 }),
                 Ok(Order::ShortenShift) => {
-                    if let (Some(shift), None) = (&self.shift, &round) {
-                        shift.shorten();
-                        round = Some(self.round(now));
-                    }
+                    // Not before a round has shown that none of those who would stay is at a long job.
+                    round = round.or_else(|| Some(self.round(now)));
                 }
                 Ok(Order::End) | Err(RecvTimeoutError::Disconnected) => {
                     // Nobody would call them back later.
@@ -170,16 +168,23 @@ impl Watch {
     }
 
     fn round(&self, began: Instant) -> Round {
-        let jobs = self.desks.iter().map(|desk| desk.jobs()).sum();
+        let jobs = self.desks.iter().map(|desk| desk.progress().0).collect();
         Round { began, jobs }
     }
 
-    /// Calls all workers back if those on shift do not keep up; else the next round begins.
+    /// Keeps the shift short for another round, or calls all workers back if those on it do not keep up.
     fn look_after_shift(&self, round: &Round, now: Instant) -> Option<Round> {
         let shift = self.shift.as_ref()?;
-        let next = self.round(now);
-        if shift.keeps_up(next.jobs - round.jobs, now - round.began) {
-            return Some(next);
+        let (jobs, busy): (Vec<u64>, Vec<bool>) =
+            self.desks.iter().map(|desk| desk.progress()).unzip();
+        let done: Vec<u64> = (jobs.iter().zip(&round.jobs))
+            .map(|(now, then)| now - then)
+            .collect();
+        let is_at_a_long_job = |(done, busy): (&u64, &bool)| *done == 0 && *busy;
+        let stuck = (done.iter().zip(&busy).take(shift.size())).any(is_at_a_long_job);
+        if !stuck && shift.keeps_up(done.iter().sum(), now - round.began) {
+            shift.shorten();
+            return Some(Round { began: now, jobs });
         }
         shift.call_back();
         None

@@ -119,9 +119,10 @@ impl Desk {
         meanwhile(stats);
     }
 
-    /// How many jobs the worker has done.
-    pub(super) fn jobs(&self) -> u64 {
-        self.in_hand().tally.jobs
+    /// How many jobs the worker has done, and whether it is at another.
+    pub(super) fn progress(&self) -> (u64, bool) {
+        let in_hand = self.in_hand();
+        (in_hand.tally.jobs, in_hand.job.is_some())
     }
 
     pub(super) fn statement_begins(&self) {

@@ -4,8 +4,8 @@ use std::sync::{Arc, Barrier};
 use std::thread;
 use std::time::Duration;
 
-use super::super::ConnectionPool;
 use super::super::shift::Shift;
+use super::super::{ConnectionPool, Promise, deferred};
 use super::{eventually, outcome, pool};
 
 /// A pool of three workers more than a short shift has. Jobs are quick for it that are not on a machine with much
@@ -62,6 +62,32 @@ fn jobs_that_take_long_find_all_workers() {
             outcome(job).unwrap();
         }
     }
+}
+
+#[test]
+fn nobody_rests_while_those_who_would_stay_are_at_long_jobs() {
+    let (pool, shift, workers) = pool_with_a_reserve("shift-mixed");
+    // One more than may rest, so one of them is with a worker that would stay.
+    let (promises, waits): (Vec<Promise<()>>, Vec<_>) = (0..4).map(|_| deferred()).unzip();
+    let long: Vec<_> = waits
+        .into_iter()
+        .map(|wait| pool.run_with_connection(move |_| wait.wait()))
+        .collect();
+    eventually("the long jobs run", || pool.stats().running == 4);
+    for _ in 0..10 * workers {
+        let quick: Vec<_> = (0..64).map(|_| pool.run_query("SELECT 1", ())).collect();
+        quick.into_iter().for_each(|job| {
+            outcome(job).unwrap();
+        });
+        assert!(!shift.is_short());
+    }
+    promises
+        .into_iter()
+        .for_each(|promise| promise.resolve(Ok(())));
+    for job in long {
+        outcome(job).unwrap();
+    }
+    shorten(&pool, &shift);
 }
 
 #[test]
