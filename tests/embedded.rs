@@ -7,13 +7,19 @@ use std::{
     path::Path,
 };
 
-use nix::sys::signal::Signal;
-use postgres::NoTls;
+use nix::{
+    sys::signal::{Signal, kill},
+    unistd::Pid,
+};
+use postgres::{Client, NoTls};
 use serde_json::{Value, json};
 
 use crate::{
     hello::assert_serves,
-    support::node::{HERE, Node},
+    support::{
+        node::{HERE, Node},
+        wait,
+    },
 };
 
 /// The configuration that comes with the project, on free ports.
@@ -40,8 +46,8 @@ fn server(cluster: &Path) -> Option<u32> {
     pid_file.lines().next()?.trim().parse().ok()
 }
 
-/// How many of the node's connections to its server come over TCP, and how many over the socket.
-fn connections(node: &mut Node, config: &Value) -> (i64, i64) {
+/// A client that comes to the node's server over TCP, with the password.
+fn connect(node: &mut Node, config: &Value) -> Result<Client, postgres::Error> {
     node.wait_for_log(" runs on 127.0.0.1:");
     let log = node.log();
     let port = log
@@ -51,14 +57,18 @@ fn connections(node: &mut Node, config: &Value) -> (i64, i64) {
         .unwrap_or_else(|| panic!("no port of the server in {log}"));
     let database = &config["workers"][1]["components"][0]["extra"]["database"];
     let setting = |name: &str| database[name].as_str().expect("a string").to_owned();
-    let mut client = postgres::Config::new()
+    postgres::Config::new()
         .host("127.0.0.1")
         .port(port)
         .user(&setting("user"))
         .password(setting("password"))
         .dbname(&setting("database"))
         .connect(NoTls)
-        .expect("the password lets in over TCP");
+}
+
+/// How many of the node's connections to its server come over TCP, and how many over the socket.
+fn connections(node: &mut Node, config: &Value) -> (i64, i64) {
+    let mut client = connect(node, config).expect("the password lets in over TCP");
     let row = client
         .query_one(
             "SELECT count(client_addr), count(*) - count(client_addr) FROM pg_stat_activity
@@ -108,4 +118,23 @@ fn the_projects_configuration_runs_on_a_private_cluster() {
         node.log()
     );
     stop(node, &cluster, Signal::SIGINT);
+}
+
+#[test]
+fn a_private_server_that_is_killed_comes_back_and_calls_with_it() {
+    let mut parent = tempfile::Builder::new();
+    let parent = parent.permissions(Permissions::from_mode(0o755)).tempdir();
+    let parent = parent.expect("a temporary directory");
+    let cluster = parent.path().join("cluster");
+
+    let mut node = start(&cluster);
+    assert_serves(&node);
+    let killed = server(&cluster).expect("the server runs");
+    let pid = i32::try_from(killed).expect("a process number");
+    kill(Pid::from_raw(pid), Signal::SIGKILL).expect("it is the server of this test");
+    node.wait_for_log("has ended by itself");
+    wait::until("the server", || connect(&mut node, &config()).ok());
+    assert_serves(&node);
+    assert_ne!(server(&cluster), Some(killed));
+    stop(node, &cluster, Signal::SIGTERM);
 }

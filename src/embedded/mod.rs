@@ -19,11 +19,13 @@
 //! home does not allow: root's default is [`ROOT_DIRECTORY`].
 //!
 //! The server runs as a direct child, not through `pg_ctl`, so that the node reaps it, sees at
-//! once when it ends, and can give it a process group of its own: Ctrl-C on a terminal would
-//! otherwise end the server under the feet of a node that is still answering its last calls.
+//! once when it ends and starts it again, and can give it a process group of its own: Ctrl-C on a
+//! terminal would otherwise end the server under the feet of a node that is still answering its
+//! last calls.
 
 mod binaries;
 mod directory;
+mod guard;
 mod server;
 #[cfg(test)]
 mod tests;
@@ -39,7 +41,8 @@ use tracing::{error, info};
 
 use self::binaries::{Binaries, Places};
 use self::directory::{Directory, SocketDirectory};
-use self::server::Server;
+use self::guard::Guard;
+use self::server::Launch;
 
 /// Where root's cluster lives when no directory is named.
 pub const ROOT_DIRECTORY: &str = "/var/lib/wampgres/postgres";
@@ -192,11 +195,13 @@ fn reason(error: &postgres::Error) -> String {
     said.unwrap_or_else(|| error.to_string())
 }
 
-/// A running private PostgreSQL server; it ends with this value.
+/// A private PostgreSQL server. It runs until this value is stopped or dropped: one that ends by itself, say by the
+/// hand of the system when memory is short, is started again on the same port and socket. Callers meet that as any
+/// other restart of PostgreSQL.
 #[derive(Debug)]
 pub struct EmbeddedPostgres {
     /// `None` once it was stopped.
-    server: Option<Server>,
+    guard: Option<Guard>,
     port: u16,
     socket_directory: SocketDirectory,
     /// Declared last: the directory is free for others only after the server is gone.
@@ -239,18 +244,20 @@ impl EmbeddedPostgres {
         directory.write_access_rules(&[ADMIN, &options.user])?;
 
         let socket_directory = directory.socket_directory()?;
-        let (server, port) = Server::start(&binaries, &directory, socket_directory.path())?;
+        let (major, path) = (binaries.major, directory.path.clone());
+        let launch = Launch::new(binaries, directory, socket_directory.path())?;
+        let (server, port) = launch.on_free_port()?;
         // From here on dropping this value stops the server.
         let started = Self {
-            server: Some(server),
+            guard: Some(Guard::over(server, launch, port)?),
             port,
             socket_directory,
             _lock: lock,
         };
         started.create_role_and_database(options)?;
         info!(
-            directory = %directory.path.display(),
-            "PostgreSQL {} runs on {}:{port}", binaries.major, started.host()
+            directory = %path.display(),
+            "PostgreSQL {major} runs on {}:{port}", started.host()
         );
         Ok(started)
     }
@@ -275,13 +282,13 @@ impl EmbeddedPostgres {
     ///
     /// # Errors
     ///
-    /// The server had ended by itself, or could not be signalled.
+    /// The server has ended by itself and is not up again, or could not be signalled.
     ///
     /// # Blocking
     ///
     /// Blocks the calling thread until the server is gone, as does dropping this value.
     pub fn stop(mut self) -> Result<(), Error> {
-        self.server.take().map_or(Ok(()), Server::stop)
+        self.guard.take().map_or(Ok(()), Guard::stop)
     }
 
     fn create_role_and_database(&self, options: &Options) -> Result<(), Error> {
@@ -299,7 +306,7 @@ impl EmbeddedPostgres {
 
 impl Drop for EmbeddedPostgres {
     fn drop(&mut self) {
-        if let Some(Err(error)) = self.server.take().map(Server::stop) {
+        if let Some(Err(error)) = self.guard.take().map(Guard::stop) {
             error!("{error}");
         }
     }

@@ -1,4 +1,4 @@
-//! Owns the processes: `initdb`, the server from start to shutdown, a server left behind; knows no SQL.
+//! Owns the processes: `initdb`, one server from start to shutdown, one left behind; knows no SQL and starts none again.
 
 use std::ffi::{OsStr, OsString};
 use std::fs::{self, File};
@@ -132,26 +132,35 @@ fn occupant(pid: i32, data: &Path) -> Occupant {
     }
 }
 
-/// The running server, a child of this process.
-#[derive(Debug)]
-pub(super) struct Server {
-    child: Child,
-    log: PathBuf,
+/// How the cluster's server is started, for the first time or again.
+pub(super) struct Launch {
+    binaries: Binaries,
+    directory: Directory,
+    socket_directory: PathBuf,
+    log: File,
 }
 
-impl Server {
-    /// Starts the server on a free port and waits until it takes connections.
-    pub(super) fn start(
-        binaries: &Binaries,
-        directory: &Directory,
+impl Launch {
+    pub(super) fn new(
+        binaries: Binaries,
+        directory: Directory,
         socket_directory: &Path,
-    ) -> Result<(Self, u16), Error> {
-        let log = directory.open_log()?;
+    ) -> Result<Self, Error> {
+        Ok(Self {
+            log: directory.open_log()?,
+            binaries,
+            directory,
+            socket_directory: socket_directory.to_owned(),
+        })
+    }
+
+    /// Starts the server on a free port and waits until it takes connections.
+    pub(super) fn on_free_port(&self) -> Result<(Server, u16), Error> {
         let mut attempt = 1;
         loop {
             let port = free_port()?;
-            let mut server = Self::spawn(binaries, directory, socket_directory, port, &log)?;
-            match server.wait_until_ready(directory) {
+            let mut server = self.on_port(port)?;
+            match server.wait_until_ready(&self.directory) {
                 Ok(()) => return Ok((server, port)),
                 // Somebody took the port between our letting go of it and the server's start.
                 Err(Error::Server { tail, .. })
@@ -165,14 +174,9 @@ impl Server {
         }
     }
 
-    fn spawn(
-        binaries: &Binaries,
-        directory: &Directory,
-        socket_directory: &Path,
-        port: u16,
-        log: &File,
-    ) -> Result<Self, Error> {
-        let program = binaries.postgres();
+    /// Starts the server on this port. It does not take connections yet.
+    pub(super) fn on_port(&self, port: u16) -> Result<Server, Error> {
+        let program = self.binaries.postgres();
         let failed = || tried(format!("cannot run {}", program.display()));
         let setting = |name: &str, path: &Path| {
             let mut setting = OsString::from(name);
@@ -180,8 +184,9 @@ impl Server {
             setting.push(path);
             setting
         };
+        let directory = &self.directory;
         // The value is a list, in which a path with a comma or a space has to be quoted.
-        let sockets = super::quote_identifier(&socket_directory.display().to_string());
+        let sockets = super::quote_identifier(&self.socket_directory.display().to_string());
         let child = directory
             .command(&program)
             .arg("-D")
@@ -202,16 +207,25 @@ impl Server {
                 "log_destination=stderr",
             ])
             .args(["-c", "cluster_name=wampgres"])
-            .stdout(log.try_clone().map_err(failed())?)
-            .stderr(Stdio::from(log.try_clone().map_err(failed())?))
+            .stdout(self.log.try_clone().map_err(failed())?)
+            .stderr(Stdio::from(self.log.try_clone().map_err(failed())?))
             .spawn()
             .map_err(failed())?;
-        Ok(Self {
+        Ok(Server {
             child,
             log: directory.log_path(),
         })
     }
+}
 
+/// One server, a child of this process.
+#[derive(Debug)]
+pub(super) struct Server {
+    child: Child,
+    log: PathBuf,
+}
+
+impl Server {
     fn wait_until_ready(&mut self, directory: &Directory) -> Result<(), Error> {
         let pid_file = directory.data.join("postmaster.pid");
         let deadline = Instant::now() + START_TIMEOUT;
@@ -231,19 +245,37 @@ impl Server {
         Ok(())
     }
 
+    pub(super) fn pid(&self) -> Pid {
+        Pid::from_raw(i32::try_from(self.child.id()).expect("process numbers fit in pid_t"))
+    }
+
     /// Ends the server and reaps it.
     pub(super) fn stop(mut self) -> Result<(), Error> {
-        if let Some(status) = self.exit_status()? {
-            return Err(self.failed(format!("had ended by itself ({status})")));
+        if let Some(how) = self.ended_by_itself() {
+            return Err(how);
         }
         self.shut_down()?;
-        info!("PostgreSQL has stopped");
-        Ok(())
+        match self.exit_status()? {
+            Some(status) if !status.success() => {
+                Err(self.failed(format!("did not end in order ({status})")))
+            }
+            _ => {
+                info!("PostgreSQL has stopped");
+                Ok(())
+            }
+        }
+    }
+
+    /// How the server ended, if it has. Reaps it then.
+    pub(super) fn ended_by_itself(&mut self) -> Option<Error> {
+        match self.exit_status() {
+            Ok(status) => Some(self.failed(format!("has ended by itself ({})", status?))),
+            Err(error) => Some(error),
+        }
     }
 
     fn shut_down(&mut self) -> Result<(), Error> {
-        let pid = i32::try_from(self.child.id()).expect("process numbers fit in pid_t");
-        let ended = shut_down(Pid::from_raw(pid), || {
+        let ended = shut_down(self.pid(), || {
             self.child.try_wait().map(|status| status.is_some())
         });
         ended.map_err(tried("cannot stop the embedded PostgreSQL"))

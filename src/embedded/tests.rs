@@ -3,9 +3,10 @@
 use std::fs::{self, Permissions};
 use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::path::{Path, PathBuf};
-use std::process::Command;
 use std::time::{Duration, Instant};
 
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
 use postgres::{Client, NoTls};
 use tempfile::TempDir;
 
@@ -64,14 +65,34 @@ fn runs(pid: i32) -> bool {
     fs::read(format!("/proc/{pid}/cmdline")).is_ok_and(|line| !line.is_empty())
 }
 
-/// Whether the process waits to be reaped.
-fn is_zombie(pid: i32) -> bool {
-    fs::read_to_string(format!("/proc/{pid}/stat")).is_ok_and(|stat| stat.contains(") Z "))
+fn signal(pid: i32, signal: Signal) {
+    kill(Pid::from_raw(pid), signal).unwrap();
+}
+
+/// The first that `look` finds.
+fn eventually<T>(mut look: impl FnMut() -> Option<T>) -> T {
+    let deadline = Instant::now() + Duration::from_secs(60);
+    loop {
+        if let Some(found) = look() {
+            return found;
+        }
+        assert!(Instant::now() < deadline, "waited for a minute");
+        std::thread::sleep(Duration::from_millis(5));
+    }
+}
+
+/// Writes what keeps the server from starting.
+fn spoil_configuration(directory: &Path) {
+    let config = directory.join("data/postgresql.conf");
+    let mut text = fs::read_to_string(&config).unwrap();
+    text += "\nshared_buffers = 'what'\n";
+    fs::write(&config, text).unwrap();
 }
 
 /// Leaves things as a killed node does: the server runs, the lock is free.
-fn abandon(postgres: EmbeddedPostgres) {
+fn abandon(mut postgres: EmbeddedPostgres) {
     postgres._lock.unlock().unwrap();
+    postgres.guard.take().unwrap().abandon();
     std::mem::forget(postgres);
 }
 
@@ -205,21 +226,46 @@ fn a_directory_in_use_is_refused_and_an_orphan_in_it_is_stopped() {
     .unwrap();
     let postgres = start(&options);
     connect(&postgres, &options).unwrap();
+    postgres.stop().unwrap();
+}
 
-    // A server that ends by itself is told of, with its last words.
-    let pid = server_pid(&directory);
-    Command::new("kill")
-        .args(["-QUIT", &pid.to_string()])
-        .status()
+#[test]
+fn a_server_that_is_killed_is_started_again_where_it_was() {
+    let parent = parent();
+    let directory = parent.path().join("cluster");
+    let options = options(&directory);
+    let postgres = start(&options);
+    let mut client = connect(&postgres, &options).unwrap();
+    client
+        .batch_execute("CREATE TABLE kept (what text); INSERT INTO kept VALUES ('this')")
         .unwrap();
-    let deadline = Instant::now() + Duration::from_secs(20);
-    while !is_zombie(pid) {
-        assert!(Instant::now() < deadline, "the server survived SIGQUIT");
-        std::thread::yield_now();
+
+    // Twice: the thread that starts it again must not be done after the first time.
+    for _ in 0..2 {
+        let killed = server_pid(&directory);
+        signal(killed, Signal::SIGKILL);
+        let mut client = eventually(|| connect(&postgres, &options).ok());
+        assert_ne!(server_pid(&directory), killed);
+        assert_eq!(text(&mut client, "SELECT what FROM kept"), "this");
     }
+    let pid = server_pid(&directory);
+    postgres.stop().unwrap();
+    assert!(!runs(pid));
+}
+
+#[test]
+fn a_server_that_does_not_start_again_is_told_of_with_its_last_words() {
+    let parent = parent();
+    let directory = parent.path().join("cluster");
+    let options = options(&directory);
+    let postgres = start(&options);
+    spoil_configuration(&directory);
+    signal(server_pid(&directory), Signal::SIGKILL);
+    let log = directory.join("server.log");
+    let refused = || fs::read_to_string(&log).is_ok_and(|log| log.contains("shared_buffers"));
+    eventually(|| refused().then_some(()));
     let error = postgres.stop().unwrap_err().to_string();
-    assert!(error.contains("had ended by itself"), "{error}");
-    assert!(error.contains("immediate shutdown"), "{error}");
+    assert!(error.contains("shared_buffers"), "{error}");
 }
 
 #[test]
@@ -303,10 +349,7 @@ fn a_server_that_does_not_start_shows_the_end_of_its_log() {
     let directory = parent.path().join("cluster");
     let options = options(&directory);
     start(&options).stop().unwrap();
-    let config = directory.join("data/postgresql.conf");
-    let mut text = fs::read_to_string(&config).unwrap();
-    text += "\nshared_buffers = 'what'\n";
-    fs::write(&config, text).unwrap();
+    spoil_configuration(&directory);
     let error = EmbeddedPostgres::start(&options).unwrap_err().to_string();
     assert!(error.contains("did not start"), "{error}");
     assert!(error.contains("shared_buffers"), "{error}");
