@@ -99,7 +99,7 @@ fn a_database_that_comes_up_later_is_waited_for() {
     let connect_timeout = Duration::from_secs(1);
     let mut node = start(
         &postgres.database(),
-        json!({"connect_timeout": connect_timeout.as_secs()}),
+        json!({"connect_timeout": connect_timeout.as_secs(), "cp_noisy": true}),
     );
     std::fs::write(node.directory().join("web/index.html"), "the page").expect("a page");
     assert!(get(&node, "/").ends_with("the page"), "{}", get(&node, "/"));
@@ -118,6 +118,9 @@ fn a_database_that_comes_up_later_is_waited_for() {
         assert!(!error.to_string().contains(PASSWORD), "{error}");
     }
     node.wait_for_log("refused");
+    // Those of the start, side by side; not one for each attempt since.
+    let attempts = node.log().matches("adbapi connecting").count();
+    assert!((1..=3).contains(&attempts), "{}", node.log());
 
     postgres.start();
     wait::until("an answer of the database that is up", || {

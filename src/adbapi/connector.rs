@@ -154,7 +154,8 @@ impl ManageConnection for Connector {
 
     fn connect(&self) -> Result<Box<Connection>, Refusal> {
         self.health.admit().map_err(Refusal)?;
-        if self.settings.cp_noisy {
+        // One line for an outage, not one for each of its attempts.
+        if self.settings.cp_noisy && !self.health.is_down() {
             info!(target: LOG, "adbapi connecting: {}", self.settings.target());
         }
         match self.health.connecting(|| self.open()) {
