@@ -4,8 +4,8 @@ use std::{cmp::Reverse, collections::BinaryHeap, time::Instant};
 
 use super::ConnectionId;
 
-/// A heap that may hold deadlines since postponed or dropped: the loop asks the connection when
-/// one comes up. Postponing, which is what most deadlines see, so costs nothing.
+/// A heap that may hold deadlines since postponed, brought forward or dropped: the loop asks the
+/// connection when one comes up. Postponing, which is what most deadlines see, so costs nothing.
 #[derive(Default)]
 pub(super) struct Deadlines {
     heap: BinaryHeap<Reverse<(Instant, u32, u32)>>,
@@ -21,13 +21,18 @@ impl Deadlines {
         self.heap.peek().map(|Reverse((at, _, _))| *at)
     }
 
-    /// Takes one that has come up.
-    pub(super) fn pop_due(&mut self, now: Instant) -> Option<ConnectionId> {
+    /// Takes one that has come up, and tells when that was.
+    pub(super) fn pop_due(&mut self, now: Instant) -> Option<(Instant, ConnectionId)> {
         if self.next()? > now {
             return None;
         }
         self.heap
             .pop()
-            .map(|Reverse((_, slot, generation))| ConnectionId { slot, generation })
+            .map(|Reverse((at, slot, generation))| (at, ConnectionId { slot, generation }))
+    }
+
+    #[cfg(test)]
+    pub(super) fn len(&self) -> usize {
+        self.heap.len()
     }
 }

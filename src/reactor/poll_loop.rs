@@ -68,6 +68,13 @@ struct Listener {
     retry_at: Option<Instant>,
 }
 
+impl Listener {
+    fn hand_over(&mut self, accepted: io::Result<(TcpStream, std::net::SocketAddr)>) {
+        // The panic has been reported by its hook; here it must not end the thread of others.
+        let _ = catch_unwind(AssertUnwindSafe(|| (self.accept)(accepted)));
+    }
+}
+
 impl<M> Reactor<M> {
     /// A reactor without connections. It does nothing before [`Reactor::run`].
     ///
@@ -135,16 +142,17 @@ impl<M> Reactor<M> {
     /// Serves until [`Mailbox::stop`].
     ///
     /// # Errors
-    /// When polling itself fails, after which the reactor can serve nobody; all protocols have
-    /// been told then.
+    /// When polling itself fails or the reactor panics, after which it can serve nobody; all
+    /// protocols have been told then, and residents have their mail.
     ///
     /// # Blocking
     /// For as long as the reactor lives; give it a thread.
     pub fn run(mut self) -> io::Result<()> {
         self.inbox.settle();
-        let served = self.serve();
+        let served = catch_unwind(AssertUnwindSafe(|| self.serve()));
         self.drop_all();
-        served
+        // The panic has been reported by its hook.
+        served.unwrap_or_else(|_| Err(io::Error::other("the reactor panicked")))
     }
 
     fn serve(&mut self) -> io::Result<()> {
@@ -229,7 +237,7 @@ impl<M> Reactor<M> {
         listener.retry_at = None;
         for _ in 0..ACCEPTS_PER_TURN {
             match listener.socket.accept() {
-                Ok(accepted) => (listener.accept)(Ok(accepted)),
+                Ok(accepted) => listener.hand_over(Ok(accepted)),
                 Err(e) if e.kind() == io::ErrorKind::WouldBlock => return,
                 Err(e)
                     if matches!(
@@ -238,7 +246,7 @@ impl<M> Reactor<M> {
                     ) => {}
                 Err(e) => {
                     listener.retry_at = Some(now + ACCEPT_RETRY);
-                    return (listener.accept)(Err(e));
+                    return listener.hand_over(Err(e));
                 }
             }
         }
@@ -305,7 +313,7 @@ impl<M> Reactor<M> {
         let _ = catch_unwind(AssertUnwindSafe(|| resident.on_mail(mail)));
     }
 
-    fn adopt(&mut self, socket: TcpStream, mut protocol: Box<dyn Protocol<M>>, now: Instant) {
+    fn adopt(&mut self, socket: TcpStream, protocol: Box<dyn Protocol<M>>, now: Instant) {
         let slot = self.free.pop().unwrap_or_else(|| {
             self.connections.push(Slot {
                 generation: 0,
@@ -327,7 +335,7 @@ impl<M> Reactor<M> {
             .is_err()
         {
             self.free.push(slot);
-            return protocol.on_lost();
+            return lose(protocol);
         }
         let connection = entry
             .connection
@@ -342,10 +350,15 @@ impl<M> Reactor<M> {
                 self.accept_from(index, now);
             }
         }
-        while let Some(id) = self.deadlines.pop_due(now) {
+        while let Some((at, id)) = self.deadlines.pop_due(now) {
             let Some(connection) = self.connection(id) else {
                 continue;
             };
+            if connection.armed != Some(at) {
+                // It was brought forward since. Arming it anew here as well would never let the
+                // heap become smaller.
+                continue;
+            }
             connection.armed = None;
             if connection.is_closed() && connection.wishes.deadline.is_some_and(|at| at <= now) {
                 self.drop_connection(id);
@@ -431,13 +444,18 @@ impl<M> Reactor<M> {
         for letter in self.inbox.close() {
             match letter {
                 // Sockets still in the mail are connections too.
-                Letter::Adopt(_, mut protocol) => protocol.on_lost(),
+                Letter::Adopt(_, protocol) => lose(protocol),
                 // It may concern others than who was connected here.
                 Letter::Resident(id, mail) => self.give(id, mail),
                 Letter::Mail(..) | Letter::StopAccepting | Letter::Stop => {}
             }
         }
     }
+}
+
+/// Tells the protocol of a socket that was never served.
+fn lose<M>(mut protocol: Box<dyn Protocol<M>>) {
+    let _ = catch_unwind(AssertUnwindSafe(|| protocol.on_lost()));
 }
 
 /// Puts a connection on the lists of what it wants done, unless it is there already.

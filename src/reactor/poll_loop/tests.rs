@@ -292,6 +292,39 @@ fn a_deadline_comes_when_it_was_set_for_last() {
 }
 
 #[test]
+fn deadlines_that_move_to_and_fro_do_not_pile_up() {
+    let (opened, is_open) = mpsc::channel();
+    let (mut reactor, served) = listening(move || {
+        let opened = opened.clone();
+        move |told: Told<'_>, io: &mut Io<'_>| match told {
+            Told::Open => opened.send(io.id).unwrap(),
+            Told::Mail(seconds) => io.set_deadline(Some(io.now + Duration::from_secs(seconds))),
+            _ => {}
+        }
+    });
+    let _client = served.connect();
+    let mut id = None;
+    turn_until(&mut reactor, |_| {
+        id = is_open.try_recv().ok();
+        id.is_some()
+    });
+    let id = id.unwrap();
+    let mut now = Instant::now();
+    for _ in 0..1000 {
+        // A request a second: a while to send its answer, and a longer one to wait for the next.
+        for seconds in [60, 75] {
+            let connection = reactor.connection(id).unwrap();
+            connection.call(now, |protocol, io| protocol.on_mail(seconds, io));
+            reactor.after_call(id);
+        }
+        now += Duration::from_secs(1);
+        reactor.meet_deadlines(now);
+    }
+    let deadlines = reactor.deadlines.len();
+    assert!(deadlines <= 3, "{deadlines} of one connection");
+}
+
+#[test]
 fn a_panic_costs_the_connection_it_happened_on() {
     let served = serve(|| {
         |told: Told<'_>, io: &mut Io<'_>| {
@@ -403,6 +436,66 @@ fn residents_get_their_mail_on_the_thread_and_what_is_posted_in_time_even_after_
         vec![(3, true); usize::from(posted)]
     );
     assert_eq!(mailbox.post_to_resident(id, 4), Err(4));
+}
+
+/// Mail that panics when the reactor itself drops it, in none of the protocols' hands.
+#[derive(Debug, PartialEq)]
+struct Parcel {
+    is_bomb: bool,
+}
+
+impl Drop for Parcel {
+    fn drop(&mut self) {
+        assert!(!self.is_bomb, "as the test wants it");
+    }
+}
+
+struct Informer(mpsc::Sender<&'static str>);
+
+impl Protocol<Parcel> for Informer {
+    fn on_open(&mut self, _: &mut Io<'_>) {}
+    fn on_bytes(&mut self, _: &[u8], _: &mut Io<'_>) {}
+    fn on_end(&mut self, _: &mut Io<'_>) {}
+    fn on_mail(&mut self, _: Parcel, _: &mut Io<'_>) {}
+    fn on_deadline(&mut self, _: &mut Io<'_>) {}
+    fn on_flushed(&mut self, _: &mut Io<'_>) {}
+    fn on_lost(&mut self) {
+        self.0.send("lost").unwrap();
+    }
+}
+
+impl Resident<Parcel> for Informer {
+    fn on_mail(&mut self, _: Parcel) {
+        self.0.send("mail").unwrap();
+    }
+}
+
+#[test]
+fn a_reactor_that_panics_tells_everyone_as_one_that_stops() {
+    let harmless = || Parcel { is_bomb: false };
+    let socket = net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let mut client = net::TcpStream::connect(socket.local_addr().unwrap()).unwrap();
+    let served = socket.accept().unwrap().0;
+    served.set_nonblocking(true).unwrap();
+
+    let mut reactor = Reactor::new().unwrap();
+    let mailbox = reactor.mailbox();
+    let (told, tells) = mpsc::channel();
+    let resident = reactor.house(Box::new(Informer(told.clone())));
+    mailbox.adopt(TcpStream::from_std(served), Box::new(Informer(told)));
+    let nobody = ConnectionId {
+        slot: 7,
+        generation: 0,
+    };
+    mailbox.post(nobody, Parcel { is_bomb: true });
+    mailbox.post_to_resident(resident, harmless()).unwrap();
+
+    let error = reactor.run().unwrap_err();
+    assert!(error.to_string().contains("panicked"), "{error}");
+    assert_eq!(tells.try_iter().collect::<Vec<_>>(), ["lost", "mail"]);
+    assert_eq!(client.read(&mut [0]).unwrap(), 0);
+    let refused = mailbox.post_to_resident(resident, harmless());
+    assert_eq!(refused, Err(harmless()));
 }
 
 /// Turns the loop on this thread until `done`.
