@@ -9,6 +9,7 @@ use std::{
 };
 
 use chrono::{DateTime, Utc};
+use nix::sys::signal::Signal;
 use serde_json::{Value, json};
 
 use crate::support::{
@@ -16,6 +17,7 @@ use crate::support::{
     node::{HERE, Node, config, container, router},
     postgres::{Database, PASSWORD, Postgres},
     python_datetime, wait,
+    websocket::{Client as RawClient, unmasked_frame},
 };
 
 const PROCEDURES: [&str; 4] = [
@@ -174,6 +176,30 @@ fn a_reader_of_stdout_that_is_gone_keeps_nobody_from_the_database() {
             Some(rows.expect("the backends").first()?.get(0))
         });
     }
+}
+
+#[test]
+fn a_reader_of_the_log_that_is_gone_keeps_nobody_from_the_database() {
+    let postgres = Postgres::stopped();
+    let settings = json!({"connect_timeout": 1, "cp_min": 1, "cp_max": 1});
+    let mut node = start(&postgres.database(), settings);
+    node.wait_for_log("cannot connect");
+    node.close_stderr();
+    // Each is told of in the log. The first line is still read, the others are not.
+    for _ in 0..3 {
+        let mut offender = RawClient::open(node.address());
+        offender.send_bytes(&unmasked_frame(0x81, b"unmasked"));
+        offender.expect_close();
+    }
+
+    postgres.start();
+    let mut client = Client::join(Autobahn::Python, &node.websocket_url());
+    wait::until("an answer of the database that is up", || {
+        client.send(json!({"op": "call", "procedure": PROCEDURES[0]}));
+        client.answer().get("result").map(|_| ())
+    });
+    node.signal(Signal::SIGTERM);
+    assert_eq!(node.wait().code(), Some(0));
 }
 
 /// What a plain GET answers, head and all.

@@ -147,6 +147,11 @@ impl Node {
         self.stdout = channel().1;
     }
 
+    /// Reads standard error no more: what is logged after the next line cannot be written.
+    pub fn close_stderr(&mut self) {
+        self.stderr = channel().1;
+    }
+
     /// The log so far.
     pub fn log(&mut self) -> String {
         self.log.extend(self.stderr.try_iter());
