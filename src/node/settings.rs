@@ -185,13 +185,24 @@ fn websocket_options(options: &config::WebSocketOptions) -> WebSocketOptions {
     }
 }
 
+/// How often a router that is dialled is pinged, and how long it may be silent then, where the
+/// configuration does not say.
+const HEARTBEAT: Duration = Duration::from_secs(10);
+
 pub(super) fn target(connect: &Connect) -> Target {
+    let options = &connect.options;
     Target {
         url: connect.url.clone(),
         host: connect.host.clone(),
         port: connect.port,
         timeout: connect.timeout,
-        max_message_size: connect.options.max_message_size.unwrap_or(UNLIMITED),
+        ping_interval: options.auto_ping_interval.unwrap_or(HEARTBEAT),
+        ping_timeout: options.auto_ping_timeout.unwrap_or(HEARTBEAT),
+        max_message_size: options.max_message_size.unwrap_or(UNLIMITED),
+        max_frame_size: (options.max_frame_size)
+            .or(options.max_message_size)
+            .unwrap_or(UNLIMITED),
+        tcp_nodelay: options.tcp_nodelay,
     }
 }
 

@@ -3,7 +3,7 @@
 
 use std::{
     io,
-    net::{TcpStream, ToSocketAddrs},
+    net::{SocketAddr, TcpStream, ToSocketAddrs},
     sync::Arc,
     thread::JoinHandle,
     time::{Duration, Instant},
@@ -31,9 +31,9 @@ use crate::{
 /// The wait before a second try, doubled from try to try up to [`LONGEST_WAIT`].
 const FIRST_WAIT: Duration = Duration::from_millis(250);
 const LONGEST_WAIT: Duration = Duration::from_secs(15);
-/// A router that is silent for so long after a ping is given up.
-const HEARTBEAT: Duration = Duration::from_secs(10);
-/// How long the router may take to answer the last GOODBYE.
+/// How long the router may take to answer a Close frame.
+const CLOSING: Duration = Duration::from_secs(10);
+/// How long a stop waits for the router to answer the last GOODBYE.
 const FAREWELL: Duration = Duration::from_secs(2);
 /// How long a stopped dialler is waited for.
 const STOPPING: Duration = Duration::from_secs(3);
@@ -50,10 +50,19 @@ pub struct Target {
     pub host: String,
     /// The port to connect to.
     pub port: u16,
-    /// How long connecting and shaking hands may take together.
+    /// How long connecting and shaking hands may take together; and how long the router may take
+    /// to answer a HELLO or a GOODBYE.
     pub timeout: Duration,
+    /// How often the router is pinged.
+    pub ping_interval: Duration,
+    /// A router that is silent for so long after a ping is given up.
+    pub ping_timeout: Duration,
     /// The largest message accepted, in bytes.
     pub max_message_size: usize,
+    /// The largest frame accepted, in bytes.
+    pub max_frame_size: usize,
+    /// Whether small writes leave at once (without Nagle's algorithm).
+    pub tcp_nodelay: bool,
 }
 
 /// The client end of a session on a dialled connection, to send with.
@@ -140,27 +149,8 @@ fn keep_dialled(
                 tracing::info!(url = target.url, "connected to the router");
                 last_failure.clear();
                 let (lost, is_lost) = bounded(1);
-                let connection = DialledConnection {
-                    mailbox: mailbox.clone(),
-                    make_peer: make_peer.clone(),
-                    frames: Frames::new(
-                        Role::Client,
-                        FrameLimits {
-                            max_message_size: target.max_message_size,
-                            max_frame_size: target.max_message_size,
-                        },
-                    ),
-                    heartbeat: Heartbeat::new(
-                        Intervals {
-                            interval: Some(HEARTBEAT),
-                            timeout: Some(HEARTBEAT),
-                        },
-                        Instant::now(),
-                    ),
-                    peer: None,
-                    closing_until: None,
-                    lost,
-                };
+                let connection =
+                    DialledConnection::new(target, mailbox.clone(), make_peer.clone(), lost);
                 mailbox.adopt(mio::net::TcpStream::from_std(socket), Box::new(connection));
                 select_biased! {
                     recv(stopped) -> _ => {
@@ -205,25 +195,41 @@ fn dial(target: &Target) -> Result<TcpStream, String> {
     let addresses = (target.host.as_str(), target.port)
         .to_socket_addrs()
         .map_err(|e| format!("the host {:?} cannot be resolved: {e}", target.host))?;
+    let addresses: Vec<_> = addresses.collect();
     let deadline = Instant::now() + target.timeout;
-    // A timeout of zero would be none at all.
-    let left = || {
-        let left = deadline.saturating_duration_since(Instant::now());
-        left.max(Duration::from_millis(1))
-    };
-    let mut failure = format!("the host {:?} has no address", target.host);
-    for address in addresses {
-        match TcpStream::connect_timeout(&address, left()) {
-            Ok(socket) => return shake_hands(target, socket, left()),
-            Err(e) => failure = format!("{address}: {e}"),
+    let socket = connect_any(&addresses, deadline).map_err(|failure| {
+        failure.unwrap_or_else(|| format!("the host {:?} has no address", target.host))
+    })?;
+    shake_hands(target, socket, left_until(deadline))
+}
+
+/// Connects to the first address that can be reached, and spends on none what the others need.
+///
+/// # Errors
+/// What was wrong with the last one, if there is any.
+fn connect_any(addresses: &[SocketAddr], deadline: Instant) -> Result<TcpStream, Option<String>> {
+    let mut failure = None;
+    for (address, still_to_try) in addresses.iter().zip((1..=addresses.len()).rev()) {
+        let share = left_until(deadline).div_f64(still_to_try as f64);
+        match TcpStream::connect_timeout(address, share.max(SOON)) {
+            Ok(socket) => return Ok(socket),
+            Err(e) => failure = Some(format!("{address}: {e}")),
         }
     }
     Err(failure)
 }
 
+/// A timeout of zero would be none at all.
+const SOON: Duration = Duration::from_millis(1);
+
+fn left_until(deadline: Instant) -> Duration {
+    let left = deadline.saturating_duration_since(Instant::now());
+    left.max(SOON)
+}
+
 fn shake_hands(target: &Target, socket: TcpStream, timeout: Duration) -> Result<TcpStream, String> {
     let prepared = socket
-        .set_nodelay(true)
+        .set_nodelay(target.tcp_nodelay)
         .and_then(|()| socket.set_read_timeout(Some(timeout)))
         .and_then(|()| socket.set_write_timeout(Some(timeout)));
     prepared.map_err(|e| e.to_string())?;
@@ -249,15 +255,66 @@ struct DialledConnection {
     frames: Frames,
     heartbeat: Heartbeat,
     peer: Option<Arc<dyn LocalPeer>>,
+    /// How long the router may take to answer, and until when it may for what it was sent last.
+    timeout: Duration,
+    awaited: Option<Awaited>,
     closing_until: Option<Instant>,
     lost: Sender<()>,
 }
 
+/// The answer to a HELLO or a GOODBYE. A router that pings but gives none is of no use.
+struct Awaited {
+    to: &'static str,
+    until: Instant,
+}
+
 impl DialledConnection {
+    fn new(
+        target: &Target,
+        mailbox: Mailbox<Mail>,
+        make_peer: Arc<MakePeer>,
+        lost: Sender<()>,
+    ) -> Self {
+        let limits = FrameLimits {
+            max_message_size: target.max_message_size,
+            max_frame_size: target.max_frame_size,
+        };
+        let intervals = Intervals {
+            interval: Some(target.ping_interval),
+            timeout: Some(target.ping_timeout),
+        };
+        Self {
+            mailbox,
+            make_peer,
+            frames: Frames::new(Role::Client, limits),
+            heartbeat: Heartbeat::new(intervals, Instant::now()),
+            peer: None,
+            timeout: target.timeout,
+            awaited: None,
+            closing_until: None,
+            lost,
+        }
+    }
+
+    /// Keeps in mind what of this the router has to answer.
+    fn await_answer(&mut self, message: &Message, io: &mut Io<'_>) {
+        let to = match message {
+            Message::Hello(_) => "HELLO",
+            Message::Goodbye(_) => "GOODBYE",
+            _ => return,
+        };
+        let until = io.now + self.timeout;
+        self.awaited = Some(Awaited { to, until });
+        self.set_deadline(io);
+    }
+
     fn on_text(&mut self, text: &[u8], io: &mut Io<'_>) {
         match Serializer::Json.decode(text) {
             Ok(message) => {
                 let is_last = matches!(message, Message::Goodbye(_) | Message::Abort(_));
+                // Whatever comes after HELLO answers it; GOODBYE is answered by the last alone.
+                self.awaited
+                    .take_if(|awaited| is_last || awaited.to == "HELLO");
                 if let Some(peer) = &self.peer {
                     peer.on_message(message);
                 }
@@ -285,7 +342,7 @@ impl DialledConnection {
 
     fn close(&mut self, io: &mut Io<'_>) {
         self.frames.close(CloseCode::Normal, "", io.out());
-        self.closing_until = Some(io.now + HEARTBEAT);
+        self.closing_until = Some(io.now + CLOSING);
         self.set_deadline(io);
     }
 
@@ -295,6 +352,7 @@ impl DialledConnection {
                 .deadline()
                 .into_iter()
                 .chain(self.closing_until)
+                .chain(self.awaited.as_ref().map(|awaited| awaited.until))
                 .min(),
         );
     }
@@ -335,6 +393,7 @@ impl Protocol<Mail> for DialledConnection {
     }
 
     fn on_flushed(&mut self, io: &mut Io<'_>) {
+        self.heartbeat.flushed(io.unsent());
         io.pause_reading(io.unsent() > OUTPUT_LIMIT);
     }
 
@@ -343,6 +402,7 @@ impl Protocol<Mail> for DialledConnection {
             Mail::Message(message) => {
                 self.frames
                     .send_text(&Serializer::Json.encode(&message), io.out());
+                self.await_answer(&message, io);
             }
             Mail::Event(broadcast) => {
                 self.frames
@@ -355,6 +415,10 @@ impl Protocol<Mail> for DialledConnection {
 
     fn on_deadline(&mut self, io: &mut Io<'_>) {
         if self.closing_until.is_some_and(|until| until <= io.now) {
+            return io.abort();
+        }
+        if let Some(Awaited { to, .. }) = self.awaited.take_if(|awaited| awaited.until <= io.now) {
+            tracing::warn!("the router does not answer {to}, giving the connection up");
             return io.abort();
         }
         match self.heartbeat.beat(io.now) {
@@ -374,5 +438,29 @@ impl Protocol<Mail> for DialledConnection {
         }
         // The dialler may have been stopped.
         let _ = self.lost.try_send(());
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::transport::bind;
+
+    #[test]
+    fn an_address_that_does_not_answer_leaves_time_for_the_next() {
+        let silent = bind("127.0.0.1".parse().unwrap(), 0, 0).unwrap();
+        let silent = silent.local_addr().unwrap();
+        // Nobody accepts there: once its queue is full the kernel answers no more.
+        let mut queued = Vec::new();
+        while let Ok(socket) = TcpStream::connect_timeout(&silent, Duration::from_millis(200)) {
+            queued.push(socket);
+            assert!(queued.len() < 100, "the queue does not fill");
+        }
+        let live = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+        let live = live.local_addr().unwrap();
+        let deadline = Instant::now() + Duration::from_secs(1);
+        let socket = connect_any(&[silent, live], deadline).unwrap();
+        assert_eq!(socket.peer_addr().unwrap(), live);
+        assert!(Instant::now() < deadline, "all the time went to the first");
     }
 }

@@ -15,6 +15,8 @@ pub(super) struct Heartbeat {
     intervals: Intervals,
     ping_at: Option<Instant>,
     alive_by: Option<Instant>,
+    /// Whether the last flush has left output that the kernel did not take.
+    has_backlog: bool,
 }
 
 /// What a deadline of the heartbeat asks for.
@@ -34,6 +36,7 @@ impl Heartbeat {
             intervals,
             ping_at: intervals.interval.map(|i| now + i),
             alive_by: None,
+            has_backlog: false,
         }
     }
 
@@ -41,6 +44,16 @@ impl Heartbeat {
     /// cannot send its pong before the end of it.
     pub(super) fn sign_of_life(&mut self) {
         self.alive_by = None;
+    }
+
+    /// A flush has left so much output unsent. A ping waits behind all of it, so a peer that takes
+    /// its time to read cannot answer; but then the kernel takes more only as the peer does.
+    pub(super) fn flushed(&mut self, unsent: usize) {
+        let had_backlog = self.has_backlog;
+        self.has_backlog = unsent > 0;
+        if had_backlog || self.has_backlog {
+            self.sign_of_life();
+        }
     }
 
     /// When to ask again.
@@ -84,6 +97,26 @@ mod tests {
         assert_eq!(heartbeat.beat(t0 + 4 * second), Beat::Ping);
         // Pings in between do not postpone the end.
         assert_eq!(heartbeat.beat(t0 + 6 * second), Beat::Dead);
+    }
+
+    #[test]
+    fn a_peer_that_takes_output_lives() {
+        let second = Duration::from_secs(1);
+        let t0 = Instant::now();
+        let intervals = Intervals {
+            interval: Some(second),
+            timeout: Some(3 * second),
+        };
+        let mut heartbeat = Heartbeat::new(intervals, t0);
+        assert_eq!(heartbeat.beat(t0 + second), Beat::Ping);
+        heartbeat.flushed(1000);
+        assert_eq!(heartbeat.beat(t0 + 5 * second), Beat::Ping);
+        // The last of it has gone out, and the ping with it.
+        heartbeat.flushed(0);
+        assert_eq!(heartbeat.beat(t0 + 9 * second), Beat::Ping);
+        // Output that the kernel takes at once says nothing of the peer.
+        heartbeat.flushed(0);
+        assert_eq!(heartbeat.beat(t0 + 12 * second), Beat::Dead);
     }
 
     #[test]

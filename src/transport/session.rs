@@ -138,10 +138,8 @@ impl Session {
 
     pub(super) fn on_flushed(&mut self, io: &mut Io<'_>) {
         self.fill.set_unsent(io.unsent());
-        if self.hold_back(io) {
-            // Its pongs are not read now; that it takes output shows its life as well.
-            self.heartbeat.sign_of_life();
-        }
+        self.heartbeat.flushed(io.unsent());
+        self.hold_back(io);
     }
 
     pub(super) fn on_deadline(&mut self, io: &mut Io<'_>) {
@@ -254,10 +252,8 @@ impl Session {
 
     /// Reads no more from a client that has too much to read itself: what its bytes are answered
     /// with on the spot, the pongs, passes no outbox.
-    fn hold_back(&self, io: &mut Io<'_>) -> bool {
-        let has_too_much = io.unsent() > self.fill.limit();
-        io.pause_reading(has_too_much);
-        has_too_much
+    fn hold_back(&self, io: &mut Io<'_>) {
+        io.pause_reading(io.unsent() > self.fill.limit());
     }
 
     fn drop_slow_client(&mut self, io: &mut Io<'_>) {

@@ -10,7 +10,10 @@ use std::{
 
 use serde_json::{Value, json};
 use tungstenite::{
-    ClientRequestBuilder, WebSocket, client::client, protocol::frame::coding::CloseCode,
+    ClientRequestBuilder, WebSocket,
+    client::client,
+    handshake::server::{Request, Response},
+    protocol::frame::coding::CloseCode,
 };
 
 use super::*;
@@ -350,6 +353,36 @@ fn a_client_that_reads_what_is_too_much_for_its_outbox_may_speak_meanwhile() {
 }
 
 #[test]
+fn a_client_that_takes_long_to_read_what_it_is_sent_is_not_taken_for_dead() {
+    const LARGE: usize = 15 << 20;
+    let served = serve(WebSocketOptions {
+        auto_ping_interval: Some(Duration::from_millis(50)),
+        auto_ping_timeout: Some(Duration::from_secs(1)),
+        ..options()
+    });
+    let mut callee = served.join();
+    callee.send(&json!([64, 1, {}, "com.example.large"]));
+    callee.receive();
+    let mut caller = served.join();
+    caller.send(&json!([48, 1, {}, "com.example.large"]));
+    let invocation = callee.receive();
+    callee.send(&json!([70, invocation[1], {}, ["x".repeat(LARGE)]]));
+
+    // More than a second for more than the kernel keeps, then the rest.
+    let mut stream = caller.0.get_ref();
+    let mut read = 0;
+    let mut buffer = vec![0; 64 << 10];
+    while read < LARGE {
+        let n = stream.read(&mut buffer).unwrap();
+        assert!(n > 0, "the connection has ended");
+        read += n;
+        if read < LARGE * 2 / 3 {
+            thread::sleep(Duration::from_millis(10));
+        }
+    }
+}
+
+#[test]
 fn a_subscriber_that_does_not_read_is_dropped_and_harms_nobody() {
     let served = serve(WebSocketOptions {
         outbox_limit: 64 << 10,
@@ -429,16 +462,17 @@ impl LocalPeer for Noted {
     }
 }
 
+fn decode(message: Value) -> crate::wamp::Message {
+    Serializer::Json
+        .decode(message.to_string().as_bytes())
+        .unwrap()
+}
+
 #[test]
 fn a_session_in_memory_joins_is_told_of_the_end_and_is_let_go() {
     let realm = realm();
     let peer = Arc::new(Noted::default());
     let local = realm.open_local(peer.clone(), "anonymous");
-    let decode = |value: Value| {
-        Serializer::Json
-            .decode(value.to_string().as_bytes())
-            .unwrap()
-    };
     local.send(decode(hello()));
     realm.shut_down();
     local.send(decode(json!([6, {}, "wamp.close.goodbye_and_out"])));
@@ -462,23 +496,95 @@ impl LocalPeer for Remote {
     fn on_close(&self) {}
 }
 
+fn target(address: SocketAddr) -> Target {
+    Target {
+        url: format!("ws://{address}/ws"),
+        host: address.ip().to_string(),
+        port: address.port(),
+        timeout: PATIENCE,
+        ping_interval: PATIENCE,
+        ping_timeout: PATIENCE,
+        max_message_size: 1 << 20,
+        max_frame_size: 1 << 20,
+        tcp_nodelay: true,
+    }
+}
+
+#[test]
+fn a_router_that_answers_pings_but_neither_hello_nor_goodbye_is_dialled_again() {
+    let welcome = json!([2, 1, {"roles": {"broker": {}, "dealer": {}}}]);
+    for (sent, answered) in [
+        (vec![hello()], None),
+        (
+            vec![hello(), json!([6, {}, "wamp.close.close_realm"])],
+            Some(welcome),
+        ),
+    ] {
+        let socket = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+        let target = Target {
+            timeout: Duration::from_millis(300),
+            ping_interval: Duration::from_millis(20),
+            ..target(socket.local_addr().unwrap())
+        };
+        let mut reactor = Reactor::new().unwrap();
+        reactor.wait_asleep();
+        let mailbox = reactor.mailbox();
+        let dialling = thread::spawn(move || reactor.run());
+        let make_peer: MakePeer = Box::new(move |session| {
+            sent.iter()
+                .for_each(|message| session.send(decode(message.clone())));
+            Arc::new(Remote {
+                told: mpsc::channel().0,
+            })
+        });
+        let dialler = Dialler::start(target, mailbox.clone(), make_peer).unwrap();
+
+        let mut pings = 0;
+        for _ in 0..2 {
+            let mut router = accept_websocket(socket.accept().unwrap().0);
+            let deadline = Instant::now() + PATIENCE;
+            // Reading answers the pings.
+            while let Ok(message) = router.read() {
+                assert!(Instant::now() < deadline, "it waits on");
+                // A late WELCOME does not answer a GOODBYE.
+                if let (tungstenite::Message::Text(text), Some(answer)) = (&message, &answered)
+                    && text.starts_with("[6,")
+                {
+                    router.send(answer.to_string().into()).unwrap();
+                }
+                pings += usize::from(message.is_ping());
+            }
+        }
+        assert!(pings > 2, "{pings}");
+        drop(socket);
+        dialler.join();
+        mailbox.stop();
+        dialling.join().unwrap().unwrap();
+    }
+}
+
+/// The router's end of an opening handshake.
+fn accept_websocket(stream: TcpStream) -> WebSocket<TcpStream> {
+    #[expect(clippy::result_large_err, reason = "it is tungstenite's")]
+    let choose = |_: &Request, mut response: Response| {
+        let protocol = Serializer::Json.subprotocol().parse().unwrap();
+        (response.headers_mut()).insert("Sec-WebSocket-Protocol", protocol);
+        Ok(response)
+    };
+    stream.set_read_timeout(Some(PATIENCE)).unwrap();
+    tungstenite::accept_hdr(stream, choose).unwrap()
+}
+
 #[test]
 fn a_dialler_dials_again_and_stops_in_time() {
     let mut served = serve(options());
-    let target = Target {
-        url: format!("ws://{}/ws", served.address),
-        host: served.address.ip().to_string(),
-        port: served.address.port(),
-        timeout: PATIENCE,
-        max_message_size: 1 << 20,
-    };
+    let target = target(served.address);
     let reactor = Reactor::new().unwrap();
     let mailbox = reactor.mailbox();
     let dialling = thread::spawn(move || reactor.run());
     let (told, heard) = mpsc::channel();
     let make_peer: MakePeer = Box::new(move |session| {
-        let hello = hello().to_string();
-        session.send(Serializer::Json.decode(hello.as_bytes()).unwrap());
+        session.send(decode(hello()));
         Arc::new(Remote { told: told.clone() })
     });
     let dialler = Dialler::start(target, mailbox.clone(), make_peer).unwrap();
