@@ -137,13 +137,15 @@ fn a_node_says_where_it_can_be_reached() {
 #[test]
 fn as_many_threads_serve_connections_as_are_asked_for() {
     let node = Node::start_with(&config(&[router()]), &["--io-threads", "3"]);
-    let tasks = std::fs::read_dir(format!("/proc/{}/task", node.pid())).expect("the node runs");
-    let names = tasks.map(|task| {
-        let file = task.expect("a task").path().join("comm");
-        std::fs::read_to_string(file).unwrap_or_default()
+    // A thread gives itself its name, once it runs.
+    wait::until("three I/O threads", || {
+        let tasks = std::fs::read_dir(format!("/proc/{}/task", node.pid())).expect("the node runs");
+        let names = tasks.map(|task| {
+            let file = task.expect("a task").path().join("comm");
+            std::fs::read_to_string(file).unwrap_or_default()
+        });
+        (names.filter(|name| name.starts_with("io-")).count() == 3).then_some(())
     });
-    let io_threads = names.filter(|name| name.starts_with("io-")).count();
-    assert_eq!(io_threads, 3);
     // Connections are dealt in turn, so each of the threads has one.
     let mut clients: Vec<_> = (0..3).map(|_| Client::join(node.address())).collect();
     for client in &mut clients {
