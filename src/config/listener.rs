@@ -300,11 +300,22 @@ pub(super) fn websocket_options(transport: &Object<'_>) -> WebSocketOptions {
 }
 
 fn origins(list: &Cursor<'_>) -> Vec<String> {
-    let items = list.array().unwrap_or_default();
-    items
-        .iter()
-        .filter_map(|item| item.text().map(str::to_owned))
-        .collect()
+    // Crossbar.io's `*` crosses the `//`, so `*.example.com` means something there. Here it would match nothing.
+    let matches_some = |pattern: &str| {
+        matches!(pattern, "*" | "null")
+            || (pattern.split_once("://")).is_some_and(|(_, host)| !host.contains('/'))
+    };
+    let mut origins = Vec::new();
+    for item in list.array().unwrap_or_default() {
+        match item.text() {
+            Some(pattern) if matches_some(pattern) => origins.push(pattern.to_owned()),
+            Some(_) => item.fault(
+                "must be `*`, `null` or an origin without a path, such as `https://*.example.com`",
+            ),
+            None => {}
+        }
+    }
+    origins
 }
 
 fn milliseconds(object: &Object<'_>, key: &str, default: Option<Duration>) -> Option<Duration> {

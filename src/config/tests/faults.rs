@@ -259,6 +259,18 @@ const FAULTS: &[(&str, &str, &str)] = &[
         r#""ws": {"type": "websocket", "options": {"allowed_origins": "*"}}"#,
         "workers[0].transports[0].paths.ws.options.allowed_origins: seen \"*\"; must be an array",
     ),
+    (
+        r#""ws": {"type": "websocket"}"#,
+        r#""ws": {"type": "websocket", "options": {"allowed_origins": ["*", "*.example.com"]}}"#,
+        "workers[0].transports[0].paths.ws.options.allowed_origins[1]: seen \"*.example.com\"; \
+         must be `*`, `null` or an origin without a path, such as `https://*.example.com`",
+    ),
+    (
+        r#""ws": {"type": "websocket"}"#,
+        r#""ws": {"type": "websocket", "options": {"allowed_origins": ["https://example.com/"]}}"#,
+        "workers[0].transports[0].paths.ws.options.allowed_origins[0]: seen \"https://example.com/\"; \
+         must be `*`, `null` or an origin without a path, such as `https://*.example.com`",
+    ),
     // Components.
     (
         r#""classname": "test.Plain""#,
