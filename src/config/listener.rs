@@ -121,9 +121,19 @@ impl Ports<'_> {
 }
 
 fn clash(a: &TcpEndpoint, b: &TcpEndpoint) -> bool {
-    let versions_differ = matches!((a.version, b.version), (Some(a), Some(b)) if a != b);
+    let versions_differ = matches!((version(a), version(b)), (Some(a), Some(b)) if a != b);
     // 0 stands for any free port: it never clashes.
     a.port == b.port && a.port != 0 && !versions_differ && interfaces_overlap(a, b)
+}
+
+/// The IP version that will be listened on; not known of a name, which the system resolves.
+fn version(endpoint: &TcpEndpoint) -> Option<IpVersion> {
+    let of_interface = || match endpoint.interface.as_deref().map(str::parse) {
+        None | Some(Ok(IpAddr::V4(_))) => Some(IpVersion::V4),
+        Some(Ok(IpAddr::V6(_))) => Some(IpVersion::V6),
+        Some(Err(_)) => None,
+    };
+    endpoint.version.or_else(of_interface)
 }
 
 fn interfaces_overlap(a: &TcpEndpoint, b: &TcpEndpoint) -> bool {
