@@ -94,6 +94,13 @@ fn tcp_endpoint<'a>(item: &Cursor<'a>, ports: &mut Ports<'a>) -> Option<TcpEndpo
         .member("backlog")
         .and_then(|member| member.integer_in(&BACKLOG));
     let port = object.required("port", "an integer from 0 to 65535")?;
+    if matches!(port.value(), Json::String(_)) {
+        port.fault(
+            "a port from the environment is known to Crossbar.io, not served by wampgres yet; \
+             must be an integer from 0 to 65535",
+        );
+        return None;
+    }
     let endpoint = TcpEndpoint {
         interface,
         port: port.integer_in(&PORT)?,

@@ -53,7 +53,8 @@ const FAULTS: &[(&str, &str, &str)] = &[
         r#""type": "container","#,
         r#""type": "container", "options": {"pythonpaths": []},"#,
         "workers[1].options.pythonpaths: unknown key, did you mean `pythonpath`?; \
-         allowed: title, python, pythonpath, reactor, cpu_affinity, env, shutdown",
+         allowed: title, python, pythonpath, reactor, cpu_affinity, env, shutdown, \
+         restart, extra",
     ),
     (
         r#""type": "container","#,
@@ -131,8 +132,9 @@ const FAULTS: &[(&str, &str, &str)] = &[
     ),
     (
         r#"{"type": "tcp", "port": 8080},"#,
-        r#"{"type": "tcp", "port": "8080"},"#,
-        "workers[0].transports[0].endpoint.port: seen \"8080\"; must be an integer from 0 to 65535",
+        r#"{"type": "tcp", "port": "$PORT"},"#,
+        "workers[0].transports[0].endpoint.port: seen \"$PORT\"; a port from the environment is known to \
+         Crossbar.io, not served by wampgres yet; must be an integer from 0 to 65535",
     ),
     (
         r#"{"type": "tcp", "port": 8080},"#,
@@ -160,6 +162,11 @@ const FAULTS: &[(&str, &str, &str)] = &[
         r#"{"type": "tcp", "port": 8080},"#,
         r#"{"type": "tcp", "port": 8080, "tls": {}},"#,
         "workers[0].transports[0].endpoint.tls: known to Crossbar.io, not served by wampgres yet",
+    ),
+    (
+        r#""type": "container","#,
+        r#""type": "container", "options": {"disabled": true},"#,
+        "workers[1].options.disabled: known to Crossbar.io, not served by wampgres yet",
     ),
     (
         r#"{"type": "tcp", "port": 8080},"#,
