@@ -98,6 +98,17 @@ fn the_projects_own_configuration_has_no_faults() {
 }
 
 #[test]
+fn what_has_no_effect_is_told_once() {
+    let mut node = config(&[router()]);
+    node["controller"] = json!({"id": "node1"});
+    let ended = run(directory_with(&node.to_string()).path(), &["check"], &[]);
+    assert_eq!(ended.code, Some(0), "{ended:?}");
+    let notes = ended.stdout.lines().filter(|line| line.contains("note"));
+    let told = ["note: controller: has no effect: the node is one process and has no controller"];
+    assert_eq!(notes.collect::<Vec<_>>(), told, "{ended:?}");
+}
+
+#[test]
 fn every_fault_is_listed_with_its_path_and_nothing_starts() {
     let listener = json!({"type": "tcp", "interface": "127.0.0.1", "port": 18080});
     let faulty = json!({

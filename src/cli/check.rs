@@ -10,9 +10,6 @@ pub(super) fn run(args: &CheckArgs, classes: &Classes) -> ExitCode {
     match load(file, classes) {
         Ok(config) => {
             println!("{}: no faults\n{config}", file.display());
-            for note in &config.notes {
-                println!("note: {note}");
-            }
             ExitCode::SUCCESS
         }
         Err(error) => explain(file, &error),

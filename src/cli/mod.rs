@@ -50,9 +50,15 @@ tells, for example RUST_LOG=debug or RUST_LOG=wampgres::adbapi=debug,info.
 Exit codes: 0 stopped by a signal or all is well, 1 something failed, 2 the configuration or the
 command line has faults.";
 
+const SIGNALS: &str = "\
+Signals: SIGINT, SIGTERM and SIGHUP (the terminal was closed) end the node in order: calls under way
+have 10 seconds to be answered. Another one leaves at once, unless it comes within a second of the
+first. Under nohup, or wherever else SIGHUP is ignored at the start, it stays ignored.";
+
 #[derive(Subcommand)]
 enum Command {
-    /// Run the node until SIGINT or SIGTERM (this is the default)
+    /// Run the node until SIGINT, SIGTERM or SIGHUP (this is the default)
+    #[command(after_help = SIGNALS)]
     Start(StartArgs),
     /// Check a configuration and list all of its faults
     Check(CheckArgs),

@@ -6,10 +6,11 @@ use std::{
     net::IpAddr,
     path::PathBuf,
     process::ExitCode,
-    sync::atomic::{AtomicBool, Ordering},
+    time::{Duration, Instant},
 };
 
 use crossbeam_channel::{Receiver, bounded};
+use nix::sys::signal::{SigSet, Signal};
 
 use super::{StartArgs, explain, load, logging, raise_file_limit};
 use crate::{
@@ -21,6 +22,9 @@ use crate::{
 
 /// The exit code after a second signal, as a shell gives for SIGINT.
 const INTERRUPTED: i32 = 130;
+/// Within which time of the first signal others are the same request told again: a terminal that is closed has the
+/// shell and the kernel each send a SIGHUP, and a service manager may signal the group beside the process.
+const ECHO: Duration = Duration::from_secs(1);
 
 pub(super) fn run(args: &StartArgs, classes: &Classes) -> ExitCode {
     let file = &args.config.config;
@@ -65,7 +69,7 @@ fn run_node(
     }
     // It fails only when the handler is gone, and it lives as long as the process.
     let _ = signal.recv();
-    tracing::info!("stopping; a second signal leaves at once");
+    tracing::info!("stopping; a signal after the next second leaves at once");
     node.stop();
     if let Some(postgres) = postgres {
         postgres.stop()?;
@@ -74,17 +78,33 @@ fn run_node(
     Ok(())
 }
 
-/// Fires at the first SIGINT or SIGTERM; at the second the process ends on the spot.
-fn first_signal() -> Result<Receiver<()>, ctrlc::Error> {
+/// Fires at the first SIGINT, SIGTERM or SIGHUP; at one that is no echo of it the process ends on the spot.
+fn first_signal() -> Result<Receiver<()>, Box<dyn std::error::Error>> {
+    if hangup_is_ignored() {
+        // The handler takes the place of the ignoring, so no thread may get the signal: those to come inherit this.
+        let mut hangup = SigSet::empty();
+        hangup.add(Signal::SIGHUP);
+        hangup.thread_block()?;
+    }
     let (send, receive) = bounded(1);
-    let signalled = AtomicBool::new(false);
-    ctrlc::set_handler(move || {
-        if signalled.swap(true, Ordering::Relaxed) {
-            std::process::exit(INTERRUPTED);
+    let mut first: Option<Instant> = None;
+    ctrlc::set_handler(move || match first {
+        None => {
+            first = Some(Instant::now());
+            let _ = send.try_send(());
         }
-        let _ = send.try_send(());
+        Some(at) if at.elapsed() < ECHO => {}
+        Some(_) => std::process::exit(INTERRUPTED),
     })?;
     Ok(receive)
+}
+
+/// Whether whoever started this process lets it survive its terminal, as nohup does.
+fn hangup_is_ignored() -> bool {
+    let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
+    let ignored = status.lines().find_map(|l| l.strip_prefix("SigIgn:"));
+    let ignored = ignored.and_then(|mask| u64::from_str_radix(mask.trim(), 16).ok());
+    ignored.is_some_and(|mask| mask & (1 << (Signal::SIGHUP as u32 - 1)) != 0)
 }
 
 /// Starts a private cluster with the role and database of the configuration, and leads the

@@ -161,6 +161,15 @@ pub(super) static WORKER_OPTIONS: Keys = Keys {
                 "the node runs until it is told to stop",
             ),
         ),
+        (
+            "restart",
+            inert("\"restart-never\"", "components live as long as the node"),
+        ),
+        (
+            "extra",
+            inert("{}", "a component gets the `extra` that is its own"),
+        ),
+        ("disabled", NotYet),
         ("expose_controller", NotYet),
         ("expose_shared", NotYet),
     ],
@@ -295,6 +304,7 @@ pub(super) static LISTENING_ENDPOINT: Keys = Keys {
             "shared",
             inert("false", "one process accepts all connections"),
         ),
+        ("portrange", NotYet),
         ("tls", NotYet),
     ],
 };

@@ -94,6 +94,13 @@ fn tcp_endpoint<'a>(item: &Cursor<'a>, ports: &mut Ports<'a>) -> Option<TcpEndpo
         .member("backlog")
         .and_then(|member| member.integer_in(&BACKLOG));
     let port = object.required("port", "an integer from 0 to 65535")?;
+    if matches!(port.value(), Json::String(_)) {
+        port.fault(
+            "a port from the environment is known to Crossbar.io, not served by wampgres yet; \
+             must be an integer from 0 to 65535",
+        );
+        return None;
+    }
     let endpoint = TcpEndpoint {
         interface,
         port: port.integer_in(&PORT)?,
@@ -121,9 +128,19 @@ impl Ports<'_> {
 }
 
 fn clash(a: &TcpEndpoint, b: &TcpEndpoint) -> bool {
-    let versions_differ = matches!((a.version, b.version), (Some(a), Some(b)) if a != b);
+    let versions_differ = matches!((version(a), version(b)), (Some(a), Some(b)) if a != b);
     // 0 stands for any free port: it never clashes.
     a.port == b.port && a.port != 0 && !versions_differ && interfaces_overlap(a, b)
+}
+
+/// The IP version that will be listened on; not known of a name, which the system resolves.
+fn version(endpoint: &TcpEndpoint) -> Option<IpVersion> {
+    let of_interface = || match endpoint.interface.as_deref().map(str::parse) {
+        None | Some(Ok(IpAddr::V4(_))) => Some(IpVersion::V4),
+        Some(Ok(IpAddr::V6(_))) => Some(IpVersion::V6),
+        Some(Err(_)) => None,
+    };
+    endpoint.version.or_else(of_interface)
 }
 
 fn interfaces_overlap(a: &TcpEndpoint, b: &TcpEndpoint) -> bool {
@@ -300,11 +317,22 @@ pub(super) fn websocket_options(transport: &Object<'_>) -> WebSocketOptions {
 }
 
 fn origins(list: &Cursor<'_>) -> Vec<String> {
-    let items = list.array().unwrap_or_default();
-    items
-        .iter()
-        .filter_map(|item| item.text().map(str::to_owned))
-        .collect()
+    // Crossbar.io's `*` crosses the `//`, so `*.example.com` means something there. Here it would match nothing.
+    let matches_some = |pattern: &str| {
+        matches!(pattern, "*" | "null")
+            || (pattern.split_once("://")).is_some_and(|(_, host)| !host.contains('/'))
+    };
+    let mut origins = Vec::new();
+    for item in list.array().unwrap_or_default() {
+        match item.text() {
+            Some(pattern) if matches_some(pattern) => origins.push(pattern.to_owned()),
+            Some(_) => item.fault(
+                "must be `*`, `null` or an origin without a path, such as `https://*.example.com`",
+            ),
+            None => {}
+        }
+    }
+    origins
 }
 
 fn milliseconds(object: &Object<'_>, key: &str, default: Option<Duration>) -> Option<Duration> {

@@ -7,7 +7,7 @@ use std::ops::RangeInclusive;
 use super::fault::{Fault, Note};
 use super::json::Json;
 use super::keys::{Choice, Keys, Use};
-use super::words::{did_you_mean, either, join, quoted, unknown_key};
+use super::words::{HIDDEN, did_you_mean, either, join, quoted, unknown_key};
 
 /// Faults and notes found so far, each with its place in the document, by which they are sorted at the end.
 #[derive(Default)]
@@ -111,7 +111,7 @@ impl<'a> Cursor<'a> {
     /// The value as a fault may show it: never a password, never the inside of an object or an array.
     pub(super) fn seen(&self) -> String {
         if self.secret {
-            return "a value that is not shown".to_owned();
+            return HIDDEN.to_owned();
         }
         match self.value {
             Json::Null => "null".to_owned(),

@@ -18,7 +18,7 @@ impl Display for NodeConfig {
             lines.extend(services(listener));
         }
         lines.extend(self.components.iter().map(component));
-        lines.extend(self.notes.iter().map(|note| format!("note {note}")));
+        lines.extend(self.notes.iter().map(|note| format!("note: {note}")));
         f.write_str(&lines.join("\n"))
     }
 }

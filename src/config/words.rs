@@ -13,8 +13,15 @@ pub(super) fn join(parent: &str, key: &str) -> String {
     }
 }
 
-/// A string in quotation marks, cut short, without the user and the password of a URL.
+/// What a fault says in place of a secret.
+pub(super) const HIDDEN: &str = "a value that is not shown";
+
+/// A string in quotation marks, cut short, without the user and the password of a URL. One that says that it holds a
+/// password, as `host=db password=x` and `postgresql:///?password=x` do, is not shown at all.
 pub(super) fn quoted(text: &str) -> String {
+    if text.to_ascii_lowercase().contains("password") {
+        return HIDDEN.to_owned();
+    }
     let text = match (text.find("://"), text.rfind('@')) {
         (Some(scheme), Some(at)) if scheme + 3 < at => {
             format!("{}...{}", &text[..scheme + 3], &text[at..])

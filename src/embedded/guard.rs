@@ -7,7 +7,7 @@ use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
 use nix::sys::wait::{Id, WaitPidFlag, waitid};
-use tracing::{error, info};
+use tracing::{error, info, warn};
 
 use super::server::{Launch, Server};
 use super::{Error, tried};
@@ -34,7 +34,8 @@ struct Watch {
 
 enum Watched {
     Running(Server),
-    Ended(Error),
+    /// And whether in order.
+    Ended(Result<(), Error>),
     Stopped,
 }
 
@@ -67,7 +68,7 @@ impl Guard {
     /// Ends the server.
     ///
     /// # Errors
-    /// It could not be ended, or had ended by itself and was not up again.
+    /// It could not be ended, or had ended by itself, not in order, and was not up again.
     pub(super) fn stop(self) -> Result<(), Error> {
         let stopped = self.watch.stop();
         if stopped.is_ok() {
@@ -94,7 +95,7 @@ impl Watch {
         self.stopped.notify_all();
         match watched {
             Watched::Running(server) => server.stop(),
-            Watched::Ended(how) => Err(how),
+            Watched::Ended(how) => how,
             Watched::Stopped => Ok(()),
         }
     }
@@ -121,7 +122,7 @@ impl Watch {
                 }
                 Err(error) => {
                     error!("cannot start the embedded PostgreSQL again, will keep trying: {error}");
-                    Watched::Ended(error)
+                    Watched::Ended(Err(error))
                 }
             };
             started = Instant::now();
@@ -139,7 +140,10 @@ impl Watch {
                 Watched::Stopped => return false,
             };
             if let Some(how) = server.ended_by_itself() {
-                error!("{how}");
+                match &how {
+                    Ok(()) => warn!("somebody has stopped the embedded PostgreSQL"),
+                    Err(error) => error!("{error}"),
+                }
                 *watched = Watched::Ended(how);
                 return true;
             }

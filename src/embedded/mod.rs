@@ -282,7 +282,7 @@ impl EmbeddedPostgres {
     ///
     /// # Errors
     ///
-    /// The server has ended by itself and is not up again, or could not be signalled.
+    /// The server has ended by itself, not in order, and is not up again; or it could not be signalled.
     ///
     /// # Blocking
     ///

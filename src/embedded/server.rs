@@ -6,6 +6,7 @@ use std::io::{self, ErrorKind, Read, Seek, SeekFrom};
 use std::net::{Ipv4Addr, TcpListener};
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::MetadataExt;
+use std::os::unix::process::ExitStatusExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, ExitStatus, Stdio};
 use std::thread;
@@ -252,11 +253,11 @@ impl Server {
     /// Ends the server and reaps it.
     pub(super) fn stop(mut self) -> Result<(), Error> {
         if let Some(how) = self.ended_by_itself() {
-            return Err(how);
+            return how;
         }
         self.shut_down()?;
         match self.exit_status()? {
-            Some(status) if !status.success() => {
+            Some(status) if !in_order(status) => {
                 Err(self.failed(format!("did not end in order ({status})")))
             }
             _ => {
@@ -266,11 +267,15 @@ impl Server {
         }
     }
 
-    /// How the server ended, if it has. Reaps it then.
-    pub(super) fn ended_by_itself(&mut self) -> Option<Error> {
+    /// How the server ended, if it has. Reaps it then. Somebody may have stopped it in order: a service manager signals
+    /// all processes of a service, this one and its parent.
+    pub(super) fn ended_by_itself(&mut self) -> Option<Result<(), Error>> {
         match self.exit_status() {
-            Ok(status) => Some(self.failed(format!("has ended by itself ({})", status?))),
-            Err(error) => Some(error),
+            Ok(status) => Some(match status? {
+                status if status.success() => Ok(()),
+                status => Err(self.failed(format!("has ended by itself ({status})"))),
+            }),
+            Err(error) => Some(Err(error)),
         }
     }
 
@@ -305,6 +310,12 @@ fn is_ready(pid_file: &Path, pid: u32) -> bool {
     };
     let mut lines = text.lines().map(str::trim);
     lines.next() == Some(pid.to_string().as_str()) && lines.nth(6) == Some("ready")
+}
+
+/// Whether a server that was told to end had nothing left to do. One that has just been started takes no signals yet:
+/// it dies of the first, and has not begun anything.
+fn in_order(status: ExitStatus) -> bool {
+    status.success() || status.signal() == Some(Signal::SIGINT as i32)
 }
 
 /// Asks for the fast shutdown, then for the immediate one, then kills.
@@ -360,4 +371,27 @@ fn log_tail(log: &Path) -> String {
 fn last_lines(text: &str) -> String {
     let lines: Vec<&str> = text.lines().collect();
     lines[lines.len().saturating_sub(TAIL_LINES)..].join("\n")
+}
+
+#[cfg(test)]
+mod tests {
+    use std::process::Command;
+
+    use super::*;
+
+    #[test]
+    fn a_server_that_takes_no_signals_yet_is_stopped_in_order() {
+        let mut command = Command::new("env");
+        // Whoever runs the tests may have SIGINT ignored, as a shell does for what it runs in the background.
+        command.args(["--default-signal=INT", "sleep", "60"]);
+        let server = Server {
+            child: command.spawn().unwrap(),
+            log: PathBuf::new(),
+        };
+        let name = format!("/proc/{}/comm", server.child.id());
+        while fs::read_to_string(&name).unwrap().trim_end() != "sleep" {
+            thread::sleep(POLL);
+        }
+        server.stop().unwrap();
+    }
 }

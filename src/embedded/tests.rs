@@ -254,6 +254,20 @@ fn a_server_that_is_killed_is_started_again_where_it_was() {
 }
 
 #[test]
+fn a_server_that_was_stopped_together_with_the_node_is_no_failure() {
+    let parent = parent();
+    let directory = parent.path().join("cluster");
+    let postgres = start(&options(&directory));
+    let pid = server_pid(&directory);
+    signal(pid, Signal::SIGTERM);
+    // Until the guard has seen it and is about to start it again.
+    let process = format!("/proc/{pid}");
+    eventually(|| (!Path::new(&process).exists()).then_some(()));
+    postgres.stop().unwrap();
+    assert!(!directory.join("data/postmaster.pid").exists());
+}
+
+#[test]
 fn a_server_that_does_not_start_again_is_told_of_with_its_last_words() {
     let parent = parent();
     let directory = parent.path().join("cluster");

@@ -2,7 +2,7 @@
 
 use std::fs;
 use std::io;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use super::pages::{escaped, page};
 use super::target::{encode_path, is_plain_segment};
@@ -13,12 +13,17 @@ const MAX_ENTRIES: usize = 2000;
 /// The page for the directory at `directory`, which clients know as `path`.
 ///
 /// What cannot be fetched by its name is left out: dotfiles, names that are not UTF-8 or have
-/// characters that no URL path may have, special files, links that lead nowhere.
+/// characters that no URL path may have, special files, links that lead nowhere or to what
+/// `resolve` refuses.
 ///
 /// # Blocking
 ///
 /// Reads the whole directory, and the kind of its first 2,000 entries.
-pub(super) fn listing(directory: &Path, path: &str) -> io::Result<String> {
+pub(super) fn listing(
+    directory: &Path,
+    path: &str,
+    resolve: impl Fn(&Path) -> io::Result<PathBuf>,
+) -> io::Result<String> {
     let mut names = Vec::new();
     let mut more = false;
     for entry in fs::read_dir(directory)? {
@@ -30,7 +35,11 @@ pub(super) fn listing(directory: &Path, path: &str) -> io::Result<String> {
             more = true;
             break;
         }
-        match fs::metadata(entry.path()) {
+        let metadata = match entry.file_type()?.is_symlink() {
+            true => resolve(&entry.path()).and_then(fs::metadata),
+            false => entry.metadata(),
+        };
+        match metadata {
             Ok(metadata) if metadata.is_dir() => names.push(format!("{name}/")),
             Ok(metadata) if metadata.is_file() => names.push(name),
             _ => {}

@@ -128,7 +128,7 @@ impl StaticDirectory {
             Found::Redirect => Ok(redirect(head)),
             Found::Listing(directory) => Ok(Response::html(
                 StatusCode::OK,
-                listing(&directory, &head.path)?,
+                listing(&directory, &head.path, |path| self.inside(path))?,
             )),
         });
         answer.unwrap_or_else(|error| failure(&error))

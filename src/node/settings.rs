@@ -27,7 +27,8 @@ use crate::{
 const AGENT: &str = concat!("wampgres-", env!("CARGO_PKG_VERSION"));
 /// How many connections may wait to be accepted.
 const BACKLOG: u32 = 1024;
-/// How long the head of a request may take where no WebSocket service says otherwise.
+/// How long the head of a request may take where files are served, or a WebSocket service sets no limit: who sends
+/// nothing must not hold a connection for ever. A service that says more gets more.
 const HEAD_TIMEOUT: Duration = Duration::from_secs(10);
 /// What takes the place of "no limit" for sizes: the largest limit that can be configured. Room
 /// for a frame is reserved as soon as its head has come, so a head alone must not be able to ask
@@ -118,9 +119,11 @@ pub(super) fn backlog(endpoint: &TcpEndpoint) -> u32 {
 
 pub(super) fn web_service(listener: &Listener) -> Result<WebService, Error> {
     let mut paths = Paths::new();
-    let mut handshake_timeouts = Vec::new();
+    // The opening handshake of a WebSocket is the head of a request, and which service it is
+    // for shows only once it is there.
+    let mut head_timeout = Duration::ZERO;
     let mut websocket = |options: &config::WebSocketOptions| {
-        handshake_timeouts.extend(options.open_handshake_timeout);
+        head_timeout = head_timeout.max(options.open_handshake_timeout.unwrap_or(HEAD_TIMEOUT));
         transport::PathService::WebSocket(Arc::new(websocket_options(options)))
     };
     match &listener.service {
@@ -145,9 +148,10 @@ pub(super) fn web_service(listener: &Listener) -> Result<WebService, Error> {
             }
         }
     }
-    // The opening handshake of a WebSocket is the head of a request, and which service it is
-    // for shows only once it is there.
-    let head_timeout = handshake_timeouts.into_iter().max().unwrap_or(HEAD_TIMEOUT);
+    if matches!(listener.service, ListenerService::Web { .. }) {
+        // It has files at `/`.
+        head_timeout = head_timeout.max(HEAD_TIMEOUT);
+    }
     Ok(WebService {
         paths,
         head_timeout,
@@ -303,6 +307,41 @@ mod tests {
         };
         let node = config::check_text(&text, Path::new("/"), &options).unwrap();
         connection(node.components[0].database.as_ref().unwrap())
+    }
+
+    #[test]
+    fn the_head_of_a_request_has_a_limit_whatever_is_written_for_handshakes() {
+        let head_timeout = |transport: &str| {
+            let text = format!(
+                r#"{{"version": 2, "workers": [{{"type": "router",
+                    "realms": [{{"name": "realm1", "roles": [{{"name": "anonymous"}}]}}],
+                    "transports": [{{"endpoint": {{"type": "tcp", "port": 0}}, {transport}}}]
+                }}]}}"#
+            );
+            let options = config::Options {
+                classes: &[],
+                database_classes: &[],
+                environment: &|_| None,
+            };
+            let node = config::check_text(&text, Path::new("/"), &options).unwrap();
+            let service = web_service(&node.routers[0].transports[0]).unwrap();
+            service.head_timeout.as_millis()
+        };
+        for (milliseconds, alone, beside_files) in [
+            (0, 10_000, 10_000),
+            (200, 200, 10_000),
+            (20_000, 20_000, 20_000),
+        ] {
+            let options = format!(r#""options": {{"open_handshake_timeout": {milliseconds}}}"#);
+            let websocket = format!(r#""type": "websocket", {options}"#);
+            assert_eq!(head_timeout(&websocket), alone, "{milliseconds}");
+            let web = format!(
+                r#""type": "web", "paths": {{
+                    "/": {{"type": "static", "directory": "."}}, "ws": {{{websocket}}}
+                }}"#
+            );
+            assert_eq!(head_timeout(&web), beside_files, "{milliseconds}");
+        }
     }
 
     #[test]

@@ -325,3 +325,33 @@ fn what_is_no_file_is_not_found() {
     let long = format!("/{}", "x".repeat(300));
     assert_eq!(get(node.address(), &long).status, 404);
 }
+
+#[test]
+fn a_listing_shows_what_can_be_fetched() {
+    let mut worker = router();
+    worker["transports"][0]["paths"]["/"]["options"] = json!({"enable_directory_listing": true});
+    let node = node_of(&worker, &[("file.txt", "file"), ("deep/file.txt", "deep")]);
+    let web = node.directory().join("web");
+    for (to, name) in [
+        ("file.txt", "good"),
+        ("deep", "good-too"),
+        ("nowhere", "dead"),
+        ("../config.json", "out"),
+        ("/", "far-out"),
+    ] {
+        symlink(to, web.join(name)).expect("a link");
+    }
+    let listing = get(node.address(), "/").text().to_owned();
+    let links = listing.split("href=\"./").skip(1);
+    let links: Vec<_> = links.filter_map(|rest| rest.split('"').next()).collect();
+    // The support makes `shared` for the page.
+    let shown = ["deep/", "file.txt", "good", "good-too/", "shared/"];
+    assert_eq!(links, shown, "{listing}");
+    for link in links {
+        assert_eq!(
+            get(node.address(), &format!("/{link}")).status,
+            200,
+            "{link}"
+        );
+    }
+}

@@ -5,6 +5,7 @@ mod documented;
 mod environment;
 mod faults;
 mod model;
+mod secrets;
 mod syntax;
 
 use std::path::Path;

@@ -136,7 +136,7 @@ fn websocket_options_are_read_in_crossbars_units() {
     let text = node_with(&[(
         r#""ws": {"type": "websocket"}"#,
         r#""ws": {"type": "websocket", "serializers": ["json"], "options": {
-            "allowed_origins": ["http://*.example"],
+            "allowed_origins": ["http://*.example", "http://localhost:*", "null", "*"],
             "open_handshake_timeout": 2500,
             "close_handshake_timeout": 0,
             "auto_ping_interval": 10000,
@@ -158,7 +158,9 @@ fn websocket_options_are_read_in_crossbars_units() {
     assert_eq!(
         paths[1].1,
         PathService::WebSocket(WebSocketOptions {
-            allowed_origins: vec!["http://*.example".into()],
+            allowed_origins: ["http://*.example", "http://localhost:*", "null", "*"]
+                .map(str::to_owned)
+                .to_vec(),
             open_handshake_timeout: Some(Duration::from_millis(2500)),
             close_handshake_timeout: None,
             auto_ping_interval: Some(Duration::from_secs(10)),
