@@ -23,6 +23,9 @@ pub(super) trait Control: Send + Sync {
     /// Fails the job and interrupts it if it runs. Nothing happens if it has its result already.
     fn stop(self: Arc<Self>, error: Error);
 
+    /// Cancels the job. One that runs fails only when its worker has done with it, or when something else fails it.
+    fn wind_up(self: Arc<Self>);
+
     /// Fails the job if no worker has taken it.
     fn expire(&self, error: Error);
 
@@ -58,6 +61,14 @@ impl CancelHandle {
     /// Does not block.
     pub fn cancel(&self) {
         self.0.clone().stop(Error::Cancelled);
+    }
+
+    /// The same, but of a job that runs the Deferred fires when its worker is free again, or a time limit of the pool
+    /// ends the wait: for who counts the workers that his jobs hold.
+    ///
+    /// Does not block.
+    pub fn wind_up(&self) {
+        self.0.clone().wind_up();
     }
 }
 

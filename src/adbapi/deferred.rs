@@ -205,6 +205,8 @@ struct Slot<T> {
     failure: Option<ErrorKind>,
     /// Of the worker that runs the job.
     interrupt: Option<Arc<dyn Interrupt>>,
+    /// Whether the job is cancelled as soon as its worker has done with it, whatever has come of it.
+    is_wound_up: bool,
 }
 
 enum State<T> {
@@ -223,6 +225,7 @@ impl<T> Cell<T> {
             stage: Stage::Waiting,
             failure: None,
             interrupt: None,
+            is_wound_up: false,
         };
         Self {
             slot: Mutex::new(slot),
@@ -269,6 +272,10 @@ impl<T> Slot<T> {
         if self.has_fired() {
             return Delivery::None;
         }
+        let result = match self.stage {
+            Stage::Over if self.is_wound_up => Err(Error::Cancelled),
+            _ => result,
+        };
         self.failure = result.as_ref().err().map(ErrorKind::from);
         match mem::replace(&mut self.result, State::Done) {
             State::Callback(callback) => return Delivery::Call(callback, result),
@@ -291,7 +298,7 @@ impl<T: Send + 'static> Control for Cell<T> {
 
     fn begin(&self, interrupt: &Arc<dyn Interrupt>) -> bool {
         let mut slot = self.lock();
-        if slot.has_fired() {
+        if slot.has_fired() || slot.is_wound_up {
             return false;
         }
         (slot.stage, slot.interrupt) = (Stage::Taken, Some(interrupt.clone()));
@@ -308,7 +315,9 @@ impl<T: Send + 'static> Control for Cell<T> {
     }
 
     fn failure(&self) -> Option<ErrorKind> {
-        self.lock().failure
+        let slot = self.lock();
+        let cancelled = slot.is_wound_up.then_some(ErrorKind::Cancelled);
+        slot.failure.or(cancelled)
     }
 
     fn stop(self: Arc<Self>, error: Error) {
@@ -326,6 +335,20 @@ impl<T: Send + 'static> Control for Cell<T> {
             interrupt.interrupt(self.clone());
         }
         self.deliver(delivery);
+    }
+
+    fn wind_up(self: Arc<Self>) {
+        let mut slot = self.lock();
+        if slot.has_fired() || slot.is_wound_up {
+            return;
+        }
+        let Some(interrupt) = slot.interrupt.take() else {
+            drop(slot);
+            return self.stop(Error::Cancelled);
+        };
+        (slot.stage, slot.is_wound_up) = (Stage::Interrupted, true);
+        drop(slot);
+        interrupt.interrupt(self);
     }
 
     fn expire(&self, error: Error) {

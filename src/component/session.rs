@@ -67,7 +67,15 @@ pub struct Session {
     /// Which procedure a registration is of, by its index. Written while joining only.
     registrations: RwLock<HashMap<RegistrationId, usize, OwnIds>>,
     /// The invocations that the database is at, to be stopped by INTERRUPT.
-    under_way: Mutex<HashMap<RequestId, CancelHandle, OwnIds>>,
+    under_way: Mutex<HashMap<RequestId, UnderWay, OwnIds>>,
+}
+
+/// An invocation that is not answered yet.
+#[derive(Clone)]
+struct UnderWay {
+    job: CancelHandle,
+    /// Whether it takes one of the places that its procedure's `concurrency` gives.
+    has_slot: bool,
 }
 
 struct Progress {
@@ -242,8 +250,8 @@ impl Session {
         drop(progress);
         // Nobody waits for the answers any more.
         let under_way = std::mem::take(&mut *self.under_way());
-        for handle in under_way.into_values() {
-            handle.cancel();
+        for invocation in under_way.into_values() {
+            invocation.job.cancel();
         }
         true
     }
@@ -290,7 +298,11 @@ impl Session {
             Ok(Reply::Now(payload)) => self.answer(request, Ok(payload)),
             Ok(Reply::Later(later)) => {
                 // Noted before the answer can come, which takes the note away again.
-                self.under_way().insert(request, later.cancel_handle());
+                let under_way = UnderWay {
+                    job: later.cancel_handle(),
+                    has_slot: procedure.concurrency.is_some(),
+                };
+                self.under_way().insert(request, under_way);
                 let home = self.uplink.home();
                 later.send_by(self.clone(), Unanswered { request, home });
             }
@@ -302,12 +314,16 @@ impl Session {
     /// answered already is left alone.
     fn on_interrupt(&self, request: RequestId) {
         let under_way = self.under_way().get(&request).cloned();
-        if let Some(handle) = under_way {
-            handle.cancel();
+        match under_way {
+            // The answer lets the next invocation begin, so it may not come before a worker is
+            // free for that one: workers would else be held by more jobs than there are slots.
+            Some(UnderWay { job, has_slot }) if has_slot => job.wind_up(),
+            Some(UnderWay { job, .. }) => job.cancel(),
+            None => {}
         }
     }
 
-    fn under_way(&self) -> MutexGuard<'_, HashMap<RequestId, CancelHandle, OwnIds>> {
+    fn under_way(&self) -> MutexGuard<'_, HashMap<RequestId, UnderWay, OwnIds>> {
         self.under_way
             .lock()
             .unwrap_or_else(PoisonError::into_inner)

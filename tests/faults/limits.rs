@@ -4,7 +4,7 @@ use std::time::{Duration, Instant};
 
 use serde_json::json;
 
-use super::workbench::{Bench, FEW, HELD, HOLD, HOLD_FEW, QUICK};
+use super::workbench::{BUSY, Bench, FEW, HELD, HOLD, HOLD_FEW, QUICK, TEND};
 use crate::support::websocket::Echo;
 
 const ECHO: &str = "com.example.echo";
@@ -84,4 +84,35 @@ fn slow_calls_with_a_concurrency_leave_workers_to_a_quick_one() {
     client.leave();
     other.leave();
     bench.assert_whole(3);
+}
+
+#[test]
+fn a_cancelled_call_keeps_its_slot_while_it_keeps_a_worker() {
+    for mode in [None, Some("kill"), Some("killnowait")] {
+        let database = format!("slot_{}", mode.unwrap_or("default"));
+        let bench = Bench::start(&database, json!({"cp_min": 2, "cp_max": 2}));
+        let mut client = bench.join();
+        let cancelled = client.call(BUSY, &json!([]));
+        bench.wait_for_busy(&mut client, 1);
+        client.cancel(cancelled, mode);
+        if mode != Some("kill") {
+            client.answer_to(cancelled).error("wamp.error.canceled");
+        }
+        let next = client.call(BUSY, &json!([]));
+
+        let asked = Instant::now();
+        assert_eq!(client.result_of(QUICK, &json!([1])), json!([1]), "{mode:?}");
+        assert!(asked.elapsed() < AT_ONCE, "{:?}", asked.elapsed());
+
+        // From another session: it is not said whose answer comes first.
+        let mut other = bench.join();
+        other.result_of(TEND, &json!([]));
+        if mode == Some("kill") {
+            client.answer_to(cancelled).error("wamp.error.canceled");
+        }
+        client.expect_result(next);
+        client.leave();
+        other.leave();
+        bench.assert_whole(2);
+    }
 }

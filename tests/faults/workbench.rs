@@ -1,7 +1,14 @@
 //! A component whose procedures take as long as a test wants them to, and a node with it. Owns no
 //! assertion about the product but what is awaited.
 
-use std::num::NonZeroU64;
+use std::{
+    num::NonZeroU64,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::Duration,
+};
 
 use postgres::Client as PostgresClient;
 use serde_json::{Value, json};
@@ -35,6 +42,10 @@ pub(crate) const HOLD: &str = "com.example.hold";
 pub(crate) const HOLD_FEW: &str = "com.example.hold_few";
 /// `(n, seconds)`: notes the number in the table `notes`, and answers it after as many seconds.
 pub(crate) const NOTE: &str = "com.example.note";
+/// Holds a worker, in code and not in the database, until [`TEND`] is called. One at a time.
+pub(crate) const BUSY: &str = "com.example.busy";
+/// Lets all [`BUSY`] ones end, those that begin later too.
+pub(crate) const TEND: &str = "com.example.tend";
 /// Fails in the database.
 pub(crate) const FAIL: &str = "com.example.fail";
 /// The pool's figures.
@@ -47,13 +58,15 @@ pub(crate) const HELD: &str = "pg_advisory";
 
 struct Workbench {
     db: ConnectionPool,
+    is_tended: Arc<AtomicBool>,
 }
 
 impl Component for Workbench {
     fn on_join(setup: Setup) -> Result<Self, Error> {
         let db = setup.database()?.build()?;
         db.start()?;
-        Ok(Self { db })
+        let is_tended = Arc::default();
+        Ok(Self { db, is_tended })
     }
 
     fn procedures(&self) -> Vec<Procedure<Self>> {
@@ -65,6 +78,8 @@ impl Component for Workbench {
             Procedure::new(HOLD, Self::hold),
             Procedure::new(HOLD_FEW, Self::hold).concurrency(few),
             Procedure::new(NOTE, Self::note),
+            Procedure::new(BUSY, Self::busy).concurrency(NonZeroU64::MIN),
+            Procedure::new(TEND, Self::tend),
             Procedure::new(FAIL, Self::fail),
             Procedure::new(STATS, Self::stats),
         ]
@@ -105,6 +120,21 @@ impl Workbench {
         }))
     }
 
+    fn busy(&self, _: Invocation) -> Answer {
+        let is_tended = self.is_tended.clone();
+        Reply::later(self.db.run_interaction(move |_| {
+            while !is_tended.load(Ordering::Relaxed) {
+                std::thread::park_timeout(Duration::from_millis(1));
+            }
+            Ok(())
+        }))
+    }
+
+    fn tend(&self, _: Invocation) -> Answer {
+        self.is_tended.store(true, Ordering::Relaxed);
+        Reply::now(())
+    }
+
     fn fail(&self, _: Invocation) -> Answer {
         Reply::later(self.db.run_operation("SELECT 1/0", ()))
     }
@@ -114,7 +144,8 @@ impl Workbench {
         Reply::now(json!({
             "connections": stats.connections,
             "running": stats.running,
-            "waiting": stats.waiting, "dbg": format!("{stats:?}"),
+            "busy": stats.busy,
+            "waiting": stats.waiting,
         }))
     }
 }
@@ -163,9 +194,18 @@ impl Bench {
 
     /// Waits until this many jobs wait for a worker of the pool.
     pub(crate) fn wait_for_queue(&self, client: &mut Client, waiting: u64) {
-        wait::until(&format!("{waiting} jobs in the queue"), || {
+        self.wait_for_stats(client, "waiting", waiting);
+    }
+
+    /// Waits until so many jobs have a connection.
+    pub(crate) fn wait_for_busy(&self, client: &mut Client, busy: u64) {
+        self.wait_for_stats(client, "busy", busy);
+    }
+
+    fn wait_for_stats(&self, client: &mut Client, figure: &str, value: u64) {
+        wait::until(&format!("{value} jobs {figure}"), || {
             let stats = client.result_of(STATS, &json!([]));
-            (stats[0]["waiting"] == waiting).then_some(())
+            (stats[0][figure] == value).then_some(())
         });
     }
 
