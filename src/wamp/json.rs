@@ -11,7 +11,7 @@ use serde_json::value::RawValue;
 
 use super::{
     Abort, Call, Cancel, DecodeError, Error, Event, Goodbye, Hello, Interrupt, Invocation, Message,
-    MessageType, Payload, PayloadError, Publish, Published, Register, Registered, RequestType,
+    MessageType, Payload, Publish, Published, Register, Registered, RequestId, RequestType,
     Result as Res, RpcFeatures, Subscribe, Subscribed, Unregister, Unregistered, Unsubscribe,
     Unsubscribed, Welcome, WelcomeDetails, Yield, options::Dict,
 };
@@ -23,25 +23,18 @@ pub(super) fn decode(bytes: &[u8]) -> Result<Message, DecodeError> {
     let message = deserializer
         .deserialize_seq(MessageVisitor { seen: &seen })
         .and_then(|message| deserializer.end().map(|()| message));
-    message.map_err(
-        |source| match (seen.message_type.get(), seen.payload_error.take()) {
-            (Some(message_type), Some(source)) => DecodeError::Payload {
-                message_type,
-                source,
-            },
-            (message_type, _) => DecodeError::Malformed {
-                message_type,
-                source,
-            },
-        },
-    )
+    message.map_err(|source| DecodeError {
+        message_type: seen.message_type.get(),
+        invocation: seen.invocation.get(),
+        source,
+    })
 }
 
 /// What the visitor has learned by the time it fails, which serde's error type cannot carry.
 #[derive(Default)]
 struct Seen {
     message_type: Cell<Option<MessageType>>,
-    payload_error: Cell<Option<PayloadError>>,
+    invocation: Cell<Option<RequestId>>,
 }
 
 struct MessageVisitor<'a> {
@@ -99,10 +92,7 @@ impl<'de, A: SeqAccess<'de>> Elements<'_, A> {
         } else {
             None
         };
-        Payload::from_json(args, kwargs).map_err(|error| {
-            self.seen.payload_error.set(Some(error));
-            A::Error::custom("invalid payload")
-        })
+        Payload::from_json(args, kwargs).map_err(A::Error::custom)
     }
 
     fn message(&mut self, message_type: MessageType) -> Result<Message, A::Error> {
@@ -220,13 +210,17 @@ impl<'de, A: SeqAccess<'de>> Elements<'_, A> {
                 request: self.next("UNREGISTER.Request|id")?,
             }
             .into(),
-            MessageType::Invocation => Invocation {
-                request: self.next("Request|id")?,
-                registration: self.next("REGISTERED.Registration|id")?,
-                details: self.dict("Details|dict")?,
-                payload: self.payload()?,
+            MessageType::Invocation => {
+                let request = self.next("Request|id")?;
+                self.seen.invocation.set(Some(request));
+                Invocation {
+                    request,
+                    registration: self.next("REGISTERED.Registration|id")?,
+                    details: self.dict("Details|dict")?,
+                    payload: self.payload()?,
+                }
+                .into()
             }
-            .into(),
             MessageType::Interrupt => Interrupt {
                 request: self.next("INVOCATION.Request|id")?,
                 options: self.dict("Options|dict")?,

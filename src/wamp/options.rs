@@ -7,6 +7,7 @@ use serde::{
     Deserialize, Deserializer, Serialize,
     de::{MapAccess, Visitor, value::MapAccessDeserializer},
 };
+use serde_json::Number;
 
 use super::{SessionId, Uri};
 
@@ -276,7 +277,8 @@ pub struct Disclosed {
 pub struct InvocationDetails {
     /// The caller, where disclosed: `caller`, `caller_authid` and `caller_authrole`.
     pub caller: Option<Box<Disclosed>>,
-    /// How many milliseconds are left to answer, for callees that announce `call_timeout`.
+    /// How many milliseconds are left to answer, for callees that announce `call_timeout`; none
+    /// where the number of them is out of range.
     pub timeout: Option<NonZeroU64>,
 }
 
@@ -297,8 +299,10 @@ struct InvocationDict<S> {
     caller_authid: Option<S>,
     #[serde(skip_serializing_if = "Option::is_none")]
     caller_authrole: Option<S>,
+    /// Any number: dealers pass on what the caller has written, and it is the callee's session
+    /// that a message it cannot read would end.
     #[serde(skip_serializing_if = "Option::is_none")]
-    timeout: Option<u64>,
+    timeout: Option<Number>,
 }
 
 /// [`EventDetails`] as they are on the wire, with text as `S`.
@@ -331,7 +335,9 @@ impl From<InvocationDict<String>> for InvocationDetails {
     fn from(dict: InvocationDict<String>) -> Self {
         Self {
             caller: disclosed(dict.caller, dict.caller_authid, dict.caller_authrole),
-            timeout: dict.timeout.and_then(NonZeroU64::new),
+            timeout: (dict.timeout)
+                .and_then(|number| number.as_u64())
+                .and_then(NonZeroU64::new),
         }
     }
 }
@@ -343,7 +349,7 @@ impl Serialize for InvocationDetails {
             caller: caller.map(|caller| caller.session),
             caller_authid: caller.and_then(|caller| caller.authid.as_deref()),
             caller_authrole: caller.and_then(|caller| caller.authrole.as_deref()),
-            timeout: self.timeout.map(NonZeroU64::get),
+            timeout: self.timeout.map(|timeout| timeout.get().into()),
         }
         .serialize(serializer)
     }

@@ -1,7 +1,7 @@
 //! The serializers a session can speak, and what can be wrong with a message's bytes; the
 //! encodings themselves live in a file each.
 
-use super::{Message, MessageType, PayloadError, json};
+use super::{Message, MessageType, RequestId, json};
 
 /// How the messages of a session are encoded. Chosen by the WebSocket subprotocol.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Default)]
@@ -32,7 +32,7 @@ impl Serializer {
     /// Reads one message.
     ///
     /// # Errors
-    /// [`DecodeError`], which the specification makes a protocol violation, whatever it is.
+    /// [`DecodeError`], which the specification makes a protocol violation.
     pub fn decode(self, bytes: &[u8]) -> Result<Message, DecodeError> {
         match self {
             Self::Json => json::decode(bytes),
@@ -49,25 +49,17 @@ impl Serializer {
     }
 }
 
-/// Why bytes are not a WAMP message.
+/// Why bytes are not a WAMP message: they are not of the encoding, or an element is not what it
+/// should be.
 #[derive(Debug, thiserror::Error)]
-pub enum DecodeError {
-    /// The bytes are not of the encoding, or an element has the wrong type.
-    #[error("{}{source}", context(*.message_type))]
-    Malformed {
-        /// The message it would have been, where that is known.
-        message_type: Option<MessageType>,
-        /// What the reader says.
-        source: serde_json::Error,
-    },
-    /// The payload is of the wrong kind or nested too deep.
-    #[error("{}{source}", context(Some(*.message_type)))]
-    Payload {
-        /// The message it would have been.
-        message_type: MessageType,
-        /// What is wrong.
-        source: PayloadError,
-    },
+#[error("{}{source}", context(*.message_type))]
+pub struct DecodeError {
+    /// The message it would have been, where that is known.
+    pub message_type: Option<MessageType>,
+    /// The request of the INVOCATION it would have been, for the callee to answer.
+    pub invocation: Option<RequestId>,
+    /// What the reader says.
+    pub source: serde_json::Error,
 }
 
 fn context(message_type: Option<MessageType>) -> String {

@@ -117,6 +117,39 @@ fn roles_are_announced_with_or_without_features() {
 }
 
 #[test]
+fn an_invocation_is_known_by_its_id_whatever_comes_after_it() {
+    let deep = format!("{}{}", "[".repeat(513), "]".repeat(513));
+    for rest in [
+        "",
+        ",0,{}]",
+        ",1,[]]",
+        r#",1,{"caller":"me"}]"#,
+        r#",1,{},"ciphertext"]"#,
+        r#",1,{},[],{},1]"#,
+        &format!(",1,{{}},{deep}]"),
+    ] {
+        let text = format!("[68,7{rest}");
+        let error = decode(text.as_bytes()).expect_err(&text);
+        assert_eq!(error.invocation, RequestId::new(7), "{text}");
+    }
+    for text in ["[68]", "[68,0,1,{}]", "[70,7,[]]", "[36,7,1,[]]"] {
+        let error = decode(text.as_bytes()).expect_err(text);
+        assert_eq!(error.invocation, None, "{text}");
+    }
+}
+
+#[test]
+fn a_timeout_that_is_out_of_range_does_not_spoil_its_invocation() {
+    for timeout in ["18446744073709551616", "1e300", "-1", "2.5", "0", "null"] {
+        let text = format!(r#"[68,1,2,{{"timeout":{timeout}}}]"#);
+        let Ok(Message::Invocation(invocation)) = decode(text.as_bytes()) else {
+            panic!("{text}: not an INVOCATION")
+        };
+        assert_eq!(invocation.details.timeout, None, "{text}");
+    }
+}
+
+#[test]
 fn options_that_are_left_out_have_their_defaults() {
     for (text, written) in [
         (r#"[48,1,{},"a"]"#, r#"[48,1,{},"a"]"#),
