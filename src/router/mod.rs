@@ -99,7 +99,7 @@ use authorization::Authorization;
 use broker::Broker;
 use dealer::Dealer;
 use refusal::Violation;
-use session::Sessions;
+use session::{Sessions, State};
 use stats::Given;
 
 /// One realm.
@@ -158,6 +158,12 @@ impl Router {
             Input::Message { peer, message } => {
                 if let Some(state) = self.sessions.state(peer) {
                     self.message(now, peer, state, message, out);
+                }
+            }
+            Input::TooDeep { peer, message } => {
+                // What crossed with our GOODBYE is ignored, as in `message`.
+                if self.sessions.state(peer) == Some(State::Established) {
+                    self.too_deep(now, peer, message, out);
                 }
             }
             Input::Violation { peer, reason } => {

@@ -271,7 +271,7 @@ impl DialledConnection {
                 }
             }
             Err(error) => {
-                if let Some(request) = error.invocation {
+                if let Some(request) = error.invocation() {
                     return self.refuse(request, &error, io);
                 }
                 tracing::warn!(%error, "the router sent what is no WAMP message, closing");

@@ -11,9 +11,9 @@ use serde_json::value::RawValue;
 
 use super::{
     Abort, Call, Cancel, DecodeError, Error, Event, Goodbye, Hello, Interrupt, Invocation, Message,
-    MessageType, Payload, Publish, Published, Register, Registered, RequestId, RequestType,
-    Result as Res, RpcFeatures, Subscribe, Subscribed, Unregister, Unregistered, Unsubscribe,
-    Unsubscribed, Welcome, WelcomeDetails, Yield, options::Dict,
+    MessageType, Payload, PayloadError, Publish, Published, Register, Registered, RequestId,
+    RequestType, Result as Res, RpcFeatures, Subscribe, Subscribed, Unregister, Unregistered,
+    Unsubscribe, Unsubscribed, Welcome, WelcomeDetails, Yield, options::Dict,
 };
 
 /// Reads one message.
@@ -23,18 +23,23 @@ pub(super) fn decode(bytes: &[u8]) -> Result<Message, DecodeError> {
     let message = deserializer
         .deserialize_seq(MessageVisitor { seen: &seen })
         .and_then(|message| deserializer.end().map(|()| message));
-    message.map_err(|source| DecodeError {
-        message_type: seen.message_type.get(),
-        invocation: seen.invocation.get(),
-        source,
-    })
+    match message {
+        Ok(message) if seen.is_too_deep.get() => Err(DecodeError::TooDeep(Box::new(message))),
+        Ok(message) => Ok(message),
+        Err(source) => Err(DecodeError::Malformed {
+            message_type: seen.message_type.get(),
+            invocation: seen.invocation.get(),
+            source,
+        }),
+    }
 }
 
-/// What the visitor has learned by the time it fails, which serde's error type cannot carry.
+/// What the visitor has learned that neither a message nor serde's error type can carry.
 #[derive(Default)]
 struct Seen {
     message_type: Cell<Option<MessageType>>,
     invocation: Cell<Option<RequestId>>,
+    is_too_deep: Cell<bool>,
 }
 
 struct MessageVisitor<'a> {
@@ -92,7 +97,14 @@ impl<'de, A: SeqAccess<'de>> Elements<'_, A> {
         } else {
             None
         };
-        Payload::from_json(args, kwargs).map_err(A::Error::custom)
+        match Payload::from_json(args, kwargs) {
+            // Whose request it is may stand in what was read before, the rest is to be right too.
+            Err(PayloadError::TooDeep) => {
+                self.seen.is_too_deep.set(true);
+                Ok(Payload::empty())
+            }
+            payload => payload.map_err(A::Error::custom),
+        }
     }
 
     fn message(&mut self, message_type: MessageType) -> Result<Message, A::Error> {

@@ -130,11 +130,11 @@ fn an_invocation_is_known_by_its_id_whatever_comes_after_it() {
     ] {
         let text = format!("[68,7{rest}");
         let error = decode(text.as_bytes()).expect_err(&text);
-        assert_eq!(error.invocation, RequestId::new(7), "{text}");
+        assert_eq!(error.invocation(), RequestId::new(7), "{text}");
     }
     for text in ["[68]", "[68,0,1,{}]", "[70,7,[]]", "[36,7,1,[]]"] {
         let error = decode(text.as_bytes()).expect_err(text);
-        assert_eq!(error.invocation, None, "{text}");
+        assert_eq!(error.invocation(), None, "{text}");
     }
 }
 
@@ -223,6 +223,36 @@ fn offences_are_named() {
     ] {
         let error = decode(text.as_bytes()).expect_err(text).to_string();
         assert!(error.contains(words), "{text}: {error}");
+    }
+}
+
+#[test]
+fn what_is_nested_too_deep_comes_without_its_payload_and_is_otherwise_right() {
+    let deep = format!("{}{}", "[".repeat(513), "]".repeat(513));
+    for rest in [
+        r#"16,1,{"acknowledge":true,"exclude_me":true},"a""#,
+        r#"48,1,{},"a""#,
+        "70,1,{}",
+        r#"8,68,1,{},"a""#,
+    ] {
+        let Err(DecodeError::TooDeep(message)) = decode(format!("[{rest},{deep}]").as_bytes())
+        else {
+            panic!("{rest}: not too deep")
+        };
+        let written = Serializer::Json.encode(&message);
+        assert_eq!(String::from_utf8(written).unwrap(), format!("[{rest}]"));
+    }
+    for text in [
+        format!(r#"[48,1,{{}},"a",{deep},{{}},1]"#),
+        format!(r#"[48,1,{{}},"a",{deep},[]]"#),
+        format!(r#"[48,1,{{}},"a",{deep}"#),
+        format!(r#"[48,1,{{}},"a",{deep}] x"#),
+    ] {
+        let result = decode(text.as_bytes());
+        assert!(
+            matches!(result, Err(DecodeError::Malformed { .. })),
+            "{result:?}"
+        );
     }
 }
 
