@@ -83,6 +83,28 @@ fn a_container_dials_again_when_its_router_takes_leave() {
     assert_serves(&router);
 }
 
+#[test]
+fn a_container_that_is_aborted_says_nothing_more_and_dials_again() {
+    for abort in [r#"[3,{},"com.example.why",["more"],{"k":1}]"#, "[3]"] {
+        let (tell, told) = mpsc::channel();
+        let router = fake_router::start(move |connection, message| {
+            let is_first = message[1] == 1;
+            let _ = tell.send((connection, message[0].as_u64()));
+            // Once on a connection, for the first of its REGISTERs.
+            let said = is_first.then(|| (connection, abort.to_owned()));
+            said.into_iter().collect()
+        });
+        let _container = start_container(router.port());
+        loop {
+            let (connection, message) = told.recv_timeout(PATIENCE).expect("a REGISTER");
+            assert_eq!(message, Some(code::REGISTER), "{abort}");
+            if connection > 0 {
+                break;
+            }
+        }
+    }
+}
+
 /// What stands in an INVOCATION after its ids is its caller's doing, so it ends no session: a
 /// router may pass on what this version cannot read.
 #[test]

@@ -196,6 +196,8 @@ impl Session {
         match (&self.phase, message) {
             (Phase::Joined { realm, peer }, message) => realm.receive(*peer, message),
             (_, Message::Hello(hello)) => self.join(hello, io),
+            // WAMP specification, "ABORT": no response is expected, not even that it was too early.
+            (_, Message::Abort(_)) => self.close(CloseCode::Normal, "", io),
             (_, message) => {
                 // WAMP specification, "Session Establishment": HELLO must be the very first.
                 let name = message.message_type().name();

@@ -10,10 +10,11 @@ use serde::{
 use serde_json::value::RawValue;
 
 use super::{
-    Abort, Call, Cancel, DecodeError, Error, Event, Goodbye, Hello, Interrupt, Invocation, Message,
-    MessageType, Payload, PayloadError, Publish, Published, Register, Registered, RequestId,
-    RequestType, Result as Res, RpcFeatures, Subscribe, Subscribed, Unregister, Unregistered,
-    Unsubscribe, Unsubscribed, Welcome, WelcomeDetails, Yield, options::Dict,
+    Abort, Call, Cancel, ClosingDetails, DecodeError, Error, Event, Goodbye, Hello, Interrupt,
+    Invocation, Message, MessageType, Payload, PayloadError, Publish, Published, Register,
+    Registered, RequestId, RequestType, Result as Res, RpcFeatures, Subscribe, Subscribed,
+    Unregister, Unregistered, Unsubscribe, Unsubscribed, Welcome, WelcomeDetails, Yield, error_uri,
+    options::Dict,
 };
 
 /// Reads one message.
@@ -26,6 +27,14 @@ pub(super) fn decode(bytes: &[u8]) -> Result<Message, DecodeError> {
     match message {
         Ok(message) if seen.is_too_deep.get() => Err(DecodeError::TooDeep(Box::new(message))),
         Ok(message) => Ok(message),
+        // "ABORT": no response to it is expected, so none says what is wrong with one.
+        Err(source) if seen.message_type.get() == Some(MessageType::Abort) => Ok(Abort {
+            details: ClosingDetails {
+                message: Some(format!("invalid ABORT message: {source}")),
+            },
+            reason: error_uri::PROTOCOL_VIOLATION.into(),
+        }
+        .into()),
         Err(source) => Err(DecodeError::Malformed {
             message_type: seen.message_type.get(),
             invocation: seen.invocation.get(),
@@ -119,11 +128,13 @@ impl<'de, A: SeqAccess<'de>> Elements<'_, A> {
                 details: self.dict("Details|dict")?,
             }
             .into(),
-            MessageType::Abort => Abort {
-                details: self.dict("Details|dict")?,
-                reason: self.next("Reason|uri")?,
+            MessageType::Abort => {
+                let details = self.dict("Details|dict")?;
+                let reason = self.next("Reason|uri")?;
+                // Arguments and ArgumentsKw may follow. Nothing here looks at them.
+                while self.seq.next_element::<IgnoredAny>()?.is_some() {}
+                Abort { details, reason }.into()
             }
-            .into(),
             MessageType::Goodbye => Goodbye {
                 details: self.dict("Details|dict")?,
                 reason: self.next("Reason|uri")?,

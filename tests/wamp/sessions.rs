@@ -74,11 +74,21 @@ fn goodbye_is_answered_and_ends_what_the_session_held() {
 #[test]
 fn abort_of_a_client_ends_its_session_without_an_answer() {
     let node = Node::start(&config(&[router()]));
-    let mut client = Client::join(node.address());
-    client.register("com.example.aborting");
-    client.send(&json!([code::ABORT, {}, "wamp.error.not_authorized"]));
-    client.expect_close();
+    for abort in [
+        r#"[3,{},"wamp.error.not_authorized"]"#,
+        r#"[3,{},"wamp.error.not_authorized",["why"]]"#,
+        r#"[3,{},"wamp.error.not_authorized",["why"],{"how":"so"}]"#,
+        "[3]",
+    ] {
+        let mut early = Client::open(node.address());
+        early.send_text(abort);
+        early.expect_close();
 
+        let mut client = Client::join(node.address());
+        client.register("com.example.aborting");
+        client.send_text(abort);
+        client.expect_close();
+    }
     let mut stayer = Client::join(node.address());
     stayer.register("com.example.aborting");
 }

@@ -117,6 +117,25 @@ fn roles_are_announced_with_or_without_features() {
 }
 
 #[test]
+fn an_abort_is_one_in_all_its_forms_and_in_none() {
+    for (text, words) in [
+        (r#"[3,{"message":"why"},"a.b"]"#, "why"),
+        (r#"[3,{"message":"why"},"a.b",["more"]]"#, "why"),
+        (r#"[3,{"message":"why"},"a.b",["more"],{"k":1}]"#, "why"),
+        ("[3]", "Details|dict is missing"),
+        ("[3,{}]", "Reason|uri is missing"),
+        (r#"[3,"a.b",{}]"#, "expected a dictionary"),
+        ("[3", "EOF"),
+    ] {
+        let Ok(Message::Abort(abort)) = decode(text.as_bytes()) else {
+            panic!("{text}: not an ABORT")
+        };
+        let message = abort.details.message.expect("a message");
+        assert!(message.contains(words), "{text}: {message}");
+    }
+}
+
+#[test]
 fn an_invocation_is_known_by_its_id_whatever_comes_after_it() {
     let deep = format!("{}{}", "[".repeat(513), "]".repeat(513));
     for rest in [
