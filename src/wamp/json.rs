@@ -398,25 +398,33 @@ struct WelcomeOut<'a> {
 
 #[derive(Serialize)]
 struct RouterRoles {
-    broker: Empty,
-    dealer: Dealer,
+    broker: Role<BrokerFeatures>,
+    dealer: Role<RpcFeatures>,
 }
 
-/// Source: WAMP specification, "Call Canceling" and "Call Timeouts", "Feature Announcement".
 #[derive(Serialize)]
-struct Dealer {
-    features: RpcFeatures,
+struct Role<F> {
+    features: F,
+}
+
+/// Source: WAMP specification, "Publisher Exclusion", "Feature Announcement".
+#[derive(Serialize)]
+struct BrokerFeatures {
+    publisher_exclusion: bool,
 }
 
 impl<'a> WelcomeOut<'a> {
     fn new(details: &'a WelcomeDetails) -> Self {
-        Self {
-            roles: RouterRoles {
-                broker: Empty {},
-                dealer: Dealer {
-                    features: RpcFeatures::ALL,
-                },
+        let broker = Role {
+            features: BrokerFeatures {
+                publisher_exclusion: true,
             },
+        };
+        let dealer = Role {
+            features: RpcFeatures::DEALER,
+        };
+        Self {
+            roles: RouterRoles { broker, dealer },
             details,
         }
     }

@@ -45,7 +45,8 @@ pub struct PeerRoles {
 
 /// The features of a caller, callee or dealer that this router knows.
 ///
-/// Source: WAMP specification, "Call Canceling" and "Call Timeouts", "Feature Announcement".
+/// Source: WAMP specification, "Call Canceling", "Call Timeouts" and "Caller Identification",
+/// "Feature Announcement".
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
 #[serde(default)]
 pub struct RpcFeatures {
@@ -55,6 +56,9 @@ pub struct RpcFeatures {
     /// Of a callee: it wants to know the timeout of a call.
     #[serde(skip_serializing_if = "is_false")]
     pub call_timeout: bool,
+    /// Of a callee: it understands who calls, where that is disclosed.
+    #[serde(skip_serializing_if = "is_false")]
+    pub caller_identification: bool,
     /// Of a callee that announces `call_canceling`: what it does is of no use without its caller,
     /// so it wants INTERRUPT also when a call is canceled in the mode `skip`. Our own; routers
     /// that do not know it leave the callee at it, as the specification has it.
@@ -67,14 +71,16 @@ impl RpcFeatures {
     pub const NONE: Self = Self {
         call_canceling: false,
         call_timeout: false,
+        caller_identification: false,
         interrupt_on_skip: false,
     };
 
-    /// All that the specification knows.
-    pub const ALL: Self = Self {
+    /// Those of the dealer here. It discloses callers by its configuration, which the
+    /// specification lets it do, but not at their wish, which is what announcing it would mean.
+    pub const DEALER: Self = Self {
         call_canceling: true,
         call_timeout: true,
-        interrupt_on_skip: false,
+        ..Self::NONE
     };
 
     fn is_empty(&self) -> bool {

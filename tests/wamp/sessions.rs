@@ -17,7 +17,11 @@ fn welcome_says_who_the_session_is_and_what_the_router_can_do() {
     let details = client.welcomed();
     assert!((1..=MAX_ID).contains(&client.session()));
     let dealer = json!({"features": {"call_canceling": true, "call_timeout": true}});
-    assert_eq!(details["roles"], json!({"broker": {}, "dealer": dealer}));
+    let broker = json!({"features": {"publisher_exclusion": true}});
+    assert_eq!(
+        details["roles"],
+        json!({"broker": broker, "dealer": dealer})
+    );
     assert_eq!(details["realm"], REALM);
     assert_eq!(details["authrole"], "anonymous");
     assert_eq!(details["authmethod"], "anonymous");

@@ -256,6 +256,7 @@ impl World {
             call_canceling: self.random.below(2) == 0,
             call_timeout: self.random.below(2) == 0,
             interrupt_on_skip: self.random.below(2) == 0,
+            ..RpcFeatures::NONE
         };
         let Message::Hello(mut hello) = decode(r#"[1,"realm1",{}]"#) else {
             panic!("not a HELLO")

@@ -14,7 +14,7 @@ fn every_message_survives_a_round_trip() {
     for text in [
         r#"[1,"realm1",{"roles":{"caller":{},"subscriber":{}},"agent":"x"}]"#,
         r#"[1,"realm1",{"roles":{"caller":{"features":{"call_timeout":true}},"callee":{"features":{"call_canceling":true}},"publisher":{}}}]"#,
-        r#"[1,"realm1",{"roles":{"callee":{"features":{"call_canceling":true,"_interrupt_on_skip":true}}}}]"#,
+        r#"[1,"realm1",{"roles":{"callee":{"features":{"call_canceling":true,"caller_identification":true,"_interrupt_on_skip":true}}}}]"#,
         r#"[3,{"message":"no"},"wamp.error.no_such_realm"]"#,
         r#"[6,{},"wamp.close.goodbye_and_out"]"#,
         r#"[8,48,7,{},"com.example.failed",["why"],{"n":1}]"#,
@@ -72,7 +72,7 @@ fn welcome_announces_broker_and_dealer() {
     assert_eq!(
         value[2]["roles"],
         serde_json::json!({
-            "broker": {},
+            "broker": {"features": {"publisher_exclusion": true}},
             "dealer": {"features": {"call_canceling": true, "call_timeout": true}},
         })
     );
@@ -107,7 +107,7 @@ fn roles_are_announced_with_or_without_features() {
         ),
         (
             r#"{"callee":{"features":{"call_canceling":true,"call_timeout":true}}}"#,
-            Some(RpcFeatures::ALL),
+            Some(RpcFeatures::DEALER),
         ),
     ] {
         assert_eq!(roles(text).callee, features, "{text}");
