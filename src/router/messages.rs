@@ -97,6 +97,7 @@ impl Router {
     ///
     /// It is no protocol error. The specification has no such limit, and what a callee yields may
     /// be within it but for what its caller has sent.
+    #[cold]
     pub(super) fn too_deep(
         &mut self,
         now: Instant,

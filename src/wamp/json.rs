@@ -25,10 +25,23 @@ pub(super) fn decode(bytes: &[u8]) -> Result<Message, DecodeError> {
         .deserialize_seq(MessageVisitor { seen: &seen })
         .and_then(|message| deserializer.end().map(|()| message));
     match message {
-        Ok(message) if seen.is_too_deep.get() => Err(DecodeError::TooDeep(Box::new(message))),
-        Ok(message) => Ok(message),
+        Ok(message) if !seen.is_too_deep.get() => Ok(message),
+        other => undecoded(other, &seen),
+    }
+}
+
+/// What becomes of bytes that are not a message to act upon. Apart, so that all others are not
+/// moved about for it.
+#[cold]
+fn undecoded(
+    message: Result<Message, serde_json::Error>,
+    seen: &Seen,
+) -> Result<Message, DecodeError> {
+    let message_type = seen.message_type.get();
+    match message {
+        Ok(message) => Err(DecodeError::TooDeep(Box::new(message))),
         // "ABORT": no response to it is expected, so none says what is wrong with one.
-        Err(source) if seen.message_type.get() == Some(MessageType::Abort) => Ok(Abort {
+        Err(source) if message_type == Some(MessageType::Abort) => Ok(Abort {
             details: ClosingDetails {
                 message: Some(format!("invalid ABORT message: {source}")),
             },
@@ -36,7 +49,7 @@ pub(super) fn decode(bytes: &[u8]) -> Result<Message, DecodeError> {
         }
         .into()),
         Err(source) => Err(DecodeError::Malformed {
-            message_type: seen.message_type.get(),
+            message_type,
             invocation: seen.invocation.get(),
             source,
         }),
@@ -106,13 +119,18 @@ impl<'de, A: SeqAccess<'de>> Elements<'_, A> {
         } else {
             None
         };
-        match Payload::from_json(args, kwargs) {
-            // Whose request it is may stand in what was read before, the rest is to be right too.
-            Err(PayloadError::TooDeep) => {
+        Payload::from_json(args, kwargs).or_else(|error| self.no_payload(error))
+    }
+
+    #[cold]
+    fn no_payload(&self, error: PayloadError) -> Result<Payload, A::Error> {
+        match error {
+            // The rest of the message says whose request it is, and is to be right too.
+            PayloadError::TooDeep => {
                 self.seen.is_too_deep.set(true);
                 Ok(Payload::empty())
             }
-            payload => payload.map_err(A::Error::custom),
+            error => Err(A::Error::custom(error)),
         }
     }
 

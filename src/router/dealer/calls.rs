@@ -38,6 +38,7 @@ impl Dealer {
     /// A client's request ids only have to be in the range of ids and, here, not to be pending.
     /// That they count 1, 2, 3, … ("Identifiers", "IDs") is not enforced: clients in the field
     /// draw them freely.
+    #[inline]
     pub(in crate::router) fn begin_call(
         &mut self,
         caller: &Session,
