@@ -108,10 +108,12 @@ impl Session {
         })
     }
 
-    /// Says HELLO.
+    /// Says HELLO. `call_timeout` is not announced: a dealer may leave the timeout to a callee that
+    /// does ("Call Timeouts", "Callee-Initiated Timeouts"), and ends it by INTERRUPT otherwise.
     pub fn join(&self) {
         let features = RpcFeatures {
             call_canceling: true,
+            caller_identification: true,
             interrupt_on_skip: true,
             ..RpcFeatures::NONE
         };

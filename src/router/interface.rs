@@ -43,6 +43,14 @@ pub enum Input {
         /// The message.
         message: Message,
     },
+    /// A later message, given without its payload: that is nested too deep to be passed on. The
+    /// request it belongs to fails, and the session goes on.
+    TooDeep {
+        /// Who sent it.
+        peer: PeerId,
+        /// The rest of the message.
+        message: Message,
+    },
     /// The peer sent what is no message at all: ABORT and [`Output::Close`].
     Violation {
         /// Who sent it.

@@ -10,8 +10,8 @@ use super::{
     session::State,
 };
 use crate::wamp::{
-    Call, Error, Message, Publish, Published, RequestId, RequestType, Result as CallResult, Uri,
-    error_uri,
+    Call, Error, Message, PayloadError, Publish, Published, RequestId, RequestType,
+    Result as CallResult, Uri, Yield, error_uri,
 };
 
 impl Router {
@@ -89,6 +89,54 @@ impl Router {
                 let why = format!("{name} is for routers to send, not for clients");
                 self.violation(peer, Violation(why), out);
             }
+        }
+    }
+
+    /// A message whose payload is nested deeper than those who receive it could be expected to
+    /// read: the request that it makes or answers is refused.
+    ///
+    /// It is no protocol error. The specification has no such limit, and what a callee yields may
+    /// be within it but for what its caller has sent.
+    #[cold]
+    pub(super) fn too_deep(
+        &mut self,
+        now: Instant,
+        peer: PeerId,
+        message: Message,
+        out: &mut Vec<Output>,
+    ) {
+        let refusal = |of: &str| {
+            let why = format!("{of} is not passed on: {}", PayloadError::TooDeep);
+            Refusal::new(error_uri::INVALID_ARGUMENT, why)
+        };
+        match message {
+            Message::Call(Call { request, .. }) => {
+                match (self.dealer).begin_call(self.sessions.joined(peer), request) {
+                    Ok(()) => {
+                        let error = refusal("the call").into_error(RequestType::Call, request);
+                        out.push(send(peer, error));
+                    }
+                    Err(why) => self.violation(peer, why, out),
+                }
+            }
+            Message::Publish(Publish {
+                request, options, ..
+            }) => {
+                if options.acknowledge {
+                    let error = refusal("the event").into_error(RequestType::Publish, request);
+                    out.push(send(peer, error));
+                }
+            }
+            Message::Yield(Yield { request, .. })
+            | Message::Error(Error {
+                request_type: RequestType::Invocation,
+                request,
+                ..
+            }) => self.answered(now, peer, request, out, |request| {
+                let refusal = refusal("the callee's answer");
+                refusal.into_error(RequestType::Call, request).into()
+            }),
+            message => self.message(now, peer, State::Established, message, out),
         }
     }
 

@@ -1,6 +1,6 @@
 //! The router: one realm's state machine, dealer and broker of WAMP's Basic Profile with the
-//! Advanced Profile's call canceling and call timeouts. Pure: knows no sockets, threads, clocks,
-//! locks, logs or random numbers, and nothing of ours but `wamp`.
+//! Advanced Profile's call canceling, call timeouts and publisher exclusion. Pure: knows no
+//! sockets, threads, clocks, locks, logs or random numbers, and nothing of ours but `wamp`.
 //!
 //! [`Router::handle`] takes the time and one [`Input`], and appends what is to be done, as
 //! [`Output`]s in order. It never fails: an offence becomes an ERROR or an ABORT. Time is what it
@@ -99,7 +99,7 @@ use authorization::Authorization;
 use broker::Broker;
 use dealer::Dealer;
 use refusal::Violation;
-use session::Sessions;
+use session::{Sessions, State};
 use stats::Given;
 
 /// One realm.
@@ -158,6 +158,12 @@ impl Router {
             Input::Message { peer, message } => {
                 if let Some(state) = self.sessions.state(peer) {
                     self.message(now, peer, state, message, out);
+                }
+            }
+            Input::TooDeep { peer, message } => {
+                // What crossed with our GOODBYE is ignored, as in `message`.
+                if self.sessions.state(peer) == Some(State::Established) {
+                    self.too_deep(now, peer, message, out);
                 }
             }
             Input::Violation { peer, reason } => {

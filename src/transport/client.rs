@@ -25,7 +25,10 @@ use super::{
 };
 use crate::{
     reactor::{ConnectionId, Io, Mailbox, Protocol},
-    wamp::{Abort, ClosingDetails, Message, Serializer, error_uri},
+    wamp::{
+        self, Abort, ClosingDetails, DecodeError, Message, Payload, RequestId, RequestType,
+        Serializer, error_uri,
+    },
 };
 
 /// The wait before a second try, doubled from try to try up to [`LONGEST_WAIT`].
@@ -325,6 +328,9 @@ impl DialledConnection {
                 }
             }
             Err(error) => {
+                if let Some(request) = error.invocation() {
+                    return self.refuse(request, &error, io);
+                }
                 tracing::warn!(%error, "the router sent what is no WAMP message, closing");
                 let details = ClosingDetails {
                     message: Some(error.to_string()),
@@ -338,6 +344,21 @@ impl DialledConnection {
                 self.close(io);
             }
         }
+    }
+
+    /// Answers an INVOCATION that cannot be read. What is wrong with it is what its caller has
+    /// written and the router passed on, so it may not cost the others their callee.
+    fn refuse(&mut self, request: RequestId, why: &DecodeError, io: &mut Io<'_>) {
+        tracing::debug!(%request, %why, "refusing an invocation that cannot be read");
+        let payload = Payload::from_args(&[why.to_string()]).unwrap_or_default();
+        let error = wamp::Error {
+            request_type: RequestType::Invocation,
+            request,
+            error: error_uri::INVALID_ARGUMENT.into(),
+            payload,
+        };
+        self.frames
+            .send_text(&Serializer::Json.encode(&error.into()), io.out());
     }
 
     fn close(&mut self, io: &mut Io<'_>) {

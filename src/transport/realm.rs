@@ -118,6 +118,11 @@ impl Realm {
         self.handle(Input::Message { peer, message });
     }
 
+    /// Takes a message without its payload, which is nested too deep.
+    pub(super) fn too_deep(&self, peer: PeerId, message: Message) {
+        self.handle(Input::TooDeep { peer, message });
+    }
+
     pub(super) fn violation(&self, peer: PeerId, reason: String) {
         self.handle(Input::Violation { peer, reason });
     }

@@ -15,7 +15,7 @@ use super::{
 use crate::{
     reactor::{Io, Mailbox},
     router::{PeerId, refuse_realm},
-    wamp::{Abort, ClosingDetails, Hello, Message, Serializer, Uri, error_uri},
+    wamp::{Abort, ClosingDetails, DecodeError, Hello, Message, Serializer, Uri, error_uri},
 };
 
 /// What a session needs to know of where it lives.
@@ -177,7 +177,16 @@ impl Session {
         }
         match self.serializer.decode(text) {
             Ok(message) => self.on_message(message, io),
-            Err(error) => self.on_violation(error.to_string(), io),
+            Err(error) => self.on_undecodable(error, io),
+        }
+    }
+
+    fn on_undecodable(&mut self, error: DecodeError, io: &mut Io<'_>) {
+        match (&self.phase, error) {
+            (Phase::Joined { realm, peer }, DecodeError::TooDeep(message)) => {
+                realm.too_deep(*peer, *message);
+            }
+            (_, error) => self.on_violation(error.to_string(), io),
         }
     }
 
@@ -185,6 +194,8 @@ impl Session {
         match (&self.phase, message) {
             (Phase::Joined { realm, peer }, message) => realm.receive(*peer, message),
             (_, Message::Hello(hello)) => self.join(hello, io),
+            // WAMP specification, "ABORT": no response is expected, not even that it was too early.
+            (_, Message::Abort(_)) => self.close(CloseCode::Normal, "", io),
             (_, message) => {
                 // WAMP specification, "Session Establishment": HELLO must be the very first.
                 let name = message.message_type().name();

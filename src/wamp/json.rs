@@ -10,10 +10,11 @@ use serde::{
 use serde_json::value::RawValue;
 
 use super::{
-    Abort, Call, Cancel, DecodeError, Error, Event, Goodbye, Hello, Interrupt, Invocation, Message,
-    MessageType, Payload, PayloadError, Publish, Published, Register, Registered, RequestType,
-    Result as Res, RpcFeatures, Subscribe, Subscribed, Unregister, Unregistered, Unsubscribe,
-    Unsubscribed, Welcome, WelcomeDetails, Yield, options::Dict,
+    Abort, Call, Cancel, ClosingDetails, DecodeError, Error, Event, Goodbye, Hello, Interrupt,
+    Invocation, Message, MessageType, Payload, PayloadError, Publish, Published, Register,
+    Registered, RequestId, RequestType, Result as Res, RpcFeatures, Subscribe, Subscribed,
+    Unregister, Unregistered, Unsubscribe, Unsubscribed, Welcome, WelcomeDetails, Yield, error_uri,
+    options::Dict,
 };
 
 /// Reads one message.
@@ -23,25 +24,44 @@ pub(super) fn decode(bytes: &[u8]) -> Result<Message, DecodeError> {
     let message = deserializer
         .deserialize_seq(MessageVisitor { seen: &seen })
         .and_then(|message| deserializer.end().map(|()| message));
-    message.map_err(
-        |source| match (seen.message_type.get(), seen.payload_error.take()) {
-            (Some(message_type), Some(source)) => DecodeError::Payload {
-                message_type,
-                source,
-            },
-            (message_type, _) => DecodeError::Malformed {
-                message_type,
-                source,
-            },
-        },
-    )
+    match message {
+        Ok(message) if !seen.is_too_deep.get() => Ok(message),
+        other => undecoded(other, &seen),
+    }
 }
 
-/// What the visitor has learned by the time it fails, which serde's error type cannot carry.
+/// What becomes of bytes that are not a message to act upon. Apart, so that all others are not
+/// moved about for it.
+#[cold]
+fn undecoded(
+    message: Result<Message, serde_json::Error>,
+    seen: &Seen,
+) -> Result<Message, DecodeError> {
+    let message_type = seen.message_type.get();
+    match message {
+        Ok(message) => Err(DecodeError::TooDeep(Box::new(message))),
+        // "ABORT": no response to it is expected, so none says what is wrong with one.
+        Err(source) if message_type == Some(MessageType::Abort) => Ok(Abort {
+            details: ClosingDetails {
+                message: Some(format!("invalid ABORT message: {source}")),
+            },
+            reason: error_uri::PROTOCOL_VIOLATION.into(),
+        }
+        .into()),
+        Err(source) => Err(DecodeError::Malformed {
+            message_type,
+            invocation: seen.invocation.get(),
+            source,
+        }),
+    }
+}
+
+/// What the visitor has learned that neither a message nor serde's error type can carry.
 #[derive(Default)]
 struct Seen {
     message_type: Cell<Option<MessageType>>,
-    payload_error: Cell<Option<PayloadError>>,
+    invocation: Cell<Option<RequestId>>,
+    is_too_deep: Cell<bool>,
 }
 
 struct MessageVisitor<'a> {
@@ -99,10 +119,19 @@ impl<'de, A: SeqAccess<'de>> Elements<'_, A> {
         } else {
             None
         };
-        Payload::from_json(args, kwargs).map_err(|error| {
-            self.seen.payload_error.set(Some(error));
-            A::Error::custom("invalid payload")
-        })
+        Payload::from_json(args, kwargs).or_else(|error| self.no_payload(error))
+    }
+
+    #[cold]
+    fn no_payload(&self, error: PayloadError) -> Result<Payload, A::Error> {
+        match error {
+            // The rest of the message says whose request it is, and is to be right too.
+            PayloadError::TooDeep => {
+                self.seen.is_too_deep.set(true);
+                Ok(Payload::empty())
+            }
+            error => Err(A::Error::custom(error)),
+        }
     }
 
     fn message(&mut self, message_type: MessageType) -> Result<Message, A::Error> {
@@ -117,11 +146,13 @@ impl<'de, A: SeqAccess<'de>> Elements<'_, A> {
                 details: self.dict("Details|dict")?,
             }
             .into(),
-            MessageType::Abort => Abort {
-                details: self.dict("Details|dict")?,
-                reason: self.next("Reason|uri")?,
+            MessageType::Abort => {
+                let details = self.dict("Details|dict")?;
+                let reason = self.next("Reason|uri")?;
+                // Arguments and ArgumentsKw may follow. Nothing here looks at them.
+                while self.seq.next_element::<IgnoredAny>()?.is_some() {}
+                Abort { details, reason }.into()
             }
-            .into(),
             MessageType::Goodbye => Goodbye {
                 details: self.dict("Details|dict")?,
                 reason: self.next("Reason|uri")?,
@@ -220,13 +251,17 @@ impl<'de, A: SeqAccess<'de>> Elements<'_, A> {
                 request: self.next("UNREGISTER.Request|id")?,
             }
             .into(),
-            MessageType::Invocation => Invocation {
-                request: self.next("Request|id")?,
-                registration: self.next("REGISTERED.Registration|id")?,
-                details: self.dict("Details|dict")?,
-                payload: self.payload()?,
+            MessageType::Invocation => {
+                let request = self.next("Request|id")?;
+                self.seen.invocation.set(Some(request));
+                Invocation {
+                    request,
+                    registration: self.next("REGISTERED.Registration|id")?,
+                    details: self.dict("Details|dict")?,
+                    payload: self.payload()?,
+                }
+                .into()
             }
-            .into(),
             MessageType::Interrupt => Interrupt {
                 request: self.next("INVOCATION.Request|id")?,
                 options: self.dict("Options|dict")?,
@@ -381,25 +416,33 @@ struct WelcomeOut<'a> {
 
 #[derive(Serialize)]
 struct RouterRoles {
-    broker: Empty,
-    dealer: Dealer,
+    broker: Role<BrokerFeatures>,
+    dealer: Role<RpcFeatures>,
 }
 
-/// Source: WAMP specification, "Call Canceling" and "Call Timeouts", "Feature Announcement".
 #[derive(Serialize)]
-struct Dealer {
-    features: RpcFeatures,
+struct Role<F> {
+    features: F,
+}
+
+/// Source: WAMP specification, "Publisher Exclusion", "Feature Announcement".
+#[derive(Serialize)]
+struct BrokerFeatures {
+    publisher_exclusion: bool,
 }
 
 impl<'a> WelcomeOut<'a> {
     fn new(details: &'a WelcomeDetails) -> Self {
-        Self {
-            roles: RouterRoles {
-                broker: Empty {},
-                dealer: Dealer {
-                    features: RpcFeatures::ALL,
-                },
+        let broker = Role {
+            features: BrokerFeatures {
+                publisher_exclusion: true,
             },
+        };
+        let dealer = Role {
+            features: RpcFeatures::DEALER,
+        };
+        Self {
+            roles: RouterRoles { broker, dealer },
             details,
         }
     }

@@ -2,9 +2,9 @@
 //! sockets, threads, clocks, locks or logs, and nothing of what a router does with a message.
 //!
 //! Everything here follows the WAMP specification and uses its nouns: the Basic Profile, and of
-//! the Advanced Profile call canceling and call timeouts. The one liberty taken is in the
-//! payload: application arguments stay the raw bytes the client sent ([`Payload`]), because
-//! routing never needs to look inside them.
+//! the Advanced Profile call canceling, call timeouts and publisher exclusion. The one liberty
+//! taken is in the payload: application arguments stay the raw bytes the client sent
+//! ([`Payload`]), because routing never needs to look inside them.
 //!
 //! ```
 //! use wampgres::wamp::{Message, Serializer};

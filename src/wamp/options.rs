@@ -7,6 +7,7 @@ use serde::{
     Deserialize, Deserializer, Serialize,
     de::{MapAccess, Visitor, value::MapAccessDeserializer},
 };
+use serde_json::Number;
 
 use super::{SessionId, Uri};
 
@@ -44,7 +45,8 @@ pub struct PeerRoles {
 
 /// The features of a caller, callee or dealer that this router knows.
 ///
-/// Source: WAMP specification, "Call Canceling" and "Call Timeouts", "Feature Announcement".
+/// Source: WAMP specification, "Call Canceling", "Call Timeouts" and "Caller Identification",
+/// "Feature Announcement".
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
 #[serde(default)]
 pub struct RpcFeatures {
@@ -54,6 +56,9 @@ pub struct RpcFeatures {
     /// Of a callee: it wants to know the timeout of a call.
     #[serde(skip_serializing_if = "is_false")]
     pub call_timeout: bool,
+    /// Of a callee: it understands who calls, where that is disclosed.
+    #[serde(skip_serializing_if = "is_false")]
+    pub caller_identification: bool,
     /// Of a callee that announces `call_canceling`: what it does is of no use without its caller,
     /// so it wants INTERRUPT also when a call is canceled in the mode `skip`. Our own; routers
     /// that do not know it leave the callee at it, as the specification has it.
@@ -66,14 +71,16 @@ impl RpcFeatures {
     pub const NONE: Self = Self {
         call_canceling: false,
         call_timeout: false,
+        caller_identification: false,
         interrupt_on_skip: false,
     };
 
-    /// All that the specification knows.
-    pub const ALL: Self = Self {
+    /// Those of the dealer here. It discloses callers by its configuration, which the
+    /// specification lets it do, but not at their wish, which is what announcing it would mean.
+    pub const DEALER: Self = Self {
         call_canceling: true,
         call_timeout: true,
-        interrupt_on_skip: false,
+        ..Self::NONE
     };
 
     fn is_empty(&self) -> bool {
@@ -276,7 +283,8 @@ pub struct Disclosed {
 pub struct InvocationDetails {
     /// The caller, where disclosed: `caller`, `caller_authid` and `caller_authrole`.
     pub caller: Option<Box<Disclosed>>,
-    /// How many milliseconds are left to answer, for callees that announce `call_timeout`.
+    /// How many milliseconds are left to answer, for callees that announce `call_timeout`; none
+    /// where the number of them is out of range.
     pub timeout: Option<NonZeroU64>,
 }
 
@@ -297,8 +305,10 @@ struct InvocationDict<S> {
     caller_authid: Option<S>,
     #[serde(skip_serializing_if = "Option::is_none")]
     caller_authrole: Option<S>,
+    /// Any number: dealers pass on what the caller has written, and it is the callee's session
+    /// that a message it cannot read would end.
     #[serde(skip_serializing_if = "Option::is_none")]
-    timeout: Option<u64>,
+    timeout: Option<Number>,
 }
 
 /// [`EventDetails`] as they are on the wire, with text as `S`.
@@ -331,7 +341,9 @@ impl From<InvocationDict<String>> for InvocationDetails {
     fn from(dict: InvocationDict<String>) -> Self {
         Self {
             caller: disclosed(dict.caller, dict.caller_authid, dict.caller_authrole),
-            timeout: dict.timeout.and_then(NonZeroU64::new),
+            timeout: (dict.timeout)
+                .and_then(|number| number.as_u64())
+                .and_then(NonZeroU64::new),
         }
     }
 }
@@ -343,7 +355,7 @@ impl Serialize for InvocationDetails {
             caller: caller.map(|caller| caller.session),
             caller_authid: caller.and_then(|caller| caller.authid.as_deref()),
             caller_authrole: caller.and_then(|caller| caller.authrole.as_deref()),
-            timeout: self.timeout.map(NonZeroU64::get),
+            timeout: self.timeout.map(|timeout| timeout.get().into()),
         }
         .serialize(serializer)
     }

@@ -1,7 +1,7 @@
 //! The serializers a session can speak, and what can be wrong with a message's bytes; the
 //! encodings themselves live in a file each.
 
-use super::{Message, MessageType, PayloadError, json};
+use super::{Message, MessageType, PayloadError, RequestId, json};
 
 /// How the messages of a session are encoded. Chosen by the WebSocket subprotocol.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Default)]
@@ -32,7 +32,7 @@ impl Serializer {
     /// Reads one message.
     ///
     /// # Errors
-    /// [`DecodeError`], which the specification makes a protocol violation, whatever it is.
+    /// [`DecodeError`], which says what the session is to do about it.
     pub fn decode(self, bytes: &[u8]) -> Result<Message, DecodeError> {
         match self {
             Self::Json => json::decode(bytes),
@@ -49,25 +49,36 @@ impl Serializer {
     }
 }
 
-/// Why bytes are not a WAMP message.
+/// Why bytes are not a message to act upon.
 #[derive(Debug, thiserror::Error)]
 pub enum DecodeError {
-    /// The bytes are not of the encoding, or an element has the wrong type.
+    /// They are not of the encoding, or an element is not what it should be. The specification
+    /// makes it a protocol violation.
     #[error("{}{source}", context(*.message_type))]
     Malformed {
         /// The message it would have been, where that is known.
         message_type: Option<MessageType>,
+        /// The request of the INVOCATION it would have been, where that is known.
+        invocation: Option<RequestId>,
         /// What the reader says.
         source: serde_json::Error,
     },
-    /// The payload is of the wrong kind or nested too deep.
-    #[error("{}{source}", context(Some(*.message_type)))]
-    Payload {
-        /// The message it would have been.
-        message_type: MessageType,
-        /// What is wrong.
-        source: PayloadError,
-    },
+    /// They are a message, given without its payload: that is nested too deep to be passed on.
+    #[error("{}{}", context(Some(.0.message_type())), PayloadError::TooDeep)]
+    TooDeep(Box<Message>),
+}
+
+impl DecodeError {
+    /// The request of the INVOCATION that it is, or would have been, for the callee to answer.
+    pub fn invocation(&self) -> Option<RequestId> {
+        match self {
+            Self::Malformed { invocation, .. } => *invocation,
+            Self::TooDeep(message) => match &**message {
+                Message::Invocation(invocation) => Some(invocation.request),
+                _ => None,
+            },
+        }
+    }
 }
 
 fn context(message_type: Option<MessageType>) -> String {

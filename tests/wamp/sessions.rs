@@ -17,7 +17,11 @@ fn welcome_says_who_the_session_is_and_what_the_router_can_do() {
     let details = client.welcomed();
     assert!((1..=MAX_ID).contains(&client.session()));
     let dealer = json!({"features": {"call_canceling": true, "call_timeout": true}});
-    assert_eq!(details["roles"], json!({"broker": {}, "dealer": dealer}));
+    let broker = json!({"features": {"publisher_exclusion": true}});
+    assert_eq!(
+        details["roles"],
+        json!({"broker": broker, "dealer": dealer})
+    );
     assert_eq!(details["realm"], REALM);
     assert_eq!(details["authrole"], "anonymous");
     assert_eq!(details["authmethod"], "anonymous");
@@ -74,11 +78,21 @@ fn goodbye_is_answered_and_ends_what_the_session_held() {
 #[test]
 fn abort_of_a_client_ends_its_session_without_an_answer() {
     let node = Node::start(&config(&[router()]));
-    let mut client = Client::join(node.address());
-    client.register("com.example.aborting");
-    client.send(&json!([code::ABORT, {}, "wamp.error.not_authorized"]));
-    client.expect_close();
+    for abort in [
+        r#"[3,{},"wamp.error.not_authorized"]"#,
+        r#"[3,{},"wamp.error.not_authorized",["why"]]"#,
+        r#"[3,{},"wamp.error.not_authorized",["why"],{"how":"so"}]"#,
+        "[3]",
+    ] {
+        let mut early = Client::open(node.address());
+        early.send_text(abort);
+        early.expect_close();
 
+        let mut client = Client::join(node.address());
+        client.register("com.example.aborting");
+        client.send_text(abort);
+        client.expect_close();
+    }
     let mut stayer = Client::join(node.address());
     stayer.register("com.example.aborting");
 }

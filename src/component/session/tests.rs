@@ -158,7 +158,9 @@ fn it_joins_as_a_callee_and_registers_everything() {
     played.session.join();
     let hello = &played.sent()[0];
     assert_eq!((&hello[0], &hello[1]), (&json!(1), &json!("realm1")));
-    let callee = json!({"features": {"call_canceling": true, "_interrupt_on_skip": true}});
+    let callee = json!({"features": {
+        "call_canceling": true, "caller_identification": true, "_interrupt_on_skip": true
+    }});
     assert_eq!(hello[2]["roles"], json!({"callee": callee}));
     played.session.on_message(welcome());
     let expected: Vec<_> = ["now", "later", "refused", "panicking"]

@@ -18,7 +18,7 @@ use crate::{
         authorization::Action,
         refusal::{Offence, Refusal, Violation, check_uri},
         send,
-        session::{OpenCall, PendingInvocation, Sessions, Stage, Unanswered},
+        session::{OpenCall, PendingInvocation, Session, Sessions, Stage, Unanswered},
     },
     wamp::{Call, Invocation, InvocationDetails, RegistrationId, RequestId, error_uri},
 };
@@ -33,11 +33,28 @@ struct Target {
 }
 
 impl Dealer {
-    /// CALL: the INVOCATION it leads to, if it need not wait for its turn.
+    /// CALL, whatever it calls.
     ///
     /// A client's request ids only have to be in the range of ids and, here, not to be pending.
     /// That they count 1, 2, 3, … ("Identifiers", "IDs") is not enforced: clients in the field
     /// draw them freely.
+    #[inline]
+    pub(in crate::router) fn begin_call(
+        &mut self,
+        caller: &Session,
+        request: RequestId,
+    ) -> Result<(), Violation> {
+        self.calls += 1;
+        if !caller.calls.contains_key(&request) {
+            return Ok(());
+        }
+        Err(Violation(format!(
+            "CALL with request id {request}, which a pending call has: the answers could not be \
+             told apart"
+        )))
+    }
+
+    /// CALL: the INVOCATION it leads to, if it need not wait for its turn.
     ///
     /// Source: WAMP specification, "Calling and Invocations"; for the timeout, "Call Timeouts".
     pub(in crate::router) fn call(
@@ -48,16 +65,8 @@ impl Dealer {
         peer: PeerId,
         call: Call,
     ) -> Result<Option<Output>, Offence> {
-        self.calls += 1;
         let caller = sessions.joined(peer);
-        if caller.calls.contains_key(&call.request) {
-            let why = format!(
-                "CALL with request id {}, which a pending call has: the answers could not be \
-                 told apart",
-                call.request
-            );
-            return Err(Violation(why).into());
-        }
+        self.begin_call(caller, call.request)?;
         if self.draining {
             let why = "the router is shutting down: call again later, or at another router";
             return Err(Refusal::new(error_uri::UNAVAILABLE, why).into());

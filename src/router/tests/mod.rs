@@ -5,6 +5,7 @@ mod broker;
 mod canceling;
 mod concurrency;
 mod dealer;
+mod deep;
 mod lifecycle;
 mod random;
 mod script;

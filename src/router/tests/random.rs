@@ -13,9 +13,9 @@ use std::{
 use super::script::{Counted, decode, realm};
 use crate::{
     router::{Input, Limits, Output, PeerId, Router, Stats},
-    wamp::{Message, MessageType, RpcFeatures},
+    wamp::{Error, Message, MessageType, RpcFeatures, Yield},
 };
-use calls::{Calls, Said, said};
+use calls::{Calls, Said, error, said};
 
 const SEEDS: [u64; 12] = [1, 2, 3, 5, 8, 13, 21, 34, 55, 89, 144, 233];
 const OPERATIONS: usize = 3_000;
@@ -100,6 +100,7 @@ struct Reached {
     timeouts: u64,
     interrupts: u64,
     turns: u64,
+    too_deep: u64,
 }
 
 impl Reached {
@@ -117,6 +118,7 @@ impl Reached {
         self.timeouts += timeouts;
         self.interrupts += world.interrupts;
         self.turns += world.turns;
+        self.too_deep += world.too_deep;
     }
 
     fn is_enough(&self) -> bool {
@@ -127,6 +129,7 @@ impl Reached {
             && enough(self.timeouts)
             && enough(self.interrupts)
             && enough(self.turns)
+            && self.too_deep > 50
     }
 }
 
@@ -165,6 +168,8 @@ struct World {
     interrupts: u64,
     /// How many calls had to wait and then were invoked.
     turns: u64,
+    /// How many calls have ended with an answer that was too deep.
+    too_deep: u64,
 }
 
 impl World {
@@ -183,6 +188,7 @@ impl World {
             tokens: 0,
             interrupts: 0,
             turns: 0,
+            too_deep: 0,
         }
     }
 
@@ -250,6 +256,7 @@ impl World {
             call_canceling: self.random.below(2) == 0,
             call_timeout: self.random.below(2) == 0,
             interrupt_on_skip: self.random.below(2) == 0,
+            ..RpcFeatures::NONE
         };
         let Message::Hello(mut hello) = decode(r#"[1,"realm1",{}]"#) else {
             panic!("not a HELLO")
@@ -396,6 +403,9 @@ impl World {
         }
         let state = self.peers.get_mut(&peer).expect("joined");
         state.requests += 1;
+        if self.random.below(20) == 0 {
+            return self.send_deep(peer, message);
+        }
         let outputs = self.handle(input);
         match message {
             Message::Register(m) => {
@@ -422,14 +432,47 @@ impl World {
                 self.expect(outputs, &owed);
             }
             Message::Yield(m) => {
-                let owed = self.conclude(peer, m.request.value(), true);
+                let owed = self.conclude(peer, m.request.value(), None);
                 self.turns += self.expect(outputs, &owed);
             }
             Message::Error(m) => {
-                let owed = self.conclude(peer, m.request.value(), false);
+                let owed = self.conclude(peer, m.request.value(), Some("com.failed"));
                 self.turns += self.expect(outputs, &owed);
             }
             other => panic!("{other:?} is not sent here"),
+        }
+    }
+
+    /// Sends the message with a payload nested too deep, if it is one that has a payload.
+    fn send_deep(&mut self, peer: u64, message: Message) {
+        const REFUSED: &str = "wamp.error.invalid_argument";
+        let input = |message| Input::TooDeep {
+            peer: PeerId(peer),
+            message,
+        };
+        match message {
+            Message::Call(m) => {
+                let owed = [error(peer, m.request.value(), REFUSED)];
+                let outputs = self.handle(input(m.into()));
+                self.expect(outputs, &owed);
+            }
+            Message::Yield(Yield { request, .. }) | Message::Error(Error { request, .. }) => {
+                let outputs = self.handle(input(message));
+                let owed = self.conclude(peer, request.value(), Some(REFUSED));
+                self.too_deep += u64::from(!owed.is_empty());
+                self.turns += self.expect(outputs, &owed);
+            }
+            Message::Publish(m) => {
+                let acknowledge = m.options.acknowledge;
+                let outputs = self.handle(input(m.into()));
+                let errors = outputs.iter().filter(|output| {
+                    matches!(output, Output::Send { to, message: Message::Error(m) }
+                        if to.0 == peer && m.error.as_str() == REFUSED)
+                });
+                assert_eq!(errors.count(), usize::from(acknowledge));
+                assert_eq!(outputs.len(), usize::from(acknowledge));
+            }
+            _ => {}
         }
     }
 

@@ -10,6 +10,7 @@
 //! 1 < [65,1,1]                             peer 1 receives
 //! 1,2 < [36,1,1,{}]                        one output for several peers
 //! 2 < [8,48,7,{},"wamp.error.x",["…"]]     `…` stands for any text
+//! 1 deeply > [48,1,{},"com.a"]             the same with a payload nested too deep
 //! 1 garbles                                peer 1 sends what is no message
 //! 1 closed                                 the router closes peer 1's transport
 //! 1 gone                                   peer 1's transport is lost
@@ -176,6 +177,10 @@ impl Script {
             (">", message) => {
                 let message = decode(message);
                 self.handle(place, Input::Message { peer, message });
+            }
+            ("deeply", message) => {
+                let message = decode(message.strip_prefix("> ").expect("a message"));
+                self.handle(place, Input::TooDeep { peer, message });
             }
             ("garbles", _) => {
                 let reason = "not a list".to_owned();

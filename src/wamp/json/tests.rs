@@ -14,7 +14,7 @@ fn every_message_survives_a_round_trip() {
     for text in [
         r#"[1,"realm1",{"roles":{"caller":{},"subscriber":{}},"agent":"x"}]"#,
         r#"[1,"realm1",{"roles":{"caller":{"features":{"call_timeout":true}},"callee":{"features":{"call_canceling":true}},"publisher":{}}}]"#,
-        r#"[1,"realm1",{"roles":{"callee":{"features":{"call_canceling":true,"_interrupt_on_skip":true}}}}]"#,
+        r#"[1,"realm1",{"roles":{"callee":{"features":{"call_canceling":true,"caller_identification":true,"_interrupt_on_skip":true}}}}]"#,
         r#"[3,{"message":"no"},"wamp.error.no_such_realm"]"#,
         r#"[6,{},"wamp.close.goodbye_and_out"]"#,
         r#"[8,48,7,{},"com.example.failed",["why"],{"n":1}]"#,
@@ -72,7 +72,7 @@ fn welcome_announces_broker_and_dealer() {
     assert_eq!(
         value[2]["roles"],
         serde_json::json!({
-            "broker": {},
+            "broker": {"features": {"publisher_exclusion": true}},
             "dealer": {"features": {"call_canceling": true, "call_timeout": true}},
         })
     );
@@ -107,13 +107,65 @@ fn roles_are_announced_with_or_without_features() {
         ),
         (
             r#"{"callee":{"features":{"call_canceling":true,"call_timeout":true}}}"#,
-            Some(RpcFeatures::ALL),
+            Some(RpcFeatures::DEALER),
         ),
     ] {
         assert_eq!(roles(text).callee, features, "{text}");
     }
     let callers = r#"{"caller":{"features":{"call_canceling":true}},"callee":{}}"#;
     assert_eq!(roles(callers).caller, Some(canceling));
+}
+
+#[test]
+fn an_abort_is_one_in_all_its_forms_and_in_none() {
+    for (text, words) in [
+        (r#"[3,{"message":"why"},"a.b"]"#, "why"),
+        (r#"[3,{"message":"why"},"a.b",["more"]]"#, "why"),
+        (r#"[3,{"message":"why"},"a.b",["more"],{"k":1}]"#, "why"),
+        ("[3]", "Details|dict is missing"),
+        ("[3,{}]", "Reason|uri is missing"),
+        (r#"[3,"a.b",{}]"#, "expected a dictionary"),
+        ("[3", "EOF"),
+    ] {
+        let Ok(Message::Abort(abort)) = decode(text.as_bytes()) else {
+            panic!("{text}: not an ABORT")
+        };
+        let message = abort.details.message.expect("a message");
+        assert!(message.contains(words), "{text}: {message}");
+    }
+}
+
+#[test]
+fn an_invocation_is_known_by_its_id_whatever_comes_after_it() {
+    let deep = format!("{}{}", "[".repeat(513), "]".repeat(513));
+    for rest in [
+        "",
+        ",0,{}]",
+        ",1,[]]",
+        r#",1,{"caller":"me"}]"#,
+        r#",1,{},"ciphertext"]"#,
+        r#",1,{},[],{},1]"#,
+        &format!(",1,{{}},{deep}]"),
+    ] {
+        let text = format!("[68,7{rest}");
+        let error = decode(text.as_bytes()).expect_err(&text);
+        assert_eq!(error.invocation(), RequestId::new(7), "{text}");
+    }
+    for text in ["[68]", "[68,0,1,{}]", "[70,7,[]]", "[36,7,1,[]]"] {
+        let error = decode(text.as_bytes()).expect_err(text);
+        assert_eq!(error.invocation(), None, "{text}");
+    }
+}
+
+#[test]
+fn a_timeout_that_is_out_of_range_does_not_spoil_its_invocation() {
+    for timeout in ["18446744073709551616", "1e300", "-1", "2.5", "0", "null"] {
+        let text = format!(r#"[68,1,2,{{"timeout":{timeout}}}]"#);
+        let Ok(Message::Invocation(invocation)) = decode(text.as_bytes()) else {
+            panic!("{text}: not an INVOCATION")
+        };
+        assert_eq!(invocation.details.timeout, None, "{text}");
+    }
 }
 
 #[test]
@@ -190,6 +242,36 @@ fn offences_are_named() {
     ] {
         let error = decode(text.as_bytes()).expect_err(text).to_string();
         assert!(error.contains(words), "{text}: {error}");
+    }
+}
+
+#[test]
+fn what_is_nested_too_deep_comes_without_its_payload_and_is_otherwise_right() {
+    let deep = format!("{}{}", "[".repeat(513), "]".repeat(513));
+    for rest in [
+        r#"16,1,{"acknowledge":true,"exclude_me":true},"a""#,
+        r#"48,1,{},"a""#,
+        "70,1,{}",
+        r#"8,68,1,{},"a""#,
+    ] {
+        let Err(DecodeError::TooDeep(message)) = decode(format!("[{rest},{deep}]").as_bytes())
+        else {
+            panic!("{rest}: not too deep")
+        };
+        let written = Serializer::Json.encode(&message);
+        assert_eq!(String::from_utf8(written).unwrap(), format!("[{rest}]"));
+    }
+    for text in [
+        format!(r#"[48,1,{{}},"a",{deep},{{}},1]"#),
+        format!(r#"[48,1,{{}},"a",{deep},[]]"#),
+        format!(r#"[48,1,{{}},"a",{deep}"#),
+        format!(r#"[48,1,{{}},"a",{deep}] x"#),
+    ] {
+        let result = decode(text.as_bytes());
+        assert!(
+            matches!(result, Err(DecodeError::Malformed { .. })),
+            "{result:?}"
+        );
     }
 }
 

@@ -206,7 +206,7 @@ impl Call {
     }
 }
 
-fn error(caller: u64, request: u64, uri: &str) -> Said {
+pub(super) fn error(caller: u64, request: u64, uri: &str) -> Said {
     Said::Error {
         caller,
         request,
@@ -310,8 +310,14 @@ impl World {
         self.calls.end(&self.peers, token, why, kill, true)
     }
 
-    /// YIELD and ERROR reach whoever waits, and nobody else; then the next has its turn.
-    pub(super) fn conclude(&mut self, peer: u64, invocation: u64, yields: bool) -> Vec<Said> {
+    /// YIELD and ERROR reach whoever waits, an ERROR with its URI, and nobody else; then the next
+    /// has its turn.
+    pub(super) fn conclude(
+        &mut self,
+        peer: u64,
+        invocation: u64,
+        failure: Option<&str>,
+    ) -> Vec<Said> {
         let callee = self.peers.get_mut(&peer).expect("joined");
         callee.invocations.remove(&invocation);
         let asked = (self.calls.asked.iter())
@@ -323,14 +329,13 @@ impl World {
         let mut said = Vec::new();
         if let Some(token) = asked.token {
             let call = self.calls.close(token);
-            said.push(if yields {
-                Said::Result {
+            said.push(match failure {
+                None => Said::Result {
                     caller: call.caller,
                     request: call.request,
                     token,
-                }
-            } else {
-                call.error("com.failed")
+                },
+                Some(uri) => call.error(uri),
             });
         }
         let mut open = self.calls.open.iter();
