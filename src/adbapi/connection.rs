@@ -166,7 +166,7 @@ impl Connection {
         self.logged(sql, |connection| {
             connection
                 .timed(run)
-                .map_err(|error| connection.observe(error))
+                .map_err(|error| Failure::Final(connection.observe(error)))
         })
     }
 
@@ -259,12 +259,12 @@ impl Connection {
             let statement = self.prepare(sql)?;
             return self
                 .timed(|client| run(client, &statement))
-                .map_err(|error| self.observe(error));
+                .map_err(|error| Failure::Final(self.observe(error)));
         }
         if gone && !self.in_transaction {
             return self.run_pinned(sql, run);
         }
-        Err(self.observe(error))
+        Err(Failure::Final(self.observe(error)))
     }
 
     fn prepare(&mut self, sql: &str) -> Result<Statement, Failure> {
@@ -282,30 +282,31 @@ impl Connection {
         let statement = prepared.map_err(|error| {
             // The client library's own statements, which ask for types, may be gone too, and it never notices.
             self.broken |= is_gone(&error);
-            // Preparing has no effect, so it may be done again elsewhere.
-            match self.observe(error) {
-                Failure::Final(error) if self.broken => Failure::NotSent(error),
-                failure => failure,
-            }
+            self.observe_harmless(error)
         })?;
         self.statements.insert(sql, statement.clone());
         Ok(statement)
     }
 
+    /// Draws the conclusions from the failure of something that has no effect, so that it may be done again elsewhere.
+    fn observe_harmless(&mut self, error: postgres::Error) -> Failure {
+        let error = self.observe(error);
+        if self.broken {
+            Failure::NotSent(error)
+        } else {
+            Failure::Final(error)
+        }
+    }
+
     /// Draws the conclusions from a failed statement.
-    fn observe(&mut self, error: postgres::Error) -> Failure {
+    ///
+    /// Of one whose connection was lost nothing more is known. PostgreSQL's farewell may have waited in the socket and
+    /// kept the statement from being sent, or come behind its result, which the client library then throws away.
+    fn observe(&mut self, error: postgres::Error) -> Error {
         self.failure.get_or_insert_with(|| describe(&error).into());
         if means_lost(&error) {
             self.broken = true;
-            // The answer to a statement that was sent reaches the statement, and the connection closes afterwards.
-            // An error from PostgreSQL with the connection closed at the same time came unasked: it waited in the
-            // socket, and reading goes before writing, so the statement was never sent.
-            let unasked = error.as_db_error().is_some() && self.client.is_closed();
-            return if unasked {
-                Failure::NotSent(error.into())
-            } else {
-                Failure::Final(error.into())
-            };
+            return error.into();
         }
         if self.terms.read_write && error.code() == Some(&SqlState::READ_ONLY_SQL_TRANSACTION) {
             // The server is no primary any more.
@@ -316,7 +317,7 @@ impl Connection {
         if error.as_db_error().is_none() && self.ask_anything().is_err() {
             self.broken = true;
         }
-        Failure::Final(error.into())
+        error.into()
     }
 
     /// Takes the connection out of use.

@@ -172,7 +172,8 @@
 //!   it is used (and asked `cp_good_sql` after half a minute), and a job whose connection turns out dead before the
 //!   job was sent moves to another one. Twisted's reports `ConnectionLost` for each dead connection instead. Only a
 //!   statement that was under way when its connection broke fails, because it may have run. For the first 10 ms after
-//!   a job a connection is trusted unlooked-at; a server that vanishes without a word in just these costs a call too.
+//!   a job a connection is trusted unlooked-at; one that breaks in just these costs a call too, because nobody can
+//!   tell whether its statement was under way.
 //! - A transaction is ended by the pool alone: COMMIT and its like are refused ([`Error::TransactionControl`]), and
 //!   a closure that swallows an SQL error and returns `Ok` gets [`Error::Aborted`] instead of a COMMIT that quietly
 //!   rolls back.

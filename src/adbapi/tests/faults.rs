@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::time::{Duration, Instant};
 
 use super::super::{ConnectionPool, Error, params};
-use super::cluster::Cluster;
+use super::cluster::{Cluster, Network};
 use super::{eventually, outcome, pool, pool_on, terminate, value};
 
 /// Opens all `count` connections of a pool.
@@ -116,6 +116,37 @@ fn a_statement_under_way_when_its_connection_breaks_is_lost_and_not_repeated() {
         "{error}"
     );
     assert_eq!(value::<i64>(&pool, "SELECT nextval('runs')"), 2);
+}
+
+#[test]
+fn a_statement_whose_result_arrives_together_with_the_end_of_its_connection_is_not_repeated() {
+    let cluster = Cluster::shared();
+    let network = Network::before(cluster);
+    let mut config = network.config();
+    config.application_name("held-back");
+    let pool = ConnectionPool::builder(config)
+        .cp_max(1)
+        .cp_min(0)
+        .build()
+        .unwrap();
+    let insert = "INSERT INTO ran_once SELECT 1 WHERE $1";
+    outcome(pool.run_operation("CREATE TABLE ran_once (x int)", ())).unwrap();
+    outcome(pool.run_operation(insert, params![false])).unwrap();
+    let mut observer = cluster.client();
+    let mut rows = || {
+        let sql = "SELECT count(*) FROM ran_once";
+        observer.query_one(sql, &[]).unwrap().get::<_, i64>(0)
+    };
+    network.hold_back();
+    let job = pool.run_operation(insert, params![true]);
+    eventually("the row is there", || rows() == 1);
+    let mut admin = cluster.client();
+    let end = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity
+               WHERE application_name = 'held-back'";
+    assert_eq!(admin.execute(end, &[]).unwrap(), 1);
+    let error = outcome(job).unwrap_err();
+    assert!(matches!(error, Error::ConnectionLost(_)), "{error}");
+    assert_eq!(rows(), 1);
 }
 
 #[test]
