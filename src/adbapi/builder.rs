@@ -12,6 +12,10 @@ use super::pool::ConnectionPool;
 use super::shift::QUICK;
 use super::tls::{SslMode, Tls};
 
+/// What no limit needs to exceed: 24 days, as much as PostgreSQL's own limits hold. An instant much further away may
+/// not exist.
+const LONGEST: Duration = Duration::from_millis(i32::MAX as u64);
+
 /// Called once for each new connection, before its first job.
 pub(super) type OpenFun = Arc<dyn Fn(&mut Client) -> Result<(), postgres::Error> + Send + Sync>;
 
@@ -201,14 +205,24 @@ impl Builder {
         self
     }
 
-    /// Makes the pool. It connects when it is [started](ConnectionPool::start), so this needs no PostgreSQL.
+    /// Makes the pool. It connects when it is [started](ConnectionPool::start), so this needs no PostgreSQL. Times of
+    /// more than 24 days count as 24 days.
     ///
     /// # Errors
     /// [`Error::Config`] if the settings contradict each other, or if `sslrootcert` cannot be read.
     ///
     /// # Blocking
     /// While it reads `sslrootcert`.
-    pub fn build(self) -> Result<ConnectionPool, Error> {
+    pub fn build(mut self) -> Result<ConnectionPool, Error> {
+        for limit in [&mut self.connect_timeout, &mut self.close_grace]
+            .into_iter()
+            .chain(&mut self.statement_timeout)
+            .chain(&mut self.queue_timeout)
+            .chain(&mut self.idle_timeout)
+            .chain(&mut self.max_lifetime)
+        {
+            *limit = LONGEST.min(*limit);
+        }
         let tls = self.check().and_then(|()| Tls::new(&self));
         let tls = tls.map_err(|fault| Error::Config(fault.into()))?;
         Ok(ConnectionPool::new(self, tls))

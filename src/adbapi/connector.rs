@@ -92,15 +92,8 @@ impl Connector {
                 .map_err(|error| describe(&error))?;
         }
         if let Some(openfun) = &self.settings.cp_openfun {
-            // r2d2 would lose count of its connections if this panicked.
-            match catch_unwind(AssertUnwindSafe(|| openfun(&mut client))) {
-                Ok(opened) => {
-                    opened.map_err(|error| format!("cp_openfun failed: {}", describe(&error)))?
-                }
-                Err(panic) => {
-                    return Err(format!("cp_openfun panicked: {}", panic_message(&*panic)));
-                }
-            }
+            openfun(&mut client)
+                .map_err(|error| format!("cp_openfun failed: {}", describe(&error)))?;
         }
         let brake = Brake {
             token: Arc::new(client.cancel_token()),
@@ -158,7 +151,15 @@ impl ManageConnection for Connector {
         if self.settings.cp_noisy && !self.health.is_down() {
             info!(target: LOG, "adbapi connecting: {}", self.settings.target());
         }
-        match self.health.connecting(|| self.open()) {
+        // A panic would make r2d2 lose count of its connections. cp_openfun may, and the client library does when the
+        // system has no file for it.
+        let open = || {
+            catch_unwind(AssertUnwindSafe(|| self.open())).unwrap_or_else(|panic| {
+                let message = panic_message(&*panic);
+                Err(format!("there was a panic while connecting: {message}"))
+            })
+        };
+        match self.health.connecting(open) {
             Ok(connection) => {
                 self.health.connected();
                 Ok(Box::new(connection))

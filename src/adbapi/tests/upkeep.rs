@@ -62,6 +62,24 @@ fn connections_are_replaced_at_their_max_lifetime_without_failing_a_job() {
 }
 
 #[test]
+fn limits_without_end_end_nothing() {
+    let pool = pool(|b| {
+        b.cp_min(1)
+            .cp_max(1)
+            .connect_timeout(Duration::MAX)
+            .statement_timeout(Duration::MAX)
+            .queue_timeout(Duration::MAX)
+            .idle_timeout(Duration::MAX)
+            .max_lifetime(Duration::MAX)
+            .close_grace(Duration::MAX)
+    });
+    let running = pool.run_query("SELECT pg_sleep(0.1)", ());
+    assert_eq!(value::<i32>(&pool, "SELECT 1"), 1);
+    outcome(running).unwrap();
+    pool.close();
+}
+
+#[test]
 fn a_pool_that_has_grown_shrinks_to_cp_min_when_it_idles() {
     let pool = pool(|b| {
         b.cp_min(1)
