@@ -270,10 +270,32 @@ impl Builder {
                 "queue_timeout is 0: no job could ever wait; leave it out for no limit".into(),
             );
         }
-        if self.config.get_hosts().is_empty() && self.config.get_hostaddrs().is_empty() {
+        if self.servers() == 0 {
             return Err("the connection config names no host: set host to a name, an address or a socket directory".into());
         }
+        let (hosts, addresses, ports) = (
+            self.config.get_hosts().len(),
+            self.config.get_hostaddrs().len(),
+            self.config.get_ports().len(),
+        );
+        if hosts > 0 && addresses > 0 && hosts != addresses {
+            return Err(format!(
+                "the connection config names {hosts} hosts and {addresses} addresses (hostaddr): name one for each, or none"
+            ));
+        }
+        if ports > 1 && ports != self.servers() {
+            return Err(format!(
+                "the connection config names {} hosts and {ports} ports: name one port for each, or one for all",
+                self.servers()
+            ));
+        }
         Ok(())
+    }
+
+    /// How many servers the connection config names.
+    pub(super) fn servers(&self) -> usize {
+        let hosts = self.config.get_hosts().len();
+        hosts.max(self.config.get_hostaddrs().len())
     }
 
     /// What the pool is called in the log.
@@ -347,6 +369,14 @@ mod tests {
             })
             .contains("names no host")
         );
+        let with = |config: &str| {
+            fault(|b| Builder {
+                config: config.parse().unwrap(),
+                ..b
+            })
+        };
+        assert!(with("host=a,b hostaddr=127.0.0.1").contains("2 hosts and 1 addresses"));
+        assert!(with("host=a,b,c port=1,2").contains("3 hosts and 2 ports"));
     }
 
     #[test]

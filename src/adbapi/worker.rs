@@ -17,15 +17,13 @@ use super::control::{Control, Stage};
 use super::error::{Error, panic_message};
 use super::health::Health;
 use super::job::Job;
+use super::server::SILENT;
 use super::shift::{Pace, Shift};
 use super::stats::{ErrorKind, Stats, Tally};
 use super::watch::Order;
 
 /// While PostgreSQL is there, a job that waited long for a worker still gets this long to get its connection.
 const PATIENCE: Duration = Duration::from_millis(500);
-
-/// What is wrong when connecting neither succeeds nor fails.
-const SILENT: &str = "PostgreSQL does not answer to connecting";
 
 /// How long a worker waits for another to wake up and take a connection. It usually takes far less.
 const GIVE_WAY: Duration = Duration::from_millis(10);

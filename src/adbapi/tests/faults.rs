@@ -206,12 +206,9 @@ fn an_absent_server_answers_within_the_limit_with_the_reason_and_serves_once_it_
 
 #[test]
 fn a_server_that_accepts_and_says_nothing_is_unavailable_in_time() {
-    let silent = TcpListener::bind("127.0.0.1:0").unwrap();
+    let (_silent, port) = silent_host();
     let mut config = postgres::Config::new();
-    config
-        .host("127.0.0.1")
-        .port(silent.local_addr().unwrap().port())
-        .user("app");
+    config.host("127.0.0.1").port(port).user("app");
     let limit = Duration::from_millis(300);
     let pool = ConnectionPool::builder(config)
         .connect_timeout(limit)
@@ -225,6 +222,39 @@ fn a_server_that_accepts_and_says_nothing_is_unavailable_in_time() {
         "{:?}",
         began.elapsed()
     );
+}
+
+/// A host that takes connections and never says anything.
+fn silent_host() -> (TcpListener, u16) {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let port = listener.local_addr().unwrap().port();
+    (listener, port)
+}
+
+#[test]
+fn a_server_that_accepts_and_says_nothing_is_passed_over_for_the_next() {
+    let (silent, port) = silent_host();
+    let mut config = postgres::Config::new();
+    config.host("127.0.0.1").port(port).user("app");
+    config
+        .host("127.0.0.1")
+        .port(Cluster::shared().port())
+        .dbname("postgres");
+    let limit = Duration::from_secs(3);
+    let pool = ConnectionPool::builder(config)
+        .cp_max(5)
+        .cp_min(5)
+        .connect_timeout(limit)
+        .build()
+        .unwrap();
+    let began = Instant::now();
+    assert_eq!(value::<i32>(&pool, "SELECT 1"), 1);
+    assert!(began.elapsed() < limit, "{:?}", began.elapsed());
+    warm(&pool, 5);
+    // r2d2 makes three connections at once. Later ones do not wait there again.
+    silent.set_nonblocking(true).unwrap();
+    let taken = silent.incoming().take_while(Result::is_ok).count();
+    assert!(taken <= 3, "{taken} attempts hang");
 }
 
 #[test]
