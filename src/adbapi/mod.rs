@@ -137,9 +137,9 @@
 //!
 //! Where the connection config leaves it open, TCP connections get a `tcp_user_timeout` and a keepalive of 30 s, the
 //! `application_name` is `cp_name`, and connecting, login included, takes at most an equal share of `connect_timeout`
-//! for each address of a host. With
-//! `target_session_attrs=read-write` the pool moves to the next host when a primary is gone, and lets go of one that
-//! has become read-only. A pooler such as PgBouncer in transaction mode wants `statement_cache(0)`.
+//! for each address of a host. With `target_session_attrs=read-write` the pool moves to the next host when a primary
+//! is gone, and lets go of one that has become read-only. A pooler such as PgBouncer in transaction mode wants
+//! `statement_cache(0)`.
 //!
 //! # Coming from Twisted
 //!

@@ -89,6 +89,8 @@ impl Desk {
     fn done(&self, failure: Option<ErrorKind>) {
         let mut in_hand = self.in_hand();
         (in_hand.job, in_hand.has_connection) = (None, false);
+        // A panic may have kept a statement from ending.
+        in_hand.statement_since = None;
         in_hand.tally.count(failure);
     }
 
@@ -133,6 +135,13 @@ impl Desk {
 
     pub(super) fn statement_since(&self) -> Option<Instant> {
         self.in_hand().statement_since
+    }
+
+    /// The job in hand, if PostgreSQL owes it an answer since this moment or longer. It is given once for a statement.
+    pub(super) fn overdue(&self, since: Instant) -> Option<Arc<dyn Control>> {
+        let mut in_hand = self.in_hand();
+        in_hand.statement_since.take_if(|began| *began <= since)?;
+        in_hand.job.clone()
     }
 
     pub(super) fn is_interrupted(&self) -> bool {
