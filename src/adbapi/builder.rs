@@ -136,8 +136,8 @@ impl Builder {
 
     /// How many prepared statements each connection keeps (256).
     ///
-    /// With 0 nothing outlives a transaction, as a pooler in transaction mode wants it: a single statement without
-    /// parameters is sent unprepared, one with parameters in a transaction of its own, at three more round trips.
+    /// With 0 nothing outlives a transaction, as a pooler in transaction mode wants it: a `run_operation` without
+    /// parameters is sent unprepared, any other single statement in a transaction of its own, at three more round trips.
     pub fn statement_cache(mut self, statements: usize) -> Self {
         self.statement_cache = statements;
         self

@@ -132,40 +132,30 @@ impl Connection {
         sql: &str,
         params: &Params<'_>,
     ) -> Result<Vec<Row>, Failure> {
-        if self.is_one_shot(params) {
-            return self.run_once(sql, |client| client.query_typed(sql, &[]));
-        }
         self.run(sql, |client, statement| {
             client.query(statement, &params.refs())
         })
     }
 
     pub(super) fn try_execute(&mut self, sql: &str, params: &Params<'_>) -> Result<u64, Failure> {
-        if self.is_one_shot(params) {
-            return self.run_once(sql, |client| client.execute_typed(sql, &[]));
+        if self.terms.statement_cache == 0 && !self.in_transaction && params.is_empty() {
+            return self.run_once(sql);
         }
         self.run(sql, |client, statement| {
             client.execute(statement, &params.refs())
         })
     }
 
-    /// Whether a statement is to be sent whole, unprepared. One with parameters cannot be, because only PostgreSQL
-    /// knows their types.
-    fn is_one_shot(&self, params: &Params<'_>) -> bool {
-        self.terms.statement_cache == 0 && !self.in_transaction && params.is_empty()
-    }
-
-    fn run_once<T>(
-        &mut self,
-        sql: &str,
-        run: impl Fn(&mut Client) -> Result<T, postgres::Error>,
-    ) -> Result<T, Failure> {
+    /// Sends a statement whole, unprepared. One with parameters cannot be, because only PostgreSQL knows their types; and
+    /// when rows come with types that the client library does not know, it asks for them after the statement has run,
+    /// where a failure would be told as the statement's.
+    fn run_once(&mut self, sql: &str) -> Result<u64, Failure> {
         if let Some(word) = transaction_control(sql) {
             return Err(Failure::Final(Error::TransactionControl(word)));
         }
         self.logged(sql, |connection| {
             connection
-                .timed(run)
+                .timed(|client| client.execute_typed(sql, &[]))
                 .map_err(|error| Failure::Final(connection.observe(error)))
         })
     }

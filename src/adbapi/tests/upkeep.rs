@@ -118,10 +118,26 @@ fn without_a_statement_cache_nothing_stays_prepared_and_everything_works() {
     outcome(pool.run_operation("VACUUM uncached", ())).unwrap();
     let refused = outcome(pool.run_operation("BEGIN", ())).unwrap_err();
     assert!(matches!(refused, Error::TransactionControl(_)));
-    assert_eq!(
-        value::<i64>(&pool, "SELECT count(*) FROM pg_prepared_statements"),
-        0
-    );
+    let prepared = "SELECT count(*) FROM pg_prepared_statements WHERE statement !~ 'prepared'";
+    assert_eq!(value::<i64>(&pool, prepared), 0);
+}
+
+#[test]
+fn without_a_statement_cache_rows_of_types_seen_for_the_first_time_cost_no_job() {
+    let pool = pool(|b| b.cp_max(1).cp_min(0).statement_cache(0));
+    for sql in [
+        "CREATE TYPE mood AS ENUM ('merry')",
+        "CREATE TYPE size AS ENUM ('small')",
+        "CREATE TABLE seen_first (x size)",
+    ] {
+        outcome(pool.run_operation(sql, ())).unwrap();
+    }
+    outcome(pool.run_query("SELECT 'merry'::mood", ())).unwrap();
+    // Ends the transaction of a job, and with it what the client library had prepared.
+    outcome(pool.run_query("SELECT $1::int4", params![1])).unwrap();
+    let insert = "INSERT INTO seen_first VALUES ('small') RETURNING x";
+    assert_eq!(outcome(pool.run_query(insert, ())).unwrap().len(), 1);
+    assert_eq!(value::<i64>(&pool, "SELECT count(*) FROM seen_first"), 1);
 }
 
 #[test]
