@@ -302,6 +302,10 @@ impl Connection {
             // The server is no primary any more.
             self.broken = true;
         }
+        if !self.in_transaction && error.code() == Some(&SqlState::IN_FAILED_SQL_TRANSACTION) {
+            // Of a transaction that the pool does not know.
+            self.broken = true;
+        }
         // Without a SQLSTATE it may be a value that did not fit, or a protocol out of step (a COPY that nobody
         // feeds), where whatever is sent next waits forever: find out at once.
         if error.as_db_error().is_none() && self.ask_anything().is_err() {

@@ -46,11 +46,10 @@ impl Connection {
             return Err(Error::Aborted(cause));
         }
         let error = self.observe(error);
-        if doubtful {
-            // Whether COMMIT failed, which ends the transaction, or the SELECT before it, which does not: unknown.
-            self.send_rollback();
-            notices::take_no_transaction();
-        }
+        // Whether COMMIT failed, which ends the transaction, or something before it, such as a cancel request that came
+        // early, which does not: unknown.
+        self.send_rollback();
+        notices::take_no_transaction();
         Err(error)
     }
 

@@ -150,6 +150,21 @@ fn a_statement_whose_result_arrives_together_with_the_end_of_its_connection_is_n
 }
 
 #[test]
+fn a_connection_in_an_aborted_transaction_of_its_own_costs_no_call() {
+    let is_first = AtomicBool::new(true);
+    let pool = pool(|b| {
+        b.cp_max(1).cp_min(0).cp_openfun(move |client| {
+            if is_first.swap(false, Ordering::SeqCst) {
+                client.batch_execute("BEGIN")?;
+                client.batch_execute("SELECT 1/0").unwrap_err();
+            }
+            Ok(())
+        })
+    });
+    assert_eq!(value::<i32>(&pool, "SELECT 1"), 1);
+}
+
+#[test]
 fn an_interaction_whose_connection_breaks_keeps_the_first_error() {
     let pool = pool(|b| b.cp_max(1).cp_min(0));
     let result = pool.run_interaction(|txn| {

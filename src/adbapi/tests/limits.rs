@@ -5,7 +5,7 @@ use std::fs;
 use std::path::PathBuf;
 use std::process::Command;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::mpsc;
+use std::sync::{Arc, mpsc};
 use std::time::{Duration, Instant};
 
 use postgres::error::SqlState;
@@ -121,6 +121,39 @@ fn cancelling_after_the_result_changes_nothing() {
     let pid: i32 = outcome(query).unwrap()[0].get(0);
     handle.cancel();
     assert_eq!(value::<i32>(&pool, "SELECT pg_backend_pid()"), pid);
+}
+
+#[test]
+fn a_transaction_whose_end_is_cancelled_is_none_of_the_next_jobs() {
+    let pool = pool(|b| b.cp_max(2).cp_min(0).cp_name("cancelled-ends"));
+    let done = Arc::new(AtomicBool::new(false));
+    let canceller = std::thread::spawn({
+        let done = done.clone();
+        move || {
+            let mut client = Cluster::shared().client();
+            while !done.load(Ordering::SeqCst) {
+                let cancel = "DO $$ BEGIN FOR i IN 1..500 LOOP
+                                  PERFORM pg_stat_clear_snapshot(), pg_cancel_backend(pid)
+                                  FROM pg_stat_activity WHERE application_name = 'cancelled-ends';
+                              END LOOP; END $$";
+                client.batch_execute(cancel).unwrap();
+            }
+        }
+    });
+    let jobs: Vec<_> = (0..1000)
+        .map(|n| match n % 2 {
+            0 => pool.run_interaction(|txn| txn.execute("SELECT 1", ())),
+            _ => pool.run_operation("SELECT 1", ()),
+        })
+        .collect();
+    for job in jobs {
+        match outcome(job) {
+            Ok(_) => {}
+            Err(error) => assert_eq!(error.sqlstate(), Some(&SqlState::QUERY_CANCELED), "{error}"),
+        }
+    }
+    done.store(true, Ordering::SeqCst);
+    canceller.join().unwrap();
 }
 
 #[test]
