@@ -294,9 +294,9 @@ impl Connection {
     /// kept the statement from being sent, or come behind its result, which the client library then throws away.
     fn observe(&mut self, error: postgres::Error) -> Error {
         self.failure.get_or_insert_with(|| describe(&error).into());
-        if means_lost(&error) {
+        if means_lost(&error) || self.client.is_closed() {
             self.broken = true;
-            return error.into();
+            return Error::ConnectionLost(error);
         }
         if self.terms.read_write && error.code() == Some(&SqlState::READ_ONLY_SQL_TRANSACTION) {
             // The server is no primary any more.

@@ -165,6 +165,20 @@ fn a_connection_in_an_aborted_transaction_of_its_own_costs_no_call() {
 }
 
 #[test]
+fn a_lost_connection_of_the_servers_own_is_an_ordinary_error() {
+    let pool = pool(|b| b.cp_max(1).cp_min(0));
+    let pid: i32 = value(&pool, "SELECT pg_backend_pid()");
+    // As postgres_fdw and dblink do when they cannot reach the server behind.
+    let fails = "DO $$ BEGIN RAISE 'behind' USING ERRCODE = '08001'; END $$";
+    let error = outcome(pool.run_operation(fails, ())).unwrap_err();
+    assert!(
+        matches!(error, Error::Database(_)) && !error.is_retryable(),
+        "{error}"
+    );
+    assert_eq!(value::<i32>(&pool, "SELECT pg_backend_pid()"), pid);
+}
+
+#[test]
 fn an_interaction_whose_connection_breaks_keeps_the_first_error() {
     let pool = pool(|b| b.cp_max(1).cp_min(0));
     let result = pool.run_interaction(|txn| {
