@@ -121,7 +121,7 @@ impl Connection {
     /// The bare client of the `postgres` crate: COPY, several statements in one text, LISTEN and so on.
     ///
     /// Leave the transaction to the pool. What is set for the session (`SET`, temporary tables, advisory locks)
-    /// stays for the next job on this connection, as in Twisted.
+    /// stays for the next job on this connection, as in Twisted. Notifications that a job does not read are dropped.
     pub fn client(&mut self) -> &mut Client {
         self.bare = true;
         &mut self.client
@@ -349,6 +349,11 @@ impl Connection {
     pub(super) fn lend(&mut self, to: Option<Arc<Desk>>) {
         if to.is_none() {
             self.last_used = Instant::now();
+            // Those of a LISTEN that the job did not read would pile up. While there are some, none is waited for.
+            let mut unread = self.client.notifications();
+            while !unread.is_empty() {
+                let _ = unread.iter().next();
+            }
         }
         self.desk = to;
     }
@@ -394,7 +399,6 @@ impl Connection {
         // connection is seen at once, but a living one waits for the timer.
         let mut notifications = self.client.notifications();
         let mut turns = notifications.timeout_iter(Duration::ZERO);
-        // Notifications of a LISTEN that nobody reads would pile up.
         while turns.next()?.is_some() {}
         Ok(())
     }
