@@ -73,7 +73,7 @@ impl Connector {
                 .map(|lifetime| Instant::now() + lifetime - jitter(lifetime / 10)),
         };
         let mut connection = Connection::new(client, Arc::new(brake), terms);
-        connection.measure().map_err(|error| error.to_string())?;
+        connection.measure().map_err(|error| error.reason())?;
         Ok(connection)
     }
 
@@ -141,10 +141,11 @@ impl ManageConnection for Connector {
         if connection.is_suspect() || self.settings.cp_reconnect {
             self.examine(connection).map_err(|error| {
                 self.health.lost();
+                let reason = error.reason();
                 if self.settings.cp_noisy {
-                    info!(target: LOG, "adbapi: an idle connection was lost, reconnecting: {error}");
+                    info!(target: LOG, "adbapi: an idle connection was lost, reconnecting: {reason}");
                 }
-                Refusal(error.to_string())
+                Refusal(reason)
             })?;
         }
         Ok(())

@@ -114,6 +114,14 @@ impl Error {
         self.db_error().map(DbError::code)
     }
 
+    /// What is wrong, of an error that no statement has met.
+    pub(super) fn reason(&self) -> String {
+        match self {
+            Self::ConnectionLost(error) => describe(error),
+            other => other.to_string(),
+        }
+    }
+
     /// Whether the same job may succeed when it is sent again as it is.
     ///
     /// True for serialization failures (40001) and deadlocks (40P01), which rolled back; for a full or slow queue and a

@@ -284,7 +284,8 @@ impl Worker {
                 {
                     tries_left -= 1;
                     if self.noisy {
-                        info!(target: LOG, "adbapi: a connection was lost before its job was sent, reconnecting: {error}");
+                        let reason = error.reason();
+                        info!(target: LOG, "adbapi: a connection was lost before its job was sent, reconnecting: {reason}");
                     }
                     continue;
                 }

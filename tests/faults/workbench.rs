@@ -114,7 +114,7 @@ impl Workbench {
         Reply::now(json!({
             "connections": stats.connections,
             "running": stats.running,
-            "waiting": stats.waiting, "dbg": format!("{stats:?}"),
+            "waiting": stats.waiting,
         }))
     }
 }

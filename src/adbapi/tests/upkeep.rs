@@ -292,11 +292,15 @@ fn what_postgresql_notes_and_what_a_noisy_pool_does_is_logged() {
     let pool = pool(|b| b.cp_max(1).cp_min(0).cp_noisy(true).cp_name("noisy-one"));
     let notice = "DO $$ BEGIN RAISE NOTICE 'noted-%', 7; RAISE WARNING 'warned-%', 7; END $$";
     outcome(pool.run_operation(notice, ())).unwrap();
+    terminate(value(&pool, "SELECT pg_backend_pid()"));
+    assert_eq!(value::<i32>(&pool, "SELECT 1"), 1);
     pool.close();
     assert_eq!(lines(&["INFO", "noted-7"]), 1);
     assert_eq!(lines(&["WARN", "warned-7"]), 1);
     assert!(lines(&["adbapi connecting: /tmp/", "/postgres"]) >= 1);
     assert_eq!(lines(&["adbapi closed: noisy-one"]), 1);
+    let lost = "an idle connection was lost, reconnecting: FATAL: terminating connection";
+    assert!(lines(&[lost]) >= 1, "{}", logged());
 }
 
 #[test]
