@@ -304,8 +304,8 @@ fn what_postgresql_notes_and_what_a_noisy_pool_does_is_logged() {
 }
 
 #[test]
-fn stats_tell_what_the_pool_does_and_has_done() {
-    let pool = pool(|b| b.cp_max(2).cp_min(0).queue_limit(1));
+fn stats_tell_what_the_pool_has_done() {
+    let pool = pool(|b| b.cp_max(1).cp_min(0));
     assert_eq!(pool.stats(), Stats::default());
     outcome(pool.run_query("SELECT 1", ())).unwrap();
     outcome(pool.run_query("SELECT 1", ())).unwrap();
@@ -325,7 +325,11 @@ fn stats_tell_what_the_pool_does_and_has_done() {
         (stats.busy, stats.idle, stats.running, stats.waiting),
         (0, 1, 0, 0)
     );
+}
 
+#[test]
+fn stats_tell_what_the_pool_does() {
+    let pool = pool(|b| b.cp_max(2).cp_min(0).queue_limit(1));
     let (started, has_started) = mpsc::channel();
     let blocked: Vec<_> = (0..2)
         .map(|_| {
@@ -346,7 +350,7 @@ fn stats_tell_what_the_pool_does_and_has_done() {
         (stats.busy, stats.idle, stats.running, stats.waiting),
         (2, 0, 2, 1)
     );
-    assert_eq!((stats.jobs, stats.errors.queue_full), (3, 1));
+    assert_eq!((stats.jobs, stats.errors.queue_full), (0, 1));
     waiting.cancel();
     for (promise, job) in blocked {
         promise.resolve(Ok(()));
@@ -359,7 +363,7 @@ fn stats_tell_what_the_pool_does_and_has_done() {
             stats.errors.cancelled,
             stats.busy,
             stats.waiting,
-        ) == (6, 1, 0, 0)
+        ) == (3, 1, 0, 0)
     });
     let pid: i32 = value(&pool, "SELECT pg_backend_pid()");
     terminate(pid);
