@@ -1,4 +1,4 @@
-//! Many sessions at once on one node, and more than it has files for.
+//! Many sessions at once on one node, and more sessions or connections to its database than it has files for.
 
 use std::{
     net::TcpStream,
@@ -12,13 +12,15 @@ use nix::sys::resource::{Resource, getrlimit, setrlimit};
 use serde_json::json;
 
 use crate::support::{
-    node::{Node, config, router},
+    node::{HERE, Node, config, container, router},
+    postgres::Postgres,
     websocket::{Client, Echo, code, connect},
 };
 
 const SESSIONS: usize = 2_000;
 /// So many threads play the clients, each as many of them.
 const THREADS: usize = 8;
+const NOW: &str = "com.example.now.v1";
 
 #[test]
 fn two_thousand_sessions_joined_at_once_are_all_answered() {
@@ -83,11 +85,7 @@ fn a_node_without_files_for_more_clients_serves_those_it_has_and_later_ones() {
     let mut node = Node::start(&config(&[router()]));
     let _echo = Echo::start(node.address(), "com.example.echo");
     let mut client = Client::join(node.address());
-    let limited = Command::new("prlimit")
-        .args(["--pid", &node.pid().to_string(), "--nofile=64:64"])
-        .status();
-    let limited = limited.expect("prlimit of util-linux: apt-get install util-linux");
-    assert!(limited.success());
+    limit_files(&node, 64);
     let crowd: Vec<TcpStream> = (0..100).map(|_| connect(node.address())).collect();
     node.wait_for_log("could not be accepted");
     assert!(node.log().contains("ulimit -n"), "{}", node.log());
@@ -109,4 +107,37 @@ fn a_node_without_files_for_more_clients_serves_those_it_has_and_later_ones() {
         latecomer.result_of("com.example.echo", &json!([])),
         json!([])
     );
+}
+
+#[test]
+fn a_node_that_had_no_file_left_to_reach_its_database_reaches_it_later() {
+    let mut database = Postgres::shared().create_database("no_files").extra();
+    database["cp_min"] = json!(0);
+    database["cp_max"] = json!(2);
+    database["connect_timeout"] = json!(1);
+    let component = json!({"database": database});
+    let component = container("hello.MyDatabaseComponent", HERE, component);
+    let node = Node::start(&config(&[router(), component]));
+    let mut client = Client::join(node.address());
+    limit_files(&node, 3);
+    let calls = [0; 4].map(|_| client.call(NOW, &json!([])));
+    for _ in calls {
+        let error = client.answer().error("wamp.error.unavailable");
+        assert!(error.message.contains("Too many open files"), "{error:?}");
+    }
+    limit_files(&node, 1000);
+    let calls = [0; 4].map(|_| client.call(NOW, &json!([])));
+    for _ in calls {
+        client.answer().result();
+    }
+}
+
+/// Gives a node's process no files with a number as high as this or higher. What is open stays so.
+fn limit_files(node: &Node, limit: usize) {
+    let limited = Command::new("prlimit")
+        .args(["--pid", &node.pid().to_string()])
+        .arg(format!("--nofile={limit}:"))
+        .status();
+    let limited = limited.expect("prlimit of util-linux: apt-get install util-linux");
+    assert!(limited.success());
 }

@@ -12,6 +12,10 @@ use super::pool::ConnectionPool;
 use super::shift::QUICK;
 use super::tls::{SslMode, Tls};
 
+/// What no limit needs to exceed: 24 days, as much as PostgreSQL's own limits hold. An instant much further away may
+/// not exist.
+const LONGEST: Duration = Duration::from_millis(i32::MAX as u64);
+
 /// Called once for each new connection, before its first job.
 pub(super) type OpenFun = Arc<dyn Fn(&mut Client) -> Result<(), postgres::Error> + Send + Sync>;
 
@@ -132,8 +136,8 @@ impl Builder {
 
     /// How many prepared statements each connection keeps (256).
     ///
-    /// With 0 nothing outlives a transaction, as a pooler in transaction mode wants it: a single statement without
-    /// parameters is sent unprepared, one with parameters in a transaction of its own, at three more round trips.
+    /// With 0 nothing outlives a transaction, as a pooler in transaction mode wants it: a `run_operation` without
+    /// parameters is sent unprepared, any other single statement in a transaction of its own, at three more round trips.
     pub fn statement_cache(mut self, statements: usize) -> Self {
         self.statement_cache = statements;
         self
@@ -201,14 +205,24 @@ impl Builder {
         self
     }
 
-    /// Makes the pool. It connects when it is [started](ConnectionPool::start), so this needs no PostgreSQL.
+    /// Makes the pool. It connects when it is [started](ConnectionPool::start), so this needs no PostgreSQL. Times of
+    /// more than 24 days count as 24 days.
     ///
     /// # Errors
     /// [`Error::Config`] if the settings contradict each other, or if `sslrootcert` cannot be read.
     ///
     /// # Blocking
     /// While it reads `sslrootcert`.
-    pub fn build(self) -> Result<ConnectionPool, Error> {
+    pub fn build(mut self) -> Result<ConnectionPool, Error> {
+        for limit in [&mut self.connect_timeout, &mut self.close_grace]
+            .into_iter()
+            .chain(&mut self.statement_timeout)
+            .chain(&mut self.queue_timeout)
+            .chain(&mut self.idle_timeout)
+            .chain(&mut self.max_lifetime)
+        {
+            *limit = LONGEST.min(*limit);
+        }
         let tls = self.check().and_then(|()| Tls::new(&self));
         let tls = tls.map_err(|fault| Error::Config(fault.into()))?;
         Ok(ConnectionPool::new(self, tls))
@@ -256,10 +270,32 @@ impl Builder {
                 "queue_timeout is 0: no job could ever wait; leave it out for no limit".into(),
             );
         }
-        if self.config.get_hosts().is_empty() && self.config.get_hostaddrs().is_empty() {
+        if self.servers() == 0 {
             return Err("the connection config names no host: set host to a name, an address or a socket directory".into());
         }
+        let (hosts, addresses, ports) = (
+            self.config.get_hosts().len(),
+            self.config.get_hostaddrs().len(),
+            self.config.get_ports().len(),
+        );
+        if hosts > 0 && addresses > 0 && hosts != addresses {
+            return Err(format!(
+                "the connection config names {hosts} hosts and {addresses} addresses (hostaddr): name one for each, or none"
+            ));
+        }
+        if ports > 1 && ports != self.servers() {
+            return Err(format!(
+                "the connection config names {} hosts and {ports} ports: name one port for each, or one for all",
+                self.servers()
+            ));
+        }
         Ok(())
+    }
+
+    /// How many servers the connection config names.
+    pub(super) fn servers(&self) -> usize {
+        let hosts = self.config.get_hosts().len();
+        hosts.max(self.config.get_hostaddrs().len())
     }
 
     /// What the pool is called in the log.
@@ -333,6 +369,14 @@ mod tests {
             })
             .contains("names no host")
         );
+        let with = |config: &str| {
+            fault(|b| Builder {
+                config: config.parse().unwrap(),
+                ..b
+            })
+        };
+        assert!(with("host=a,b hostaddr=127.0.0.1").contains("2 hosts and 1 addresses"));
+        assert!(with("host=a,b,c port=1,2").contains("3 hosts and 2 ports"));
     }
 
     #[test]

@@ -121,7 +121,7 @@ impl Connection {
     /// The bare client of the `postgres` crate: COPY, several statements in one text, LISTEN and so on.
     ///
     /// Leave the transaction to the pool. What is set for the session (`SET`, temporary tables, advisory locks)
-    /// stays for the next job on this connection, as in Twisted.
+    /// stays for the next job on this connection, as in Twisted. Notifications that a job does not read are dropped.
     pub fn client(&mut self) -> &mut Client {
         self.bare = true;
         &mut self.client
@@ -132,41 +132,31 @@ impl Connection {
         sql: &str,
         params: &Params<'_>,
     ) -> Result<Vec<Row>, Failure> {
-        if self.is_one_shot(params) {
-            return self.run_once(sql, |client| client.query_typed(sql, &[]));
-        }
         self.run(sql, |client, statement| {
             client.query(statement, &params.refs())
         })
     }
 
     pub(super) fn try_execute(&mut self, sql: &str, params: &Params<'_>) -> Result<u64, Failure> {
-        if self.is_one_shot(params) {
-            return self.run_once(sql, |client| client.execute_typed(sql, &[]));
+        if self.terms.statement_cache == 0 && !self.in_transaction && params.is_empty() {
+            return self.run_once(sql);
         }
         self.run(sql, |client, statement| {
             client.execute(statement, &params.refs())
         })
     }
 
-    /// Whether a statement is to be sent whole, unprepared. One with parameters cannot be, because only PostgreSQL
-    /// knows their types.
-    fn is_one_shot(&self, params: &Params<'_>) -> bool {
-        self.terms.statement_cache == 0 && !self.in_transaction && params.is_empty()
-    }
-
-    fn run_once<T>(
-        &mut self,
-        sql: &str,
-        run: impl Fn(&mut Client) -> Result<T, postgres::Error>,
-    ) -> Result<T, Failure> {
+    /// Sends a statement whole, unprepared. One with parameters cannot be, because only PostgreSQL knows their types; and
+    /// when rows come with types that the client library does not know, it asks for them after the statement has run,
+    /// where a failure would be told as the statement's.
+    fn run_once(&mut self, sql: &str) -> Result<u64, Failure> {
         if let Some(word) = transaction_control(sql) {
             return Err(Failure::Final(Error::TransactionControl(word)));
         }
         self.logged(sql, |connection| {
             connection
-                .timed(run)
-                .map_err(|error| connection.observe(error))
+                .timed(|client| client.execute_typed(sql, &[]))
+                .map_err(|error| Failure::Final(connection.observe(error)))
         })
     }
 
@@ -259,12 +249,12 @@ impl Connection {
             let statement = self.prepare(sql)?;
             return self
                 .timed(|client| run(client, &statement))
-                .map_err(|error| self.observe(error));
+                .map_err(|error| Failure::Final(self.observe(error)));
         }
         if gone && !self.in_transaction {
             return self.run_pinned(sql, run);
         }
-        Err(self.observe(error))
+        Err(Failure::Final(self.observe(error)))
     }
 
     fn prepare(&mut self, sql: &str) -> Result<Statement, Failure> {
@@ -282,33 +272,38 @@ impl Connection {
         let statement = prepared.map_err(|error| {
             // The client library's own statements, which ask for types, may be gone too, and it never notices.
             self.broken |= is_gone(&error);
-            // Preparing has no effect, so it may be done again elsewhere.
-            match self.observe(error) {
-                Failure::Final(error) if self.broken => Failure::NotSent(error),
-                failure => failure,
-            }
+            self.observe_harmless(error)
         })?;
         self.statements.insert(sql, statement.clone());
         Ok(statement)
     }
 
+    /// Draws the conclusions from the failure of something that has no effect, so that it may be done again elsewhere.
+    fn observe_harmless(&mut self, error: postgres::Error) -> Failure {
+        let error = self.observe(error);
+        if self.broken {
+            Failure::NotSent(error)
+        } else {
+            Failure::Final(error)
+        }
+    }
+
     /// Draws the conclusions from a failed statement.
-    fn observe(&mut self, error: postgres::Error) -> Failure {
+    ///
+    /// Of one whose connection was lost nothing more is known. PostgreSQL's farewell may have waited in the socket and
+    /// kept the statement from being sent, or come behind its result, which the client library then throws away.
+    fn observe(&mut self, error: postgres::Error) -> Error {
         self.failure.get_or_insert_with(|| describe(&error).into());
-        if means_lost(&error) {
+        if means_lost(&error) || self.client.is_closed() {
             self.broken = true;
-            // The answer to a statement that was sent reaches the statement, and the connection closes afterwards.
-            // An error from PostgreSQL with the connection closed at the same time came unasked: it waited in the
-            // socket, and reading goes before writing, so the statement was never sent.
-            let unasked = error.as_db_error().is_some() && self.client.is_closed();
-            return if unasked {
-                Failure::NotSent(error.into())
-            } else {
-                Failure::Final(error.into())
-            };
+            return Error::ConnectionLost(error);
         }
         if self.terms.read_write && error.code() == Some(&SqlState::READ_ONLY_SQL_TRANSACTION) {
             // The server is no primary any more.
+            self.broken = true;
+        }
+        if !self.in_transaction && error.code() == Some(&SqlState::IN_FAILED_SQL_TRANSACTION) {
+            // Of a transaction that the pool does not know.
             self.broken = true;
         }
         // Without a SQLSTATE it may be a value that did not fit, or a protocol out of step (a COPY that nobody
@@ -316,7 +311,7 @@ impl Connection {
         if error.as_db_error().is_none() && self.ask_anything().is_err() {
             self.broken = true;
         }
-        Failure::Final(error.into())
+        error.into()
     }
 
     /// Takes the connection out of use.
@@ -354,6 +349,11 @@ impl Connection {
     pub(super) fn lend(&mut self, to: Option<Arc<Desk>>) {
         if to.is_none() {
             self.last_used = Instant::now();
+            // Those of a LISTEN that the job did not read would pile up. While there are some, none is waited for.
+            let mut unread = self.client.notifications();
+            while !unread.is_empty() {
+                let _ = unread.iter().next();
+            }
         }
         self.desk = to;
     }
@@ -399,7 +399,6 @@ impl Connection {
         // connection is seen at once, but a living one waits for the timer.
         let mut notifications = self.client.notifications();
         let mut turns = notifications.timeout_iter(Duration::ZERO);
-        // Notifications of a LISTEN that nobody reads would pile up.
         while turns.next()?.is_some() {}
         Ok(())
     }

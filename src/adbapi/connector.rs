@@ -6,39 +6,33 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use crossbeam_channel::Sender;
+use postgres::CancelToken;
 use postgres::config::TargetSessionAttrs;
-use postgres::{CancelToken, Client};
 use r2d2::{CustomizeConnection, HandleError, ManageConnection};
-use r2d2_postgres::PostgresConnectionManager;
 use tokio_postgres_rustls::MakeRustlsConnect;
 use tracing::{info, warn};
 
+use super::LOG;
 use super::builder::Builder;
 use super::connection::{Connection, TRIAL, Terms};
 use super::error::{Error, describe, panic_message};
 use super::health::{Health, jitter};
-use super::tls::{Tls, may_depend_on_encryption};
+use super::server::Server;
+use super::tls::Tls;
 use super::watch::{Brake, Order};
-use super::{LOG, notices};
 
 /// A connection that worked this short a time ago is taken to work still: looking would cost more than a query.
 const TRUSTED: Duration = Duration::from_millis(10);
 /// A connection that idled for this long is tried with `cp_good_sql`: a firewall between may have forgotten it.
 const STALE: Duration = Duration::from_secs(30);
-/// How long the other end of a TCP connection may leave data unacknowledged, or be silent before it is probed. The
-/// system's own defaults are a quarter of an hour and two hours.
-const PEER_SILENT: Duration = Duration::from_secs(30);
 
-/// Our side of r2d2, around the one that `r2d2_postgres` has.
+/// Our side of r2d2.
 pub(super) struct Connector {
-    /// The ways to connect, encrypted or not, to be tried in turn.
-    dials: Vec<PostgresConnectionManager<MakeRustlsConnect>>,
-    tls: Tls,
+    /// To be tried in turn.
+    servers: Vec<Server>,
     settings: Builder,
     health: Arc<Health>,
     orders: Sender<Order>,
-    /// What is sent to each new session before `cp_openfun`.
-    setup: Option<String>,
     read_write: bool,
 }
 
@@ -49,58 +43,20 @@ impl Connector {
         health: Arc<Health>,
         orders: Sender<Order>,
     ) -> Self {
-        let config = dial_config(settings);
-        let dial = |way| {
-            let mut config = config.clone();
-            config.ssl_mode(way);
-            PostgresConnectionManager::new(config, tls.streams.clone())
-        };
-        let setup = settings
-            .statement_timeout
-            .map(|limit| format!("SET statement_timeout = {}", limit.as_millis()));
         Self {
-            dials: tls.ways(&config).into_iter().map(dial).collect(),
-            tls: tls.clone(),
+            servers: Server::all(settings, tls),
             settings: settings.clone(),
             health,
             orders,
-            setup,
             read_write: settings.config.get_target_session_attrs() == TargetSessionAttrs::ReadWrite,
         }
     }
 
-    fn dial(&self) -> Result<Client, String> {
-        let mut reasons = Vec::new();
-        for dial in &self.dials {
-            let error = match dial.connect() {
-                Ok(client) => return Ok(client),
-                Err(error) => error,
-            };
-            reasons.push(self.tls.describe(&error));
-            if !may_depend_on_encryption(&error) {
-                break;
-            }
-        }
-        Err(reasons.join("; and then: "))
-    }
-
     fn open(&self) -> Result<Connection, String> {
-        let mut client = self.dial()?;
-        if let Some(setup) = &self.setup {
-            client
-                .batch_execute(setup)
-                .map_err(|error| describe(&error))?;
-        }
+        let mut client = Server::connect(&self.servers)?;
         if let Some(openfun) = &self.settings.cp_openfun {
-            // r2d2 would lose count of its connections if this panicked.
-            match catch_unwind(AssertUnwindSafe(|| openfun(&mut client))) {
-                Ok(opened) => {
-                    opened.map_err(|error| format!("cp_openfun failed: {}", describe(&error)))?
-                }
-                Err(panic) => {
-                    return Err(format!("cp_openfun panicked: {}", panic_message(&*panic)));
-                }
-            }
+            openfun(&mut client)
+                .map_err(|error| format!("cp_openfun failed: {}", describe(&error)))?;
         }
         let brake = Brake {
             token: Arc::new(client.cancel_token()),
@@ -117,7 +73,7 @@ impl Connector {
                 .map(|lifetime| Instant::now() + lifetime - jitter(lifetime / 10)),
         };
         let mut connection = Connection::new(client, Arc::new(brake), terms);
-        connection.measure().map_err(|error| error.to_string())?;
+        connection.measure().map_err(|error| error.reason())?;
         Ok(connection)
     }
 
@@ -158,7 +114,15 @@ impl ManageConnection for Connector {
         if self.settings.cp_noisy && !self.health.is_down() {
             info!(target: LOG, "adbapi connecting: {}", self.settings.target());
         }
-        match self.health.connecting(|| self.open()) {
+        // A panic would make r2d2 lose count of its connections. cp_openfun may, and the client library does when the
+        // system has no file for it.
+        let open = || {
+            catch_unwind(AssertUnwindSafe(|| self.open())).unwrap_or_else(|panic| {
+                let message = panic_message(&*panic);
+                Err(format!("there was a panic while connecting: {message}"))
+            })
+        };
+        match self.health.connecting(open) {
             Ok(connection) => {
                 self.health.connected();
                 Ok(Box::new(connection))
@@ -177,10 +141,11 @@ impl ManageConnection for Connector {
         if connection.is_suspect() || self.settings.cp_reconnect {
             self.examine(connection).map_err(|error| {
                 self.health.lost();
+                let reason = error.reason();
                 if self.settings.cp_noisy {
-                    info!(target: LOG, "adbapi: an idle connection was lost, reconnecting: {error}");
+                    info!(target: LOG, "adbapi: an idle connection was lost, reconnecting: {reason}");
                 }
-                Refusal(error.to_string())
+                Refusal(reason)
             })?;
         }
         Ok(())
@@ -193,37 +158,6 @@ impl ManageConnection for Connector {
         }
         broken
     }
-}
-
-/// The settings to connect with: the user's, and what keeps a connection from hanging where the user left it open.
-fn dial_config(settings: &Builder) -> postgres::Config {
-    let mut config = settings.config.clone();
-    config.notice_callback(notices::log);
-    if config.get_hosts().is_empty() {
-        // TLS wants a name for the other end, if only to say who did not prove to be it.
-        for address in settings.config.get_hostaddrs() {
-            config.host(&address.to_string());
-        }
-    }
-    if config.get_application_name().is_none() {
-        config.application_name(settings.cp_name.as_deref().unwrap_or("adbapi"));
-    }
-    if config.get_connect_timeout().is_none() {
-        config.connect_timeout(settings.connect_timeout);
-    }
-    if config.get_tcp_user_timeout().is_none() {
-        config.tcp_user_timeout(PEER_SILENT);
-    }
-    if config.get_keepalives_idle() == postgres::Config::new().get_keepalives_idle() {
-        config.keepalives_idle(PEER_SILENT);
-    }
-    if config.get_keepalives_interval().is_none() {
-        config.keepalives_interval(PEER_SILENT / 3);
-    }
-    if config.get_keepalives_retries().is_none() {
-        config.keepalives_retries(3);
-    }
-    config
 }
 
 /// Asks the server to stop the statement that runs on the connection of `token`.

@@ -114,6 +114,14 @@ impl Error {
         self.db_error().map(DbError::code)
     }
 
+    /// What is wrong, of an error that no statement has met.
+    pub(super) fn reason(&self) -> String {
+        match self {
+            Self::ConnectionLost(error) => describe(error),
+            other => other.to_string(),
+        }
+    }
+
     /// Whether the same job may succeed when it is sent again as it is.
     ///
     /// True for serialization failures (40001) and deadlocks (40P01), which rolled back; for a full or slow queue and a
@@ -153,8 +161,9 @@ impl From<Box<dyn StdError + Send + Sync>> for Error {
 /// Whether `error` says that its connection is of no more use, whatever the client library thinks of it.
 pub(super) fn means_lost(error: &postgres::Error) -> bool {
     if let Some(error) = error.as_db_error() {
-        // After FATAL and PANIC PostgreSQL closes the connection. Class 08 is "connection exception", and 57P01 to
-        // 57P03 come with FATAL from PostgreSQL but not from every pooler. PostgreSQL's appendix A.
+        // After FATAL and PANIC PostgreSQL closes the connection. 57P01 to 57P03 come with FATAL from PostgreSQL but not
+        // from every pooler. Class 08, "connection exception", comes with ERROR when the server has lost a connection
+        // of its own, as postgres_fdw does. PostgreSQL's appendix A.
         let ended = matches!(
             error.parsed_severity(),
             Some(Severity::Fatal | Severity::Panic)
@@ -164,8 +173,7 @@ pub(super) fn means_lost(error: &postgres::Error) -> bool {
             SqlState::CRASH_SHUTDOWN,
             SqlState::CANNOT_CONNECT_NOW,
         ];
-        let state = error.code();
-        return ended || state.code().starts_with("08") || states.contains(state);
+        return ended || states.contains(error.code());
     }
     if rustls_error(error).is_some() {
         return true;

@@ -95,7 +95,9 @@ impl Health {
     /// A connection was made.
     pub(super) fn connected(&self) {
         self.opened.fetch_add(1, Ordering::Relaxed);
-        if let Some(outage) = self.outage().take() {
+        // The log may be slow, and who waits for the outage would wait for it.
+        let outage = self.outage().take();
+        if let Some(outage) = outage {
             let seconds = outage.since.elapsed().as_secs_f32();
             info!(target: super::LOG, "{}: PostgreSQL answers again after {seconds:.1} s", self.subject);
         }
@@ -103,16 +105,18 @@ impl Health {
 
     /// No connection could be made. Logged once for each new reason, not once for each attempt.
     pub(super) fn refused(&self, reason: &str) {
-        let mut outage = self.outage();
-        if outage.as_ref().is_none_or(|outage| outage.reason != reason) {
-            error!(target: super::LOG, "{}: cannot connect to PostgreSQL, will keep trying: {reason}", self.subject);
-        }
         let now = Instant::now();
-        *outage = Some(Outage {
+        let mut outage = self.outage();
+        let since = outage.as_ref().map_or(now, |outage| outage.since);
+        let before = outage.replace(Outage {
             reason: reason.to_owned(),
-            since: outage.as_ref().map_or(now, |outage| outage.since),
+            since,
             next_attempt: now + MIN_PAUSE + jitter(JITTER),
         });
+        drop(outage);
+        if before.is_none_or(|outage| outage.reason != reason) {
+            error!(target: super::LOG, "{}: cannot connect to PostgreSQL, will keep trying: {reason}", self.subject);
+        }
     }
 
     /// A connection was found dead: others that are as old may be too.

@@ -118,9 +118,8 @@
 //! certificates of X.509 version 1 (which `openssl x509 -req` makes without extensions) serve `Require` but not
 //! `VerifyCa` and `VerifyFull`; there are no default files in `~/.postgresql`, no client
 //! certificates and no revocation lists; `Allow` and `Prefer` try the other way only when TLS fails or `pg_hba.conf`
-//! refuses the connection (SQLSTATE 28000), and go through all hosts before they do. When sockets and names are mixed
-//! among the hosts, `Require` and more pass over the sockets. A connection string knows `disable`, `prefer` and
-//! `require` only; the others are the builder's.
+//! refuses the connection (SQLSTATE 28000). A connection string knows `disable`, `prefer` and `require` only; the
+//! others are the builder's.
 //!
 //! # What limits what
 //!
@@ -137,9 +136,10 @@
 //! all that come after. Who mixes slow and quick jobs gives each kind a pool, or bounds how many slow ones it submits.
 //!
 //! Where the connection config leaves it open, TCP connections get a `tcp_user_timeout` and a keepalive of 30 s, the
-//! `application_name` is `cp_name`, and connecting to one host takes at most `connect_timeout`. With
-//! `target_session_attrs=read-write` the pool moves to the next host when a primary is gone, and lets go of one that
-//! has become read-only. A pooler such as PgBouncer in transaction mode wants `statement_cache(0)`.
+//! `application_name` is `cp_name`, and connecting, login included, takes at most an equal share of `connect_timeout`
+//! for each address of a host. With `target_session_attrs=read-write` the pool moves to the next host when a primary
+//! is gone, and lets go of one that has become read-only. A pooler such as PgBouncer in transaction mode wants
+//! `statement_cache(0)`.
 //!
 //! # Coming from Twisted
 //!
@@ -172,7 +172,8 @@
 //!   it is used (and asked `cp_good_sql` after half a minute), and a job whose connection turns out dead before the
 //!   job was sent moves to another one. Twisted's reports `ConnectionLost` for each dead connection instead. Only a
 //!   statement that was under way when its connection broke fails, because it may have run. For the first 10 ms after
-//!   a job a connection is trusted unlooked-at; a server that vanishes without a word in just these costs a call too.
+//!   a job a connection is trusted unlooked-at; one that breaks in just these costs a call too, because nobody can
+//!   tell whether its statement was under way.
 //! - A transaction is ended by the pool alone: COMMIT and its like are refused ([`Error::TransactionControl`]), and
 //!   a closure that swallows an SQL error and returns `Ok` gets [`Error::Aborted`] instead of a COMMIT that quietly
 //!   rolls back.
@@ -202,6 +203,7 @@ mod notices;
 mod params;
 mod pool;
 mod running;
+mod server;
 mod shift;
 mod statements;
 mod stats;

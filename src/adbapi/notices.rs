@@ -16,7 +16,8 @@ thread_local! {
 /// The notice callback of every connection.
 pub(super) fn log(notice: DbError) {
     if *notice.code() == SqlState::NO_ACTIVE_SQL_TRANSACTION {
-        NO_TRANSACTION.set(true);
+        // The pool may have brought it about itself, to be sure. Who asks knows what it means.
+        return NO_TRANSACTION.set(true);
     }
     let (state, message) = (notice.code().code(), notice.message());
     match notice.parsed_severity() {

@@ -96,7 +96,9 @@ fn next_word(sql: &str) -> (&str, &str) {
     loop {
         rest = rest.trim_start_matches(|c: char| c.is_whitespace() || c == ';');
         if let Some(comment) = rest.strip_prefix("--") {
-            rest = comment.split_once('\n').map_or("", |(_, rest)| rest);
+            rest = comment
+                .split_once(['\n', '\r'])
+                .map_or("", |(_, rest)| rest);
         } else if let Some(comment) = rest.strip_prefix("/*") {
             rest = after_block_comment(comment);
         } else {
@@ -157,6 +159,7 @@ mod tests {
             "commit",
             " /* a /* b */ c */ Commit;",
             "-- x\nROLLBACK",
+            "-- x\rROLLBACK",
             ";; END",
             "begin isolation level serializable",
             "START TRANSACTION",

@@ -194,13 +194,11 @@ impl Watch {
         let Some(limit) = self.statement_timeout else {
             return;
         };
-        for desk in &self.desks {
-            if desk
-                .statement_since()
-                .is_some_and(|since| since + limit + MARGIN <= now)
-            {
-                desk.stop(Error::Timeout { limit });
-            }
+        let Some(since) = now.checked_sub(limit + MARGIN) else {
+            return;
+        };
+        for job in self.desks.iter().filter_map(|desk| desk.overdue(since)) {
+            job.stop(Error::Timeout { limit });
         }
     }
 }

@@ -17,15 +17,13 @@ use super::control::{Control, Stage};
 use super::error::{Error, panic_message};
 use super::health::Health;
 use super::job::Job;
+use super::server::SILENT;
 use super::shift::{Pace, Shift};
 use super::stats::{ErrorKind, Stats, Tally};
 use super::watch::Order;
 
 /// While PostgreSQL is there, a job that waited long for a worker still gets this long to get its connection.
 const PATIENCE: Duration = Duration::from_millis(500);
-
-/// What is wrong when connecting neither succeeds nor fails.
-const SILENT: &str = "PostgreSQL does not answer to connecting";
 
 /// How long a worker waits for another to wake up and take a connection. It usually takes far less.
 const GIVE_WAY: Duration = Duration::from_millis(10);
@@ -91,6 +89,8 @@ impl Desk {
     fn done(&self, failure: Option<ErrorKind>) {
         let mut in_hand = self.in_hand();
         (in_hand.job, in_hand.has_connection) = (None, false);
+        // A panic may have kept a statement from ending.
+        in_hand.statement_since = None;
         in_hand.tally.count(failure);
     }
 
@@ -135,6 +135,13 @@ impl Desk {
 
     pub(super) fn statement_since(&self) -> Option<Instant> {
         self.in_hand().statement_since
+    }
+
+    /// The job in hand, if PostgreSQL owes it an answer since this moment or longer. It is given once for a statement.
+    pub(super) fn overdue(&self, since: Instant) -> Option<Arc<dyn Control>> {
+        let mut in_hand = self.in_hand();
+        in_hand.statement_since.take_if(|began| *began <= since)?;
+        in_hand.job.clone()
     }
 
     pub(super) fn is_interrupted(&self) -> bool {
@@ -277,7 +284,8 @@ impl Worker {
                 {
                     tries_left -= 1;
                     if self.noisy {
-                        info!(target: LOG, "adbapi: a connection was lost before its job was sent, reconnecting: {error}");
+                        let reason = error.reason();
+                        info!(target: LOG, "adbapi: a connection was lost before its job was sent, reconnecting: {reason}");
                     }
                     continue;
                 }

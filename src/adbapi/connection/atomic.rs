@@ -8,14 +8,11 @@ use super::super::{LOG, notices};
 use super::{Connection, Failure};
 
 impl Connection {
-    /// Opens a transaction. Nothing of the job was sent before, so a lost connection costs nothing.
+    /// Opens a transaction.
     pub(in super::super) fn begin(&mut self) -> Result<(), Failure> {
         (self.bare, self.failure) = (false, None);
         self.timed(|client| client.batch_execute("BEGIN"))
-            .map_err(|error| match self.observe(error) {
-                Failure::Final(error @ Error::ConnectionLost(_)) => Failure::NotSent(error),
-                failure => failure,
-            })?;
+            .map_err(|error| self.observe_harmless(error))?;
         self.in_transaction = true;
         Ok(())
     }
@@ -48,12 +45,11 @@ impl Connection {
                 .unwrap_or_else(|| describe(&error).into());
             return Err(Error::Aborted(cause));
         }
-        let error = self.observe(error).into_error();
-        if doubtful {
-            // Whether COMMIT failed, which ends the transaction, or the SELECT before it, which does not: unknown.
-            self.send_rollback();
-            notices::take_no_transaction();
-        }
+        let error = self.observe(error);
+        // Whether COMMIT failed, which ends the transaction, or something before it, such as a cancel request that came
+        // early, which does not: unknown.
+        self.send_rollback();
+        notices::take_no_transaction();
         Err(error)
     }
 

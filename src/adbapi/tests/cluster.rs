@@ -2,11 +2,13 @@
 //! Knows nothing of the pool.
 
 use std::fs;
-use std::io::Write as _;
-use std::net::TcpListener;
+use std::io::{self, Read as _, Write as _};
+use std::net::{TcpListener, TcpStream};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
-use std::sync::OnceLock;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, OnceLock};
+use std::thread;
 use std::time::{Duration, Instant};
 
 /// How long a server has to start or stop.
@@ -241,6 +243,67 @@ impl Bouncer {
             .user("app")
             .dbname("postgres");
         config
+    }
+}
+
+/// A network between a pool and a cluster that can hold back what the server says on the connections made through it.
+pub(crate) struct Network {
+    port: u16,
+    holds_back: Arc<AtomicBool>,
+}
+
+impl Network {
+    pub(crate) fn before(cluster: &Cluster) -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let network = Self {
+            port: listener.local_addr().unwrap().port(),
+            holds_back: Arc::default(),
+        };
+        let (server, holds_back) = (cluster.port, network.holds_back.clone());
+        thread::spawn(move || {
+            for client in listener.incoming().flatten() {
+                let server = TcpStream::connect(("127.0.0.1", server)).unwrap();
+                let (mut asks, mut asked) =
+                    (client.try_clone().unwrap(), server.try_clone().unwrap());
+                thread::spawn(move || io::copy(&mut asks, &mut asked));
+                let holds_back = holds_back.clone();
+                thread::spawn(move || carry(server, client, &holds_back));
+            }
+        });
+        network
+    }
+
+    /// From now on nothing of what the server says arrives before it has closed a connection, and then all at once.
+    pub(crate) fn hold_back(&self) {
+        self.holds_back.store(true, Ordering::SeqCst);
+    }
+
+    pub(crate) fn config(&self) -> postgres::Config {
+        let mut config = postgres::Config::new();
+        config
+            .host("127.0.0.1")
+            .port(self.port)
+            .user("app")
+            .dbname("postgres");
+        config
+    }
+}
+
+fn carry(mut from: TcpStream, mut to: TcpStream, holds_back: &AtomicBool) {
+    let (mut held, mut piece) = (Vec::new(), [0; 4096]);
+    loop {
+        let read = from.read(&mut piece).unwrap_or(0);
+        held.extend_from_slice(&piece[..read]);
+        if read == 0 {
+            holds_back.store(false, Ordering::SeqCst);
+        }
+        if !holds_back.load(Ordering::SeqCst) {
+            if to.write_all(&held).is_err() || read == 0 {
+                let _ = to.shutdown(std::net::Shutdown::Both);
+                return;
+            }
+            held.clear();
+        }
     }
 }
 

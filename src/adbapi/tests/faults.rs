@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::time::{Duration, Instant};
 
 use super::super::{ConnectionPool, Error, params};
-use super::cluster::Cluster;
+use super::cluster::{Cluster, Network};
 use super::{eventually, outcome, pool, pool_on, terminate, value};
 
 /// Opens all `count` connections of a pool.
@@ -119,6 +119,66 @@ fn a_statement_under_way_when_its_connection_breaks_is_lost_and_not_repeated() {
 }
 
 #[test]
+fn a_statement_whose_result_arrives_together_with_the_end_of_its_connection_is_not_repeated() {
+    let cluster = Cluster::shared();
+    let network = Network::before(cluster);
+    let mut config = network.config();
+    config.application_name("held-back");
+    let pool = ConnectionPool::builder(config)
+        .cp_max(1)
+        .cp_min(0)
+        .build()
+        .unwrap();
+    let insert = "INSERT INTO ran_once SELECT 1 WHERE $1";
+    outcome(pool.run_operation("CREATE TABLE ran_once (x int)", ())).unwrap();
+    outcome(pool.run_operation(insert, params![false])).unwrap();
+    let mut observer = cluster.client();
+    let mut rows = || {
+        let sql = "SELECT count(*) FROM ran_once";
+        observer.query_one(sql, &[]).unwrap().get::<_, i64>(0)
+    };
+    network.hold_back();
+    let job = pool.run_operation(insert, params![true]);
+    eventually("the row is there", || rows() == 1);
+    let mut admin = cluster.client();
+    let end = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity
+               WHERE application_name = 'held-back'";
+    assert_eq!(admin.execute(end, &[]).unwrap(), 1);
+    let error = outcome(job).unwrap_err();
+    assert!(matches!(error, Error::ConnectionLost(_)), "{error}");
+    assert_eq!(rows(), 1);
+}
+
+#[test]
+fn a_connection_in_an_aborted_transaction_of_its_own_costs_no_call() {
+    let is_first = AtomicBool::new(true);
+    let pool = pool(|b| {
+        b.cp_max(1).cp_min(0).cp_openfun(move |client| {
+            if is_first.swap(false, Ordering::SeqCst) {
+                client.batch_execute("BEGIN")?;
+                client.batch_execute("SELECT 1/0").unwrap_err();
+            }
+            Ok(())
+        })
+    });
+    assert_eq!(value::<i32>(&pool, "SELECT 1"), 1);
+}
+
+#[test]
+fn a_lost_connection_of_the_servers_own_is_an_ordinary_error() {
+    let pool = pool(|b| b.cp_max(1).cp_min(0));
+    let pid: i32 = value(&pool, "SELECT pg_backend_pid()");
+    // As postgres_fdw and dblink do when they cannot reach the server behind.
+    let fails = "DO $$ BEGIN RAISE 'behind' USING ERRCODE = '08001'; END $$";
+    let error = outcome(pool.run_operation(fails, ())).unwrap_err();
+    assert!(
+        matches!(error, Error::Database(_)) && !error.is_retryable(),
+        "{error}"
+    );
+    assert_eq!(value::<i32>(&pool, "SELECT pg_backend_pid()"), pid);
+}
+
+#[test]
 fn an_interaction_whose_connection_breaks_keeps_the_first_error() {
     let pool = pool(|b| b.cp_max(1).cp_min(0));
     let result = pool.run_interaction(|txn| {
@@ -175,12 +235,9 @@ fn an_absent_server_answers_within_the_limit_with_the_reason_and_serves_once_it_
 
 #[test]
 fn a_server_that_accepts_and_says_nothing_is_unavailable_in_time() {
-    let silent = TcpListener::bind("127.0.0.1:0").unwrap();
+    let (_silent, port) = silent_host();
     let mut config = postgres::Config::new();
-    config
-        .host("127.0.0.1")
-        .port(silent.local_addr().unwrap().port())
-        .user("app");
+    config.host("127.0.0.1").port(port).user("app");
     let limit = Duration::from_millis(300);
     let pool = ConnectionPool::builder(config)
         .connect_timeout(limit)
@@ -194,6 +251,39 @@ fn a_server_that_accepts_and_says_nothing_is_unavailable_in_time() {
         "{:?}",
         began.elapsed()
     );
+}
+
+/// A host that takes connections and never says anything.
+fn silent_host() -> (TcpListener, u16) {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let port = listener.local_addr().unwrap().port();
+    (listener, port)
+}
+
+#[test]
+fn a_server_that_accepts_and_says_nothing_is_passed_over_for_the_next() {
+    let (silent, port) = silent_host();
+    let mut config = postgres::Config::new();
+    config.host("127.0.0.1").port(port).user("app");
+    config
+        .host("127.0.0.1")
+        .port(Cluster::shared().port())
+        .dbname("postgres");
+    let limit = Duration::from_secs(3);
+    let pool = ConnectionPool::builder(config)
+        .cp_max(5)
+        .cp_min(5)
+        .connect_timeout(limit)
+        .build()
+        .unwrap();
+    let began = Instant::now();
+    assert_eq!(value::<i32>(&pool, "SELECT 1"), 1);
+    assert!(began.elapsed() < limit, "{:?}", began.elapsed());
+    warm(&pool, 5);
+    // r2d2 makes three connections at once. Later ones do not wait there again.
+    silent.set_nonblocking(true).unwrap();
+    let taken = silent.incoming().take_while(Result::is_ok).count();
+    assert!(taken <= 3, "{taken} attempts hang");
 }
 
 #[test]

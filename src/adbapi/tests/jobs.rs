@@ -317,6 +317,17 @@ fn serialization_failures_are_retryable() {
 }
 
 #[test]
+fn notifications_that_nobody_reads_do_not_pile_up() {
+    let pool = pool(|b| b.cp_max(1).cp_min(0));
+    outcome(pool.run_operation("LISTEN news", ())).unwrap();
+    for _ in 0..10 {
+        outcome(pool.run_operation("NOTIFY news", ())).unwrap();
+    }
+    let kept = pool.run_with_connection(|connection| Ok(connection.client().notifications().len()));
+    assert_eq!(outcome(kept).unwrap(), 0);
+}
+
+#[test]
 fn openfun_is_called_once_for_each_connection_before_its_first_job() {
     let opened = Arc::new(Mutex::new(Vec::new()));
     let seen = opened.clone();

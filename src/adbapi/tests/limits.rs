@@ -1,12 +1,18 @@
 //! Owns the tests of cancelling jobs and of their time limits, against a server that also gets frozen.
 
+use std::collections::HashMap;
+use std::fs;
+use std::path::PathBuf;
 use std::process::Command;
-use std::sync::mpsc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, mpsc};
 use std::time::{Duration, Instant};
 
 use postgres::error::SqlState;
+use postgres::types::private::BytesMut;
+use postgres::types::{IsNull, ToSql, Type, to_sql_checked};
 
-use super::super::{Error, deferred};
+use super::super::{Error, deferred, params};
 use super::cluster::Cluster;
 use super::{LIMIT, eventually, outcome, pool, pool_on, value};
 
@@ -118,6 +124,39 @@ fn cancelling_after_the_result_changes_nothing() {
 }
 
 #[test]
+fn a_transaction_whose_end_is_cancelled_is_none_of_the_next_jobs() {
+    let pool = pool(|b| b.cp_max(2).cp_min(0).cp_name("cancelled-ends"));
+    let done = Arc::new(AtomicBool::new(false));
+    let canceller = std::thread::spawn({
+        let done = done.clone();
+        move || {
+            let mut client = Cluster::shared().client();
+            while !done.load(Ordering::SeqCst) {
+                let cancel = "DO $$ BEGIN FOR i IN 1..500 LOOP
+                                  PERFORM pg_stat_clear_snapshot(), pg_cancel_backend(pid)
+                                  FROM pg_stat_activity WHERE application_name = 'cancelled-ends';
+                              END LOOP; END $$";
+                client.batch_execute(cancel).unwrap();
+            }
+        }
+    });
+    let jobs: Vec<_> = (0..1000)
+        .map(|n| match n % 2 {
+            0 => pool.run_interaction(|txn| txn.execute("SELECT 1", ())),
+            _ => pool.run_operation("SELECT 1", ()),
+        })
+        .collect();
+    for job in jobs {
+        match outcome(job) {
+            Ok(_) => {}
+            Err(error) => assert_eq!(error.sqlstate(), Some(&SqlState::QUERY_CANCELED), "{error}"),
+        }
+    }
+    done.store(true, Ordering::SeqCst);
+    canceller.join().unwrap();
+}
+
+#[test]
 fn postgresql_ends_a_statement_at_the_statement_timeout() {
     let pool = pool(|b| {
         b.cp_max(1)
@@ -127,6 +166,41 @@ fn postgresql_ends_a_statement_at_the_statement_timeout() {
     let error = outcome(pool.run_query("SELECT pg_sleep(600)", ())).unwrap_err();
     assert_eq!(error.sqlstate(), Some(&SqlState::QUERY_CANCELED));
     assert_eq!(value::<i32>(&pool, "SELECT 1"), 1);
+}
+
+#[test]
+fn a_statement_that_panics_leaves_no_time_limit_to_the_next_job() {
+    let limit = Duration::from_millis(50);
+    let is_slow = AtomicBool::new(false);
+    let pool = pool(|b| {
+        let b = b.cp_max(1).cp_min(0).statement_timeout(limit);
+        b.cp_openfun(move |client| match is_slow.swap(true, Ordering::Relaxed) {
+            true => client.batch_execute("SET statement_timeout = 0; SELECT pg_sleep(1)"),
+            false => Ok(()),
+        })
+    });
+    let panics = pool.run_query("SELECT $1::int4", params![Panics]);
+    let waits_for_a_connection = pool.run_query("SELECT 1", ());
+    let error = outcome(panics).unwrap_err();
+    assert!(matches!(error, Error::Panicked(_)), "{error}");
+    outcome(waits_for_a_connection).unwrap();
+}
+
+type BoxError = Box<dyn std::error::Error + Sync + Send>;
+
+#[derive(Debug)]
+struct Panics;
+
+impl ToSql for Panics {
+    fn to_sql(&self, _: &Type, _: &mut BytesMut) -> Result<IsNull, BoxError> {
+        panic!("not today")
+    }
+
+    fn accepts(_: &Type) -> bool {
+        true
+    }
+
+    to_sql_checked!();
 }
 
 #[test]
@@ -165,6 +239,23 @@ pub(super) fn signal(name: &str, pid: i32) {
     assert!(status.success());
 }
 
+/// How long processors have worked for each thread of this name, in the system's hundredths of a second.
+fn work_of(name: &str) -> HashMap<PathBuf, Duration> {
+    let threads = fs::read_dir("/proc/self/task").unwrap();
+    let work = |thread: PathBuf| {
+        let stat = fs::read_to_string(thread.join("stat")).ok()?;
+        let (head, tail) = stat.rsplit_once(')')?;
+        let mut fields = tail.split_whitespace();
+        let ticks = |field: Option<&str>| field?.parse::<u64>().ok();
+        let ticks = ticks(fields.nth(11))? + ticks(fields.next())?;
+        (head.ends_with(&format!("({name}"))).then(|| (thread, Duration::from_millis(10 * ticks)))
+    };
+    threads
+        .flatten()
+        .filter_map(|thread| work(thread.path()))
+        .collect()
+}
+
 #[test]
 fn a_backend_that_freezes_under_a_job_is_answered_for_and_its_worker_recovers_when_it_thaws() {
     let cluster = Cluster::start_new();
@@ -192,6 +283,16 @@ fn a_backend_that_freezes_under_a_job_is_answered_for_and_its_worker_recovers_wh
         matches!(error, Error::QueueTimeout { .. }),
         "the only worker hangs: {error}"
     );
+    let (before, since) = (work_of("db-watch"), Instant::now());
+    let length = Duration::from_millis(500);
+    eventually("half a second is over", || {
+        std::thread::sleep(Duration::from_millis(10));
+        since.elapsed() > length
+    });
+    for (watch, now) in work_of("db-watch") {
+        let worked = now - before.get(&watch).copied().unwrap_or_default();
+        assert!(worked < length / 10, "{worked:?} of {length:?}");
+    }
     signal("-CONT", pid);
     eventually("the worker works again", || {
         outcome(pool.run_query("SELECT 1", ())).is_ok()

@@ -47,10 +47,13 @@ fn value<T: for<'a> postgres::types::FromSql<'a>>(pool: &ConnectionPool, sql: &'
     outcome(pool.run_query(sql, ())).unwrap()[0].get(0)
 }
 
-/// Ends a backend of the shared cluster and waits until it is gone.
+/// Ends a backend of the shared cluster and waits until it is gone, and has idled for longer than it is trusted unseen.
 fn terminate(pid: i32) {
+    let began = Instant::now();
     let mut client = Cluster::shared().client();
     client
         .execute("SELECT pg_terminate_backend($1, 10000)", &[&pid])
         .unwrap();
+    let trusted = Duration::from_millis(10);
+    eventually("it is looked at", || began.elapsed() > 2 * trusted);
 }

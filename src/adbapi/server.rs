@@ -1,0 +1,241 @@
+//! Owns how one server is reached: at its addresses one after the other, each within a time limit. Knows no pool.
+
+use std::hash::{BuildHasher, RandomState};
+use std::net::{IpAddr, ToSocketAddrs};
+use std::panic::resume_unwind;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::thread::{self, JoinHandle};
+use std::time::Duration;
+
+use crossbeam_channel::{RecvTimeoutError, bounded};
+use postgres::config::{Host, LoadBalanceHosts};
+use postgres::{Client, Config};
+use r2d2::ManageConnection;
+use r2d2_postgres::PostgresConnectionManager;
+
+use super::builder::Builder;
+use super::error::describe;
+use super::notices;
+use super::tls::{Tls, may_depend_on_encryption};
+
+/// What is wrong when connecting neither succeeds nor fails.
+pub(super) const SILENT: &str = "PostgreSQL does not answer to connecting";
+
+/// How long the other end of a TCP connection may leave data unacknowledged, or be silent before it is probed. The
+/// system's own defaults are a quarter of an hour and two hours.
+const PEER_SILENT: Duration = Duration::from_secs(30);
+
+/// One of the servers that a pool may use.
+pub(super) struct Server {
+    /// Host and port.
+    name: String,
+    config: Config,
+    tls: Tls,
+    /// What is sent to each new session.
+    setup: Option<String>,
+    /// How long an attempt at one address may take. The client library itself only limits how long TCP may take.
+    limit: Duration,
+    /// Attempts that were given up and have not come to their end, by their address.
+    hanging: Mutex<Vec<(Option<IpAddr>, JoinHandle<()>)>>,
+}
+
+impl Server {
+    /// All that the settings name.
+    pub(super) fn all(settings: &Builder, tls: &Tls) -> Vec<Self> {
+        let setup = settings
+            .statement_timeout
+            .map(|limit| format!("SET statement_timeout = {}", limit.as_millis()));
+        (0..settings.servers())
+            .map(|n| {
+                let (name, config, limit) = dial_config(settings, n);
+                Self {
+                    name,
+                    config,
+                    tls: tls.clone(),
+                    setup: setup.clone(),
+                    limit,
+                    hanging: Mutex::default(),
+                }
+            })
+            .collect()
+    }
+
+    /// Connects to the first of `servers` that is there and is what is asked for.
+    ///
+    /// # Errors
+    /// Why each of them is not.
+    ///
+    /// # Blocking
+    /// For as long as names take to resolve, and the limit of each address.
+    pub(super) fn connect(servers: &[Self]) -> Result<Client, String> {
+        let mut servers: Vec<_> = servers.iter().collect();
+        if servers.iter().any(|server| server.is_any_as_good()) {
+            shuffle(&mut servers);
+        }
+        let mut reasons = Vec::new();
+        for server in &servers {
+            match server.connect_to_any() {
+                Ok(client) => return Ok(client),
+                Err(reason) if servers.len() == 1 => return Err(reason),
+                Err(reason) => reasons.push(format!("{}: {reason}", server.name)),
+            }
+        }
+        Err(reasons.join("; "))
+    }
+
+    fn is_any_as_good(&self) -> bool {
+        self.config.get_load_balance_hosts() == LoadBalanceHosts::Random
+    }
+
+    fn connect_to_any(&self) -> Result<Client, String> {
+        let mut reasons = Vec::new();
+        for address in self.addresses()? {
+            match self.connect_to(address) {
+                Ok(client) => return Ok(client),
+                Err(reason) => reasons.push(reason),
+            }
+        }
+        // "localhost" has two addresses and mostly one fault.
+        reasons.dedup();
+        Err(reasons.join("; "))
+    }
+
+    /// Where the name leads; `None` where there is nothing to resolve.
+    fn addresses(&self) -> Result<Vec<Option<IpAddr>>, String> {
+        let (Some(Host::Tcp(name)), []) =
+            (self.config.get_hosts().first(), self.config.get_hostaddrs())
+        else {
+            return Ok(vec![None]);
+        };
+        let found = (name.as_str(), 0).to_socket_addrs();
+        let found = found.map_err(|error| format!("error connecting to server: {error}"))?;
+        let mut addresses: Vec<_> = found.map(|address| Some(address.ip())).collect();
+        if self.is_any_as_good() {
+            shuffle(&mut addresses);
+        }
+        Ok(addresses)
+    }
+
+    /// Tries an address on a thread of its own, to be left alone when the limit is over. An address is not tried while
+    /// an earlier attempt hangs there, so such threads are few.
+    fn connect_to(&self, address: Option<IpAddr>) -> Result<Client, String> {
+        if self.hangs(address) {
+            return Err(SILENT.to_owned());
+        }
+        let mut config = self.config.clone();
+        address.map(|address| config.hostaddr(address));
+        let (tls, setup) = (self.tls.clone(), self.setup.clone());
+        let (answer, answered) = bounded(1);
+        let attempt = move || {
+            // One that comes too late is closed here.
+            let _ = answer.send(open_session(&config, &tls, setup.as_deref()));
+        };
+        let thread = thread::Builder::new().name("db-connect".into());
+        let thread = thread
+            .spawn(attempt)
+            .map_err(|error| format!("the system gives no thread to connect: {error}"))?;
+        match answered.recv_timeout(self.limit) {
+            Ok(result) => result,
+            Err(RecvTimeoutError::Timeout) => {
+                self.hanging().push((address, thread));
+                Err(SILENT.to_owned())
+            }
+            Err(RecvTimeoutError::Disconnected) => {
+                resume_unwind(thread.join().expect_err("only a panic gives no answer"))
+            }
+        }
+    }
+
+    fn hanging(&self) -> MutexGuard<'_, Vec<(Option<IpAddr>, JoinHandle<()>)>> {
+        self.hanging.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn hangs(&self, address: Option<IpAddr>) -> bool {
+        let mut hanging = self.hanging();
+        hanging.retain(|(_, thread)| !thread.is_finished());
+        hanging.iter().any(|(hangs, _)| *hangs == address)
+    }
+}
+
+/// Connects in one of the ways there are, encrypted or not, and sets the session up.
+fn open_session(config: &Config, tls: &Tls, setup: Option<&str>) -> Result<Client, String> {
+    let mut reasons = Vec::new();
+    for way in tls.ways(config) {
+        let mut config = config.clone();
+        config.ssl_mode(way);
+        let connected = PostgresConnectionManager::new(config, tls.streams.clone()).connect();
+        let error = match connected {
+            Ok(mut client) => {
+                if let Some(setup) = setup {
+                    client
+                        .batch_execute(setup)
+                        .map_err(|error| describe(&error))?;
+                }
+                return Ok(client);
+            }
+            Err(error) => error,
+        };
+        reasons.push(tls.describe(&error));
+        if !may_depend_on_encryption(&error) {
+            break;
+        }
+    }
+    Err(reasons.join("; and then: "))
+}
+
+fn shuffle<T>(list: &mut [T]) {
+    list.sort_by_cached_key(|_| RandomState::new().hash_one(0));
+}
+
+/// The `n`th server's name, the settings to connect to it, and how long that may take at one address: the user's
+/// settings, and what keeps a connection from hanging where the user left it open.
+fn dial_config(settings: &Builder, n: usize) -> (String, Config, Duration) {
+    let given = &settings.config;
+    let mut config = Config::new();
+    config.notice_callback(notices::log);
+    let address = given.get_hostaddrs().get(n).copied();
+    let name = match given.get_hosts().get(n) {
+        Some(Host::Tcp(name)) => name.clone(),
+        Some(Host::Unix(directory)) => directory.display().to_string(),
+        // TLS wants a name for the other end, if only to say who did not prove to be it.
+        None => address
+            .map(|address| address.to_string())
+            .unwrap_or_default(),
+    };
+    match given.get_hosts().get(n) {
+        Some(Host::Unix(directory)) => config.host_path(directory),
+        _ => config.host(&name),
+    };
+    address.map(|address| config.hostaddr(address));
+    let ports = given.get_ports();
+    let port = ports.get(n).or(ports.first()).copied().unwrap_or(5432);
+    // A job must not have waited in vain when a silent server has had its time: the next may answer.
+    let share = settings.connect_timeout / u32::try_from(settings.servers()).unwrap_or(u32::MAX);
+    let limit = given.get_connect_timeout().copied().unwrap_or(share);
+    let application_name = given
+        .get_application_name()
+        .or(settings.cp_name.as_deref())
+        .unwrap_or("adbapi");
+    let mut idle = given.get_keepalives_idle();
+    if idle == Config::new().get_keepalives_idle() {
+        idle = PEER_SILENT;
+    }
+    config
+        .port(port)
+        .connect_timeout(limit)
+        .application_name(application_name)
+        .ssl_negotiation(given.get_ssl_negotiation())
+        .tcp_user_timeout(given.get_tcp_user_timeout().copied().unwrap_or(PEER_SILENT))
+        .keepalives(given.get_keepalives())
+        .keepalives_idle(idle)
+        .keepalives_interval(given.get_keepalives_interval().unwrap_or(PEER_SILENT / 3))
+        .keepalives_retries(given.get_keepalives_retries().unwrap_or(3))
+        .target_session_attrs(given.get_target_session_attrs())
+        .channel_binding(given.get_channel_binding())
+        .load_balance_hosts(given.get_load_balance_hosts());
+    given.get_user().map(|user| config.user(user));
+    given.get_password().map(|word| config.password(word));
+    given.get_dbname().map(|database| config.dbname(database));
+    given.get_options().map(|options| config.options(options));
+    (format!("{name}:{port}"), config, limit)
+}
