@@ -293,7 +293,7 @@ fn effort_in_a_second(node: &Node) -> (u64, u64) {
     assert_eq!(waited, Err(RecvTimeoutError::Timeout));
     drop(keep);
     let after = effort(node);
-    (after.0 - before.0, after.1 - before.1)
+    (after.0 - before.0, after.1.saturating_sub(before.1))
 }
 
 /// The CPU time of the node so far, in ticks of mostly 10 ms, and how often its threads have
@@ -315,16 +315,17 @@ fn sleeps_of_io_threads(node: &Node) -> u64 {
     of_io_threads.map(|(_, sleeps)| sleeps).sum()
 }
 
-/// The name of each thread of the node, and how often it has gone to sleep.
+/// The name of each thread of the node, and how often it has gone to sleep. Those that connect to
+/// PostgreSQL or a router may end meanwhile.
 fn sleeps_by_thread(node: &Node) -> Vec<(String, u64)> {
     let threads = std::fs::read_dir(format!("/proc/{}/task", node.pid())).expect("proc(5)");
-    let sleeps = threads.map(|thread| {
+    let sleeps = threads.filter_map(|thread| {
         let status = thread.expect("a thread").path().join("status");
-        let status = std::fs::read_to_string(status).expect("no thread ends meanwhile");
+        let status = std::fs::read_to_string(status).ok()?;
         let field = |name| status.lines().find_map(|line| line.strip_prefix(name));
         let count = field("voluntary_ctxt_switches:").expect("proc(5)").trim();
         let name = field("Name:").expect("proc(5)").trim().to_owned();
-        (name, count.parse().expect("a number"))
+        Some((name, count.parse().expect("a number")))
     });
     sleeps.collect()
 }

@@ -3,17 +3,14 @@
 use std::{
     io::{ErrorKind, Read, Write},
     net::{Shutdown, SocketAddr, TcpStream},
-    sync::{Mutex, mpsc},
+    sync::Mutex,
     thread::{self, JoinHandle},
     time::Instant,
 };
 
 use serde_json::{Value, json};
 use tungstenite::{
-    ClientRequestBuilder, WebSocket,
-    client::client,
-    handshake::server::{Request, Response},
-    protocol::frame::coding::CloseCode,
+    ClientRequestBuilder, WebSocket, client::client, protocol::frame::coding::CloseCode,
 };
 
 use super::*;
@@ -25,7 +22,7 @@ use crate::{
 };
 
 /// How long anything may take before its test fails.
-const PATIENCE: Duration = Duration::from_secs(20);
+pub(super) const PATIENCE: Duration = Duration::from_secs(20);
 
 struct Counted(u64);
 
@@ -63,7 +60,7 @@ fn realm() -> Arc<Realm> {
     ))
 }
 
-fn options() -> WebSocketOptions {
+pub(super) fn options() -> WebSocketOptions {
     WebSocketOptions {
         allowed_origins: AllowedOrigins::new(["*"]),
         open_handshake_timeout: Some(PATIENCE),
@@ -82,14 +79,14 @@ fn options() -> WebSocketOptions {
 }
 
 /// A listener on an I/O thread, with WebSocket at `/ws`.
-struct Served {
-    realm: Arc<Realm>,
-    address: SocketAddr,
-    mailbox: Mailbox<Mail>,
-    thread: Option<JoinHandle<()>>,
+pub(super) struct Served {
+    pub(super) realm: Arc<Realm>,
+    pub(super) address: SocketAddr,
+    pub(super) mailbox: Mailbox<Mail>,
+    pub(super) thread: Option<JoinHandle<()>>,
 }
 
-fn serve(options: WebSocketOptions) -> Served {
+pub(super) fn serve(options: WebSocketOptions) -> Served {
     serve_with(options, PATIENCE)
 }
 
@@ -142,7 +139,7 @@ impl Served {
         client
     }
 
-    fn wait_until(&self, condition: impl Fn(Stats) -> bool) {
+    pub(super) fn wait_until(&self, condition: impl Fn(Stats) -> bool) {
         let deadline = Instant::now() + PATIENCE;
         while !condition(self.realm.stats()) {
             assert!(Instant::now() < deadline, "{:?}", self.realm.stats());
@@ -161,7 +158,7 @@ impl Drop for Served {
     }
 }
 
-fn hello() -> Value {
+pub(super) fn hello() -> Value {
     let roles = json!({"caller": {}, "callee": {}, "publisher": {}, "subscriber": {}});
     json!([1, "realm1", {"roles": roles}])
 }
@@ -462,7 +459,7 @@ impl LocalPeer for Noted {
     }
 }
 
-fn decode(message: Value) -> crate::wamp::Message {
+pub(super) fn decode(message: Value) -> crate::wamp::Message {
     Serializer::Json
         .decode(message.to_string().as_bytes())
         .unwrap()
@@ -482,129 +479,4 @@ fn a_session_in_memory_joins_is_told_of_the_end_and_is_let_go() {
     drop(local);
     assert_eq!(Arc::strong_count(&peer), 1, "the realm keeps no peer");
     assert_eq!(Arc::strong_count(&realm), 1);
-}
-
-/// A peer that says HELLO on each connection and hands on what it is told.
-struct Remote {
-    told: mpsc::Sender<crate::wamp::Message>,
-}
-
-impl LocalPeer for Remote {
-    fn on_message(&self, message: crate::wamp::Message) {
-        let _ = self.told.send(message);
-    }
-    fn on_close(&self) {}
-}
-
-fn target(address: SocketAddr) -> Target {
-    Target {
-        url: format!("ws://{address}/ws"),
-        host: address.ip().to_string(),
-        port: address.port(),
-        timeout: PATIENCE,
-        ping_interval: PATIENCE,
-        ping_timeout: PATIENCE,
-        max_message_size: 1 << 20,
-        max_frame_size: 1 << 20,
-        tcp_nodelay: true,
-    }
-}
-
-#[test]
-fn a_router_that_answers_pings_but_neither_hello_nor_goodbye_is_dialled_again() {
-    let welcome = json!([2, 1, {"roles": {"broker": {}, "dealer": {}}}]);
-    for (sent, answered) in [
-        (vec![hello()], None),
-        (
-            vec![hello(), json!([6, {}, "wamp.close.close_realm"])],
-            Some(welcome),
-        ),
-    ] {
-        let socket = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
-        let target = Target {
-            timeout: Duration::from_millis(300),
-            ping_interval: Duration::from_millis(20),
-            ..target(socket.local_addr().unwrap())
-        };
-        let mut reactor = Reactor::new().unwrap();
-        reactor.wait_asleep();
-        let mailbox = reactor.mailbox();
-        let dialling = thread::spawn(move || reactor.run());
-        let make_peer: MakePeer = Box::new(move |session| {
-            sent.iter()
-                .for_each(|message| session.send(decode(message.clone())));
-            Arc::new(Remote {
-                told: mpsc::channel().0,
-            })
-        });
-        let dialler = Dialler::start(target, mailbox.clone(), make_peer).unwrap();
-
-        let mut pings = 0;
-        for _ in 0..2 {
-            let mut router = accept_websocket(socket.accept().unwrap().0);
-            let deadline = Instant::now() + PATIENCE;
-            // Reading answers the pings.
-            while let Ok(message) = router.read() {
-                assert!(Instant::now() < deadline, "it waits on");
-                // A late WELCOME does not answer a GOODBYE.
-                if let (tungstenite::Message::Text(text), Some(answer)) = (&message, &answered)
-                    && text.starts_with("[6,")
-                {
-                    router.send(answer.to_string().into()).unwrap();
-                }
-                pings += usize::from(message.is_ping());
-            }
-        }
-        assert!(pings > 2, "{pings}");
-        drop(socket);
-        dialler.join();
-        mailbox.stop();
-        dialling.join().unwrap().unwrap();
-    }
-}
-
-/// The router's end of an opening handshake.
-fn accept_websocket(stream: TcpStream) -> WebSocket<TcpStream> {
-    #[expect(clippy::result_large_err, reason = "it is tungstenite's")]
-    let choose = |_: &Request, mut response: Response| {
-        let protocol = Serializer::Json.subprotocol().parse().unwrap();
-        (response.headers_mut()).insert("Sec-WebSocket-Protocol", protocol);
-        Ok(response)
-    };
-    stream.set_read_timeout(Some(PATIENCE)).unwrap();
-    tungstenite::accept_hdr(stream, choose).unwrap()
-}
-
-#[test]
-fn a_dialler_dials_again_and_stops_in_time() {
-    let mut served = serve(options());
-    let target = target(served.address);
-    let reactor = Reactor::new().unwrap();
-    let mailbox = reactor.mailbox();
-    let dialling = thread::spawn(move || reactor.run());
-    let (told, heard) = mpsc::channel();
-    let make_peer: MakePeer = Box::new(move |session| {
-        session.send(decode(hello()));
-        Arc::new(Remote { told: told.clone() })
-    });
-    let dialler = Dialler::start(target, mailbox.clone(), make_peer).unwrap();
-    let code = || {
-        let message = heard.recv_timeout(PATIENCE).unwrap();
-        message.message_type().name()
-    };
-    assert_eq!(code(), "WELCOME");
-    // The router says GOODBYE and nothing else: the connection is not kept for it.
-    served.realm.shut_down();
-    assert_eq!(code(), "GOODBYE");
-    served.wait_until(|stats| stats.sessions == 0);
-    // Dialled again, and refused by a realm that is shutting down.
-    assert_eq!(code(), "ABORT");
-    served.mailbox.stop();
-    served.thread.take().unwrap().join().unwrap();
-
-    let began = Instant::now();
-    dialler.join();
-    assert!(began.elapsed() < Duration::from_secs(5));
-    mailbox.stop();
-    dialling.join().unwrap().unwrap();
 }

@@ -1,0 +1,165 @@
+//! The dialler with routers that are silent, slow to answer or gone.
+
+use std::{
+    net::{SocketAddr, TcpStream},
+    sync::mpsc,
+    thread,
+};
+
+use serde_json::json;
+use tungstenite::{
+    WebSocket,
+    handshake::server::{Request, Response},
+};
+
+use super::*;
+use crate::{
+    reactor::Reactor,
+    transport::{
+        bind,
+        tests::{PATIENCE, decode, hello, options, serve},
+    },
+};
+
+/// A peer that says HELLO on each connection and hands on what it is told.
+struct Remote {
+    told: mpsc::Sender<crate::wamp::Message>,
+}
+
+impl LocalPeer for Remote {
+    fn on_message(&self, message: crate::wamp::Message) {
+        let _ = self.told.send(message);
+    }
+    fn on_close(&self) {}
+}
+
+fn target(address: SocketAddr) -> Target {
+    Target {
+        url: format!("ws://{address}/ws"),
+        host: address.ip().to_string(),
+        port: address.port(),
+        timeout: PATIENCE,
+        ping_interval: PATIENCE,
+        ping_timeout: PATIENCE,
+        max_message_size: 1 << 20,
+        max_frame_size: 1 << 20,
+        tcp_nodelay: true,
+    }
+}
+
+#[test]
+fn a_router_that_answers_pings_but_neither_hello_nor_goodbye_is_dialled_again() {
+    let welcome = json!([2, 1, {"roles": {"broker": {}, "dealer": {}}}]);
+    for (sent, answered) in [
+        (vec![hello()], None),
+        (
+            vec![hello(), json!([6, {}, "wamp.close.close_realm"])],
+            Some(welcome),
+        ),
+    ] {
+        let socket = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+        let target = Target {
+            timeout: Duration::from_millis(300),
+            ping_interval: Duration::from_millis(20),
+            ..target(socket.local_addr().unwrap())
+        };
+        let mut reactor = Reactor::new().unwrap();
+        reactor.wait_asleep();
+        let mailbox = reactor.mailbox();
+        let dialling = thread::spawn(move || reactor.run());
+        let make_peer: MakePeer = Box::new(move |session| {
+            sent.iter()
+                .for_each(|message| session.send(decode(message.clone())));
+            Arc::new(Remote {
+                told: mpsc::channel().0,
+            })
+        });
+        let dialler = Dialler::start(target, mailbox.clone(), make_peer).unwrap();
+
+        let mut pings = 0;
+        for _ in 0..2 {
+            let mut router = accept_websocket(socket.accept().unwrap().0);
+            let deadline = Instant::now() + PATIENCE;
+            // Reading answers the pings.
+            while let Ok(message) = router.read() {
+                assert!(Instant::now() < deadline, "it waits on");
+                // A late WELCOME does not answer a GOODBYE.
+                if let (tungstenite::Message::Text(text), Some(answer)) = (&message, &answered)
+                    && text.starts_with("[6,")
+                {
+                    router.send(answer.to_string().into()).unwrap();
+                }
+                pings += usize::from(message.is_ping());
+            }
+        }
+        assert!(pings > 2, "{pings}");
+        drop(socket);
+        dialler.join();
+        mailbox.stop();
+        dialling.join().unwrap().unwrap();
+    }
+}
+
+/// The router's end of an opening handshake.
+fn accept_websocket(stream: TcpStream) -> WebSocket<TcpStream> {
+    #[expect(clippy::result_large_err, reason = "it is tungstenite's")]
+    let choose = |_: &Request, mut response: Response| {
+        let protocol = Serializer::Json.subprotocol().parse().unwrap();
+        (response.headers_mut()).insert("Sec-WebSocket-Protocol", protocol);
+        Ok(response)
+    };
+    stream.set_read_timeout(Some(PATIENCE)).unwrap();
+    tungstenite::accept_hdr(stream, choose).unwrap()
+}
+
+#[test]
+fn a_dialler_dials_again_and_stops_in_time() {
+    let mut served = serve(options());
+    let target = target(served.address);
+    let reactor = Reactor::new().unwrap();
+    let mailbox = reactor.mailbox();
+    let dialling = thread::spawn(move || reactor.run());
+    let (told, heard) = mpsc::channel();
+    let make_peer: MakePeer = Box::new(move |session| {
+        session.send(decode(hello()));
+        Arc::new(Remote { told: told.clone() })
+    });
+    let dialler = Dialler::start(target, mailbox.clone(), make_peer).unwrap();
+    let code = || {
+        let message = heard.recv_timeout(PATIENCE).unwrap();
+        message.message_type().name()
+    };
+    assert_eq!(code(), "WELCOME");
+    // The router says GOODBYE and nothing else: the connection is not kept for it.
+    served.realm.shut_down();
+    assert_eq!(code(), "GOODBYE");
+    served.wait_until(|stats| stats.sessions == 0);
+    // Dialled again, and refused by a realm that is shutting down.
+    assert_eq!(code(), "ABORT");
+    served.mailbox.stop();
+    served.thread.take().unwrap().join().unwrap();
+
+    let began = Instant::now();
+    dialler.join();
+    assert!(began.elapsed() < Duration::from_secs(5));
+    mailbox.stop();
+    dialling.join().unwrap().unwrap();
+}
+
+#[test]
+fn an_address_that_does_not_answer_leaves_time_for_the_next() {
+    let silent = bind("127.0.0.1".parse().unwrap(), 0, 0).unwrap();
+    let silent = silent.local_addr().unwrap();
+    // Nobody accepts there: once its queue is full the kernel answers no more.
+    let mut queued = Vec::new();
+    while let Ok(socket) = TcpStream::connect_timeout(&silent, Duration::from_millis(200)) {
+        queued.push(socket);
+        assert!(queued.len() < 100, "the queue does not fill");
+    }
+    let live = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let live = live.local_addr().unwrap();
+    let deadline = Instant::now() + Duration::from_secs(1);
+    let socket = connect_any(&[silent, live], deadline).unwrap();
+    assert_eq!(socket.peer_addr().unwrap(), live);
+    assert!(Instant::now() < deadline, "all the time went to the first");
+}
