@@ -255,10 +255,7 @@ fn connection(database: &Database) -> postgres::Config {
     for server in &database.servers {
         postgres.host(&server.host).port(server.port);
     }
-    // A job must not have waited in vain when a silent server has had its time: the next may answer.
-    let servers = u32::try_from(database.servers.len()).unwrap_or(u32::MAX);
     postgres
-        .connect_timeout(database.connect_timeout / servers.max(1))
         .dbname(&database.database)
         .user(&database.user)
         .application_name(&database.application_name)
@@ -341,18 +338,6 @@ mod tests {
                 }}"#
             );
             assert_eq!(head_timeout(&web), beside_files, "{milliseconds}");
-        }
-    }
-
-    #[test]
-    fn several_servers_share_the_time_to_connect() {
-        for (fields, seconds) in [
-            ("", 5),
-            (r#""host": "a,b", "connect_timeout": 6"#, 3),
-            (r#""host": "a,b,c", "connect_timeout": 6"#, 2),
-        ] {
-            let timeout = connection_with(fields).get_connect_timeout().copied();
-            assert_eq!(timeout, Some(Duration::from_secs(seconds)), "{fields}");
         }
     }
 
