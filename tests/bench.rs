@@ -245,17 +245,23 @@ fn errors_are_counted_by_their_uri_and_fail_nothing() {
     outcome.assert_fails("SUBSCRIBE failed with wamp.error.not_authorized");
 }
 
+/// The right answer to a request.
+fn right(message: &Value) -> Value {
+    let request = &message[1];
+    match message[0].as_u64() {
+        Some(code::CALL) => json!([code::RESULT, request, {}]),
+        Some(code::SUBSCRIBE) => json!([code::SUBSCRIBED, request, 7]),
+        Some(code::REGISTER) => json!([code::REGISTERED, request, 7]),
+        Some(code::PUBLISH) => json!([code::PUBLISHED, request, 7]),
+        _ => panic!("unexpected: {message}"),
+    }
+}
+
 /// Answers the third call, or the third publication, as given, and all else rightly.
 fn third(mut wrong: impl FnMut(usize, u64) -> Answers + Send + 'static) -> SocketAddr {
     fake_router::start(move |from, message| {
         let request = message[1].as_u64().expect("a request id");
-        let answer = match message[0].as_u64() {
-            Some(code::CALL) => json!([code::RESULT, request, {}]),
-            Some(code::SUBSCRIBE) => json!([code::SUBSCRIBED, request, 7]),
-            Some(code::REGISTER) => json!([code::REGISTERED, request, 7]),
-            Some(code::PUBLISH) => json!([code::PUBLISHED, request, 7]),
-            _ => panic!("unexpected: {message}"),
-        };
+        let answer = right(message);
         let is_publish = message[0] == code::PUBLISH;
         match (request, is_publish) {
             (3, false) => wrong(from, request),
@@ -299,6 +305,86 @@ fn result_of_another() -> SocketAddr {
         Some(code::REGISTER) => say(from, json!([code::REGISTERED, message[1], 7])),
         _ => say(from, json!([code::RESULT, message[1], {}, [1, 1]])),
     })
+}
+
+#[test]
+fn a_doubled_or_foreign_answer_before_the_load_fails_the_run() {
+    for (mode, wrong) in [
+        ("echo", json!([code::REGISTERED, 1, 7])),
+        ("echo", json!([code::REGISTERED, 2, 7])),
+        ("pubsub", json!([code::SUBSCRIBED, 1, 7])),
+        ("pubsub", json!([code::SUBSCRIBED, 2, 7])),
+    ] {
+        let name = if mode == "echo" {
+            "REGISTERED"
+        } else {
+            "SUBSCRIBED"
+        };
+        let words = format!("{name}, which answers nothing that was asked");
+        let args = format!("--mode {mode} --connections 2 --calls 10 --timeout 5");
+        let address = fake_router::start(move |from, message| match message[0].as_u64() {
+            Some(code::REGISTER | code::SUBSCRIBE) if wrong[1] == 1 => {
+                [say(from, right(message)), say(from, wrong.clone())].concat()
+            }
+            Some(code::REGISTER | code::SUBSCRIBE) => say(from, wrong.clone()),
+            // The load may have begun when the second comes, and must not fail before.
+            _ => Vec::new(),
+        });
+        bench(address, &args).assert_fails(&words);
+    }
+}
+
+#[test]
+fn an_invocation_that_is_doubled_or_of_another_registration_fails_the_run() {
+    /// Invokes session 0 for each call, and gives its answer to the caller.
+    fn invoking(invocations: fn(u64) -> Vec<(u64, u64)>) -> SocketAddr {
+        fake_router::start(move |from, message| match message[0].as_u64() {
+            Some(code::CALL) => {
+                let request = message[1].as_u64().expect("a request id");
+                (invocations(request).into_iter())
+                    .flat_map(|(request, registration)| {
+                        let args = &message[4];
+                        say(
+                            0,
+                            json!([code::INVOCATION, request, registration, {}, args]),
+                        )
+                    })
+                    .collect()
+            }
+            Some(code::YIELD) => say(1, json!([code::RESULT, message[1], {}, message[3]])),
+            _ => say(from, right(message)),
+        })
+    }
+    let run = |invocations| bench(invoking(invocations), "--mode echo --calls 10");
+    let figures = run(|request| vec![(request, 7)]).figures();
+    assert_eq!(figures["operations"], 10);
+    run(|request| vec![(request, 7), (request, 7)])
+        .assert_fails("INVOCATION 1 came after INVOCATION 1: it is doubled or out of order");
+    run(|request| vec![(request, 8)]).assert_fails("an INVOCATION of registration 8");
+}
+
+#[test]
+fn what_is_owed_when_goodbye_is_not_answered_fails_the_run() {
+    let rude = |published: bool| {
+        fake_router::start_rude(move |from, message| match message[0].as_u64() {
+            Some(code::GOODBYE) => Vec::new(),
+            Some(code::PUBLISH) => {
+                let number = message[1].as_u64().expect("a request id");
+                let answer = if published {
+                    say(from, right(message))
+                } else {
+                    Vec::new()
+                };
+                [answer, event(number)].concat()
+            }
+            _ => say(from, right(message)),
+        })
+    };
+    let args = "--mode pubsub --calls 3 --timeout 0.3";
+    bench(rude(false), args)
+        .assert_fails("session 0: the answer to PUBLISH 1 had not come when the session ended");
+    let figures = bench(rude(true), args).figures();
+    assert_eq!(figures["operations"], 3);
 }
 
 #[test]

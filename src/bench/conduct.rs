@@ -17,8 +17,8 @@ use crate::reactor::Reactor;
 
 /// How often the run is looked at.
 const LOOK: Duration = Duration::from_millis(100);
-/// How long sessions may take to leave.
-const FAREWELL: Duration = Duration::from_secs(10);
+/// How long the connections may take to do what they can do by themselves.
+const TURN: Duration = Duration::from_secs(10);
 
 /// How far a run has come.
 #[derive(Clone, Copy, Debug)]
@@ -133,7 +133,7 @@ impl Conductor<'_> {
                     patience,
                 });
             }
-            Ok(run.ready == run.sessions)
+            Ok(run.ready >= run.sessions)
         })
     }
 
@@ -181,12 +181,21 @@ impl Conductor<'_> {
 
     /// Lets all sessions say GOODBYE. What was wrong until then has come by then.
     fn leave(&mut self) -> Result<(), Error> {
-        self.shared.tell_all(&self.shared.run(), Mail::Leave);
-        let until = Instant::now() + FAREWELL;
-        self.look_until(Some(until), |this| {
+        self.end_sessions(Mail::Leave, self.shared.options.patience)?;
+        // A router that does not answer GOODBYE may have answered all else, or not even that.
+        self.end_sessions(Mail::Part, TURN)
+    }
+
+    /// Tells the sessions to end, and waits until all have or none has for the patience.
+    fn end_sessions(&mut self, mail: Mail, patience: Duration) -> Result<(), Error> {
+        {
+            let mut run = self.shared.run();
+            run.last_sign = Instant::now();
+            self.shared.tell_all(&run, mail);
+        }
+        self.look_until(None, |this| {
             let run = this.shared.run();
-            // A router that does not answer GOODBYE has answered all that was asked of it.
-            Ok(run.left == run.sessions || Instant::now() >= until)
+            Ok(run.left == run.sessions || run.last_sign.elapsed() > patience)
         })
     }
 
@@ -257,7 +266,7 @@ impl Conductor<'_> {
         }
         run.example = None;
         self.shared.tell_all(&run, Mail::Tell);
-        let until = Instant::now() + FAREWELL;
+        let until = Instant::now() + TURN;
         while run.example.is_none() && Instant::now() < until {
             run = self.shared.wait(run, until);
         }

@@ -204,12 +204,13 @@ impl Parts {
     }
 
     fn on_left(&mut self, turn: &mut Turn<'_>) -> Result<(), Fault> {
-        // Messages of a session keep their order, so what is not there by now never comes.
+        // Messages of a session keep their order, so what has not come before GOODBYE never comes.
         if let Some(owed) = self.duty.owed(turn.run) {
             return Err(Fault::Missing(owed));
         }
         self.phase = Phase::Over;
         turn.run.left += 1;
+        turn.run.last_sign = turn.now;
         if turn.run.left == turn.run.sessions {
             turn.shared.announce();
         }
@@ -273,6 +274,7 @@ impl Protocol<Mail> for Connection {
                         reason: error_uri::CLOSE_REALM.into(),
                     });
                 }
+                Mail::Part => return parts.on_left(turn),
             }
             Ok(())
         });

@@ -94,8 +94,16 @@ pub enum Fault {
     #[error("an answer came to request {0}, which was never made")]
     Alien(u64),
     /// An answer is missing although whatever came before the end of the session has arrived.
-    #[error("{0} never came, and the session has ended in order")]
+    #[error("{0} had not come when the session ended")]
     Missing(String),
+    /// The callee got a call twice.
+    #[error("INVOCATION {request} came after INVOCATION {last}: it is doubled or out of order")]
+    Invocation {
+        /// The one that came before.
+        last: u64,
+        /// The one that came.
+        request: u64,
+    },
     /// An open load is far more than the router can do.
     #[error("the router is {0} answers behind: it cannot do as many a second; lower --rate")]
     Behind(u64),

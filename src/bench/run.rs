@@ -24,6 +24,8 @@ pub(super) enum Mail {
     Tell,
     /// Leave the realm.
     Leave,
+    /// Leave it without an answer to GOODBYE.
+    Part,
 }
 
 /// What does not change, and the rest behind its lock.
@@ -122,7 +124,8 @@ pub(super) struct Run {
     ends: u64,
     /// So many ends are still to come.
     pub(super) owed: u64,
-    /// When something last ended, or began with nothing under way.
+    /// When something last ended, or began with nothing under way. While sessions join and leave,
+    /// when one last did.
     pub(super) last_sign: Instant,
     pub(super) bounds: Bounds,
     /// The events on their way, in [`Mode::PubSub`].
