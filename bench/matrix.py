@@ -203,7 +203,8 @@ def calls(bench, node, seen):
         seen.add(f"{name} calls/s", rate)
         seen.add("pgbench tps", after)
         before = after
-    seen.add("refused", sum(sum(run["errors"].values()) for run in runs.values()))
+    errors = [error for run in runs.values() for error in run["errors"].values()]
+    seen.add("refused", sum(error["count"] for error in errors))
     quiet = runs["now 1x1"]["latency_us"]["p50"]
     half = runs["now 50x1"]["per_second"] / 2
     paced = bench.load(node, "now half", "--connections", 50, "--rate", round(half))

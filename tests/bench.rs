@@ -35,6 +35,10 @@ impl Outcome {
     fn figures(&self) -> Value {
         assert_eq!(self.code, Some(0), "{}", self.stderr);
         assert_eq!(self.stderr, "", "there is no terminal to draw on");
+        self.json()
+    }
+
+    fn json(&self) -> Value {
         let json = std::fs::read(self.directory.path().join("figures.json"));
         serde_json::from_slice(&json.expect("the JSON is written")).expect("and is JSON")
     }
@@ -229,20 +233,65 @@ fn an_open_load_beyond_the_router_ends_before_it_fills_the_memory() {
 
 #[test]
 fn errors_are_counted_by_their_uri_and_fail_nothing() {
-    let node = Node::start(&config(&[router()]));
-    let outcome = bench(node.address(), "--procedure com.example.missing --calls 5");
+    // Nor does it matter for how long they come when one call has succeeded.
+    let outcome = bench(erring(1), "--rate 20 --calls 11 --timeout 0.3");
     let figures = outcome.figures();
-    assert_eq!(figures["operations"], 0);
-    assert_eq!(
-        figures["errors"],
-        json!({"wamp.error.no_such_procedure": 5})
-    );
-    assert!(outcome.stdout.contains("5 wamp.error.no_such_procedure"));
+    assert_eq!(figures["operations"], 1);
+    let errors = json!({"com.example.bad": {"count": 10, "message": "no luck 1"}});
+    assert_eq!(figures["errors"], errors);
+    let node = Node::start(&config(&[router()]));
     let outcome = bench(
         node.address(),
         "--mode pubsub --procedure org.elsewhere --calls 5",
     );
     outcome.assert_fails("SUBSCRIBE failed with wamp.error.not_authorized");
+}
+
+/// Answers the first calls rightly and all others with errors.
+fn erring(mut right_ones: usize) -> SocketAddr {
+    let mut errors = 0;
+    fake_router::start(move |from, message| {
+        if right_ones > 0 {
+            right_ones -= 1;
+            return say(from, right(message));
+        }
+        errors += 1;
+        let (call, args) = (code::CALL, [format!("no luck {errors}")]);
+        say(
+            from,
+            json!([code::ERROR, call, message[1], {}, "com.example.bad", args]),
+        )
+    })
+}
+
+#[test]
+fn a_run_without_any_success_shows_its_errors_and_fails() {
+    let outcome = bench(erring(0), "--calls 5");
+    assert_eq!(outcome.code, Some(1), "{}", outcome.stdout);
+    assert_eq!(
+        outcome.stderr,
+        "wampgres bench: no call succeeded: 5 were answered, each with an error, the first with \
+         com.example.bad: no luck 1\n"
+    );
+    for line in ["latency   -", "errors    5 com.example.bad: no luck 1"] {
+        assert!(
+            outcome.stdout.lines().any(|seen| seen == line),
+            "{}",
+            outcome.stdout
+        );
+    }
+    let figures = outcome.json();
+    assert_eq!(figures["operations"], 0);
+    assert_eq!(figures["latency_us"], Value::Null);
+    let errors = json!({"com.example.bad": {"count": 5, "message": "no luck 1"}});
+    assert_eq!(figures["errors"], errors);
+
+    let endless = bench(erring(0), "--rate 100 --calls 100000 --timeout 0.5");
+    endless.assert_fails("given up after 500ms: no call succeeded: ");
+    endless.assert_fails("the first with com.example.bad: no luck 1");
+    // The errors of the warm-up alone, when nothing begins after it, are errors too.
+    let late = bench(erring(0), "--rate 100 --warmup 0.1 --duration 0");
+    assert_eq!(late.code, Some(1), "{}", late.stdout);
 }
 
 /// The right answer to a request.

@@ -175,7 +175,11 @@ impl Conductor<'_> {
         let until = self.shared.run().bounds.until;
         self.look_until(until, |this| {
             this.check_patience()?;
-            Ok(this.shared.run().is_over(Instant::now()))
+            if this.shared.run().is_over(Instant::now()) {
+                return Ok(true);
+            }
+            this.check_success()?;
+            Ok(false)
         })
     }
 
@@ -255,6 +259,18 @@ impl Conductor<'_> {
             },
         });
         Ok(())
+    }
+
+    /// Gives up a run that has had nothing but errors for too long.
+    fn check_success(&self) -> Result<(), Error> {
+        let patience = self.shared.options.patience;
+        match self.shared.run().only_errors() {
+            Some(errors) if self.began.elapsed() > patience => Err(Error::GivenUp {
+                patience,
+                errors: errors.clone(),
+            }),
+            _ => Ok(()),
+        }
     }
 
     /// Gives up a router that owes an answer and has been silent for too long.

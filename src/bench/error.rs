@@ -47,6 +47,14 @@ pub enum Error {
         /// One of them.
         example: String,
     },
+    /// The run could not go on to any use.
+    #[error("given up after {patience:?}: {errors}")]
+    GivenUp {
+        /// How long the run has had errors only.
+        patience: Duration,
+        /// Which.
+        errors: OnlyErrors,
+    },
     /// A session saw something that must not be.
     #[error("session {session}: {fault}")]
     Session {
@@ -55,6 +63,16 @@ pub enum Error {
         /// What it saw.
         fault: Fault,
     },
+}
+
+/// Calls were answered, and all with errors.
+#[derive(Clone, Debug, thiserror::Error)]
+#[error("no call succeeded: {count} were answered, each with an error, the first with {first}")]
+pub struct OnlyErrors {
+    /// How many were answered.
+    pub count: u64,
+    /// The first error: its URI and what it says.
+    pub first: String,
 }
 
 /// What a session saw that must not be.
@@ -130,7 +148,7 @@ pub enum Fault {
     },
 }
 
-fn colon(message: &Option<String>) -> String {
+pub(super) fn colon(message: &Option<String>) -> String {
     message
         .as_ref()
         .map_or_else(String::new, |message| format!(": {message}"))

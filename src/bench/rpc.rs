@@ -4,12 +4,14 @@ use std::time::Instant;
 
 use super::{
     Fault, Load, Mode, Options,
-    duty::{Duty, Turn, refused, unasked},
+    duty::{Duty, Turn, message_of, refused, unasked},
     outstanding::Outstanding,
     run::Run,
     wire::{Quick, put_number},
 };
-use crate::wamp::{Invocation, Message, Register, RegistrationId, RequestId, RequestType, Yield};
+use crate::wamp::{
+    Error, Invocation, Message, Register, RegistrationId, RequestId, RequestType, Yield,
+};
 
 /// Calls, and matches each answer to its call.
 pub(super) struct Caller {
@@ -68,9 +70,10 @@ impl Caller {
         &mut self,
         request: u64,
         turn: &mut Turn<'_>,
-        error: Option<&str>,
+        error: Option<&Error>,
     ) -> Result<(), Fault> {
         let begun = self.outstanding.answer(request)?;
+        let error = error.map(|error| (error.error.as_str(), message_of(error)));
         turn.run.end(begun, turn.now, error);
         if turn.run.may_begin(turn.now) {
             self.call(turn.now, turn);
@@ -138,7 +141,7 @@ impl Duty for Caller {
                 self.answered(request, turn, None)?;
             }
             Message::Error(error) if error.request_type == RequestType::Call => {
-                self.answered(error.request.value(), turn, Some(error.error.as_str()))?;
+                self.answered(error.request.value(), turn, Some(&error))?;
             }
             message => return Err(unasked(message.message_type().name())),
         }

@@ -9,7 +9,10 @@ use std::{
 
 use mio::net::TcpStream;
 
-use super::{Error, Fault, Mode, Options, connection::Connection, measure::Measure, pace::Pace};
+use super::{
+    Error, Fault, Mode, OnlyErrors, Options, connection::Connection, error::colon,
+    measure::Measure, pace::Pace,
+};
 use crate::reactor::{ConnectionId, Mailbox};
 
 /// So many sessions are joining at any time.
@@ -120,6 +123,9 @@ pub(super) struct Run {
     /// Operations begun, in the time measured and in all.
     pub(super) counted: u64,
     pub(super) begun: u64,
+    /// Whether any operation has ended well, and those that have not.
+    has_succeeded: bool,
+    errors: Option<OnlyErrors>,
     /// How many times each operation ends: once for its answer, or once for each subscriber.
     ends: u64,
     /// So many ends are still to come.
@@ -161,6 +167,8 @@ impl Run {
             measure: Measure::default(),
             counted: 0,
             begun: 0,
+            has_succeeded: false,
+            errors: None,
             ends: match options.mode {
                 Mode::PubSub => options.connections as u64,
                 Mode::Call | Mode::Echo | Mode::Connect => 1,
@@ -217,14 +225,30 @@ impl Run {
         self.owed += self.ends;
     }
 
-    /// An operation has ended; with the URI of its error, if it has.
-    pub(super) fn end(&mut self, begun: Instant, now: Instant, error: Option<&str>) {
+    /// An operation has ended; with the URI of its error and what it says, if it has.
+    pub(super) fn end(
+        &mut self,
+        begun: Instant,
+        now: Instant,
+        error: Option<(&str, Option<String>)>,
+    ) {
         self.owed -= 1;
         self.last_sign = now;
-        match error {
-            None => self.measure.done(begun, now),
-            Some(uri) => self.measure.failed(begun, now, uri),
-        }
+        let Some((uri, message)) = error else {
+            self.has_succeeded = true;
+            return self.measure.done(begun, now);
+        };
+        let errors = self.errors.get_or_insert_with(|| OnlyErrors {
+            count: 0,
+            first: format!("{uri}{}", colon(&message)),
+        });
+        errors.count += 1;
+        self.measure.failed(begun, now, uri, message);
+    }
+
+    /// The errors of a run that has had nothing else, warming up included.
+    pub(super) fn only_errors(&self) -> Option<&OnlyErrors> {
+        self.errors.as_ref().filter(|_| !self.has_succeeded)
     }
 
     /// The run has failed; the first failure is the one told.

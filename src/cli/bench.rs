@@ -138,7 +138,10 @@ fn measure(args: &BenchArgs) -> Result<(), Box<dyn std::error::Error>> {
     if let Some(file) = &args.plot {
         write(file, &report.plot().to_string())?;
     }
-    Ok(())
+    match report.only_errors {
+        Some(errors) => Err(errors.into()),
+        None => Ok(()),
+    }
 }
 
 fn write(file: &Path, text: &str) -> Result<(), String> {

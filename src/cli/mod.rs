@@ -99,10 +99,12 @@ Examples:
   wampgres bench --mode connect --connections 10000        10,000 sessions join, stay and leave
 
 Every answer is matched to its call: one that is lost, doubled or not asked for fails the run. Errors
-that the router answers with are counted by their URI and fail nothing.
+that calls are answered with are counted by their URI and fail nothing, unless no call succeeds: a
+run that has had nothing but errors for as long as --timeout says ends then.
 
-Exit codes: 0 measured, 1 the router was not reached, went away or answered wrongly, 2 the command
-line has faults.";
+Exit codes: 0 measured; 1 no call succeeded, the router was not reached, let no session in, went away,
+fell behind, lost an answer or answered wrongly, or a file could not be written; 2 the command line
+has faults.";
 
 #[derive(Args)]
 struct BenchArgs {
@@ -141,7 +143,7 @@ struct BenchArgs {
     /// How long the load runs before it is measured [default: 0.5, with --calls 0]
     #[arg(long, value_name = "SECONDS", value_parser = bench::seconds)]
     warmup: Option<Duration>,
-    /// How long the router may be silent while it owes an answer
+    /// How long the router may be silent while it owes an answer, and answer with errors only
     #[arg(long, value_name = "SECONDS", value_parser = bench::seconds, default_value = "10")]
     timeout: Duration,
     /// How messages are encoded
