@@ -270,7 +270,7 @@ fn a_run_without_any_success_shows_its_errors_and_fails() {
     assert_eq!(outcome.code, Some(1), "{}", outcome.stdout);
     assert_eq!(
         outcome.stderr,
-        "wampgres bench: no call succeeded: 5 were answered, each with an error, the first with \
+        "wampgres bench: no call succeeded: 5 answered with an error, the first with \
          com.example.bad: no luck 1\n"
     );
     for line in ["latency   -", "errors    5 com.example.bad: no luck 1"] {
@@ -477,12 +477,10 @@ fn a_router_that_goes_away_or_is_not_there_ends_the_run() {
     bench(node.address(), "--realm elsewhere").assert_fails("wamp.error.no_such_realm");
 }
 
-#[test]
-fn a_terminal_shows_how_far_the_run_is() {
-    let address =
-        fake_router::start(|from, message| say(from, json!([code::RESULT, message[1], {}])));
+/// What a run shows on a terminal.
+fn seen(address: SocketAddr, args: &str) -> String {
     let bench = format!(
-        "{} bench --url ws://{address}/ws --duration 0.6 --warmup 0",
+        "{} bench --url ws://{address}/ws {args}",
         env!("CARGO_BIN_EXE_wampgres")
     );
     let script = Command::new("script")
@@ -491,12 +489,54 @@ fn a_terminal_shows_how_far_the_run_is() {
     let script = script.expect("script of util-linux: apt-get install bsdutils");
     let seen = String::from_utf8_lossy(&script.stdout).into_owned();
     assert!(script.status.success(), "{seen}");
+    seen
+}
+
+#[test]
+fn a_terminal_shows_how_far_the_run_is() {
+    let calls = fake_router::start(|from, message| say(from, right(message)));
+    let seen = seen(calls, "--duration 0.6 --warmup 0");
     assert!(seen.contains("\r\x1b[K[###"), "a bar that grows: {seen:?}");
     assert!(
         seen.contains("/s\r\x1b[K"),
         "and is wiped out in the end: {seen:?}"
     );
     assert!(seen.contains("calls/s"), "{seen:?}");
+}
+
+#[test]
+fn a_bar_grows_with_what_has_ended_of_all_that_will() {
+    let to_two = fake_router::start(|from, message| {
+        let mut answers = say(from, right(message));
+        if message[0] == code::PUBLISH {
+            for subscriber in [1, 2] {
+                let number = &message[1];
+                let event = json!([code::EVENT, 7, number, {}, [number]]);
+                answers.extend(say(subscriber, event));
+            }
+        }
+        answers
+    });
+    let pubsub = "--mode pubsub --connections 2 --rate 20 --calls 16";
+    // Powers of two, so that no part of them is rounded.
+    for (address, args, ends) in [
+        (to_two, pubsub, 32),
+        (erring(1), "--rate 20 --calls 16", 16),
+    ] {
+        let seen = seen(address, args);
+        // `[###---] 3 done, 20/s`, with 30 signs.
+        let bars: Vec<(usize, usize)> = (seen.split('\r'))
+            .filter_map(|line| line.split_once(" done")?.0.split_once("] "))
+            .map(|(bar, done)| (bar.matches('#').count(), done.parse().expect("a number")))
+            .collect();
+        assert!(
+            bars.iter().any(|(_, done)| (2..ends).contains(done)),
+            "{seen:?}"
+        );
+        for (filled, done) in bars {
+            assert_eq!(filled, done * 30 / ends, "{seen:?}");
+        }
+    }
 }
 
 #[test]

@@ -226,10 +226,10 @@ impl Conductor<'_> {
     /// Sees whether the run has failed, and shows how far it is.
     fn look(&mut self) -> Result<(), Error> {
         let now = Instant::now();
-        let (ready, sessions, done) = {
+        let (ready, sessions, done, ends) = {
             let mut run = self.shared.run();
             run.take_failure()?;
-            (run.ready, run.sessions, run.measure.latency.len())
+            (run.ready, run.sessions, run.measure.ended(), run.ends)
         };
         self.seen
             .retain(|(at, _)| now.duration_since(*at) <= Duration::from_secs(1));
@@ -241,7 +241,7 @@ impl Conductor<'_> {
                 let time = self.shared.options.warmup + time;
                 now.duration_since(self.began).as_secs_f64() / time.as_secs_f64()
             }
-            Limit::Operations(most) => done as f64 / most as f64,
+            Limit::Operations(most) => done as f64 / (most as f64 * ends as f64),
         };
         (self.watch)(&Progress {
             ready,

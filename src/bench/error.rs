@@ -67,7 +67,7 @@ pub enum Error {
 
 /// Calls were answered, and all with errors.
 #[derive(Clone, Debug, thiserror::Error)]
-#[error("no call succeeded: {count} were answered, each with an error, the first with {first}")]
+#[error("no call succeeded: {count} answered with an error, the first with {first}")]
 pub struct OnlyErrors {
     /// How many were answered.
     pub count: u64,

@@ -99,6 +99,12 @@ impl Measure {
         }
     }
 
+    /// How many operations have ended, well or not.
+    pub(super) fn ended(&self) -> u64 {
+        let failures = self.errors.values().map(|failures| failures.count);
+        self.latency.len() + failures.sum::<u64>()
+    }
+
     /// Bytes that came in and went out at `now`.
     pub(super) fn bytes(&mut self, now: Instant, came: usize, went: usize) {
         if self.counts(now) {

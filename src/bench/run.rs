@@ -127,7 +127,7 @@ pub(super) struct Run {
     has_succeeded: bool,
     errors: Option<OnlyErrors>,
     /// How many times each operation ends: once for its answer, or once for each subscriber.
-    ends: u64,
+    pub(super) ends: u64,
     /// So many ends are still to come.
     pub(super) owed: u64,
     /// When something last ended, or began with nothing under way. While sessions join and leave,
