@@ -4,7 +4,7 @@
 use std::{
     io::Read,
     net::{SocketAddr, TcpListener},
-    process::{Command, Stdio},
+    process::{Child, Command, Stdio},
     sync::{
         Arc,
         atomic::{AtomicU64, Ordering},
@@ -53,7 +53,12 @@ impl Outcome {
 
 fn bench(address: SocketAddr, args: &str) -> Outcome {
     let directory = tempfile::tempdir().expect("a temporary directory");
-    let mut child = Command::new(env!("CARGO_BIN_EXE_wampgres"))
+    let child = spawn(&directory, address, args);
+    finish(child, directory)
+}
+
+fn spawn(directory: &TempDir, address: SocketAddr, args: &str) -> Child {
+    Command::new(env!("CARGO_BIN_EXE_wampgres"))
         .args(["bench", "--url", &format!("ws://{address}/ws")])
         .args(["--json", "figures.json", "--plot", "plot.svg"])
         .args(args.split(' '))
@@ -62,13 +67,17 @@ fn bench(address: SocketAddr, args: &str) -> Outcome {
         .stdout(Stdio::piped())
         .stderr(Stdio::piped())
         .spawn()
-        .expect("the program runs");
+        .expect("the program runs")
+}
+
+fn finish(mut child: Child, directory: TempDir) -> Outcome {
     let status = wait::until("the end of the bench", || {
         child.try_wait().expect("the child is ours")
     });
     let (mut stdout, mut stderr) = (String::new(), String::new());
-    let read = (child.stdout.take().expect("stdout is piped")).read_to_string(&mut stdout);
-    read.expect("text on stdout");
+    if let Some(mut pipe) = child.stdout.take() {
+        pipe.read_to_string(&mut stdout).expect("text on stdout");
+    }
     let read = (child.stderr.take().expect("stderr is piped")).read_to_string(&mut stderr);
     read.expect("text on stderr");
     Outcome {
@@ -537,6 +546,27 @@ fn a_bar_grows_with_what_has_ended_of_all_that_will() {
             assert_eq!(filled, done * 30 / ends, "{seen:?}");
         }
     }
+}
+
+#[test]
+fn files_that_cannot_be_written_are_told_before_the_run() {
+    let nobody: SocketAddr = "127.0.0.1:1".parse().expect("an address");
+    for name in ["figures.json", "plot.svg"] {
+        let directory = tempfile::tempdir().expect("a temporary directory");
+        std::fs::create_dir(directory.path().join(name)).expect("a directory in the way");
+        let child = spawn(&directory, nobody, "--calls 1");
+        finish(child, directory).assert_fails(&format!("{name} cannot be written: "));
+    }
+}
+
+#[test]
+fn figures_are_written_for_a_reader_who_has_gone_as_well() {
+    let address = fake_router::start(|from, message| say(from, right(message)));
+    let directory = tempfile::tempdir().expect("a temporary directory");
+    let mut child = spawn(&directory, address, "--calls 3");
+    drop(child.stdout.take());
+    let outcome = finish(child, directory);
+    assert_eq!(outcome.figures()["operations"], 3);
 }
 
 #[test]

@@ -2,7 +2,7 @@
 //! and the files written; must not know how the load is made.
 
 use std::{
-    fs,
+    fs::File,
     io::{self, IsTerminal, Write},
     path::Path,
     process::ExitCode,
@@ -118,6 +118,8 @@ fn measure(args: &BenchArgs) -> Result<(), Box<dyn std::error::Error>> {
         )
         .into());
     }
+    let json = args.json.as_deref().map(Output::open).transpose()?;
+    let plot = args.plot.as_deref().map(Output::open).transpose()?;
     let line = Line::new();
     let mut stays = options.mode == Mode::Connect;
     let outcome = bench::run(options, &mut |progress| {
@@ -131,21 +133,41 @@ fn measure(args: &BenchArgs) -> Result<(), Box<dyn std::error::Error>> {
     });
     line.clear();
     let report = outcome?;
-    println!("{report}");
-    if let Some(file) = &args.json {
-        write(file, &(serde_json::to_string_pretty(&report)? + "\n"))?;
+    if let Some(json) = json {
+        json.write(&(serde_json::to_string_pretty(&report)? + "\n"))?;
     }
-    if let Some(file) = &args.plot {
-        write(file, &report.plot().to_string())?;
+    if let Some(plot) = plot {
+        plot.write(&report.plot().to_string())?;
     }
+    // Who has closed standard output does not want to read it.
+    let _ = writeln!(io::stdout(), "{report}");
     match report.only_errors {
         Some(errors) => Err(errors.into()),
         None => Ok(()),
     }
 }
 
-fn write(file: &Path, text: &str) -> Result<(), String> {
-    fs::write(file, text).map_err(|error| format!("{} cannot be written: {error}", file.display()))
+/// A file for what a run measures, opened before it: that it cannot be is not to be found out
+/// when all is done.
+struct Output<'a> {
+    path: &'a Path,
+    file: File,
+}
+
+impl<'a> Output<'a> {
+    fn open(path: &'a Path) -> Result<Self, String> {
+        let file = File::create(path).map_err(|error| unwritable(path, &error))?;
+        Ok(Self { path, file })
+    }
+
+    fn write(mut self, text: &str) -> Result<(), String> {
+        let written = self.file.write_all(text.as_bytes());
+        written.map_err(|error| unwritable(self.path, &error))
+    }
+}
+
+fn unwritable(path: &Path, error: &io::Error) -> String {
+    format!("{} cannot be written: {error}", path.display())
 }
 
 /// A line on a terminal that shows how far the run is; nothing elsewhere.
