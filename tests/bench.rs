@@ -45,6 +45,11 @@ impl Outcome {
         serde_json::from_slice(&json.expect("the JSON is written")).expect("and is JSON")
     }
 
+    fn plot(&self) -> String {
+        let plot = std::fs::read_to_string(self.directory.path().join("plot.svg"));
+        plot.expect("the plot is drawn")
+    }
+
     /// Asserts that the run failed and said so in these words.
     fn assert_fails(&self, words: &str) {
         assert_eq!(self.code, Some(1), "{}{}", self.stdout, self.stderr);
@@ -134,8 +139,8 @@ fn as_many_calls_as_asked_for_are_made_measured_and_drawn() {
             outcome.stdout
         );
     }
-    let plot = std::fs::read_to_string(outcome.directory.path().join("plot.svg"));
-    let plot = plot.expect("the plot is drawn");
+    let plot = outcome.plot();
+    assert!(plot.contains(">com.example.echo: 7 connections, 3 in flight: "));
     assert!(plot.starts_with("<svg ") && plot.trim_end().ends_with("</svg>"));
     assert_eq!(plot.matches("<polyline").count(), 2, "{plot}");
     assert!(!plot.contains("NaN") && !plot.contains("inf"), "{plot}");
@@ -181,10 +186,16 @@ fn echo_events_and_joins_are_all_counted() {
         let outcome = bench(node.address(), args);
         assert_eq!(outcome.figures()["operations"], operations, "{args}");
     }
-    let sessions = bench(node.address(), "--mode connect --duration 0").figures();
-    assert_eq!(
-        sessions["operations"], 1,
-        "one connection if nothing is said"
+    let sessions = bench(node.address(), "--mode connect --duration 0");
+    let figures = sessions.figures();
+    assert_eq!(figures["operations"], 1, "one if nothing is said");
+    for of_calls in ["uri", "inflight", "rate"] {
+        assert_eq!(figures[of_calls], Value::Null, "{of_calls}");
+    }
+    assert!(
+        sessions
+            .plot()
+            .contains(">sessions joining: 1 connections: ")
     );
 }
 
@@ -412,7 +423,6 @@ fn faults_of_the_command_line_are_told_before_anything_is_done() {
         "--calls 5 --duration 1",
         "--duration soon",
         "--mode flood",
-        "--mode connect --rate 5",
         "--serializer xml",
     ] {
         let outcome = bench(nobody, args);
@@ -423,5 +433,19 @@ fn faults_of_the_command_line_are_told_before_anything_is_done() {
             "{args}: {}",
             outcome.stderr
         );
+    }
+    for args in [
+        "--procedure a.b",
+        "--args []",
+        "--inflight 1",
+        "--rate 5",
+        "--calls 1",
+        "--warmup 0",
+    ] {
+        let outcome = bench(nobody, &format!("--mode connect {args}"));
+        assert_eq!(outcome.code, Some(2), "{args}: {}", outcome.stderr);
+        let option = args.split(' ').next().expect("an option");
+        let words = format!("--mode connect makes no calls: {option} is of no use with it");
+        assert!(outcome.stderr.contains(&words), "{}", outcome.stderr);
     }
 }

@@ -42,13 +42,14 @@ impl Display for Plot<'_> {
 }
 
 fn title(report: &Report) -> String {
+    let uri = report.uri.as_deref().unwrap_or("sessions joining");
     let load = match (report.inflight, report.rate) {
-        (_, Some(rate)) => format!("{rate} a second"),
-        (inflight, None) => format!("{} in flight", inflight.unwrap_or_default()),
+        (Some(inflight), _) => format!(", {inflight} in flight"),
+        (None, Some(rate)) => format!(", {rate} a second"),
+        (None, None) => String::new(),
     };
     format!(
-        "{}: {} connections, {load}: {:.0} {}/s",
-        report.uri,
+        "{uri}: {} connections{load}: {:.0} {}/s",
         report.connections,
         report.per_second,
         report.unit(),

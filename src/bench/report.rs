@@ -14,8 +14,8 @@ pub struct Report {
     pub mode: Mode,
     /// The router's address.
     pub url: String,
-    /// The procedure or topic.
-    pub uri: String,
+    /// The procedure or topic; `None` where sessions merely join.
+    pub uri: Option<String>,
     /// How many sessions called, subscribed or joined.
     pub connections: usize,
     /// Operations under way on each, in a closed load.
@@ -110,6 +110,7 @@ impl Report {
     pub(super) fn new(options: &Options, run: &Run) -> Self {
         let measure = &run.measure;
         let (inflight, rate) = match options.load {
+            _ if options.mode == Mode::Connect => (None, None),
             Load::Closed { inflight } => (Some(inflight), None),
             Load::Open { rate } => (None, Some(rate)),
         };
@@ -118,7 +119,7 @@ impl Report {
         Self {
             mode: options.mode,
             url: options.target.url(),
-            uri: options.uri.clone(),
+            uri: (options.mode != Mode::Connect).then(|| options.uri.clone()),
             connections: options.connections,
             inflight,
             rate,

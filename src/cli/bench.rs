@@ -26,8 +26,8 @@ const DURATION: Duration = Duration::from_secs(10);
 const WARMUP: Duration = Duration::from_millis(500);
 
 pub(super) fn run(args: &BenchArgs) -> ExitCode {
-    if matches!(args.mode, BenchMode::Connect) && (args.rate.is_some() || args.calls.is_some()) {
-        let words = "--mode connect makes no calls: --rate and --calls are of no use with it";
+    if let (BenchMode::Connect, Some(option)) = (args.mode, about_calls(args)) {
+        let words = format!("--mode connect makes no calls: {option} is of no use with it");
         Cli::command()
             .error(ErrorKind::ArgumentConflict, words)
             .exit();
@@ -63,6 +63,20 @@ pub(super) fn rate(text: &str) -> Result<f64, String> {
     }
 }
 
+/// An option that is there and says something about calls.
+fn about_calls(args: &BenchArgs) -> Option<&'static str> {
+    let options = [
+        ("--procedure", args.procedure.is_some()),
+        ("--args", args.args.is_some()),
+        ("--inflight", args.inflight.is_some()),
+        ("--rate", args.rate.is_some()),
+        ("--calls", args.calls.is_some()),
+        ("--warmup", args.warmup.is_some()),
+    ];
+    let mut there = options.into_iter().filter(|(_, is_there)| *is_there);
+    there.next().map(|(option, _)| option)
+}
+
 /// What the command line asks for.
 fn options(args: &BenchArgs) -> Options {
     let mode = match args.mode {
@@ -86,7 +100,7 @@ fn options(args: &BenchArgs) -> Options {
         load: match args.rate {
             Some(rate) => Load::Open { rate },
             None => Load::Closed {
-                inflight: args.inflight.get().into(),
+                inflight: args.inflight.map_or(1, |inflight| inflight.get().into()),
             },
         },
         limit: match args.calls {

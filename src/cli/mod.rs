@@ -127,9 +127,9 @@ struct BenchArgs {
     /// How many sessions call, subscribe or join
     #[arg(long, value_name = "N", default_value = "1")]
     connections: NonZeroU16,
-    /// How many calls each of them has under way, or events the publisher
-    #[arg(long, value_name = "N", default_value = "1", conflicts_with = "rate")]
-    inflight: NonZeroU16,
+    /// How many calls each of them has under way, or events the publisher [default: 1]
+    #[arg(long, value_name = "N", conflicts_with = "rate")]
+    inflight: Option<NonZeroU16>,
     /// How many calls begin each second on all sessions together, whether those before have ended
     /// or not; latency then counts from when a call was due
     #[arg(long, value_name = "CALLS", value_parser = bench::rate)]
