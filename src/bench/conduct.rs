@@ -77,9 +77,7 @@ fn reach(options: &Options) -> Result<(SocketAddr, mio::net::TcpStream), Error> 
         .map_err(unreachable)?;
     let mut failure = io::Error::other("the host has no address");
     for address in addresses {
-        // A timeout of zero would be an error of its own.
-        let timeout = options.patience.max(Duration::from_millis(1));
-        match TcpStream::connect_timeout(&address, timeout) {
+        match TcpStream::connect_timeout(&address, options.patience) {
             Ok(socket) => {
                 socket.set_nonblocking(true)?;
                 return Ok((address, mio::net::TcpStream::from_std(socket)));

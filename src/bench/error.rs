@@ -5,9 +5,14 @@ use std::{io, time::Duration};
 /// Why a run did not come to its end.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
-    /// The address is none.
-    #[error("{0:?} is no WebSocket address; it looks like ws://127.0.0.1:8080/ws")]
-    Url(String),
+    /// No load can be put on this address.
+    #[error("{url:?} cannot be used: {why}")]
+    Url {
+        /// The address.
+        url: String,
+        /// Why not.
+        why: &'static str,
+    },
     /// Nobody listens at the address.
     #[error(
         "cannot reach {url}: {source}; is the node running there? `wampgres start` starts one, \
@@ -18,6 +23,17 @@ pub enum Error {
         url: String,
         /// What the kernel says.
         source: io::Error,
+    },
+    /// One address of this machine has only so many ports to connect to one other from.
+    #[error(
+        "no local port is left for one more connection to {url} after {connections}; let the system \
+         use more of them, as root: sysctl -w net.ipv4.ip_local_port_range='1024 65535'"
+    )]
+    NoPort {
+        /// The address.
+        url: String,
+        /// How many connections there are.
+        connections: usize,
     },
     /// The system has no threads or descriptors left.
     #[error("cannot begin: {0}")]
@@ -102,6 +118,12 @@ pub enum Fault {
     /// The connection is gone.
     #[error("the connection was lost {0}; did the node go away?")]
     Disconnected(&'static str),
+    /// The system does not tell what comes over the connection.
+    #[error(
+        "the system does not watch one more socket; does this user watch as many as \
+         fs.epoll.max_user_watches allows?"
+    )]
+    Unwatched,
     /// The other end broke a protocol.
     #[error("the router sent what it must not send: {0}")]
     Violation(String),

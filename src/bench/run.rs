@@ -2,6 +2,7 @@
 //! Must not know sockets, frames nor what a message says.
 
 use std::{
+    io,
     net::SocketAddr,
     sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError},
     time::Instant,
@@ -75,7 +76,13 @@ impl Shared {
                 Ok(socket) => self.open(socket, run),
                 Err(source) => {
                     let url = self.options.target.url();
-                    return run.fail(Error::Unreachable { url, source });
+                    let connections = run.opened;
+                    // The address itself is not meant: it has been connected to.
+                    let is_port = source.kind() == io::ErrorKind::AddrNotAvailable;
+                    return run.fail(match is_port {
+                        true => Error::NoPort { url, connections },
+                        false => Error::Unreachable { url, source },
+                    });
                 }
             }
         }

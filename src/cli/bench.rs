@@ -52,14 +52,27 @@ pub(super) fn list(text: &str) -> serde_json::Result<Box<RawValue>> {
 }
 
 pub(super) fn seconds(text: &str) -> Result<Duration, String> {
-    let seconds: f64 = text.parse().map_err(|_| "not a number of seconds")?;
-    Duration::try_from_secs_f64(seconds).map_err(|error| error.to_string())
+    seconds_from(0.0, text)
+}
+
+/// A time that something has to happen in.
+pub(super) fn patience(text: &str) -> Result<Duration, String> {
+    seconds_from(0.001, text)
+}
+
+fn seconds_from(least: f64, text: &str) -> Result<Duration, String> {
+    // Eleven days, and far from where the clock's numbers end.
+    const MOST: f64 = 1e6;
+    match text.parse() {
+        Ok(seconds) if (least..=MOST).contains(&seconds) => Ok(Duration::from_secs_f64(seconds)),
+        _ => Err(format!("not a number of seconds from {least} to {MOST}")),
+    }
 }
 
 pub(super) fn rate(text: &str) -> Result<f64, String> {
     match text.parse() {
-        Ok(rate) if rate > 0.0 && rate <= 1e6 => Ok(rate),
-        _ => Err("not a number of calls a second, above 0 and up to 1000000".to_owned()),
+        Ok(rate) if (0.001..=1e6).contains(&rate) => Ok(rate),
+        _ => Err("not a number of calls a second from 0.001 to 1000000".to_owned()),
     }
 }
 
