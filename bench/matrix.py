@@ -231,17 +231,24 @@ def calls(bench, node, seen):
     errors = [error for run in runs.values() for error in run["errors"].values()]
     seen.add("refused", sum(error["count"] for error in errors))
     quiet = runs["now 1x1"]["latency_us"]["p50"]
-    half = max(1, round(runs["now 50x1"]["per_second"] / 2))
-    paced = bench.load(node, "now half", "--connections", 50, "--rate", half)
-    seen.add("p99 half", paced["latency_us"]["p99"] / quiet)
+    late = at_half(bench, node, runs, "now", [])
+    seen.add("p99 half", late / quiet)
     seen.add("p50 1x1 us", quiet)
-    seen.add("p99 half us", paced["latency_us"]["p99"])
+    seen.add("p99 half us", late)
+    seen.add("echo p99 half us", at_half(bench, node, runs, "echo", ["--mode", "echo"]))
     alone = bench.pgbench_latencies(node.database, "-c", "1")
     half = ["-c", "10", "-j", "2", f"--rate={round(before / 2)}"]
     paced = bench.pgbench_latencies(node.database, *half)
     seen.add(
         "pgbench p99 half", statistics.quantiles(paced, n=100)[98] / statistics.median(alone)
     )
+
+
+def at_half(bench, node, runs, name, options):
+    """The p99 at 50 connections and half the rate that they have reached."""
+    rate = max(1, round(runs[f"{name} 50x1"]["per_second"] / 2))
+    run = bench.load(node, f"{name} half", "--connections", 50, "--rate", rate, *options)
+    return run["latency_us"]["p99"]
 
 
 def events(bench, node, seen):
@@ -409,6 +416,11 @@ def table(results):
         f"pgbench: {number(statistics.median(tps))} tps ({number(min(tps))} to "
         f"{number(max(tps))}); p50 of 1 x 1: {number(statistics.median(latency))} us; p99 at half "
         f"the peak rate: {number(statistics.median(late))} us."
+    )
+    echo = values["echo p99 half us"]
+    yield (
+        "The p99 of echo at 50 connections and half its own peak rate: "
+        f"{number(statistics.median(echo))} us ({number(min(echo))} to {number(max(echo))})."
     )
     own = values["pgbench p99 half"]
     yield (
