@@ -134,7 +134,7 @@ fn what_is_owed_when_goodbye_is_not_answered_fails_the_run() {
             _ => say(from, right(message)),
         })
     };
-    let args = "--mode pubsub --calls 3 --timeout 0.3";
+    let args = "--mode pubsub --calls 3 --timeout 2";
     bench(rude(false), args)
         .assert_fails("session 0: the answer to PUBLISH 1 had not come when the session ended");
     let figures = bench(rude(true), args).figures();
