@@ -52,6 +52,15 @@ def say(text):
     print(f"== {text}", file=sys.stderr, flush=True)
 
 
+def end(process, patience=0):
+    """Waits for a process to end, and ends it when it has not by then."""
+    try:
+        process.wait(patience)
+    except subprocess.TimeoutExpired:
+        process.kill()
+        process.wait()
+
+
 class Node:
     """A node on a free port, with a PostgreSQL of its own or that of another node."""
 
@@ -80,6 +89,14 @@ class Node:
                 [program, "start", "--config", file, *arguments],
                 stdout=subprocess.PIPE, stderr=log, text=True, cwd=directory,
             )
+        try:
+            self.learn(database)
+        except BaseException:
+            self.__exit__()
+            raise
+
+    def learn(self, database):
+        """Reads where the node and a PostgreSQL of its own are."""
         # One that says nothing is ended, which ends what it prints as well.
         impatience = threading.Timer(START_LIMIT, self.process.kill)
         impatience.start()
@@ -88,7 +105,6 @@ class Node:
         address = next(filter(None, said), None)
         impatience.cancel()
         if not address:
-            self.process.kill()
             sys.exit(f"the node does not start, and has {START_LIMIT} s to:\n{self.log.read_text()}")
         self.url = address.group()
         if not database:
@@ -106,9 +122,12 @@ class Node:
         user, system = stat.rpartition(")")[2].split()[11:13]
         return (int(user) + int(system)) / os.sysconf("SC_CLK_TCK")
 
-    def stop(self):
-        self.process.send_signal(signal.SIGTERM)
-        self.process.wait(timeout=60)
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        self.process.terminate()
+        end(self.process, START_LIMIT)
 
 
 class Bench:
@@ -166,7 +185,10 @@ class Bench:
         done = subprocess.run(command, capture_output=True, text=True, timeout=300, check=False)
         if done.returncode:
             sys.exit(f"{name}: {done.stderr}\n{node.log.read_text()}")
-        return figures(command)
+        run = figures(command)
+        if not run["operations"]:
+            sys.exit(f"{name}: nothing succeeded while it was measured:\n{done.stdout}")
+        return run
 
     @contextlib.contextmanager
     def crowd(self, node):
@@ -176,13 +198,16 @@ class Bench:
             node, "joins", "--mode", "connect", "--connections", CROWD, "--duration", stay
         )
         process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
-        if "ready" not in process.stdout.readline():
-            sys.exit(f"{CROWD} sessions do not join:\n{node.log.read_text()}")
-        joins = {}
-        yield joins
-        if process.wait(timeout=120):
-            sys.exit(f"the {CROWD} idle sessions did not last:\n{node.log.read_text()}")
-        joins.update(figures(command))
+        try:
+            if "ready" not in process.stdout.readline():
+                sys.exit(f"{CROWD} sessions do not join:\n{node.log.read_text()}")
+            joins = {}
+            yield joins
+            if process.wait(timeout=120):
+                sys.exit(f"the {CROWD} idle sessions did not last:\n{node.log.read_text()}")
+            joins.update(figures(command))
+        finally:
+            end(process)
 
 
 def figures(command):
@@ -203,19 +228,27 @@ def calls(bench, node, seen):
         seen.add(f"{name} calls/s", rate)
         seen.add("pgbench tps", after)
         before = after
-    seen.add("refused", sum(sum(run["errors"].values()) for run in runs.values()))
+    errors = [error for run in runs.values() for error in run["errors"].values()]
+    seen.add("refused", sum(error["count"] for error in errors))
     quiet = runs["now 1x1"]["latency_us"]["p50"]
-    half = runs["now 50x1"]["per_second"] / 2
-    paced = bench.load(node, "now half", "--connections", 50, "--rate", round(half))
-    seen.add("p99 half", paced["latency_us"]["p99"] / quiet)
+    late = at_half(bench, node, runs, "now", [])
+    seen.add("p99 half", late / quiet)
     seen.add("p50 1x1 us", quiet)
-    seen.add("p99 half us", paced["latency_us"]["p99"])
+    seen.add("p99 half us", late)
+    seen.add("echo p99 half us", at_half(bench, node, runs, "echo", ["--mode", "echo"]))
     alone = bench.pgbench_latencies(node.database, "-c", "1")
     half = ["-c", "10", "-j", "2", f"--rate={round(before / 2)}"]
     paced = bench.pgbench_latencies(node.database, *half)
     seen.add(
         "pgbench p99 half", statistics.quantiles(paced, n=100)[98] / statistics.median(alone)
     )
+
+
+def at_half(bench, node, runs, name, options):
+    """The p99 at 50 connections and half the rate that they have reached."""
+    rate = max(1, round(runs[f"{name} 50x1"]["per_second"] / 2))
+    run = bench.load(node, f"{name} half", "--connections", 50, "--rate", rate, *options)
+    return run["latency_us"]["p99"]
 
 
 def events(bench, node, seen):
@@ -227,24 +260,23 @@ def events(bench, node, seen):
 
 def idle(bench, program, scratch, database, seen):
     """A node of its own: how it starts, what it takes idle, and with a crowd of sessions."""
-    node = Node(program, scratch / "idle", database)
-    bench.load(node, "first", "--calls", 1, timed=False)
-    seen.add("start", (time.perf_counter() - node.started) * 1000)
-    # What starting has left to do is done by then.
-    time.sleep(1)
-    before = node.processor_time()
-    time.sleep(bench.seconds)
-    seen.add("idle cpu", (node.processor_time() - before) / bench.seconds * 1000)
-    seen.add("idle memory", node.resident() / 1024)
-    options = ["--connections", 50]
-    alone = bench.load(node, "now alone", *options)["per_second"]
-    memory = node.resident()
-    with bench.crowd(node) as joins:
-        seen.add("idle session", (node.resident() - memory) / CROWD)
-        crowded = bench.load(node, "now crowded", *options)["per_second"]
-        seen.add("crowded", crowded / alone)
-    seen.add("joins", joins["per_second"])
-    node.stop()
+    with Node(program, scratch / "idle", database) as node:
+        bench.load(node, "first", "--calls", 1, timed=False)
+        seen.add("start", (time.perf_counter() - node.started) * 1000)
+        # What starting has left to do is done by then.
+        time.sleep(1)
+        before = node.processor_time()
+        time.sleep(bench.seconds)
+        seen.add("idle cpu", (node.processor_time() - before) / bench.seconds * 1000)
+        seen.add("idle memory", node.resident() / 1024)
+        options = ["--connections", 50]
+        alone = bench.load(node, "now alone", *options)["per_second"]
+        memory = node.resident()
+        with bench.crowd(node) as joins:
+            seen.add("idle session", (node.resident() - memory) / CROWD)
+            crowded = bench.load(node, "now crowded", *options)["per_second"]
+            seen.add("crowded", crowded / alone)
+        seen.add("joins", joins["per_second"])
 
 
 class Seen:
@@ -385,6 +417,11 @@ def table(results):
         f"{number(max(tps))}); p50 of 1 x 1: {number(statistics.median(latency))} us; p99 at half "
         f"the peak rate: {number(statistics.median(late))} us."
     )
+    echo = values["echo p99 half us"]
+    yield (
+        "The p99 of echo at 50 connections and half its own peak rate: "
+        f"{number(statistics.median(echo))} us ({number(min(echo))} to {number(max(echo))})."
+    )
     own = values["pgbench p99 half"]
     yield (
         "The p99 of pgbench itself, 10 connections at half its own tps: "
@@ -405,6 +442,17 @@ def table(results):
     )
 
 
+def last_table():
+    """The table of the last run."""
+    name = LATEST.relative_to(ROOT)
+    try:
+        return "\n".join(table(json.loads(LATEST.read_text())))
+    except FileNotFoundError:
+        sys.exit(f"there is no {name}, which a run writes: scripts/bench")
+    except KeyError as missing:
+        sys.exit(f"{name} is of another version, without {missing}; run again: scripts/bench")
+
+
 def measure(program, quick):
     _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
     if most != resource.RLIM_INFINITY and most < CROWD + 1000:
@@ -420,10 +468,8 @@ def measure(program, quick):
         with contextlib.ExitStack() as nodes:
             # Nobody calls this one. It has the PostgreSQL, which it reaches over a Unix socket;
             # those that are measured connect over TCP, as pgbench does.
-            keeper = Node(program, scratch / "keeper")
-            nodes.callback(keeper.stop)
-            node = Node(program, scratch / "node", keeper.database)
-            nodes.callback(node.stop)
+            keeper = nodes.enter_context(Node(program, scratch / "keeper"))
+            node = nodes.enter_context(Node(program, scratch / "node", keeper.database))
             bench = Bench(program, seconds, scratch)
             for place in range(rounds):
                 say(f"round {place + 1} of {rounds}")
@@ -446,9 +492,11 @@ def main():
         "--markdown", action="store_true", help="print the table of the last run again"
     )
     arguments = parser.parse_args()
+    # What has been started is ended then as well.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit("terminated"))
     if not arguments.markdown:
         measure(arguments.program.resolve(), arguments.quick)
-    print("\n".join(table(json.loads(LATEST.read_text()))))
+    print(last_table())
 
 
 main()

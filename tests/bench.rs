@@ -1,10 +1,12 @@
-//! `wampgres bench`: against a real node it counts and measures, against routers that answer
-//! wrongly it fails and says what was wrong.
+//! `wampgres bench`: what it counts, measures, writes and shows. What it makes of routers that
+//! answer wrongly stands beside.
+
+mod wrong;
 
 use std::{
     io::Read,
-    net::{SocketAddr, TcpListener},
-    process::{Command, Stdio},
+    net::SocketAddr,
+    process::{Child, Command, Stdio},
     sync::{
         Arc,
         atomic::{AtomicU64, Ordering},
@@ -15,7 +17,7 @@ use serde_json::{Value, json};
 use tempfile::TempDir;
 
 use crate::support::{
-    fake_router::{self, Answers, say},
+    fake_router::{self, say},
     node::{HERE, Node, config, container, router},
     postgres::Postgres,
     wait,
@@ -35,8 +37,17 @@ impl Outcome {
     fn figures(&self) -> Value {
         assert_eq!(self.code, Some(0), "{}", self.stderr);
         assert_eq!(self.stderr, "", "there is no terminal to draw on");
+        self.json()
+    }
+
+    fn json(&self) -> Value {
         let json = std::fs::read(self.directory.path().join("figures.json"));
         serde_json::from_slice(&json.expect("the JSON is written")).expect("and is JSON")
+    }
+
+    fn plot(&self) -> String {
+        let plot = std::fs::read_to_string(self.directory.path().join("plot.svg"));
+        plot.expect("the plot is drawn")
     }
 
     /// Asserts that the run failed and said so in these words.
@@ -49,7 +60,12 @@ impl Outcome {
 
 fn bench(address: SocketAddr, args: &str) -> Outcome {
     let directory = tempfile::tempdir().expect("a temporary directory");
-    let mut child = Command::new(env!("CARGO_BIN_EXE_wampgres"))
+    let child = spawn(&directory, address, args);
+    finish(child, directory)
+}
+
+fn spawn(directory: &TempDir, address: SocketAddr, args: &str) -> Child {
+    Command::new(env!("CARGO_BIN_EXE_wampgres"))
         .args(["bench", "--url", &format!("ws://{address}/ws")])
         .args(["--json", "figures.json", "--plot", "plot.svg"])
         .args(args.split(' '))
@@ -58,13 +74,17 @@ fn bench(address: SocketAddr, args: &str) -> Outcome {
         .stdout(Stdio::piped())
         .stderr(Stdio::piped())
         .spawn()
-        .expect("the program runs");
+        .expect("the program runs")
+}
+
+fn finish(mut child: Child, directory: TempDir) -> Outcome {
     let status = wait::until("the end of the bench", || {
         child.try_wait().expect("the child is ours")
     });
     let (mut stdout, mut stderr) = (String::new(), String::new());
-    let read = (child.stdout.take().expect("stdout is piped")).read_to_string(&mut stdout);
-    read.expect("text on stdout");
+    if let Some(mut pipe) = child.stdout.take() {
+        pipe.read_to_string(&mut stdout).expect("text on stdout");
+    }
     let read = (child.stderr.take().expect("stderr is piped")).read_to_string(&mut stderr);
     read.expect("text on stderr");
     Outcome {
@@ -119,10 +139,11 @@ fn as_many_calls_as_asked_for_are_made_measured_and_drawn() {
             outcome.stdout
         );
     }
-    let plot = std::fs::read_to_string(outcome.directory.path().join("plot.svg"));
-    let plot = plot.expect("the plot is drawn");
+    let plot = outcome.plot();
+    assert!(plot.contains(">com.example.echo: 7 connections, 3 in flight: "));
     assert!(plot.starts_with("<svg ") && plot.trim_end().ends_with("</svg>"));
-    assert_eq!(plot.matches("<polyline").count(), 2, "{plot}");
+    let drawn = ["<polyline", "<circle"].map(|shape| plot.matches(shape).count());
+    assert_eq!(drawn.iter().sum::<usize>(), 2, "{plot}");
     assert!(!plot.contains("NaN") && !plot.contains("inf"), "{plot}");
 }
 
@@ -166,10 +187,16 @@ fn echo_events_and_joins_are_all_counted() {
         let outcome = bench(node.address(), args);
         assert_eq!(outcome.figures()["operations"], operations, "{args}");
     }
-    let sessions = bench(node.address(), "--mode connect --duration 0").figures();
-    assert_eq!(
-        sessions["operations"], 1,
-        "one connection if nothing is said"
+    let sessions = bench(node.address(), "--mode connect --duration 0");
+    let figures = sessions.figures();
+    assert_eq!(figures["operations"], 1, "one if nothing is said");
+    for of_calls in ["uri", "inflight", "rate"] {
+        assert_eq!(figures[of_calls], Value::Null, "{of_calls}");
+    }
+    assert!(
+        sessions
+            .plot()
+            .contains(">sessions joining: 1 connections: ")
     );
 }
 
@@ -229,15 +256,13 @@ fn an_open_load_beyond_the_router_ends_before_it_fills_the_memory() {
 
 #[test]
 fn errors_are_counted_by_their_uri_and_fail_nothing() {
-    let node = Node::start(&config(&[router()]));
-    let outcome = bench(node.address(), "--procedure com.example.missing --calls 5");
+    // Nor does it matter for how long they come when one call has succeeded.
+    let outcome = bench(erring(1), "--rate 10 --calls 25 --timeout 2");
     let figures = outcome.figures();
-    assert_eq!(figures["operations"], 0);
-    assert_eq!(
-        figures["errors"],
-        json!({"wamp.error.no_such_procedure": 5})
-    );
-    assert!(outcome.stdout.contains("5 wamp.error.no_such_procedure"));
+    assert_eq!(figures["operations"], 1);
+    let errors = json!({"com.example.bad": {"count": 24, "message": "no luck 1"}});
+    assert_eq!(figures["errors"], errors);
+    let node = Node::start(&config(&[router()]));
     let outcome = bench(
         node.address(),
         "--mode pubsub --procedure org.elsewhere --calls 5",
@@ -245,109 +270,69 @@ fn errors_are_counted_by_their_uri_and_fail_nothing() {
     outcome.assert_fails("SUBSCRIBE failed with wamp.error.not_authorized");
 }
 
-/// Answers the third call, or the third publication, as given, and all else rightly.
-fn third(mut wrong: impl FnMut(usize, u64) -> Answers + Send + 'static) -> SocketAddr {
+/// Answers the first calls rightly and all others with errors.
+fn erring(mut right_ones: usize) -> SocketAddr {
+    let mut errors = 0;
     fake_router::start(move |from, message| {
-        let request = message[1].as_u64().expect("a request id");
-        let answer = match message[0].as_u64() {
-            Some(code::CALL) => json!([code::RESULT, request, {}]),
-            Some(code::SUBSCRIBE) => json!([code::SUBSCRIBED, request, 7]),
-            Some(code::REGISTER) => json!([code::REGISTERED, request, 7]),
-            Some(code::PUBLISH) => json!([code::PUBLISHED, request, 7]),
-            _ => panic!("unexpected: {message}"),
-        };
-        let is_publish = message[0] == code::PUBLISH;
-        match (request, is_publish) {
-            (3, false) => wrong(from, request),
-            (3, true) => [say(from, answer), wrong(1, request)].concat(),
-            (_, false) => say(from, answer),
-            (_, true) => [say(from, answer), event(request)].concat(),
+        if right_ones > 0 {
+            right_ones -= 1;
+            return say(from, right(message));
         }
-    })
-}
-
-fn event(number: u64) -> Answers {
-    say(1, json!([code::EVENT, 7, number, {}, [number]]))
-}
-
-#[test]
-fn a_wrong_answer_fails_the_run_and_is_named() {
-    fn result(to: usize, request: u64) -> Answers {
-        say(to, json!([code::RESULT, request, {}, ["2", 2]]))
-    }
-    let twice = third(|to, request| [result(to, request), result(to, request)].concat());
-    bench(twice, "--calls 10").assert_fails("session 0: request 3 was answered twice");
-    bench(twice, "--calls 3").assert_fails("session 0: request 3 was answered twice");
-    let alien = third(|to, _| result(to, 4711));
-    bench(alien, "--calls 10").assert_fails("request 4711, which was never made");
-    let lost = third(|_, _| Vec::new());
-    bench(lost, "--calls 10 --timeout 0.3").assert_fails(
-        "nothing has come for 300ms, the first of them session 0: the answer to CALL 3",
-    );
-    bench(lost, "--calls 10 --inflight 2 --timeout 0.3").assert_fails("the answer to CALL 3");
-    bench(result_of_another(), "--mode echo --calls 10")
-        .assert_fails("request 2 was answered with [1,1], not with [1,2], which was sent");
-    let nonsense = third(|to, _| vec![(to, "[50,3,{}".to_owned())]);
-    bench(nonsense, "--calls 10").assert_fails("the router sent what it must not send");
-    let unasked = third(|to, _| say(to, json!([code::EVENT, 1, 1, {}, [1]])));
-    bench(unasked, "--calls 10").assert_fails("which answers nothing that was asked");
-}
-
-/// Answers each call with the arguments of the first.
-fn result_of_another() -> SocketAddr {
-    fake_router::start(|from, message| match message[0].as_u64() {
-        Some(code::REGISTER) => say(from, json!([code::REGISTERED, message[1], 7])),
-        _ => say(from, json!([code::RESULT, message[1], {}, [1, 1]])),
-    })
-}
-
-#[test]
-fn an_event_lost_doubled_or_out_of_order_fails_the_run() {
-    // A router of its own for each run, for it counts its connections.
-    let pubsub = |wrong: fn(usize, u64) -> Answers, args: &str| {
-        let args = format!("--mode pubsub --timeout 0.3 {args}");
-        bench(third(wrong), &args)
-    };
-    let twice = |_, number| [event(number), event(number)].concat();
-    pubsub(twice, "--calls 10")
-        .assert_fails("session 1: event 3 came where event 4 was due: it is doubled");
-    pubsub(twice, "--calls 3").assert_fails("it is doubled");
-    let lost = |_, _| Vec::new();
-    pubsub(lost, "--calls 10").assert_fails("session 1: event 3");
-    pubsub(lost, "--calls 10 --inflight 5").assert_fails("event 4 came where event 3 was due");
-}
-
-#[test]
-fn a_router_that_goes_away_or_is_not_there_ends_the_run() {
-    let ended = third(|to, _| vec![(to, String::new())]);
-    bench(ended, "--calls 10").assert_fails("in the middle of the run; did the node go away?");
-    let aborted = third(|to, _| {
+        errors += 1;
+        let (call, args) = (code::CALL, [format!("no luck {errors}")]);
         say(
-            to,
-            json!([code::ABORT, {"message": "so it is"}, "wamp.error.x"]),
+            from,
+            json!([code::ERROR, call, message[1], {}, "com.example.bad", args]),
         )
-    });
-    bench(aborted, "--calls 10")
-        .assert_fails("the router ended the session: wamp.error.x: so it is");
-    let nobody = TcpListener::bind(("127.0.0.1", 0)).expect("a free port");
-    let address = nobody.local_addr().expect("it is bound");
-    drop(nobody);
-    bench(address, "--calls 10").assert_fails("is the node running there? `wampgres start`");
-    // It takes connections and says nothing.
-    let silent = TcpListener::bind(("127.0.0.1", 0)).expect("a free port");
-    let address = silent.local_addr().expect("it is bound");
-    bench(address, "--timeout 0.3").assert_fails("only 0 of 1 sessions were ready");
-
-    let node = Node::start(&config(&[router()]));
-    bench(node.address(), "--realm elsewhere").assert_fails("wamp.error.no_such_realm");
+    })
 }
 
 #[test]
-fn a_terminal_shows_how_far_the_run_is() {
-    let address =
-        fake_router::start(|from, message| say(from, json!([code::RESULT, message[1], {}])));
+fn a_run_without_any_success_shows_its_errors_and_fails() {
+    let outcome = bench(erring(0), "--calls 5");
+    assert_eq!(outcome.code, Some(1), "{}", outcome.stdout);
+    assert_eq!(
+        outcome.stderr,
+        "wampgres bench: no call succeeded: 5 answered with an error, the first with \
+         com.example.bad: no luck 1\n"
+    );
+    for line in ["latency   -", "errors    5 com.example.bad: no luck 1"] {
+        assert!(
+            outcome.stdout.lines().any(|seen| seen == line),
+            "{}",
+            outcome.stdout
+        );
+    }
+    let figures = outcome.json();
+    assert_eq!(figures["operations"], 0);
+    assert_eq!(figures["latency_us"], Value::Null);
+    let errors = json!({"com.example.bad": {"count": 5, "message": "no luck 1"}});
+    assert_eq!(figures["errors"], errors);
+
+    let endless = bench(erring(0), "--rate 100 --calls 100000 --timeout 2");
+    endless.assert_fails("given up after 2s: no call succeeded: ");
+    endless.assert_fails("the first with com.example.bad: no luck 1");
+    // The errors of the warm-up alone, when nothing begins after it, are errors too.
+    let late = bench(erring(0), "--rate 100 --warmup 0.1 --duration 0");
+    assert_eq!(late.code, Some(1), "{}", late.stdout);
+}
+
+/// The right answer to a request.
+fn right(message: &Value) -> Value {
+    let request = &message[1];
+    match message[0].as_u64() {
+        Some(code::CALL) => json!([code::RESULT, request, {}]),
+        Some(code::SUBSCRIBE) => json!([code::SUBSCRIBED, request, 7]),
+        Some(code::REGISTER) => json!([code::REGISTERED, request, 7]),
+        Some(code::PUBLISH) => json!([code::PUBLISHED, request, 7]),
+        _ => panic!("unexpected: {message}"),
+    }
+}
+
+/// What a run shows on a terminal.
+fn seen(address: SocketAddr, args: &str) -> String {
     let bench = format!(
-        "{} bench --url ws://{address}/ws --duration 0.6 --warmup 0",
+        "{} bench --url ws://{address}/ws {args}",
         env!("CARGO_BIN_EXE_wampgres")
     );
     let script = Command::new("script")
@@ -356,12 +341,75 @@ fn a_terminal_shows_how_far_the_run_is() {
     let script = script.expect("script of util-linux: apt-get install bsdutils");
     let seen = String::from_utf8_lossy(&script.stdout).into_owned();
     assert!(script.status.success(), "{seen}");
+    seen
+}
+
+#[test]
+fn a_terminal_shows_how_far_the_run_is() {
+    let calls = fake_router::start(|from, message| say(from, right(message)));
+    let seen = seen(calls, "--duration 0.6 --warmup 0");
     assert!(seen.contains("\r\x1b[K[###"), "a bar that grows: {seen:?}");
     assert!(
         seen.contains("/s\r\x1b[K"),
         "and is wiped out in the end: {seen:?}"
     );
     assert!(seen.contains("calls/s"), "{seen:?}");
+}
+
+#[test]
+fn a_bar_grows_with_what_has_ended_of_all_that_will() {
+    let to_two = fake_router::start(|from, message| {
+        let mut answers = say(from, right(message));
+        if message[0] == code::PUBLISH {
+            for subscriber in [1, 2] {
+                let number = &message[1];
+                let event = json!([code::EVENT, 7, number, {}, [number]]);
+                answers.extend(say(subscriber, event));
+            }
+        }
+        answers
+    });
+    let pubsub = "--mode pubsub --connections 2 --rate 20 --calls 16";
+    // Powers of two, so that no part of them is rounded.
+    for (address, args, ends) in [
+        (to_two, pubsub, 32),
+        (erring(1), "--rate 20 --calls 16", 16),
+    ] {
+        let seen = seen(address, args);
+        // `[###---] 3 done, 20/s`, with 30 signs.
+        let bars: Vec<(usize, usize)> = (seen.split('\r'))
+            .filter_map(|line| line.split_once(" done")?.0.split_once("] "))
+            .map(|(bar, done)| (bar.matches('#').count(), done.parse().expect("a number")))
+            .collect();
+        assert!(
+            bars.iter().any(|(_, done)| (2..ends).contains(done)),
+            "{seen:?}"
+        );
+        for (filled, done) in bars {
+            assert_eq!(filled, done * 30 / ends, "{seen:?}");
+        }
+    }
+}
+
+#[test]
+fn files_that_cannot_be_written_are_told_before_the_run() {
+    let nobody: SocketAddr = "127.0.0.1:1".parse().expect("an address");
+    for name in ["figures.json", "plot.svg"] {
+        let directory = tempfile::tempdir().expect("a temporary directory");
+        std::fs::create_dir(directory.path().join(name)).expect("a directory in the way");
+        let child = spawn(&directory, nobody, "--calls 1");
+        finish(child, directory).assert_fails(&format!("{name} cannot be written: "));
+    }
+}
+
+#[test]
+fn figures_are_written_for_a_reader_who_has_gone_as_well() {
+    let address = fake_router::start(|from, message| say(from, right(message)));
+    let directory = tempfile::tempdir().expect("a temporary directory");
+    let mut child = spawn(&directory, address, "--calls 3");
+    drop(child.stdout.take());
+    let outcome = finish(child, directory);
+    assert_eq!(outcome.figures()["operations"], 3);
 }
 
 #[test]
@@ -372,11 +420,15 @@ fn faults_of_the_command_line_are_told_before_anything_is_done() {
         "--args [",
         "--connections 0",
         "--rate 0",
+        "--rate 1e-19",
+        "--timeout 0",
+        "--timeout nan",
+        "--duration 1e19",
+        "--warmup 1e7",
         "--rate 5 --inflight 2",
         "--calls 5 --duration 1",
         "--duration soon",
         "--mode flood",
-        "--mode connect --rate 5",
         "--serializer xml",
     ] {
         let outcome = bench(nobody, args);
@@ -387,5 +439,19 @@ fn faults_of_the_command_line_are_told_before_anything_is_done() {
             "{args}: {}",
             outcome.stderr
         );
+    }
+    for args in [
+        "--procedure a.b",
+        "--args []",
+        "--inflight 1",
+        "--rate 5",
+        "--calls 1",
+        "--warmup 0",
+    ] {
+        let outcome = bench(nobody, &format!("--mode connect {args}"));
+        assert_eq!(outcome.code, Some(2), "{args}: {}", outcome.stderr);
+        let option = args.split(' ').next().expect("an option");
+        let words = format!("--mode connect makes no calls: {option} is of no use with it");
+        assert!(outcome.stderr.contains(&words), "{}", outcome.stderr);
     }
 }

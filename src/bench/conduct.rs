@@ -17,8 +17,8 @@ use crate::reactor::Reactor;
 
 /// How often the run is looked at.
 const LOOK: Duration = Duration::from_millis(100);
-/// How long sessions may take to leave.
-const FAREWELL: Duration = Duration::from_secs(10);
+/// How long the connections may take to do what they can do by themselves.
+const TURN: Duration = Duration::from_secs(10);
 
 /// How far a run has come.
 #[derive(Clone, Copy, Debug)]
@@ -77,9 +77,7 @@ fn reach(options: &Options) -> Result<(SocketAddr, mio::net::TcpStream), Error> 
         .map_err(unreachable)?;
     let mut failure = io::Error::other("the host has no address");
     for address in addresses {
-        // A timeout of zero would be an error of its own.
-        let timeout = options.patience.max(Duration::from_millis(1));
-        match TcpStream::connect_timeout(&address, timeout) {
+        match TcpStream::connect_timeout(&address, options.patience) {
             Ok(socket) => {
                 socket.set_nonblocking(true)?;
                 return Ok((address, mio::net::TcpStream::from_std(socket)));
@@ -133,7 +131,7 @@ impl Conductor<'_> {
                     patience,
                 });
             }
-            Ok(run.ready == run.sessions)
+            Ok(run.ready >= run.sessions)
         })
     }
 
@@ -175,18 +173,31 @@ impl Conductor<'_> {
         let until = self.shared.run().bounds.until;
         self.look_until(until, |this| {
             this.check_patience()?;
-            Ok(this.shared.run().is_over(Instant::now()))
+            if this.shared.run().is_over(Instant::now()) {
+                return Ok(true);
+            }
+            this.check_success()?;
+            Ok(false)
         })
     }
 
     /// Lets all sessions say GOODBYE. What was wrong until then has come by then.
     fn leave(&mut self) -> Result<(), Error> {
-        self.shared.tell_all(&self.shared.run(), Mail::Leave);
-        let until = Instant::now() + FAREWELL;
-        self.look_until(Some(until), |this| {
+        self.end_sessions(Mail::Leave, self.shared.options.patience)?;
+        // A router that does not answer GOODBYE may have answered all else, or not even that.
+        self.end_sessions(Mail::Part, TURN)
+    }
+
+    /// Tells the sessions to end, and waits until all have or none has for the patience.
+    fn end_sessions(&mut self, mail: Mail, patience: Duration) -> Result<(), Error> {
+        {
+            let mut run = self.shared.run();
+            run.last_sign = Instant::now();
+            self.shared.tell_all(&run, mail);
+        }
+        self.look_until(None, |this| {
             let run = this.shared.run();
-            // A router that does not answer GOODBYE has answered all that was asked of it.
-            Ok(run.left == run.sessions || Instant::now() >= until)
+            Ok(run.left == run.sessions || run.last_sign.elapsed() > patience)
         })
     }
 
@@ -213,10 +224,10 @@ impl Conductor<'_> {
     /// Sees whether the run has failed, and shows how far it is.
     fn look(&mut self) -> Result<(), Error> {
         let now = Instant::now();
-        let (ready, sessions, done) = {
+        let (ready, sessions, done, ends) = {
             let mut run = self.shared.run();
             run.take_failure()?;
-            (run.ready, run.sessions, run.measure.latency.len())
+            (run.ready, run.sessions, run.measure.ended(), run.ends)
         };
         self.seen
             .retain(|(at, _)| now.duration_since(*at) <= Duration::from_secs(1));
@@ -228,7 +239,7 @@ impl Conductor<'_> {
                 let time = self.shared.options.warmup + time;
                 now.duration_since(self.began).as_secs_f64() / time.as_secs_f64()
             }
-            Limit::Operations(most) => done as f64 / most as f64,
+            Limit::Operations(most) => done as f64 / (most as f64 * ends as f64),
         };
         (self.watch)(&Progress {
             ready,
@@ -248,6 +259,18 @@ impl Conductor<'_> {
         Ok(())
     }
 
+    /// Gives up a run that has had nothing but errors for too long.
+    fn check_success(&self) -> Result<(), Error> {
+        let patience = self.shared.options.patience;
+        match self.shared.run().only_errors() {
+            Some(errors) if self.began.elapsed() > patience => Err(Error::GivenUp {
+                patience,
+                errors: errors.clone(),
+            }),
+            _ => Ok(()),
+        }
+    }
+
     /// Gives up a router that owes an answer and has been silent for too long.
     fn check_patience(&self) -> Result<(), Error> {
         let patience = self.shared.options.patience;
@@ -257,7 +280,7 @@ impl Conductor<'_> {
         }
         run.example = None;
         self.shared.tell_all(&run, Mail::Tell);
-        let until = Instant::now() + FAREWELL;
+        let until = Instant::now() + TURN;
         while run.example.is_none() && Instant::now() < until {
             run = self.shared.wait(run, until);
         }

@@ -48,6 +48,8 @@ struct Parts {
 }
 
 enum Phase {
+    /// Its socket is on the way to the reactor.
+    Unopened,
     Opening(Handshake),
     Joining,
     Preparing,
@@ -63,7 +65,7 @@ impl Connection {
             session,
             opened: Instant::now(),
             parts: Parts {
-                phase: Phase::Over,
+                phase: Phase::Unopened,
                 frames: Frames::new(Role::Client, LIMITS),
                 duty: duty::of(session, &shared.options),
                 next: None,
@@ -204,12 +206,13 @@ impl Parts {
     }
 
     fn on_left(&mut self, turn: &mut Turn<'_>) -> Result<(), Fault> {
-        // Messages of a session keep their order, so what is not there by now never comes.
+        // Messages of a session keep their order, so what has not come before GOODBYE never comes.
         if let Some(owed) = self.duty.owed(turn.run) {
             return Err(Fault::Missing(owed));
         }
         self.phase = Phase::Over;
         turn.run.left += 1;
+        turn.run.last_sign = turn.now;
         if turn.run.left == turn.run.sessions {
             turn.shared.announce();
         }
@@ -273,6 +276,7 @@ impl Protocol<Mail> for Connection {
                         reason: error_uri::CLOSE_REALM.into(),
                     });
                 }
+                Mail::Part => return parts.on_left(turn),
             }
             Ok(())
         });
@@ -288,15 +292,57 @@ impl Protocol<Mail> for Connection {
     }
 
     fn on_lost(&mut self) {
-        let what = match mem::replace(&mut self.parts.phase, Phase::Over) {
-            Phase::Opening(_) => "before the WebSocket was open",
-            Phase::Joining | Phase::Preparing => "while the session was joining",
-            Phase::Working => "in the middle of the run",
-            Phase::Leaving => "before the router said GOODBYE",
+        let fault = match mem::replace(&mut self.parts.phase, Phase::Over) {
+            Phase::Unopened => Fault::Unwatched,
+            Phase::Opening(_) => Fault::Disconnected("before the WebSocket was open"),
+            Phase::Joining | Phase::Preparing => {
+                Fault::Disconnected("while the session was joining")
+            }
+            Phase::Working => Fault::Disconnected("in the middle of the run"),
+            Phase::Leaving => Fault::Disconnected("before the router said GOODBYE"),
             Phase::Over => return,
         };
         let mut run = self.shared.run();
-        run.fault(self.session, Fault::Disconnected(what));
+        run.fault(self.session, fault);
         self.shared.announce();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+    use crate::{
+        bench::{Limit, Load, Mode, Options, Target},
+        reactor::Reactor,
+        wamp::Serializer,
+    };
+
+    #[test]
+    fn a_socket_that_the_system_does_not_watch_is_not_the_routers_fault() {
+        let options = Options {
+            target: Target::new("ws://127.0.0.1:1").expect("an address"),
+            realm: "realm1".to_owned(),
+            mode: Mode::Connect,
+            uri: String::new(),
+            args: None,
+            connections: 1,
+            load: Load::Closed { inflight: 1 },
+            limit: Limit::Duration(Duration::ZERO),
+            warmup: Duration::ZERO,
+            patience: Duration::from_secs(1),
+            serializer: Serializer::Json,
+        };
+        let reactor = Reactor::new().expect("a reactor");
+        let address = ([127, 0, 0, 1], 1).into();
+        let shared = Arc::new(Shared::new(options, address, reactor.mailbox()));
+        // What the reactor does then.
+        Connection::new(0, shared.clone()).on_lost();
+        let failure = shared.run().take_failure().expect_err("a failure");
+        assert!(
+            failure.to_string().contains("max_user_watches"),
+            "{failure}"
+        );
     }
 }

@@ -104,18 +104,20 @@ pub(super) fn unasked(what: impl std::fmt::Display) -> Fault {
 
 /// The refusal of a request that the run cannot do without.
 pub(super) fn refused(request: &'static str, error: &Error) -> Fault {
-    let args = error.payload.args::<Vec<serde_json::Value>>();
-    let first = args.unwrap_or_default().into_iter().next();
-    let message = match first {
-        Some(serde_json::Value::String(text)) => text,
-        Some(value) => value.to_string(),
-        None => "it says no more".to_owned(),
-    };
     Fault::Refused {
         request,
         error: error.error.to_string(),
-        message,
+        message: message_of(error).unwrap_or_else(|| "it says no more".to_owned()),
     }
+}
+
+/// What an error says to people: its first argument, mostly a text.
+pub(super) fn message_of(error: &Error) -> Option<String> {
+    let args: Vec<serde_json::Value> = error.payload.args().ok()?;
+    Some(match args.into_iter().next()? {
+        serde_json::Value::String(text) => text,
+        value => value.to_string(),
+    })
 }
 
 /// Reads a message that does not look as expected.

@@ -5,9 +5,14 @@ use std::{io, time::Duration};
 /// Why a run did not come to its end.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
-    /// The address is none.
-    #[error("{0:?} is no WebSocket address; it looks like ws://127.0.0.1:8080/ws")]
-    Url(String),
+    /// No load can be put on this address.
+    #[error("{url:?} cannot be used: {why}")]
+    Url {
+        /// The address.
+        url: String,
+        /// Why not.
+        why: &'static str,
+    },
     /// Nobody listens at the address.
     #[error(
         "cannot reach {url}: {source}; is the node running there? `wampgres start` starts one, \
@@ -18,6 +23,17 @@ pub enum Error {
         url: String,
         /// What the kernel says.
         source: io::Error,
+    },
+    /// One address of this machine has only so many ports to connect to one other from.
+    #[error(
+        "no local port is left for one more connection to {url} after {connections}; let the system \
+         use more of them, as root: sysctl -w net.ipv4.ip_local_port_range='1024 65535'"
+    )]
+    NoPort {
+        /// The address.
+        url: String,
+        /// How many connections there are.
+        connections: usize,
     },
     /// The system has no threads or descriptors left.
     #[error("cannot begin: {0}")]
@@ -47,6 +63,14 @@ pub enum Error {
         /// One of them.
         example: String,
     },
+    /// The run could not go on to any use.
+    #[error("given up after {patience:?}: {errors}")]
+    GivenUp {
+        /// How long the run has had errors only.
+        patience: Duration,
+        /// Which.
+        errors: OnlyErrors,
+    },
     /// A session saw something that must not be.
     #[error("session {session}: {fault}")]
     Session {
@@ -55,6 +79,16 @@ pub enum Error {
         /// What it saw.
         fault: Fault,
     },
+}
+
+/// Calls were answered, and all with errors.
+#[derive(Clone, Debug, thiserror::Error)]
+#[error("no call succeeded: {count} answered with an error, the first with {first}")]
+pub struct OnlyErrors {
+    /// How many were answered.
+    pub count: u64,
+    /// The first error: its URI and what it says.
+    pub first: String,
 }
 
 /// What a session saw that must not be.
@@ -84,6 +118,12 @@ pub enum Fault {
     /// The connection is gone.
     #[error("the connection was lost {0}; did the node go away?")]
     Disconnected(&'static str),
+    /// The system does not tell what comes over the connection.
+    #[error(
+        "the system does not watch one more socket; does this user watch as many as \
+         fs.epoll.max_user_watches allows?"
+    )]
+    Unwatched,
     /// The other end broke a protocol.
     #[error("the router sent what it must not send: {0}")]
     Violation(String),
@@ -94,8 +134,16 @@ pub enum Fault {
     #[error("an answer came to request {0}, which was never made")]
     Alien(u64),
     /// An answer is missing although whatever came before the end of the session has arrived.
-    #[error("{0} never came, and the session has ended in order")]
+    #[error("{0} had not come when the session ended")]
     Missing(String),
+    /// The callee got a call twice.
+    #[error("INVOCATION {request} came after INVOCATION {last}: it is doubled or out of order")]
+    Invocation {
+        /// The one that came before.
+        last: u64,
+        /// The one that came.
+        request: u64,
+    },
     /// An open load is far more than the router can do.
     #[error("the router is {0} answers behind: it cannot do as many a second; lower --rate")]
     Behind(u64),
@@ -122,7 +170,7 @@ pub enum Fault {
     },
 }
 
-fn colon(message: &Option<String>) -> String {
+pub(super) fn colon(message: &Option<String>) -> String {
     message
         .as_ref()
         .map_or_else(String::new, |message| format!(": {message}"))

@@ -6,11 +6,21 @@ use std::{
 };
 
 use hdrhistogram::Histogram;
+use serde::Serialize;
 
 /// Throughput is kept for each span of this length.
 pub(super) const SPAN: Duration = Duration::from_millis(100);
 /// Latencies are kept in nanoseconds up to this one, to three digits.
 const LONGEST: Duration = Duration::from_secs(3600);
+
+/// The operations that ended with one error.
+#[derive(Clone, Debug, Serialize)]
+pub struct Failures {
+    /// How many.
+    pub count: u64,
+    /// What the first of them says to people.
+    pub message: Option<String>,
+}
 
 /// Counters over the operations that begin at or after a moment: before it the load warms up.
 pub(super) struct Measure {
@@ -19,7 +29,7 @@ pub(super) struct Measure {
     pub(super) latency: Histogram<u64>,
     /// How long after they were due the operations of an open load have begun.
     pub(super) lateness: Histogram<u64>,
-    pub(super) errors: BTreeMap<String, u64>,
+    pub(super) errors: BTreeMap<String, Failures>,
     pub(super) bytes_in: u64,
     pub(super) bytes_out: u64,
     /// Operations that ended well in each [`SPAN`] since the first moment.
@@ -73,12 +83,26 @@ impl Measure {
         self.last = Some(now);
     }
 
-    /// An operation has ended with this error.
-    pub(super) fn failed(&mut self, begun: Instant, now: Instant, uri: &str) {
+    /// An operation has ended with an error of this URI, which says this.
+    pub(super) fn failed(
+        &mut self,
+        begun: Instant,
+        now: Instant,
+        uri: &str,
+        message: Option<String>,
+    ) {
         if self.counts(begun) {
-            *self.errors.entry(uri.to_owned()).or_default() += 1;
+            let failures = self.errors.entry(uri.to_owned());
+            let first = Failures { count: 0, message };
+            failures.or_insert(first).count += 1;
             self.last = Some(now);
         }
+    }
+
+    /// How many operations have ended, well or not.
+    pub(super) fn ended(&self) -> u64 {
+        let failures = self.errors.values().map(|failures| failures.count);
+        self.latency.len() + failures.sum::<u64>()
     }
 
     /// Bytes that came in and went out at `now`.

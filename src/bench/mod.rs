@@ -32,6 +32,7 @@ mod run;
 mod wire;
 
 pub use conduct::{Progress, run};
-pub use error::{Error, Fault};
+pub use error::{Error, Fault, OnlyErrors};
+pub use measure::Failures;
 pub use options::{Limit, Load, Mode, Options, Target};
 pub use report::{Latency, Report};

@@ -1,6 +1,6 @@
 //! What a run is asked to do. Owns the words of the load; must not know how it is made.
 
-use std::{ops::Range, time::Duration};
+use std::{num::NonZeroU16, ops::Range, time::Duration};
 
 use serde::Serialize;
 use serde_json::value::RawValue;
@@ -30,7 +30,7 @@ pub struct Options {
     pub limit: Limit,
     /// How long the load runs before it is measured.
     pub warmup: Duration,
-    /// How long the router may be silent while it owes an answer.
+    /// How long the router may be silent while it owes an answer, or give errors only; not zero.
     pub patience: Duration,
     /// How messages are encoded.
     pub serializer: Serializer,
@@ -100,16 +100,32 @@ impl Target {
     /// # Errors
     /// [`Error::Url`] for anything else.
     pub fn new(url: &str) -> Result<Self, Error> {
-        let fault = || Error::Url(url.to_owned());
-        let parsed: Uri = url.parse().map_err(|_| fault())?;
-        if parsed.scheme_str() != Some("ws") {
-            return Err(fault());
+        let fault = |why| Error::Url {
+            url: url.to_owned(),
+            why,
+        };
+        let other = || fault("it is no WebSocket address, which looks like ws://127.0.0.1:8080/ws");
+        let parsed: Uri = url.parse().map_err(|_| other())?;
+        match parsed.scheme_str() {
+            Some("ws") => {}
+            Some("wss") => return Err(fault("the load generator does not speak TLS")),
+            _ => return Err(other()),
         }
-        let host = parsed.host().ok_or_else(fault)?;
+        let authority = parsed.authority().ok_or_else(other)?;
+        let host = authority.host();
+        // A port beyond 65535 is none for `Authority::port_u16`, as if there were none.
+        let without_user = authority.as_str().rsplit('@').next();
+        let port = match without_user.and_then(|address| address.strip_prefix(host)) {
+            Some("" | ":") => 80,
+            Some(port) => (port.trim_start_matches(':').parse::<NonZeroU16>())
+                .map_err(|_| fault("its port is not one of 1 to 65535"))?
+                .get(),
+            None => return Err(other()),
+        };
         Ok(Self {
             // A host in brackets is an IPv6 address, which is resolved without them.
             host: host.trim_matches(['[', ']']).to_owned(),
-            port: parsed.port_u16().unwrap_or(80),
+            port,
             url: parsed,
         })
     }
@@ -117,5 +133,37 @@ impl Target {
     /// The address as it was given.
     pub fn url(&self) -> String {
         self.url.to_string()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_address_has_a_host_and_mostly_a_port() {
+        for (url, host, port) in [
+            ("ws://127.0.0.1:8080/ws", "127.0.0.1", 8080),
+            ("ws://example.com/ws", "example.com", 80),
+            ("ws://example.com:/ws", "example.com", 80),
+            ("ws://1:81", "1", 81),
+            ("ws://a@a:65535/a", "a", 65535),
+            ("ws://[::1]:9/ws", "::1", 9),
+            ("ws://[::1]", "::1", 80),
+        ] {
+            let target = Target::new(url).expect(url);
+            assert_eq!((target.host.as_str(), target.port), (host, port), "{url}");
+        }
+        for (url, words) in [
+            ("ws://host:99999/ws", "port"),
+            ("ws://host:0/ws", "port"),
+            ("wss://host/ws", "TLS"),
+            ("http://host/ws", "ws://127.0.0.1:8080/ws"),
+            ("host:80", "ws://127.0.0.1:8080/ws"),
+            ("", "ws://127.0.0.1:8080/ws"),
+        ] {
+            let error = Target::new(url).expect_err(url).to_string();
+            assert!(error.contains(words), "{error}");
+        }
     }
 }

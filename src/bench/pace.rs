@@ -38,14 +38,14 @@ impl Pace {
         Self {
             from,
             rate,
-            end: due_within(counted_from.duration_since(from), rate) + most,
+            end: due_within(counted_from.duration_since(from), rate).saturating_add(most),
             sessions,
         }
     }
 
     /// When operation `number` is due; `None` if it is none of this load.
     pub(super) fn due(&self, number: u64) -> Option<Instant> {
-        (number < self.end).then(|| self.from + Duration::from_secs_f64(number as f64 / self.rate))
+        (number < self.end).then(|| self.from + due_after(number, self.rate))
     }
 
     /// The operation that is the same session's after `number`.
@@ -59,9 +59,17 @@ impl Pace {
     }
 }
 
+/// How long after the first one operation `number` is due.
+fn due_after(number: u64, rate: f64) -> Duration {
+    Duration::from_secs_f64(number as f64 / rate)
+}
+
 /// How many operations are due in the beginning of a load.
 fn due_within(time: Duration, rate: f64) -> u64 {
-    (time.as_secs_f64() * rate).ceil() as u64
+    let count = (time.as_secs_f64() * rate).ceil() as u64;
+    // 0.55 * 100 is a little more than 55, and the operation after 55 not due before 0.55 s.
+    let is_rounded_up = count > 0 && due_after(count - 1, rate) >= time;
+    count - u64::from(is_rounded_up)
 }
 
 #[cfg(test)]
@@ -81,5 +89,16 @@ mod tests {
 
         let pace = Pace::of(5, at(2), from, 1000.0, 3);
         assert_eq!(pace.operations(), 7, "two while warming up");
+        let pace = Pace::of(u64::MAX, at(2), from, 1000.0, 3);
+        assert_eq!(pace.operations(), u64::MAX);
+    }
+
+    #[test]
+    fn no_rounding_makes_one_operation_more() {
+        let from = Instant::now();
+        for millis in 0..2000 {
+            let pace = Pace::until(from + Duration::from_millis(millis), from, 100.0, 1);
+            assert_eq!(pace.operations(), millis.div_ceil(10), "{millis} ms");
+        }
     }
 }

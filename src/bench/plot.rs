@@ -1,7 +1,10 @@
 //! A report as a picture: the distribution of latencies and the throughput over time, as SVG.
 //! Must not know how either was measured.
 
-use std::fmt::{self, Display};
+use std::{
+    fmt::{self, Display},
+    time::Duration,
+};
 
 use super::Report;
 
@@ -42,13 +45,14 @@ impl Display for Plot<'_> {
 }
 
 fn title(report: &Report) -> String {
+    let uri = report.uri.as_deref().unwrap_or("sessions joining");
     let load = match (report.inflight, report.rate) {
-        (_, Some(rate)) => format!("{rate} a second"),
-        (inflight, None) => format!("{} in flight", inflight.unwrap_or_default()),
+        (Some(inflight), _) => format!(", {inflight} in flight"),
+        (None, Some(rate)) => format!(", {rate} a second"),
+        (None, None) => String::new(),
     };
     format!(
-        "{}: {} connections, {load}: {:.0} {}/s",
-        report.uri,
+        "{uri}: {} connections{load}: {:.0} {}/s",
         report.connections,
         report.per_second,
         report.unit(),
@@ -66,11 +70,15 @@ struct Panel {
 }
 
 /// Latency over the percentile, both logarithmic: each step to the right is a tenth of the calls.
+/// No step leads to the longest of all, which stands at the end.
 fn latencies(report: &Report) -> Panel {
     const MOST_NINES: f64 = 4.0;
+    const END: f64 = 5.0;
+    let nines = |percentile: f64| -(1.0 - percentile / 100.0).log10();
     let points: Vec<_> = (report.distribution.iter())
-        .map(|(percentile, us)| (-(1.0 - percentile / 100.0).log10(), us.max(1.0).log10()))
-        .filter(|(nines, _)| *nines <= MOST_NINES)
+        .map(|(percentile, us)| (nines(*percentile), us.max(1.0).log10()))
+        .filter(|(nines, _)| *nines <= MOST_NINES || nines.is_infinite())
+        .map(|(nines, value)| (nines.min(END), value))
         .collect();
     let values = points.iter().map(|(_, value)| *value);
     let low = values
@@ -92,34 +100,37 @@ fn latencies(report: &Report) -> Panel {
         left: LEFTS[0],
         title: "Latency by percentile".to_owned(),
         points: (points.iter())
-            .map(|(nines, value)| (nines / MOST_NINES, y(*value)))
+            .map(|(nines, value)| (nines / END, y(*value)))
             .collect(),
         x_ticks: [
             (0.0, "0"),
-            (50.0, "50"),
-            (90.0, "90"),
-            (99.0, "99"),
-            (99.9, "99.9"),
-            (99.99, "99.99"),
+            (50.0, "50 %"),
+            (90.0, "90 %"),
+            (99.0, "99 %"),
+            (99.9, "99.9 %"),
+            (99.99, "99.99 %"),
+            (100.0, "max"),
         ]
-        .map(|(p, name)| (-(1.0 - p / 100.0_f64).log10() / MOST_NINES, name.to_owned()))
+        .map(|(percentile, name)| (nines(percentile).min(END) / END, name.to_owned()))
         .to_vec(),
         y_ticks: decades.map(|decade| (y(decade), name(decade))).collect(),
     }
 }
 
 fn throughput(report: &Report) -> Panel {
-    // The last span is not a whole one.
-    let spans = match report.throughput.split_last() {
-        Some((_, whole)) if !whole.is_empty() => whole,
-        _ => &report.throughput[..],
+    let (rates, seconds) = match report.throughput.split_last() {
+        // The last span is not a whole one.
+        Some((_, spans)) if !spans.is_empty() => {
+            let seconds = |spans: &[u64]| spans.len() as f64 * report.span_seconds;
+            let together = spans.len().div_ceil(MOST_POINTS);
+            let rates = (spans.chunks(together))
+                .map(|spans| spans.iter().sum::<u64>() as f64 / seconds(spans));
+            (rates.collect(), seconds(spans))
+        }
+        Some(_) => (vec![report.per_second], report.seconds),
+        None => (Vec::new(), 0.0),
     };
-    let together = spans.len().div_ceil(MOST_POINTS).max(1);
-    let rates: Vec<_> = (spans.chunks(together))
-        .map(|spans| spans.iter().sum::<u64>() as f64 / (spans.len() as f64 * report.span_seconds))
-        .collect();
     let high = round_up(rates.iter().copied().fold(1.0, f64::max));
-    let seconds = spans.len() as f64 * report.span_seconds;
     let x = |place: usize| (place as f64 + 0.5) / rates.len() as f64;
     Panel {
         left: LEFTS[1],
@@ -127,9 +138,14 @@ fn throughput(report: &Report) -> Panel {
         points: (rates.iter().enumerate())
             .map(|(place, rate)| (x(place), rate / high))
             .collect(),
-        x_ticks: [0.0, 0.5, 1.0]
-            .map(|part| (part, format!("{:.1} s", part * seconds)))
-            .to_vec(),
+        x_ticks: vec![
+            (0.0, "0".to_owned()),
+            (
+                0.5,
+                format!("{:.2?}", Duration::from_secs_f64(seconds / 2.0)),
+            ),
+            (1.0, format!("{:.2?}", Duration::from_secs_f64(seconds))),
+        ],
         y_ticks: [0.0, 0.25, 0.5, 0.75, 1.0]
             .map(|part| (part, format!("{}", part * high)))
             .to_vec(),
@@ -174,6 +190,14 @@ impl Display for Panel {
                 y + 20.0
             )?;
         }
+        // A line from one point to none is not drawn.
+        if let [(px, py)] = self.points[..] {
+            let (x, y) = (x(px), y(py));
+            return writeln!(
+                f,
+                r##"<circle cx="{x:.1}" cy="{y:.1}" r="3" fill="#06c"/>"##
+            );
+        }
         write!(
             f,
             r##"<polyline fill="none" stroke="#06c" stroke-width="1.5" points=""##
@@ -191,12 +215,78 @@ fn escaped(text: &str) -> String {
 
 #[cfg(test)]
 mod tests {
+    use std::collections::BTreeMap;
+
     use super::*;
+    use crate::bench::Mode;
 
     #[test]
     fn axes_end_at_round_numbers() {
         for (value, expected) in [(1.0, 1.0), (1.1, 2.0), (23_456.0, 40_000.0), (81.0, 100.0)] {
             assert!((round_up(value) - expected).abs() < 1e-9, "{value}");
         }
+    }
+
+    fn plot(throughput: &[u64], seconds: f64, distribution: &[(f64, f64)]) -> String {
+        let operations: u64 = throughput.iter().sum();
+        let report = Report {
+            mode: Mode::Call,
+            url: "ws://127.0.0.1/ws".to_owned(),
+            uri: Some("com.example.<a>".to_owned()),
+            connections: 1,
+            inflight: Some(1),
+            rate: None,
+            operations,
+            seconds,
+            per_second: operations as f64 / seconds,
+            latency_us: None,
+            lateness_us: None,
+            errors: BTreeMap::new(),
+            only_errors: None,
+            bytes_in: 0,
+            bytes_out: 0,
+            span_seconds: 0.1,
+            throughput: throughput.to_vec(),
+            distribution: distribution.to_vec(),
+        };
+        report.plot().to_string()
+    }
+
+    fn assert_has(plot: &str, parts: &[&str]) {
+        for part in parts {
+            assert!(plot.contains(part), "{part} in {plot}");
+        }
+    }
+
+    #[test]
+    fn one_point_is_a_dot_and_short_times_are_told_apart() {
+        let one_call = plot(&[1], 0.0123, &[(100.0, 500.0)]);
+        assert_eq!(one_call.matches("<circle").count(), 2, "{one_call}");
+        assert_has(&one_call, &[">0<", ">6.15ms<", ">12.30ms<"]);
+        let one_span = plot(&[30, 4], 0.12, &[]);
+        assert_has(&one_span, &[">50.00ms<", ">100.00ms<", "<circle"]);
+        let long = plot(&[1; 251], 25.1, &[]);
+        assert_has(&long, &[">12.50s<", ">25.00s<"]);
+        assert_eq!(long.matches("<circle").count(), 0, "{long}");
+        let nothing = plot(&[], 1.0, &[]);
+        assert!(
+            !nothing.contains("NaN") && !nothing.contains("inf"),
+            "{nothing}"
+        );
+    }
+
+    #[test]
+    fn the_longest_latency_stands_at_the_end_of_the_axis() {
+        let steps = [(0.0, 10.0), (90.0, 100.0), (99.995, 500.0), (100.0, 1000.0)];
+        let plot = plot(&[1, 1, 1], 0.3, &steps);
+        assert_has(&plot, &[">50 %<", ">99 %<", ">99.99 %<", ">max<"]);
+        let (left, right) = (LEFTS[0], LEFTS[0] + PANEL.0);
+        let (low, high) = (TOP + PANEL.1, TOP);
+        let middle = f64::midpoint(low, high);
+        let line = format!(
+            "{left:.1},{low:.1} {:.1},{middle:.1} {right:.1},{high:.1} ",
+            left + PANEL.0 / 5.0
+        );
+        assert_has(&plot, &[&format!(r#"points="{line}""#)]);
     }
 }

@@ -207,7 +207,9 @@ impl Duty for Subscriber {
 
     fn on_message(&mut self, message: Message, turn: &mut Turn<'_>) -> Result<bool, Fault> {
         match message {
-            Message::Subscribed(subscribed) => {
+            Message::Subscribed(subscribed)
+                if subscribed.request == RequestId::FIRST && self.subscription.is_none() =>
+            {
                 self.subscription = Some(subscribed.subscription);
                 return Ok(true);
             }

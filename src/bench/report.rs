@@ -5,7 +5,7 @@ use std::{collections::BTreeMap, fmt, time::Duration};
 use hdrhistogram::Histogram;
 use serde::Serialize;
 
-use super::{Load, Mode, Options, measure::SPAN, run::Run};
+use super::{Failures, Load, Mode, OnlyErrors, Options, error::colon, measure::SPAN, run::Run};
 
 /// The figures of a run. Serialized it is the JSON of `--json`.
 #[derive(Clone, Debug, Serialize)]
@@ -14,8 +14,8 @@ pub struct Report {
     pub mode: Mode,
     /// The router's address.
     pub url: String,
-    /// The procedure or topic.
-    pub uri: String,
+    /// The procedure or topic; `None` where sessions merely join.
+    pub uri: Option<String>,
     /// How many sessions called, subscribed or joined.
     pub connections: usize,
     /// Operations under way on each, in a closed load.
@@ -28,13 +28,16 @@ pub struct Report {
     pub seconds: f64,
     /// Operations that ended well, a second.
     pub per_second: f64,
-    /// How long they took, in microseconds.
-    pub latency_us: Latency,
+    /// How long they took, in microseconds; `None` if there were none.
+    pub latency_us: Option<Latency>,
     /// In an open load, how long after they were due they began, in microseconds: what the
     /// generator itself, or the lack of a processor for it, adds to `latency_us`.
     pub lateness_us: Option<Latency>,
-    /// How many ended with an error, by its URI.
-    pub errors: BTreeMap<String, u64>,
+    /// Those that ended with an error, by its URI.
+    pub errors: BTreeMap<String, Failures>,
+    /// The errors, if the run has had nothing else, warming up included.
+    #[serde(skip)]
+    pub only_errors: Option<OnlyErrors>,
     /// Bytes received, with their framing.
     pub bytes_in: u64,
     /// Bytes sent, with their framing.
@@ -69,9 +72,12 @@ pub struct Latency {
 const NANOSECONDS: f64 = 1000.0;
 
 impl Latency {
-    fn new(histogram: &Histogram<u64>) -> Self {
+    fn new(histogram: &Histogram<u64>) -> Option<Self> {
+        if histogram.is_empty() {
+            return None;
+        }
         let at = |quantile| histogram.value_at_quantile(quantile) as f64 / NANOSECONDS;
-        Self {
+        Some(Self {
             min: histogram.min() as f64 / NANOSECONDS,
             mean: histogram.mean() / NANOSECONDS,
             p50: at(0.5),
@@ -79,7 +85,7 @@ impl Latency {
             p99: at(0.99),
             p999: at(0.999),
             max: histogram.max() as f64 / NANOSECONDS,
-        }
+        })
     }
 }
 
@@ -104,6 +110,7 @@ impl Report {
     pub(super) fn new(options: &Options, run: &Run) -> Self {
         let measure = &run.measure;
         let (inflight, rate) = match options.load {
+            _ if options.mode == Mode::Connect => (None, None),
             Load::Closed { inflight } => (Some(inflight), None),
             Load::Open { rate } => (None, Some(rate)),
         };
@@ -112,7 +119,7 @@ impl Report {
         Self {
             mode: options.mode,
             url: options.target.url(),
-            uri: options.uri.clone(),
+            uri: (options.mode != Mode::Connect).then(|| options.uri.clone()),
             connections: options.connections,
             inflight,
             rate,
@@ -124,8 +131,9 @@ impl Report {
                 0.0
             },
             latency_us: Latency::new(&measure.latency),
-            lateness_us: rate.map(|_| Latency::new(&measure.lateness)),
+            lateness_us: rate.and_then(|_| Latency::new(&measure.lateness)),
             errors: measure.errors.clone(),
+            only_errors: run.only_errors().cloned(),
             bytes_in: measure.bytes_in,
             bytes_out: measure.bytes_out,
             span_seconds: SPAN.as_secs_f64(),
@@ -164,13 +172,16 @@ impl fmt::Display for Report {
         let time = Duration::from_secs_f64(self.seconds);
         writeln!(f, "{unit:<10}{} in {time:.2?}", self.operations)?;
         writeln!(f, "{:<10}{:.0}", format!("{unit}/s"), self.per_second)?;
-        writeln!(f, "latency   {}", self.latency_us)?;
+        match &self.latency_us {
+            Some(latency) => writeln!(f, "latency   {latency}")?,
+            None => writeln!(f, "latency   -")?,
+        }
         if let Some(lateness) = &self.lateness_us {
             writeln!(f, "late by   {lateness}")?;
         }
         write!(f, "bytes     {} in, {} out", self.bytes_in, self.bytes_out)?;
-        for (uri, count) in &self.errors {
-            write!(f, "\nerrors    {count} {uri}")?;
+        for (uri, Failures { count, message }) in &self.errors {
+            write!(f, "\nerrors    {count} {uri}{}", colon(message))?;
         }
         Ok(())
     }

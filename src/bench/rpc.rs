@@ -4,12 +4,14 @@ use std::time::Instant;
 
 use super::{
     Fault, Load, Mode, Options,
-    duty::{Duty, Turn, refused, unasked},
+    duty::{Duty, Turn, message_of, refused, unasked},
     outstanding::Outstanding,
     run::Run,
     wire::{Quick, put_number},
 };
-use crate::wamp::{Invocation, Message, Register, RequestId, RequestType, Yield};
+use crate::wamp::{
+    Error, Invocation, Message, Register, RegistrationId, RequestId, RequestType, Yield,
+};
 
 /// Calls, and matches each answer to its call.
 pub(super) struct Caller {
@@ -68,9 +70,10 @@ impl Caller {
         &mut self,
         request: u64,
         turn: &mut Turn<'_>,
-        error: Option<&str>,
+        error: Option<&Error>,
     ) -> Result<(), Fault> {
         let begun = self.outstanding.answer(request)?;
+        let error = error.map(|error| (error.error.as_str(), message_of(error)));
         turn.run.end(begun, turn.now, error);
         if turn.run.may_begin(turn.now) {
             self.call(turn.now, turn);
@@ -138,7 +141,7 @@ impl Duty for Caller {
                 self.answered(request, turn, None)?;
             }
             Message::Error(error) if error.request_type == RequestType::Call => {
-                self.answered(error.request.value(), turn, Some(error.error.as_str()))?;
+                self.answered(error.request.value(), turn, Some(&error))?;
             }
             message => return Err(unasked(message.message_type().name())),
         }
@@ -170,7 +173,26 @@ impl Duty for Caller {
 /// Registers the procedure and answers its calls.
 #[derive(Default)]
 pub(super) struct Callee {
+    registration: Option<RegistrationId>,
+    /// The last INVOCATION. Their ids count up (WAMP, ID scopes), so no other has come before.
+    last: u64,
     text: Vec<u8>,
+}
+
+impl Callee {
+    fn invoked(&mut self, registration: u64, request: u64) -> Result<(), Fault> {
+        if self.registration.map(RegistrationId::value) != Some(registration) {
+            return Err(unasked(format!(
+                "an INVOCATION of registration {registration}"
+            )));
+        }
+        if request <= self.last {
+            let last = self.last;
+            return Err(Fault::Invocation { last, request });
+        }
+        self.last = request;
+        Ok(())
+    }
 }
 
 impl Duty for Callee {
@@ -184,9 +206,15 @@ impl Duty for Callee {
     }
 
     fn on_quick(&mut self, message: Quick<'_>, turn: &mut Turn<'_>) -> Result<(), Fault> {
-        let Quick::Invocation { request, payload } = message else {
+        let Quick::Invocation {
+            request,
+            registration,
+            payload,
+        } = message
+        else {
             return Err(unasked(format!("{message:?}")));
         };
+        self.invoked(registration, request)?;
         let text = &mut self.text;
         text.clear();
         text.extend_from_slice(b"[70,");
@@ -203,13 +231,22 @@ impl Duty for Callee {
 
     fn on_message(&mut self, message: Message, turn: &mut Turn<'_>) -> Result<bool, Fault> {
         match message {
-            Message::Registered(_) => return Ok(true),
+            Message::Registered(registered)
+                if registered.request == RequestId::FIRST && self.registration.is_none() =>
+            {
+                self.registration = Some(registered.registration);
+                return Ok(true);
+            }
             Message::Error(error) if error.request_type == RequestType::Register => {
                 return Err(refused("REGISTER", &error));
             }
             Message::Invocation(Invocation {
-                request, payload, ..
+                request,
+                registration,
+                payload,
+                ..
             }) => {
+                self.invoked(registration.value(), request.value())?;
                 turn.send(Yield { request, payload });
             }
             message => return Err(unasked(message.message_type().name())),

@@ -2,6 +2,7 @@
 //! Must not know sockets, frames nor what a message says.
 
 use std::{
+    io,
     net::SocketAddr,
     sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError},
     time::Instant,
@@ -9,7 +10,10 @@ use std::{
 
 use mio::net::TcpStream;
 
-use super::{Error, Fault, Mode, Options, connection::Connection, measure::Measure, pace::Pace};
+use super::{
+    Error, Fault, Mode, OnlyErrors, Options, connection::Connection, error::colon,
+    measure::Measure, pace::Pace,
+};
 use crate::reactor::{ConnectionId, Mailbox};
 
 /// So many sessions are joining at any time.
@@ -24,6 +28,8 @@ pub(super) enum Mail {
     Tell,
     /// Leave the realm.
     Leave,
+    /// Leave it without an answer to GOODBYE.
+    Part,
 }
 
 /// What does not change, and the rest behind its lock.
@@ -70,7 +76,13 @@ impl Shared {
                 Ok(socket) => self.open(socket, run),
                 Err(source) => {
                     let url = self.options.target.url();
-                    return run.fail(Error::Unreachable { url, source });
+                    let connections = run.opened;
+                    // The address itself is not meant: it has been connected to.
+                    let is_port = source.kind() == io::ErrorKind::AddrNotAvailable;
+                    return run.fail(match is_port {
+                        true => Error::NoPort { url, connections },
+                        false => Error::Unreachable { url, source },
+                    });
                 }
             }
         }
@@ -118,11 +130,15 @@ pub(super) struct Run {
     /// Operations begun, in the time measured and in all.
     pub(super) counted: u64,
     pub(super) begun: u64,
+    /// Whether any operation has ended well, and those that have not.
+    has_succeeded: bool,
+    errors: Option<OnlyErrors>,
     /// How many times each operation ends: once for its answer, or once for each subscriber.
-    ends: u64,
+    pub(super) ends: u64,
     /// So many ends are still to come.
     pub(super) owed: u64,
-    /// When something last ended, or began with nothing under way.
+    /// When something last ended, or began with nothing under way. While sessions join and leave,
+    /// when one last did.
     pub(super) last_sign: Instant,
     pub(super) bounds: Bounds,
     /// The events on their way, in [`Mode::PubSub`].
@@ -158,6 +174,8 @@ impl Run {
             measure: Measure::default(),
             counted: 0,
             begun: 0,
+            has_succeeded: false,
+            errors: None,
             ends: match options.mode {
                 Mode::PubSub => options.connections as u64,
                 Mode::Call | Mode::Echo | Mode::Connect => 1,
@@ -214,14 +232,30 @@ impl Run {
         self.owed += self.ends;
     }
 
-    /// An operation has ended; with the URI of its error, if it has.
-    pub(super) fn end(&mut self, begun: Instant, now: Instant, error: Option<&str>) {
+    /// An operation has ended; with the URI of its error and what it says, if it has.
+    pub(super) fn end(
+        &mut self,
+        begun: Instant,
+        now: Instant,
+        error: Option<(&str, Option<String>)>,
+    ) {
         self.owed -= 1;
         self.last_sign = now;
-        match error {
-            None => self.measure.done(begun, now),
-            Some(uri) => self.measure.failed(begun, now, uri),
-        }
+        let Some((uri, message)) = error else {
+            self.has_succeeded = true;
+            return self.measure.done(begun, now);
+        };
+        let errors = self.errors.get_or_insert_with(|| OnlyErrors {
+            count: 0,
+            first: format!("{uri}{}", colon(&message)),
+        });
+        errors.count += 1;
+        self.measure.failed(begun, now, uri, message);
+    }
+
+    /// The errors of a run that has had nothing else, warming up included.
+    pub(super) fn only_errors(&self) -> Option<&OnlyErrors> {
+        self.errors.as_ref().filter(|_| !self.has_succeeded)
     }
 
     /// The run has failed; the first failure is the one told.

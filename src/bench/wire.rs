@@ -40,7 +40,11 @@ pub(super) enum Quick<'a> {
     /// `[50,Request,{}…]` with the arguments as they stand there.
     Result { request: u64, payload: &'a [u8] },
     /// `[68,Request,Registration,{}…]` with the arguments as they stand there.
-    Invocation { request: u64, payload: &'a [u8] },
+    Invocation {
+        request: u64,
+        registration: u64,
+        payload: &'a [u8],
+    },
     /// `[36,Subscription,Publication,{},[Number…`.
     Event { subscription: u64, number: u64 },
 }
@@ -59,9 +63,9 @@ impl<'a> Quick<'a> {
             }),
             68 => {
                 rest.skip(b",")?;
-                rest.number()?;
                 Some(Self::Invocation {
                     request: first,
+                    registration: rest.number()?,
                     payload: rest.payload()?,
                 })
             }
@@ -146,6 +150,7 @@ mod tests {
                 "[68,3,4,{},[5]]",
                 Some(Quick::Invocation {
                     request: 3,
+                    registration: 4,
                     payload: b"[5]",
                 }),
             ),

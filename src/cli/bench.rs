@@ -2,7 +2,7 @@
 //! and the files written; must not know how the load is made.
 
 use std::{
-    fs,
+    fs::File,
     io::{self, IsTerminal, Write},
     path::Path,
     process::ExitCode,
@@ -26,8 +26,8 @@ const DURATION: Duration = Duration::from_secs(10);
 const WARMUP: Duration = Duration::from_millis(500);
 
 pub(super) fn run(args: &BenchArgs) -> ExitCode {
-    if matches!(args.mode, BenchMode::Connect) && (args.rate.is_some() || args.calls.is_some()) {
-        let words = "--mode connect makes no calls: --rate and --calls are of no use with it";
+    if let (BenchMode::Connect, Some(option)) = (args.mode, about_calls(args)) {
+        let words = format!("--mode connect makes no calls: {option} is of no use with it");
         Cli::command()
             .error(ErrorKind::ArgumentConflict, words)
             .exit();
@@ -52,15 +52,42 @@ pub(super) fn list(text: &str) -> serde_json::Result<Box<RawValue>> {
 }
 
 pub(super) fn seconds(text: &str) -> Result<Duration, String> {
-    let seconds: f64 = text.parse().map_err(|_| "not a number of seconds")?;
-    Duration::try_from_secs_f64(seconds).map_err(|error| error.to_string())
+    seconds_from(0.0, text)
+}
+
+/// A time that something has to happen in.
+pub(super) fn patience(text: &str) -> Result<Duration, String> {
+    seconds_from(0.001, text)
+}
+
+fn seconds_from(least: f64, text: &str) -> Result<Duration, String> {
+    // Eleven days, and far from where the clock's numbers end.
+    const MOST: f64 = 1e6;
+    match text.parse() {
+        Ok(seconds) if (least..=MOST).contains(&seconds) => Ok(Duration::from_secs_f64(seconds)),
+        _ => Err(format!("not a number of seconds from {least} to {MOST}")),
+    }
 }
 
 pub(super) fn rate(text: &str) -> Result<f64, String> {
     match text.parse() {
-        Ok(rate) if rate > 0.0 && rate <= 1e6 => Ok(rate),
-        _ => Err("not a number of calls a second, above 0 and up to 1000000".to_owned()),
+        Ok(rate) if (0.001..=1e6).contains(&rate) => Ok(rate),
+        _ => Err("not a number of calls a second from 0.001 to 1000000".to_owned()),
     }
+}
+
+/// An option that is there and says something about calls.
+fn about_calls(args: &BenchArgs) -> Option<&'static str> {
+    let options = [
+        ("--procedure", args.procedure.is_some()),
+        ("--args", args.args.is_some()),
+        ("--inflight", args.inflight.is_some()),
+        ("--rate", args.rate.is_some()),
+        ("--calls", args.calls.is_some()),
+        ("--warmup", args.warmup.is_some()),
+    ];
+    let mut there = options.into_iter().filter(|(_, is_there)| *is_there);
+    there.next().map(|(option, _)| option)
 }
 
 /// What the command line asks for.
@@ -86,7 +113,7 @@ fn options(args: &BenchArgs) -> Options {
         load: match args.rate {
             Some(rate) => Load::Open { rate },
             None => Load::Closed {
-                inflight: args.inflight.get().into(),
+                inflight: args.inflight.map_or(1, |inflight| inflight.get().into()),
             },
         },
         limit: match args.calls {
@@ -118,6 +145,8 @@ fn measure(args: &BenchArgs) -> Result<(), Box<dyn std::error::Error>> {
         )
         .into());
     }
+    let json = args.json.as_deref().map(Output::open).transpose()?;
+    let plot = args.plot.as_deref().map(Output::open).transpose()?;
     let line = Line::new();
     let mut stays = options.mode == Mode::Connect;
     let outcome = bench::run(options, &mut |progress| {
@@ -131,18 +160,41 @@ fn measure(args: &BenchArgs) -> Result<(), Box<dyn std::error::Error>> {
     });
     line.clear();
     let report = outcome?;
-    println!("{report}");
-    if let Some(file) = &args.json {
-        write(file, &(serde_json::to_string_pretty(&report)? + "\n"))?;
+    if let Some(json) = json {
+        json.write(&(serde_json::to_string_pretty(&report)? + "\n"))?;
     }
-    if let Some(file) = &args.plot {
-        write(file, &report.plot().to_string())?;
+    if let Some(plot) = plot {
+        plot.write(&report.plot().to_string())?;
     }
-    Ok(())
+    // Who has closed standard output does not want to read it.
+    let _ = writeln!(io::stdout(), "{report}");
+    match report.only_errors {
+        Some(errors) => Err(errors.into()),
+        None => Ok(()),
+    }
 }
 
-fn write(file: &Path, text: &str) -> Result<(), String> {
-    fs::write(file, text).map_err(|error| format!("{} cannot be written: {error}", file.display()))
+/// A file for what a run measures, opened before it: that it cannot be is not to be found out
+/// when all is done.
+struct Output<'a> {
+    path: &'a Path,
+    file: File,
+}
+
+impl<'a> Output<'a> {
+    fn open(path: &'a Path) -> Result<Self, String> {
+        let file = File::create(path).map_err(|error| unwritable(path, &error))?;
+        Ok(Self { path, file })
+    }
+
+    fn write(mut self, text: &str) -> Result<(), String> {
+        let written = self.file.write_all(text.as_bytes());
+        written.map_err(|error| unwritable(self.path, &error))
+    }
+}
+
+fn unwritable(path: &Path, error: &io::Error) -> String {
+    format!("{} cannot be written: {error}", path.display())
 }
 
 /// A line on a terminal that shows how far the run is; nothing elsewhere.

@@ -105,10 +105,12 @@ Examples:
   wampgres bench --mode connect --connections 10000        10,000 sessions join, stay and leave
 
 Every answer is matched to its call: one that is lost, doubled or not asked for fails the run. Errors
-that the router answers with are counted by their URI and fail nothing.
+that calls are answered with are counted by their URI and fail nothing, unless no call succeeds: a
+run that has had nothing but errors for as long as --timeout says ends then.
 
-Exit codes: 0 measured, 1 the router was not reached, went away or answered wrongly, 2 the command
-line has faults.";
+Exit codes: 0 measured; 1 no call succeeded, the router was not reached, let no session in, went away,
+fell behind, lost an answer or answered wrongly, the system has too few files or ports, or a result
+cannot be written; 2 the command line has faults.";
 
 #[derive(Args)]
 struct BenchArgs {
@@ -131,24 +133,25 @@ struct BenchArgs {
     /// How many sessions call, subscribe or join
     #[arg(long, value_name = "N", default_value = "1")]
     connections: NonZeroU16,
-    /// How many calls each of them has under way, or events the publisher
-    #[arg(long, value_name = "N", default_value = "1", conflicts_with = "rate")]
-    inflight: NonZeroU16,
-    /// How many calls begin each second on all sessions together, whether those before have ended
-    /// or not; latency then counts from when a call was due
+    /// How many calls each of them has under way, or events the publisher [default: 1]
+    #[arg(long, value_name = "N", conflicts_with = "rate")]
+    inflight: Option<NonZeroU16>,
+    /// How many calls or publications begin each second on all sessions together, whether those
+    /// before have ended or not; latency then counts from when each was due
     #[arg(long, value_name = "CALLS", value_parser = bench::rate)]
     rate: Option<f64>,
     /// How long to measure, or with --mode connect how long the sessions stay [default: 10]
     #[arg(long, value_name = "SECONDS", value_parser = bench::seconds, conflicts_with = "calls")]
     duration: Option<Duration>,
-    /// How many calls or publications to make instead
+    /// How many calls or publications to make, instead of making them for a time
     #[arg(long, value_name = "N")]
     calls: Option<NonZeroU64>,
-    /// How long the load runs before it is measured [default: 0.5, with --calls 0]
+    /// How long the load runs before it is measured [default: 0.5; with --calls: 0]
     #[arg(long, value_name = "SECONDS", value_parser = bench::seconds)]
     warmup: Option<Duration>,
-    /// How long the router may be silent while it owes an answer
-    #[arg(long, value_name = "SECONDS", value_parser = bench::seconds, default_value = "10")]
+    /// The run ends when the router owes an answer and has been silent for so long, or has answered
+    /// with errors only for so long
+    #[arg(long, value_name = "SECONDS", value_parser = bench::patience, default_value = "10")]
     timeout: Duration,
     /// How messages are encoded
     #[arg(long, value_name = "NAME", default_value = "json")]

@@ -22,7 +22,18 @@ use super::websocket::{code, unmasked_frame};
 pub type Answers = Vec<(usize, String)>;
 
 /// Listens on a free port and answers with `answer` whatever is neither HELLO nor GOODBYE.
-pub fn start(answer: impl FnMut(usize, &Value) -> Answers + Send + 'static) -> SocketAddr {
+pub fn start(mut answer: impl FnMut(usize, &Value) -> Answers + Send + 'static) -> SocketAddr {
+    start_rude(move |from, message| match message[0].as_u64() {
+        Some(code::GOODBYE) => say(
+            from,
+            json!([code::GOODBYE, {}, "wamp.close.goodbye_and_out"]),
+        ),
+        _ => answer(from, message),
+    })
+}
+
+/// The same, but GOODBYE is for `answer` as well.
+pub fn start_rude(answer: impl FnMut(usize, &Value) -> Answers + Send + 'static) -> SocketAddr {
     let listener = TcpListener::bind(("127.0.0.1", 0)).expect("a free port");
     let address = listener.local_addr().expect("it is bound");
     let answer = Arc::new(Mutex::new(answer));
@@ -67,10 +78,6 @@ fn serve(
                 let roles = json!({"broker": {}, "dealer": {}});
                 say(index, json!([code::WELCOME, index + 1, {"roles": roles}]))
             }
-            Some(code::GOODBYE) => say(
-                index,
-                json!([code::GOODBYE, {}, "wamp.close.goodbye_and_out"]),
-            ),
             _ => answer(&message),
         };
         let clients = lock(clients);
