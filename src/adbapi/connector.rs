@@ -22,7 +22,7 @@ use super::tls::Tls;
 use super::watch::{Brake, Order};
 
 /// A connection that worked this short a time ago is taken to work still: looking would cost more than a query.
-const TRUSTED: Duration = Duration::from_millis(10);
+pub(super) const TRUSTED: Duration = Duration::from_millis(10);
 /// A connection that idled for this long is tried with `cp_good_sql`: a firewall between may have forgotten it.
 const STALE: Duration = Duration::from_secs(30);
 

@@ -39,7 +39,7 @@ pub(super) enum Stage {
     Waiting,
     /// A worker has it.
     Taken,
-    /// A worker runs it, but its result is decided.
+    /// A worker runs it, but what it comes to is an error from outside.
     Interrupted,
     Over,
 }

@@ -167,7 +167,8 @@
 //!   `close` fails; Twisted's waits forever.
 //! - There are always `cp_max` workers: a sleeping thread costs nothing. `cp_min` is the number of idle connections.
 //! - `run_query` and `run_operation` send one statement without BEGIN and COMMIT around it. One statement is atomic
-//!   by itself, and this is one round trip instead of three.
+//!   by itself, and this is one round trip instead of three. (With a `statement_cache` of 0 only `run_operation`
+//!   without parameters does so.)
 //! - `cp_reconnect` is on unless switched off, and costs no failed call: a connection that idled is looked at before
 //!   it is used (and asked `cp_good_sql` after half a minute), and a job whose connection turns out dead before the
 //!   job was sent moves to another one. Twisted's reports `ConnectionLost` for each dead connection instead. Only a

@@ -5,7 +5,7 @@ use std::net::{IpAddr, ToSocketAddrs};
 use std::panic::resume_unwind;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::thread::{self, JoinHandle};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use crossbeam_channel::{RecvTimeoutError, bounded};
 use postgres::config::{Host, LoadBalanceHosts};
@@ -25,6 +25,9 @@ pub(super) const SILENT: &str = "PostgreSQL does not answer to connecting";
 /// system's own defaults are a quarter of an hour and two hours.
 const PEER_SILENT: Duration = Duration::from_secs(30);
 
+/// More attempts than these never hang at one address at a time.
+const MOST_HANGING: usize = 8;
+
 /// One of the servers that a pool may use.
 pub(super) struct Server {
     /// Host and port.
@@ -36,7 +39,13 @@ pub(super) struct Server {
     /// How long an attempt at one address may take. The client library itself only limits how long TCP may take.
     limit: Duration,
     /// Attempts that were given up and have not come to their end, by their address.
-    hanging: Mutex<Vec<(Option<IpAddr>, JoinHandle<()>)>>,
+    hanging: Mutex<Vec<Hanging>>,
+}
+
+struct Hanging {
+    address: Option<IpAddr>,
+    since: Instant,
+    thread: JoinHandle<()>,
 }
 
 impl Server {
@@ -80,6 +89,8 @@ impl Server {
                 Err(reason) => reasons.push(format!("{}: {reason}", server.name)),
             }
         }
+        // In one order whatever the order of trying: another reason is logged.
+        reasons.sort();
         Err(reasons.join("; "))
     }
 
@@ -96,6 +107,7 @@ impl Server {
             }
         }
         // "localhost" has two addresses and mostly one fault.
+        reasons.sort();
         reasons.dedup();
         Err(reasons.join("; "))
     }
@@ -116,8 +128,8 @@ impl Server {
         Ok(addresses)
     }
 
-    /// Tries an address on a thread of its own, to be left alone when the limit is over. An address is not tried while
-    /// an earlier attempt hangs there, so such threads are few.
+    /// Tries an address on a thread of its own, to be left alone when the limit is over. An address where an attempt has
+    /// hung of late is passed over, so such threads are few; later it may have been that attempt alone.
     fn connect_to(&self, address: Option<IpAddr>) -> Result<Client, String> {
         if self.hangs(address) {
             return Err(SILENT.to_owned());
@@ -137,7 +149,11 @@ impl Server {
         match answered.recv_timeout(self.limit) {
             Ok(result) => result,
             Err(RecvTimeoutError::Timeout) => {
-                self.hanging().push((address, thread));
+                self.hanging().push(Hanging {
+                    address,
+                    since: Instant::now(),
+                    thread,
+                });
                 Err(SILENT.to_owned())
             }
             Err(RecvTimeoutError::Disconnected) => {
@@ -146,14 +162,19 @@ impl Server {
         }
     }
 
-    fn hanging(&self) -> MutexGuard<'_, Vec<(Option<IpAddr>, JoinHandle<()>)>> {
+    fn hanging(&self) -> MutexGuard<'_, Vec<Hanging>> {
         self.hanging.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn hangs(&self, address: Option<IpAddr>) -> bool {
         let mut hanging = self.hanging();
-        hanging.retain(|(_, thread)| !thread.is_finished());
-        hanging.iter().any(|(hangs, _)| *hangs == address)
+        hanging.retain(|attempt| !attempt.thread.is_finished());
+        let (mut there, mut is_recent) = (0, false);
+        for attempt in hanging.iter().filter(|attempt| attempt.address == address) {
+            there += 1;
+            is_recent |= attempt.since.elapsed() < PEER_SILENT;
+        }
+        is_recent || there >= MOST_HANGING
     }
 }
 

@@ -12,7 +12,7 @@ use tracing::{error, info};
 
 use super::LOG;
 use super::connection::Failure;
-use super::connector::Connector;
+use super::connector::{Connector, TRUSTED};
 use super::control::{Control, Stage};
 use super::error::{Error, panic_message};
 use super::health::Health;
@@ -163,7 +163,7 @@ impl Desk {
 impl Worker {
     pub(super) fn run(self) {
         // A connection is kept from job to job while there are jobs, and goes back before the worker sleeps.
-        let mut kept = None;
+        let mut kept: Option<PooledConnection<Connector>> = None;
         let mut found_at_once = 0;
         let mut pace = Pace::new(Instant::now());
         loop {
@@ -190,6 +190,10 @@ impl Worker {
             }
             let now = Instant::now();
             self.judge(pace.count(now));
+            // On busy processors looking for a job may have taken long.
+            kept.take_if(|connection| {
+                now.saturating_duration_since(connection.last_used) >= TRUSTED
+            });
             kept = self.work(job, now, kept);
             if self.stranded.load(Ordering::Relaxed) > 0 {
                 kept = None;
@@ -280,7 +284,7 @@ impl Worker {
             let outcome = match attempt {
                 Ok(Ok(())) => Ok(()),
                 Ok(Err(Failure::NotSent(error)))
-                    if tries_left > 0 && self.may_retry(job.submitted) =>
+                    if end.is_ok() && tries_left > 0 && self.may_retry(job.submitted) =>
                 {
                     tries_left -= 1;
                     if self.noisy {

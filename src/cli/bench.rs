@@ -183,12 +183,16 @@ struct Output<'a> {
 
 impl<'a> Output<'a> {
     fn open(path: &'a Path) -> Result<Self, String> {
-        let file = File::create(path).map_err(|error| unwritable(path, &error))?;
+        // Not emptied yet: a run that fails leaves the figures of the one before.
+        let mut options = File::options();
+        let file = options.write(true).create(true).truncate(false).open(path);
+        let file = file.map_err(|error| unwritable(path, &error))?;
         Ok(Self { path, file })
     }
 
     fn write(mut self, text: &str) -> Result<(), String> {
-        let written = self.file.write_all(text.as_bytes());
+        let emptied = self.file.set_len(0);
+        let written = emptied.and_then(|()| self.file.write_all(text.as_bytes()));
         written.map_err(|error| unwritable(self.path, &error))
     }
 }

@@ -317,8 +317,8 @@ impl Session {
     fn on_interrupt(&self, request: RequestId) {
         let under_way = self.under_way().get(&request).cloned();
         match under_way {
-            // The answer lets the next invocation begin, so it may not come before a worker is
-            // free for that one: workers would else be held by more jobs than there are slots.
+            // The answer lets the next invocation begin, so it may not come while a worker runs
+            // this one: workers would else be held by more jobs than there are slots.
             Some(UnderWay { job, has_slot }) if has_slot => job.wind_up(),
             Some(UnderWay { job, .. }) => job.cancel(),
             None => {}

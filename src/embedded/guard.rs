@@ -117,7 +117,7 @@ impl Watch {
             }
             *watched = match self.launch.on_port(self.port) {
                 Ok(server) => {
-                    info!("started the embedded PostgreSQL again");
+                    info!("starting the embedded PostgreSQL again");
                     Watched::Running(server)
                 }
                 Err(error) => {

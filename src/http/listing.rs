@@ -35,9 +35,12 @@ pub(super) fn listing(
             more = true;
             break;
         }
-        let metadata = match entry.file_type()?.is_symlink() {
-            true => resolve(&entry.path()).and_then(fs::metadata),
-            false => entry.metadata(),
+        // One that is deleted meanwhile is not listed.
+        let metadata = match entry.file_type() {
+            Ok(file_type) if file_type.is_symlink() => {
+                resolve(&entry.path()).and_then(fs::metadata)
+            }
+            _ => entry.metadata(),
         };
         match metadata {
             Ok(metadata) if metadata.is_dir() => names.push(format!("{name}/")),

@@ -170,7 +170,7 @@ fn postgresql_ends_a_statement_at_the_statement_timeout() {
 
 #[test]
 fn a_statement_that_panics_leaves_no_time_limit_to_the_next_job() {
-    let limit = Duration::from_millis(50);
+    let limit = Duration::from_millis(300);
     let is_slow = AtomicBool::new(false);
     let pool = pool(|b| {
         let b = b.cp_max(1).cp_min(0).statement_timeout(limit);
@@ -290,7 +290,7 @@ fn a_backend_that_freezes_under_a_job_is_answered_for_and_its_worker_recovers_wh
         since.elapsed() > length
     });
     for (watch, now) in work_of("db-watch") {
-        let worked = now - before.get(&watch).copied().unwrap_or_default();
+        let worked = now.saturating_sub(before.get(&watch).copied().unwrap_or_default());
         assert!(worked < length / 10, "{worked:?} of {length:?}");
     }
     signal("-CONT", pid);

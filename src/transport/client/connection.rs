@@ -143,6 +143,7 @@ impl DialledConnection {
     fn close(&mut self, io: &mut Io<'_>) {
         self.frames.close(CloseCode::Normal, "", io.out());
         self.closing_until = Some(io.now + CLOSING);
+        self.awaited = None;
         self.set_deadline(io);
     }
 

@@ -59,7 +59,7 @@ fn a_router_that_answers_pings_but_neither_hello_nor_goodbye_is_dialled_again() 
     ] {
         let socket = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
         let target = Target {
-            timeout: Duration::from_millis(300),
+            timeout: Duration::from_secs(1),
             ping_interval: Duration::from_millis(20),
             ..target(socket.local_addr().unwrap())
         };
