@@ -22,6 +22,7 @@ struct Till {
 
 impl Component for Till {
     fn on_join(setup: Setup) -> Result<Self, Error> {
+        // It connects when it is needed; `start` would connect now.
         let db = setup.database()?.build()?;
         Ok(Self { db })
     }
@@ -31,6 +32,10 @@ impl Component for Till {
             Procedure::new("com.example.add2", Self::add2),
             Procedure::new("com.example.total", Self::total),
         ]
+    }
+
+    fn on_leave(&self) {
+        self.db.close();
     }
 }
 

@@ -149,7 +149,8 @@ fn start_postgres(
 
 /// Where to point a browser or a client.
 fn describe(address: &Address) -> String {
-    let host = match address.socket.ip() {
+    let ip = address.socket.ip();
+    let host = match ip {
         IpAddr::V4(ip) if ip.is_unspecified() => "127.0.0.1".to_owned(),
         IpAddr::V6(ip) if ip.is_unspecified() => "[::1]".to_owned(),
         ip if ip.is_ipv6() => format!("[{ip}]"),
@@ -163,6 +164,9 @@ fn describe(address: &Address) -> String {
     for path in &address.websocket_paths {
         let gap = if line.is_empty() { "" } else { "  " };
         line += &format!("{gap}WAMP: ws://{host}:{port}{path}");
+    }
+    if ip.is_unspecified() {
+        line += "  (on all interfaces)";
     }
     line
 }

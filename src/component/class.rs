@@ -20,7 +20,9 @@ pub trait Component: Send + Sync + Sized + 'static {
     /// of it is then filled in from the environment.
     const NEEDS_DATABASE: bool = false;
 
-    /// Makes the instance, as Autobahn's `onJoin` does: open what the procedures need.
+    /// Makes the instance, before it joins: open what the procedures need. Unlike Autobahn's
+    /// `onJoin` it is called once. When the connection to another router was lost and is back, the
+    /// same instance goes on.
     ///
     /// # Errors
     /// Whatever keeps the component from working at all; the node then does not start. A
@@ -71,20 +73,24 @@ impl<C> Procedure<C> {
 /// What the configuration gives a component.
 #[derive(Clone)]
 pub struct Setup {
-    /// The component's `extra`, as it is written.
+    /// The component's `extra` without `database` and `procedures`, which the node reads itself;
+    /// null if none is written.
     pub extra: Value,
     /// The pool that `extra.database` describes, ready to be built.
     pub database: Option<adbapi::Builder>,
 }
 
 impl Setup {
-    /// The pool that `extra.database` describes.
+    /// The pool that `extra.database` describes. Takes the setup: read `extra` before.
     ///
     /// # Errors
     /// When the configuration describes none; the message names the key that is missing.
     pub fn database(self) -> Result<adbapi::Builder, Error> {
         self.database.ok_or_else(|| {
-            Error::runtime("this component needs a database: describe it in extra.database")
+            Error::runtime(
+                "this component needs a database: describe it in extra.database, or let the class \
+                 say NEEDS_DATABASE, and the environment describes it",
+            )
         })
     }
 }

@@ -86,11 +86,19 @@ impl fmt::Display for Error {
 impl std::error::Error for Error {}
 
 impl From<adbapi::Error> for Error {
-    /// What PostgreSQL said goes into the details: `sqlstate`, `severity`, `detail`, `hint`,
+    /// A [`component::Error`](Error) that a job returned by [`adbapi::Error::custom`] is handed out
+    /// again. What PostgreSQL said goes into the details: `sqlstate`, `severity`, `detail`, `hint`,
     /// `constraint`, `table`, `column`, each where it was given; `retryable` is true where the
     /// same call may succeed when made again.
     fn from(error: adbapi::Error) -> Self {
         use adbapi::Error as E;
+        let error = match error {
+            E::Custom(own) => match own.downcast::<Self>() {
+                Ok(own) => return *own,
+                Err(other) => E::Custom(other),
+            },
+            error => error,
+        };
         // What a panic says is for operators, who find it in the log.
         if matches!(error, E::Panicked(_)) {
             return Self::panicked();
@@ -128,5 +136,21 @@ impl From<adbapi::Error> for Error {
         } else {
             wamp
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_job_may_answer_with_an_error_of_its_own() {
+        let sold_out = Error::new("com.example.sold_out", "none left").with_detail("left", 0);
+        let job = adbapi::Error::custom(sold_out.clone());
+        let answered = Error::from(job);
+        assert_eq!(answered.to_string(), "com.example.sold_out: none left");
+        assert_eq!(answered.payload(), sold_out.payload());
+        let other = Error::from(adbapi::Error::custom("oh"));
+        assert_eq!(other.uri().as_str(), error_uri::RUNTIME_ERROR);
     }
 }

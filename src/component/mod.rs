@@ -29,6 +29,17 @@
 //! let classes = Classes::default().with::<Adder>("example.Adder");
 //! assert!(classes.names().any(|name| name == "example.Adder"));
 //! ```
+//!
+//! # With a database
+//!
+//! `examples/custom_component.rs` asks PostgreSQL. Rows become what serializes by
+//! [`Deferred::map`](crate::adbapi::Deferred::map). Parameters and columns have the Rust type of
+//! the PostgreSQL type: `int4` is `i32`, `int8` `i64`, `float8` `f64`, `text` `String`; `numeric`
+//! has none, so cast it in SQL (`price::float8`). `get` panics on another type, and the caller is
+//! told no more than that; `try_get` in [`and_then`](crate::adbapi::Deferred::and_then) says why.
+//! A job answers with an error URI of its own by
+//! `Err(adbapi::Error::custom(component::Error::new("com.example.sold_out", "none left")))`.
+//! What is not SQL can answer later through [`adbapi::deferred`](crate::adbapi::deferred()).
 
 mod class;
 mod error;

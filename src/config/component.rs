@@ -121,9 +121,16 @@ fn classname<'a>(member: &Cursor<'a>, classes: &[&str]) -> Option<&'a str> {
         [] => "none is known".to_owned(),
         classes => format!("known are: {}", classes.join(", ")),
     };
+    let meant = did_you_mean(name, classes);
+    let advice = match meant.as_str() {
+        "" => {
+            ". A Python class cannot run here: start it by itself as a WAMP client and remove the \
+             component, or write it in Rust (examples/custom_component.rs)"
+        }
+        _ => "",
+    };
     member.fault(format!(
-        "no such class{}; {known}",
-        did_you_mean(name, classes)
+        "no such class in this program{meant}; {known}{advice}"
     ));
     None
 }
@@ -161,7 +168,12 @@ fn extra(object: &Object<'_>, classname: Option<&str>, context: &Context<'_>) ->
     }
     let database = match written("database") {
         Some(written) => database::written(&written, context),
-        None if wanted => database::from_environment(&object.at, context),
+        None if wanted => {
+            object.at.note(
+                "has no extra.database: the environment and defaults say where PostgreSQL is, see the summary",
+            );
+            database::from_environment(&object.at, context)
+        }
         None => None,
     };
     let concurrency = written("procedures").map(|procedures| concurrency(&procedures));
@@ -208,7 +220,8 @@ fn joins(realm: &Name<'_>, role: Option<&Name<'_>>, router: usize, routers: &Rou
             listed(&roles)
         )),
         None if !roles.contains(&ANONYMOUS) => realm.at.fault(format!(
-            "the realm has no role `{ANONYMOUS}`, as which the component joins; it has: {}",
+            "the realm has no role `{ANONYMOUS}`, as which the component joins: add it, or name another in the `role` \
+             of a component of the router; it has: {}",
             listed(&roles)
         )),
         _ => {}
@@ -292,12 +305,18 @@ impl ClientEndpoint<'_> {
         if let Some((member, host)) = &self.host
             && !same_host(host, &url.host)
         {
-            member.fault(format!("contradicts `url`, whose host is {}", url.host));
+            member.fault(format!(
+                "contradicts `url`, whose host is {}: make them the same, or leave out the endpoint",
+                url.host
+            ));
         }
         if let Some((member, port)) = &self.port
             && *port != url.port
         {
-            member.fault(format!("contradicts `url`, whose port is {}", url.port));
+            member.fault(format!(
+                "contradicts `url`, whose port is {}: make them the same, or leave out the endpoint",
+                url.port
+            ));
         }
     }
 }

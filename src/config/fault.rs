@@ -46,7 +46,7 @@ impl fmt::Display for Note {
 pub enum ConfigError {
     /// The file cannot be read.
     #[error(
-        "cannot read the config file {}: {source}; run in the directory that holds it or name it with --config FILE",
+        "cannot read the config file {}: {source}; run in the directory that holds it, or name it with --config FILE (Crossbar.io's is .crossbar/config.json)",
         file.display()
     )]
     Io {

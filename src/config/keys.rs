@@ -22,6 +22,20 @@ pub(super) enum Use {
     Instead(&'static str),
 }
 
+/// What is said of [`Use::NotYet`].
+pub(super) const NOT_YET: &str = "known to Crossbar.io, not served by wampgres yet";
+
+/// What to do about a key that is not served yet.
+pub(super) fn detour(key: &str) -> &'static str {
+    match key {
+        "tls" => "put a TLS proxy in front (docs/config.md, HTTPS) and remove the key",
+        "auth" | "cookie" => {
+            "without it every client is `anonymous`; remove the key if that will do"
+        }
+        _ => "remove the key if that will do",
+    }
+}
+
 /// The keys of one kind of object.
 pub(super) struct Keys {
     /// What the object is: a heading of `docs/config.md`.
@@ -458,7 +472,10 @@ pub(super) static CONTAINER_COMPONENT: Keys = Keys {
         ("auth", NotYet),
         (
             "role",
-            Instead("the router gives a container's component its role"),
+            Instead(
+                "a container's component joins as `anonymous`; for a role of its own move it to the components of the \
+                 router, without its transport",
+            ),
         ),
     ],
 };

@@ -121,7 +121,10 @@ impl Ports<'_> {
         for (at, (port, endpoint)) in self.0.iter().enumerate() {
             let mut earlier = self.0[..at].iter();
             if let Some((first, _)) = earlier.find(|(_, other)| clash(endpoint, other)) {
-                port.fault(format!("the port is taken by {}", first.path()));
+                port.fault(format!(
+                    "the port is taken by {}: choose another, or an interface for each",
+                    first.path()
+                ));
             }
         }
     }

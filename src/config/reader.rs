@@ -6,7 +6,7 @@ use std::ops::RangeInclusive;
 
 use super::fault::{Fault, Note};
 use super::json::Json;
-use super::keys::{Choice, Keys, Use};
+use super::keys::{self, Choice, Keys, NOT_YET, Use};
 use super::words::{HIDDEN, did_you_mean, either, join, quoted, unknown_key};
 
 /// Faults and notes found so far, each with its place in the document, by which they are sorted at the end.
@@ -223,7 +223,7 @@ impl<'a> Cursor<'a> {
                     }
                 }
                 Some(Use::NotYet) => {
-                    member.fault_unseen("known to Crossbar.io, not served by wampgres yet");
+                    member.fault_unseen(format!("{NOT_YET}: {}", keys::detour(key)));
                 }
                 Some(Use::Instead(fix)) => member.fault_unseen(format!("not a key here; {fix}")),
                 None => member.fault_unseen(unknown_key(key, &keys.allowed())),
@@ -300,10 +300,7 @@ impl<'a> Cursor<'a> {
             return Some(served);
         }
         if choice.not_yet.contains(&value) {
-            self.fault(format!(
-                "known to Crossbar.io, not served by wampgres yet; must be {}",
-                either(choice.served)
-            ));
+            self.fault(format!("{NOT_YET}; must be {}", either(choice.served)));
         } else {
             self.fault(format!(
                 "must be {}{}",

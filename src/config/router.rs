@@ -39,7 +39,7 @@ fn roles(realm: &Object<'_>) -> Vec<Role> {
             };
             if permissions.iter().any(same) {
                 item.fault_unseen(format!(
-                    "the role has a permission for `{}` with this match policy already",
+                    "the role has a permission for `{}` with this match policy already: make one of the two",
                     permission.uri
                 ));
             }

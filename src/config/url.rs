@@ -17,7 +17,9 @@ impl WebSocketUrl {
     pub(super) fn parse(url: &str) -> Result<Self, String> {
         if url.starts_with("wss://") {
             return Err(
-                "`wss://` (TLS) is known to Crossbar.io, not served by wampgres yet".into(),
+                "`wss://` (TLS) is known to Crossbar.io, not served by wampgres yet: dial `ws://`, through a TLS proxy \
+                 or a tunnel"
+                    .into(),
             );
         }
         let form = "must be a WebSocket URL such as ws://127.0.0.1:8080/ws";

@@ -80,7 +80,9 @@ pub enum Error {
         source: io::Error,
     },
     /// The directory of a static path cannot be read.
-    #[error("{json_path}: cannot serve the directory {directory}: {source}")]
+    #[error(
+        "{json_path}: cannot serve the directory {directory}: {source}; it must be there, and the node's user able to read it"
+    )]
     Directory {
         /// The listener.
         json_path: String,
@@ -110,7 +112,9 @@ pub enum Error {
         reason: String,
     },
     /// The system has no threads or descriptors left.
-    #[error("cannot start a thread or its poll: {0}")]
+    #[error(
+        "cannot start a thread or its poll: {0}; raise the limits of threads and open files (ulimit -u, ulimit -n)"
+    )]
     System(#[from] io::Error),
 }
 

@@ -243,6 +243,18 @@ fn a_root_certificate_that_nobody_asks_for_is_noted() {
 }
 
 #[test]
+fn a_database_that_is_written_nowhere_is_noted() {
+    let written = r#""extra": {"database": {"user": "testuser", "password": "s3cret"}}"#;
+    let text = node_with(&[(written, r#""extra": {}"#)]);
+    let notes: Vec<String> = node(&text).notes.iter().map(ToString::to_string).collect();
+    assert_eq!(notes.len(), 1, "{notes:?}");
+    assert!(
+        notes[0].starts_with("workers[1].components[0]: has no extra.database"),
+        "{notes:?}"
+    );
+}
+
+#[test]
 fn a_database_is_moved_as_a_whole() {
     let mut database = database(
         r#"{"host": "a,b", "sslrootcert": "system", "target_session_attrs": "read-only"}"#,

@@ -20,7 +20,7 @@ const FAULTS: &[(&str, &str, &str)] = &[
     (
         r#""version": 2"#,
         r#""version": 2, "manager": {}"#,
-        "manager: known to Crossbar.io, not served by wampgres yet",
+        "manager: known to Crossbar.io, not served by wampgres yet: remove the key if that will do",
     ),
     (
         r#""version": 2"#,
@@ -81,7 +81,8 @@ const FAULTS: &[(&str, &str, &str)] = &[
     (
         r#"[{"name": "anonymous","#,
         r#"[{"name": "anonymous", "authorizer": "com.auth","#,
-        "workers[0].realms[0].roles[0].authorizer: known to Crossbar.io, not served by wampgres yet",
+        "workers[0].realms[0].roles[0].authorizer: known to Crossbar.io, not served by wampgres yet: remove \
+         the key if that will do",
     ),
     // Permissions.
     (
@@ -121,7 +122,7 @@ const FAULTS: &[(&str, &str, &str)] = &[
         r#""uri": "com.", "match": "prefix","#,
         r#""uri": "com.", "match": "prefix"}, {"uri": "com.*","#,
         "workers[0].realms[0].roles[0].permissions[1]: \
-         the role has a permission for `com.` with this match policy already",
+         the role has a permission for `com.` with this match policy already: make one of the two",
     ),
     // Listeners.
     (
@@ -161,12 +162,14 @@ const FAULTS: &[(&str, &str, &str)] = &[
     (
         r#"{"type": "tcp", "port": 8080},"#,
         r#"{"type": "tcp", "port": 8080, "tls": {}},"#,
-        "workers[0].transports[0].endpoint.tls: known to Crossbar.io, not served by wampgres yet",
+        "workers[0].transports[0].endpoint.tls: known to Crossbar.io, not served by wampgres yet: \
+         put a TLS proxy in front (docs/config.md, HTTPS) and remove the key",
     ),
     (
         r#""type": "container","#,
         r#""type": "container", "options": {"disabled": true},"#,
-        "workers[1].options.disabled: known to Crossbar.io, not served by wampgres yet",
+        "workers[1].options.disabled: known to Crossbar.io, not served by wampgres yet: remove the key if \
+         that will do",
     ),
     (
         r#"{"type": "tcp", "port": 8080},"#,
@@ -183,7 +186,7 @@ const FAULTS: &[(&str, &str, &str)] = &[
         r#""transports": [{"#,
         r#""transports": [{"type": "websocket", "endpoint": {"type": "tcp", "port": 8080}}, {"#,
         "workers[0].transports[1].endpoint.port: seen 8080; \
-         the port is taken by workers[0].transports[0].endpoint.port",
+         the port is taken by workers[0].transports[0].endpoint.port: choose another, or an interface for each",
     ),
     // Paths.
     (
@@ -242,7 +245,8 @@ const FAULTS: &[(&str, &str, &str)] = &[
     (
         r#""ws": {"type": "websocket"}"#,
         r#""ws": {"type": "websocket", "auth": {"anonymous": {}}}"#,
-        "workers[0].transports[0].paths.ws.auth: known to Crossbar.io, not served by wampgres yet",
+        "workers[0].transports[0].paths.ws.auth: known to Crossbar.io, not served by wampgres yet: \
+         without it every client is `anonymous`; remove the key if that will do",
     ),
     (
         r#""ws": {"type": "websocket"}"#,
@@ -281,8 +285,15 @@ const FAULTS: &[(&str, &str, &str)] = &[
     // Components.
     (
         r#""classname": "test.Plain""#,
+        r#""classname": "hello.HelloFromPython""#,
+        "workers[0].components[0].classname: seen \"hello.HelloFromPython\"; no such class in this program; known are: \
+         hello.MyDatabaseComponent, test.Plain. A Python class cannot run here: start it by itself as a WAMP client and \
+         remove the component, or write it in Rust (examples/custom_component.rs)",
+    ),
+    (
+        r#""classname": "test.Plain""#,
         r#""classname": "test.Plane""#,
-        "workers[0].components[0].classname: seen \"test.Plane\"; no such class, did you mean `test.Plain`?; \
+        "workers[0].components[0].classname: seen \"test.Plane\"; no such class in this program, did you mean `test.Plain`?; \
          known are: hello.MyDatabaseComponent, test.Plain",
     ),
     (
@@ -312,7 +323,8 @@ const FAULTS: &[(&str, &str, &str)] = &[
         r#""url": "ws://127.0.0.1:8080/ws""#,
         r#""url": "wss://127.0.0.1:8080/ws""#,
         "workers[1].components[0].transport.url: seen \"wss://127.0.0.1:8080/ws\"; \
-         `wss://` (TLS) is known to Crossbar.io, not served by wampgres yet",
+         `wss://` (TLS) is known to Crossbar.io, not served by wampgres yet: dial `ws://`, through a TLS proxy or a \
+         tunnel",
     ),
     (
         r#""url": "ws://127.0.0.1:8080/ws""#,
@@ -329,13 +341,14 @@ const FAULTS: &[(&str, &str, &str)] = &[
     (
         r#""host": "127.0.0.1", "port": 8080}"#,
         r#""host": "127.0.0.1", "port": 8081}"#,
-        "workers[1].components[0].transport.endpoint.port: seen 8081; contradicts `url`, whose port is 8080",
+        "workers[1].components[0].transport.endpoint.port: seen 8081; contradicts `url`, whose port is 8080: \
+         make them the same, or leave out the endpoint",
     ),
     (
         r#""host": "127.0.0.1", "port": 8080}"#,
         r#""host": "other.example", "port": 8080}"#,
         "workers[1].components[0].transport.endpoint.host: seen \"other.example\"; \
-         contradicts `url`, whose host is 127.0.0.1",
+         contradicts `url`, whose host is 127.0.0.1: make them the same, or leave out the endpoint",
     ),
     (
         r#""url": "ws://127.0.0.1:8080/ws""#,
@@ -385,7 +398,7 @@ fn each_fault_names_its_path_the_value_and_what_is_allowed() {
 
 #[test]
 fn a_port_is_taken_once_for_each_ip_version() {
-    let taken = "the port is taken by workers[0].transports[0].endpoint.port";
+    let taken = "the port is taken by workers[0].transports[0].endpoint.port: choose another, or an interface for each";
     for (first, second, clash) in [
         ("", r#", "version": 6"#, false),
         ("", r#", "interface": "::""#, false),
@@ -499,7 +512,7 @@ fn a_node_of_nothing_is_a_fault() {
 #[test]
 fn a_component_needs_a_role_to_join_as() {
     let text = node_with(&[(r#""name": "anonymous""#, r#""name": "backend""#)]);
-    let words = "seen \"realm1\"; the realm has no role `anonymous`, as which the component joins; it has: backend";
+    let words = "seen \"realm1\"; the realm has no role `anonymous`, as which the component joins: add it, or name another in the `role` of a component of the router; it has: backend";
     assert_eq!(
         faults(&text),
         [

@@ -112,7 +112,7 @@ fn a_missing_file_is_named_with_the_fix() {
     assert!(error.starts_with("cannot read the config file "), "{error}");
     assert!(error.contains("config.json: No such file"), "{error}");
     assert!(
-        error.ends_with("run in the directory that holds it or name it with --config FILE"),
+        error.contains("run in the directory that holds it, or name it with --config FILE"),
         "{error}"
     );
 }
