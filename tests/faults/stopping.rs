@@ -100,11 +100,12 @@ fn a_node_that_stops_under_load_answers_every_call_once() {
     let slow = slow_caller.call("com.example.slow", &json!([]));
     let invocation = callee.expect(&json!([code::INVOCATION, ANY, ANY, {}, []]));
 
-    let (served, refused) = (AtomicUsize::new(0), AtomicUsize::new(0));
+    let [joined, served, refused] = [const { AtomicUsize::new(0) }; 3];
     std::thread::scope(|scope| {
         for _ in 0..CALLERS {
             scope.spawn(|| {
                 let mut client = Client::join(address);
+                joined.fetch_add(1, Ordering::Relaxed);
                 loop {
                     let request = client.call("com.example.now.v1", &json!([]));
                     match client.answer_to(request).outcome {
@@ -119,7 +120,8 @@ fn a_node_that_stops_under_load_answers_every_call_once() {
             });
         }
         wait::until("load", || {
-            (served.load(Ordering::Relaxed) > 3 * CALLERS).then_some(())
+            let all_joined = joined.load(Ordering::Relaxed) == CALLERS;
+            (all_joined && served.load(Ordering::Relaxed) > 3 * CALLERS).then_some(())
         });
         node.signal(Signal::SIGTERM);
         wait::until("everyone to be refused", || {
