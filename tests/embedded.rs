@@ -13,6 +13,7 @@ use nix::{
 };
 use postgres::{Client, NoTls};
 use serde_json::{Value, json};
+use tempfile::TempDir;
 
 use crate::{
     hello::assert_serves,
@@ -33,6 +34,13 @@ fn config() -> Value {
     transport["endpoint"]["port"] = json!(0);
     transport["url"] = json!(HERE);
     config
+}
+
+/// Root's node lets another user run the server, who has to get there.
+fn parent() -> TempDir {
+    let mut parent = tempfile::Builder::new();
+    let parent = parent.permissions(Permissions::from_mode(0o755)).tempdir();
+    parent.expect("a temporary directory")
 }
 
 fn start(cluster: &Path) -> Node {
@@ -96,10 +104,7 @@ fn stop(mut node: Node, cluster: &Path, signal: Signal) {
 
 #[test]
 fn the_projects_configuration_runs_on_a_private_cluster() {
-    // Root's node lets another user run the server, who has to get there.
-    let mut parent = tempfile::Builder::new();
-    let parent = parent.permissions(Permissions::from_mode(0o755)).tempdir();
-    let parent = parent.expect("a temporary directory");
+    let parent = parent();
     let cluster = parent.path().join("cluster");
 
     let mut node = start(&cluster);
@@ -122,9 +127,7 @@ fn the_projects_configuration_runs_on_a_private_cluster() {
 
 #[test]
 fn a_private_server_that_is_killed_comes_back_and_calls_with_it() {
-    let mut parent = tempfile::Builder::new();
-    let parent = parent.permissions(Permissions::from_mode(0o755)).tempdir();
-    let parent = parent.expect("a temporary directory");
+    let parent = parent();
     let cluster = parent.path().join("cluster");
 
     let mut node = start(&cluster);

@@ -12,10 +12,10 @@ use postgres::{Client, Row, SimpleQueryMessage, Statement};
 use tracing::warn;
 
 use super::control::Interrupt;
+use super::desk::Desk;
 use super::error::{Error, describe, means_lost};
 use super::params::Params;
 use super::statements::{Statements, transaction_control};
-use super::worker::Desk;
 
 /// How long a connection has to answer when it is tried, before it counts as dead.
 pub(super) const TRIAL: Duration = Duration::from_secs(1);

@@ -197,6 +197,7 @@ mod connection;
 mod connector;
 mod control;
 mod deferred;
+mod desk;
 mod error;
 mod health;
 mod job;

@@ -11,6 +11,7 @@ use tracing::warn;
 use super::LOG;
 use super::builder::Builder;
 use super::connector::{AlreadyLogged, Connector, Release};
+use super::desk::Desk;
 use super::error::Error;
 use super::health::Health;
 use super::job::Job;
@@ -18,7 +19,7 @@ use super::shift::Shift;
 use super::stats::Stats;
 use super::tls::Tls;
 use super::watch::{Order, Waiting, Watch};
-use super::worker::{Desk, Worker};
+use super::worker::Worker;
 
 /// r2d2 makes the pause between attempts to connect grow up to half of its connection timeout. One second keeps
 /// the first success within half a second of PostgreSQL's return. What a job waits is our own `connect_timeout`.

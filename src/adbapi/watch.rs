@@ -14,9 +14,9 @@ use tracing::warn;
 use super::LOG;
 use super::connector::stop_statement;
 use super::control::{Control, Interrupt, Stage};
+use super::desk::Desk;
 use super::error::Error;
 use super::shift::{ROUND, Shift};
-use super::worker::Desk;
 
 /// A cancel request that came between two statements of a job stopped neither: it is sent again after this time, and
 /// again after twice that, until the job has ended.

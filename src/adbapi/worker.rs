@@ -1,8 +1,8 @@
 //! Owns the worker threads: take a job, get a connection, try the job, answer. Knows nothing of who submits.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -13,13 +13,13 @@ use tracing::{error, info};
 use super::LOG;
 use super::connection::Failure;
 use super::connector::{Connector, TRUSTED};
-use super::control::{Control, Stage};
+use super::desk::Desk;
 use super::error::{Error, panic_message};
 use super::health::Health;
 use super::job::Job;
 use super::server::SILENT;
 use super::shift::{Pace, Shift};
-use super::stats::{ErrorKind, Stats, Tally};
+use super::stats::ErrorKind;
 use super::watch::Order;
 
 /// While PostgreSQL is there, a job that waited long for a worker still gets this long to get its connection.
@@ -56,108 +56,6 @@ pub(super) struct Worker {
     pub(super) shift: Option<Arc<Shift>>,
     /// To the watch, which looks after the shift.
     pub(super) orders: Sender<Order>,
-}
-
-/// What a worker has in hand, for those who look after it from outside.
-#[derive(Default)]
-pub(super) struct Desk(Mutex<InHand>);
-
-#[derive(Default)]
-struct InHand {
-    job: Option<Arc<dyn Control>>,
-    has_connection: bool,
-    /// When the statement was sent to which PostgreSQL has not answered yet. Only kept for a `statement_timeout`.
-    statement_since: Option<Instant>,
-    tally: Tally,
-}
-
-impl Desk {
-    fn in_hand(&self) -> MutexGuard<'_, InHand> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    fn take(&self, job: &Arc<dyn Control>, waited: Duration) {
-        let mut in_hand = self.in_hand();
-        in_hand.job = Some(job.clone());
-        in_hand.tally.longest_wait = in_hand.tally.longest_wait.max(waited);
-    }
-
-    fn has_connection(&self) {
-        self.in_hand().has_connection = true;
-    }
-
-    fn done(&self, failure: Option<ErrorKind>) {
-        let mut in_hand = self.in_hand();
-        (in_hand.job, in_hand.has_connection) = (None, false);
-        // A panic may have kept a statement from ending.
-        in_hand.statement_since = None;
-        in_hand.tally.count(failure);
-    }
-
-    /// A statement was found prepared, or not.
-    pub(super) fn statement_looked_up(&self, found: bool) {
-        let tally = &mut self.in_hand().tally;
-        *(if found {
-            &mut tally.statement_hits
-        } else {
-            &mut tally.statement_misses
-        }) += 1;
-    }
-
-    /// Adds what is on all `desks` at one moment; `meanwhile` runs in that moment.
-    pub(super) fn survey(
-        desks: &[Arc<Self>],
-        stats: &mut Stats,
-        meanwhile: impl FnOnce(&mut Stats),
-    ) {
-        let surveyed: Vec<_> = desks.iter().map(|desk| desk.in_hand()).collect();
-        for in_hand in &surveyed {
-            stats.running += u32::from(in_hand.job.is_some());
-            stats.busy += u32::from(in_hand.has_connection);
-            stats.add(&in_hand.tally);
-        }
-        meanwhile(stats);
-    }
-
-    /// How many jobs the worker has done, and whether it is at another.
-    pub(super) fn progress(&self) -> (u64, bool) {
-        let in_hand = self.in_hand();
-        (in_hand.tally.jobs, in_hand.job.is_some())
-    }
-
-    pub(super) fn statement_begins(&self) {
-        self.in_hand().statement_since = Some(Instant::now());
-    }
-
-    pub(super) fn statement_ends(&self) {
-        self.in_hand().statement_since = None;
-    }
-
-    pub(super) fn statement_since(&self) -> Option<Instant> {
-        self.in_hand().statement_since
-    }
-
-    /// The job in hand, if PostgreSQL owes it an answer since this moment or longer. It is given once for a statement.
-    pub(super) fn overdue(&self, since: Instant) -> Option<Arc<dyn Control>> {
-        let mut in_hand = self.in_hand();
-        in_hand.statement_since.take_if(|began| *began <= since)?;
-        in_hand.job.clone()
-    }
-
-    pub(super) fn is_interrupted(&self) -> bool {
-        self.in_hand()
-            .job
-            .as_ref()
-            .is_some_and(|job| job.stage() == Stage::Interrupted)
-    }
-
-    /// Fails the job in hand, if there is one, and stops what it does.
-    pub(super) fn stop(&self, error: Error) {
-        let job = self.in_hand().job.clone();
-        if let Some(job) = job {
-            job.stop(error);
-        }
-    }
 }
 
 impl Worker {

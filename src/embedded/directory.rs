@@ -10,11 +10,13 @@ use std::process::{self, Command, Stdio};
 
 use nix::unistd::{Uid, User};
 
-use super::server::SERVER_LOG;
 use super::{Error, ROOT_DIRECTORY, tried};
 
 /// A Unix socket's path ends at 107 bytes (`sun_path` less its NUL); `/.s.PGSQL.65535` is 15.
 const SOCKET_DIRECTORY_BYTES_MAX: usize = 107 - 15;
+
+/// The server's log file in the cluster's directory.
+const SERVER_LOG: &str = "server.log";
 
 /// The unprivileged user that the server runs as when the node runs as root.
 pub(super) struct Account {

@@ -20,9 +20,6 @@ use super::binaries::Binaries;
 use super::directory::Directory;
 use super::{ADMIN, Error, tried};
 
-/// The server's log file in the cluster's directory.
-pub(super) const SERVER_LOG: &str = "server.log";
-
 /// How long the server may take to accept connections; recovery after a crash takes its time.
 const START_TIMEOUT: Duration = Duration::from_secs(120);
 /// How long the fast shutdown may take: it writes what is not yet on disk.

@@ -79,15 +79,19 @@ impl Heartbeat {
 mod tests {
     use super::*;
 
-    #[test]
-    fn a_peer_is_dead_when_a_ping_stays_unanswered() {
-        let second = Duration::from_secs(1);
-        let t0 = Instant::now();
+    /// A second, a beginning, and a heartbeat from then on that gives up after three.
+    fn with_pings_each_second() -> (Duration, Instant, Heartbeat) {
+        let (second, t0) = (Duration::from_secs(1), Instant::now());
         let intervals = Intervals {
             interval: Some(second),
             timeout: Some(3 * second),
         };
-        let mut heartbeat = Heartbeat::new(intervals, t0);
+        (second, t0, Heartbeat::new(intervals, t0))
+    }
+
+    #[test]
+    fn a_peer_is_dead_when_a_ping_stays_unanswered() {
+        let (second, t0, mut heartbeat) = with_pings_each_second();
         assert_eq!(heartbeat.beat(t0), Beat::Nothing);
         assert_eq!(heartbeat.deadline(), Some(t0 + second));
         assert_eq!(heartbeat.beat(t0 + second), Beat::Ping);
@@ -101,13 +105,7 @@ mod tests {
 
     #[test]
     fn a_peer_that_takes_output_lives() {
-        let second = Duration::from_secs(1);
-        let t0 = Instant::now();
-        let intervals = Intervals {
-            interval: Some(second),
-            timeout: Some(3 * second),
-        };
-        let mut heartbeat = Heartbeat::new(intervals, t0);
+        let (second, t0, mut heartbeat) = with_pings_each_second();
         assert_eq!(heartbeat.beat(t0 + second), Beat::Ping);
         heartbeat.flushed(1000);
         assert_eq!(heartbeat.beat(t0 + 5 * second), Beat::Ping);
