@@ -403,6 +403,28 @@ fn files_that_cannot_be_written_are_told_before_the_run() {
 }
 
 #[test]
+fn a_run_that_fails_leaves_the_figures_of_the_one_before() {
+    let nobody: SocketAddr = "127.0.0.1:1".parse().expect("an address");
+    let directory = tempfile::tempdir().expect("a temporary directory");
+    let file = directory.path().join("figures.json");
+    let before = format!(
+        "{{\"operations\": 7, \"long\": \"{}\"}}",
+        "x".repeat(50_000)
+    );
+    std::fs::write(&file, &before).expect("a file");
+    let outcome = finish(spawn(&directory, nobody, "--calls 1"), directory);
+    outcome.assert_fails("cannot reach");
+    assert_eq!(outcome.json()["operations"], 7);
+
+    // Nothing of them is left behind shorter ones.
+    let address = fake_router::start(|from, message| say(from, right(message)));
+    let directory = tempfile::tempdir().expect("a temporary directory");
+    std::fs::write(directory.path().join("figures.json"), &before).expect("a file");
+    let outcome = finish(spawn(&directory, address, "--calls 3"), directory);
+    assert_eq!(outcome.figures()["operations"], 3);
+}
+
+#[test]
 fn figures_are_written_for_a_reader_who_has_gone_as_well() {
     let address = fake_router::start(|from, message| say(from, right(message)));
     let directory = tempfile::tempdir().expect("a temporary directory");

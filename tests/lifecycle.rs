@@ -29,6 +29,16 @@ fn say_goodbye(mut client: Client) {
     }
 }
 
+/// A caller and its request, and the callee with its INVOCATION, which it has not answered.
+fn call_under_way(node: &Node) -> (Client, u64, Client, Value) {
+    let mut callee = Client::join(node.address());
+    callee.register("com.example.slow");
+    let mut caller = Client::join(node.address());
+    let request = caller.call("com.example.slow", &json!([]));
+    let invocation = callee.expect(&json!([code::INVOCATION, ANY, ANY, {}, []]));
+    (caller, request, callee, invocation)
+}
+
 #[test]
 fn a_signal_ends_the_node_with_a_goodbye_to_every_session() {
     for signal in [Signal::SIGTERM, Signal::SIGINT] {
@@ -47,12 +57,8 @@ fn a_signal_ends_the_node_with_a_goodbye_to_every_session() {
 #[test]
 fn a_call_under_way_is_answered_before_the_goodbye_and_new_ones_are_refused() {
     let mut node = Node::start(&config(&[router()]));
-    let mut callee = Client::join(node.address());
-    callee.register("com.example.slow");
-    let mut caller = Client::join(node.address());
     let mut latecomer = Client::open(node.address());
-    let slow = caller.call("com.example.slow", &json!([]));
-    let invocation = callee.expect(&json!([code::INVOCATION, ANY, ANY, {}, []]));
+    let (mut caller, slow, mut callee, invocation) = call_under_way(&node);
     node.signal(Signal::SIGTERM);
 
     wait::until("new calls to be refused", || {
@@ -78,11 +84,7 @@ fn a_signal_that_comes_twice_at_once_ends_the_node_in_order() {
     // A terminal that is closed sends two SIGHUPs; systemd's SendSIGHUP a SIGTERM and a SIGHUP.
     for echo in [Signal::SIGHUP, Signal::SIGTERM] {
         let mut node = Node::start(&config(&[router()]));
-        let mut callee = Client::join(node.address());
-        callee.register("com.example.slow");
-        let mut caller = Client::join(node.address());
-        let slow = caller.call("com.example.slow", &json!([]));
-        let invocation = callee.expect(&json!([code::INVOCATION, ANY, ANY, {}, []]));
+        let (mut caller, slow, mut callee, invocation) = call_under_way(&node);
         node.signal(Signal::SIGHUP);
         node.signal(echo);
         node.wait_for_log("stopping");
@@ -120,11 +122,7 @@ fn a_node_that_was_started_to_survive_its_terminal_does() {
 fn a_second_signal_leaves_at_once() {
     for signal in [Signal::SIGTERM, Signal::SIGINT] {
         let mut node = Node::start(&config(&[router()]));
-        let mut callee = Client::join(node.address());
-        callee.register("com.example.hanging");
-        let mut caller = Client::join(node.address());
-        caller.call("com.example.hanging", &json!([]));
-        callee.expect(&json!([code::INVOCATION, ANY, ANY, {}, []]));
+        let (mut caller, _, _callee, _) = call_under_way(&node);
         node.signal(Signal::SIGTERM);
         node.wait_for_log("stopping");
         // Within a second it may be an echo of the first.

@@ -179,13 +179,7 @@ impl Cluster {
 
     /// How to reach it through TCP.
     pub(crate) fn tcp_config(&self) -> postgres::Config {
-        let mut config = postgres::Config::new();
-        config
-            .host("127.0.0.1")
-            .port(self.port)
-            .user("app")
-            .dbname("postgres");
-        config
+        config_at(self.port)
     }
 
     /// A connection beside the pool, to look at the server from outside.
@@ -236,13 +230,7 @@ impl Bouncer {
     }
 
     pub(crate) fn config(&self) -> postgres::Config {
-        let mut config = postgres::Config::new();
-        config
-            .host("127.0.0.1")
-            .port(self.port)
-            .user("app")
-            .dbname("postgres");
-        config
+        config_at(self.port)
     }
 }
 
@@ -279,14 +267,19 @@ impl Network {
     }
 
     pub(crate) fn config(&self) -> postgres::Config {
-        let mut config = postgres::Config::new();
-        config
-            .host("127.0.0.1")
-            .port(self.port)
-            .user("app")
-            .dbname("postgres");
-        config
+        config_at(self.port)
     }
+}
+
+/// How the tests' user connects to this port.
+fn config_at(port: u16) -> postgres::Config {
+    let mut config = postgres::Config::new();
+    config
+        .host("127.0.0.1")
+        .port(port)
+        .user("app")
+        .dbname("postgres");
+    config
 }
 
 fn carry(mut from: TcpStream, mut to: TcpStream, holds_back: &AtomicBool) {
