@@ -7,15 +7,15 @@ use criterion::{Criterion, Throughput, criterion_group, criterion_main};
 use crossbeam_channel::unbounded;
 use wampgres::{
     adbapi::deferred,
-    router::{
-        Allow, IdSource, Input, Limits, MatchPolicy, Output, PeerId, Permission, RealmOptions,
-        Role, Router,
-    },
-    transport::{self, Clock, LocalPeer},
     wamp::{
         Call, CallOptions, Message, Payload, PublicationId, Publish, PublishOptions, RequestId,
         Result as CallResult, Serializer, SessionId, Uri, Yield,
     },
+    wamp_router::{
+        Allow, IdSource, Input, Limits, MatchPolicy, Output, PeerId, Permission, RealmOptions,
+        Role, Router,
+    },
+    wamp_transport::{self as transport, Clock, LocalPeer},
 };
 
 const CALL: &[u8] = br#"[48,4711,{},"com.example.now.v1"]"#;

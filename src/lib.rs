@@ -21,30 +21,28 @@
 //! }
 //! ```
 //!
-//! | module | owns | may use of ours |
+//! | crate or module | owns | may use of ours |
 //! |---|---|---|
 //! | [`wamp`] | the protocol's vocabulary | - |
-//! | [`router`] | the state machine of a realm | `wamp` |
+//! | [`wamp_router`] | the state machine of a realm | `wamp` |
 //! | [`reactor`] | the poll loop of an I/O thread | - |
-//! | [`http`] | HTTP heads, static files, the WebSocket handshake | - |
-//! | [`transport`] | sockets, sessions, realms behind their locks | `wamp`, `router`, `http`, `reactor` |
+//! | [`web`] | HTTP heads, static files, the WebSocket handshake | - |
+//! | [`wamp_transport`] | sockets, sessions, realms behind their locks | `wamp`, `wamp_router`, `web`, `reactor` |
 //! | [`adbapi`] | the database connection pool | - |
 //! | [`component`] | what answers calls | `wamp`, `adbapi` |
+//! | [`pg_cluster`] | a private PostgreSQL cluster | - |
+//! | [`wamp_bench`] | a load generator for routers | `wamp`, `reactor`, `wamp_transport` |
 //! | [`config`] | the configuration, checked | - |
-//! | [`embedded`] | a private PostgreSQL cluster | - |
 //! | [`node`] | putting all of this together | all |
-//! | [`mod@bench`] | a load generator for routers | `wamp`, `reactor`, `transport` |
 //! | [`cli`] | the commands | all |
+//!
+//! The crates stand below `crates/` and are named here again, so that a program with component
+//! classes of its own needs one dependency, this one.
 
-pub mod adbapi;
-pub mod bench;
+pub use {
+    adbapi, component, pg_cluster, reactor, wamp, wamp_bench, wamp_router, wamp_transport, web,
+};
+
 pub mod cli;
-pub mod component;
 pub mod config;
-pub mod embedded;
-pub mod http;
 pub mod node;
-pub mod reactor;
-pub mod router;
-pub mod transport;
-pub mod wamp;

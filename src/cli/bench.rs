@@ -13,10 +13,9 @@ use clap::{CommandFactory, error::ErrorKind};
 use serde_json::value::RawValue;
 
 use super::{BenchArgs, BenchMode, BenchSerializer, Cli, raise_file_limit};
-use crate::{
-    bench::{self, Limit, Load, Mode, Options, Progress, Target},
-    wamp::Serializer,
-};
+use wamp::Serializer;
+use wamp_bench as bench;
+use wamp_bench::{Limit, Load, Mode, Options, Progress, Target};
 
 /// Files that a run needs beside its connections.
 const SPARE_FILES: u64 = 32;

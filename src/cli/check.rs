@@ -3,7 +3,7 @@
 use std::process::ExitCode;
 
 use super::{CheckArgs, explain, load};
-use crate::component::Classes;
+use component::Classes;
 
 pub(super) fn run(args: &CheckArgs, classes: &Classes) -> ExitCode {
     let file = &args.config.config;

@@ -17,11 +17,9 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 use nix::sys::resource::{Resource, getrlimit, setrlimit};
 use serde_json::value::RawValue;
 
-use crate::{
-    bench::Target,
-    component::Classes,
-    config::{self, ConfigError, NodeConfig},
-};
+use crate::config::{self, ConfigError, NodeConfig};
+use component::Classes;
+use wamp_bench::Target;
 
 /// The exit code for a configuration or command line with faults.
 const FAULTY: u8 = 2;

@@ -14,11 +14,12 @@ use nix::sys::signal::{SigSet, Signal};
 
 use super::{StartArgs, explain, load, logging, raise_file_limit};
 use crate::{
-    component::Classes,
     config::{Database, NodeConfig, Secret},
-    embedded::{self, EmbeddedPostgres},
     node::{Address, Node, Threads},
 };
+use component::Classes;
+use pg_cluster as embedded;
+use pg_cluster::EmbeddedPostgres;
 
 /// The exit code after a second signal, as a shell gives for SIGINT.
 const INTERRUPTED: i32 = 130;

@@ -7,13 +7,11 @@ use std::{
 };
 
 use super::{Error, GRACE, settings};
-use crate::{
-    component::{Classes, Instance, Session, Setup, Status, Uplink},
-    config::{self, Connect, Home, NodeConfig},
-    reactor::{Mailbox, Reactor, Resident, ResidentId},
-    transport::{DialledSession, Dialler, LocalPeer, LocalSession, Mail, Realms},
-    wamp::{Message, Uri},
-};
+use crate::config::{self, Connect, Home, NodeConfig};
+use component::{Classes, Instance, Session, Setup, Status, Uplink};
+use reactor::{Mailbox, Reactor, Resident, ResidentId};
+use wamp::{Message, Uri};
+use wamp_transport::{DialledSession, Dialler, LocalPeer, LocalSession, Mail, Realms};
 
 /// How long jobs may still run when a pool is closed that has no calls to answer any more.
 const POOL_GRACE: Duration = Duration::from_secs(1);
@@ -205,7 +203,7 @@ pub(super) struct IoThreads<'a> {
 impl IoThreads<'_> {
     /// Lets every I/O thread read mail for the session at the end of this link.
     fn house(&mut self, link: &Arc<Link>) -> ResidentId {
-        let house = |reactor: &mut Reactor<_>| reactor.house(Box::new(link.clone()));
+        let house = |reactor: &mut Reactor<_>| reactor.house(Box::new(Posted(link.clone())));
         let ids = self.reactors.iter_mut().map(house);
         ids.last().expect("a node has an I/O thread")
     }
@@ -248,10 +246,13 @@ impl Link {
     }
 }
 
+/// A link as the I/O threads see it.
+struct Posted(Arc<Link>);
+
 /// The answers that the session's workers post come to it here, on the I/O threads.
-impl Resident<Mail> for Arc<Link> {
+impl Resident<Mail> for Posted {
     fn on_mail(&mut self, mail: Mail) {
-        if let (Some(session), Mail::Message(message)) = (self.session.get(), mail) {
+        if let (Some(session), Mail::Message(message)) = (self.0.session.get(), mail) {
             session.send_posted(message);
         }
     }

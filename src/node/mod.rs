@@ -15,13 +15,12 @@ use std::{
 };
 
 use self::components::{Components, IoThreads};
-use crate::{
-    component::{self, Classes},
-    config::{Listener, ListenerService, NodeConfig, PathService, RouterWorker},
-    reactor::{Mailbox, Reactor},
-    router::Router,
-    transport::{self, Clock, Mail, Realm, Realms, RunningClock},
-};
+use crate::config::{Listener, ListenerService, NodeConfig, PathService, RouterWorker};
+use component::Classes;
+use reactor::{Mailbox, Reactor};
+use wamp_router::Router;
+use wamp_transport as transport;
+use wamp_transport::{Clock, Mail, Realm, Realms, RunningClock};
 
 /// How long calls under way may take to end when the node stops.
 const GRACE: Duration = Duration::from_secs(10);
@@ -284,7 +283,7 @@ fn realms_of(worker: &RouterWorker, clock: &Clock) -> Arc<Realms> {
     Arc::new(Realms::new(worker.realms.iter().map(realm)))
 }
 
-type Listening = (Address, mio::net::TcpListener, crate::reactor::Accept);
+type Listening = (Address, mio::net::TcpListener, reactor::Accept);
 
 fn listen(
     listener: &Listener,

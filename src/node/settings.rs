@@ -11,17 +11,17 @@ use std::{
 use postgres::config::TargetSessionAttrs;
 
 use super::Error;
-use crate::{
-    adbapi::{self, ConnectionPool},
-    config::{
-        self, Connect, Database, IpVersion, Listener, ListenerService, PathService, SslRootCert,
-        TcpEndpoint,
-    },
-    http::{AllowedOrigins, Paths, StaticDirectory, StaticOptions},
-    router::{self, IdSource, Limits, RealmOptions},
-    transport::{self, Target, WebService, WebSocketOptions},
-    wamp::{MAX_ID, PublicationId, SessionId, Uri},
+use crate::config::{
+    self, Connect, Database, IpVersion, Listener, ListenerService, PathService, SslRootCert,
+    TcpEndpoint,
 };
+use adbapi::ConnectionPool;
+use wamp::{MAX_ID, PublicationId, SessionId, Uri};
+use wamp_router as router;
+use wamp_router::{IdSource, Limits, RealmOptions};
+use wamp_transport as transport;
+use wamp_transport::{Target, WebService, WebSocketOptions};
+use web::{AllowedOrigins, Paths, StaticDirectory, StaticOptions};
 
 /// What the router announces itself as.
 const AGENT: &str = concat!("wampgres-", env!("CARGO_PKG_VERSION"));

@@ -10,7 +10,7 @@
 //! after PostgreSQL was away.
 //!
 //! ```no_run
-//! use wampgres::adbapi::{ConnectionPool, Error};
+//! use adbapi::{ConnectionPool, Error};
 //!
 //! # fn main() -> Result<(), Box<dyn std::error::Error>> {
 //! let config = "host=127.0.0.1 user=app dbname=shop".parse()?;
@@ -25,7 +25,7 @@
 //! Ask one question: one round trip, a prepared statement that is kept. The callback runs on the worker.
 //!
 //! ```no_run
-//! # use wampgres::adbapi::{ConnectionPool, Error, params};
+//! # use adbapi::{ConnectionPool, Error, params};
 //! # fn example(pool: &ConnectionPool) {
 //! pool.run_query("SELECT name FROM goods WHERE price < $1", params![100_i32])
 //!     .on_result(|rows| match rows {
@@ -39,7 +39,7 @@
 //! Do several things as one: all of it is committed if the closure returns `Ok`, none of it otherwise.
 //!
 //! ```no_run
-//! # use wampgres::adbapi::{ConnectionPool, Error, params};
+//! # use adbapi::{ConnectionPool, Error, params};
 //! # fn example(pool: &ConnectionPool) -> Result<(), Error> {
 //! let left: i32 = pool
 //!     .run_interaction(|txn| {
@@ -56,7 +56,7 @@
 //! Whatever else the `postgres` crate can do, such as COPY, goes through [`Connection::client`]:
 //!
 //! ```no_run
-//! # use wampgres::adbapi::{ConnectionPool, Error};
+//! # use adbapi::{ConnectionPool, Error};
 //! # fn example(pool: &ConnectionPool) -> Result<(), Error> {
 //! let copied = pool.run_with_connection(|connection| {
 //!     let mut copy = connection.client().copy_in("COPY goods (name) FROM STDIN")?;
@@ -71,7 +71,7 @@
 //! Change your mind, from any thread: the caller is answered at once, and the statement is stopped in PostgreSQL.
 //!
 //! ```no_run
-//! # use wampgres::adbapi::ConnectionPool;
+//! # use adbapi::ConnectionPool;
 //! # fn example(pool: &ConnectionPool) {
 //! let report = pool.run_query("SELECT * FROM a_long_report", ());
 //! let handle = report.cancel_handle();
@@ -83,7 +83,7 @@
 //! Say whom to trust, where the way to PostgreSQL can be listened on or tampered with:
 //!
 //! ```no_run
-//! # use wampgres::adbapi::{ConnectionPool, Error, SslMode};
+//! # use adbapi::{ConnectionPool, Error, SslMode};
 //! # fn main() -> Result<(), Box<dyn std::error::Error>> {
 //! let config = "host=db.example user=app dbname=shop".parse()?;
 //! let pool = ConnectionPool::builder(config)
@@ -189,7 +189,7 @@
 //!
 //! # Logging
 //!
-//! Through `tracing`, with target `wampgres::adbapi`. The `tokio-postgres` crate writes statements with their
+//! Through `tracing`, with target `adbapi`. The `tokio-postgres` crate writes statements with their
 //! parameters to the `log` facade at level DEBUG: keep `tokio_postgres` at INFO where those are secret.
 
 mod builder;

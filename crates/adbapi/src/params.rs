@@ -124,10 +124,10 @@ impl<'a> FromIterator<Value<'a>> for Params<'a> {
     }
 }
 
-/// Builds [`Params`](crate::adbapi::Params) from values of any types that `postgres` can send.
+/// Builds [`Params`](crate::Params) from values of any types that `postgres` can send.
 ///
 /// ```
-/// use wampgres::adbapi::params;
+/// use adbapi::params;
 ///
 /// let values = params!["Dresden", 42_i32, None::<String>];
 /// assert_eq!(format!("{values:?}"), "Params(3)");
@@ -136,8 +136,8 @@ impl<'a> FromIterator<Value<'a>> for Params<'a> {
 #[doc(hidden)]
 macro_rules! __adbapi_params {
     ($($value:expr),* $(,)?) => {
-        <$crate::adbapi::Params<'_> as ::std::iter::FromIterator<_>>::from_iter([
-            $($crate::adbapi::Params::value($value)),*
+        <$crate::Params<'_> as ::std::iter::FromIterator<_>>::from_iter([
+            $($crate::Params::value($value)),*
         ])
     };
 }

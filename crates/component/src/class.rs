@@ -11,7 +11,7 @@ use std::{
 use serde_json::Value;
 
 use super::{Answer, Error, Invocation, hello};
-use crate::{adbapi, wamp::Uri};
+use wamp::Uri;
 
 /// A class of components. One instance is made for each place in the configuration; its
 /// procedures may be called from several threads at once.
@@ -48,7 +48,7 @@ type UnboundMethod<C> = Box<dyn Fn(&C, Invocation) -> Answer + Send + Sync>;
 
 impl<C> Procedure<C> {
     /// The procedure with this URI, answered by `method`. The method runs on an I/O thread
-    /// and must not block: what takes time belongs into a [`crate::adbapi::Deferred`].
+    /// and must not block: what takes time belongs into a [`adbapi::Deferred`].
     pub fn new(
         uri: impl Into<Uri>,
         method: impl Fn(&C, Invocation) -> Answer + Send + Sync + 'static,
@@ -215,7 +215,7 @@ impl Instance {
     /// For as long as the component takes to close what it opened.
     pub fn leave(&self) {
         if catch_unwind(AssertUnwindSafe(|| (self.on_leave)())).is_err() {
-            tracing::error!("a component has panicked while it was closing");
+            tracing::error!(target: crate::LOG, "a component has panicked while it was closing");
         }
     }
 }

@@ -6,10 +6,7 @@ use std::fmt;
 use postgres::error::SqlState;
 use serde_json::{Map, Value};
 
-use crate::{
-    adbapi,
-    wamp::{Payload, Uri, error_uri},
-};
+use wamp::{Payload, Uri, error_uri};
 
 /// Why a procedure has no result: an error URI, a message and details.
 ///

@@ -14,7 +14,7 @@
 //! plain function that runs on the worker and has a `?` where the coroutine has its `yield`.
 //!
 //! [`run_query`]: ConnectionPool::run_query
-//! [`map`]: crate::adbapi::Deferred::map
+//! [`map`]: adbapi::Deferred::map
 //! [`run_with_connection`]: ConnectionPool::run_with_connection
 //! [`run_interaction`]: ConnectionPool::run_interaction
 
@@ -24,7 +24,7 @@ use chrono::{DateTime, SecondsFormat, Timelike, Utc};
 use postgres::{Client, Row};
 
 use super::{Answer, Component, Error, Invocation, Procedure, Reply, Setup};
-use crate::adbapi::{self, ConnectionPool, Transaction};
+use adbapi::{self, ConnectionPool, Transaction};
 
 /// What the configuration calls the class.
 pub const CLASSNAME: &str = "hello.MyDatabaseComponent";

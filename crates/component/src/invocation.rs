@@ -10,10 +10,8 @@ use serde::{Serialize, de::DeserializeOwned};
 use serde_json::Value;
 
 use super::Error;
-use crate::{
-    adbapi::{CancelHandle, Deferred},
-    wamp::{InvocationDetails, Payload, PayloadError, RequestId, SessionId, Uri},
-};
+use adbapi::{CancelHandle, Deferred};
+use wamp::{InvocationDetails, Payload, PayloadError, RequestId, SessionId, Uri};
 
 /// A call to a procedure.
 #[derive(Clone, Debug)]
@@ -281,7 +279,7 @@ mod tests {
             }
         }
         let answered = Arc::new(Answered::default());
-        let (promise, deferred) = crate::adbapi::deferred();
+        let (promise, deferred) = adbapi::deferred();
         let Ok(Reply::Later(later)) = Reply::later(deferred) else {
             panic!("it was to come later")
         };

@@ -6,7 +6,7 @@
 //! for it, in this process or on a dialled connection alike.
 //!
 //! ```
-//! use wampgres::component::{Answer, Classes, Component, Error, Invocation, Procedure, Reply, Setup};
+//! use component::{Answer, Classes, Component, Error, Invocation, Procedure, Reply, Setup};
 //!
 //! struct Adder;
 //!
@@ -33,13 +33,13 @@
 //! # With a database
 //!
 //! `examples/custom_component.rs` asks PostgreSQL. Rows become what serializes by
-//! [`Deferred::map`](crate::adbapi::Deferred::map). Parameters and columns have the Rust type of
+//! [`Deferred::map`](adbapi::Deferred::map). Parameters and columns have the Rust type of
 //! the PostgreSQL type: `int4` is `i32`, `int8` `i64`, `float8` `f64`, `text` `String`; `numeric`
 //! has none, so cast it in SQL (`price::float8`). `get` panics on another type, and the caller is
-//! told no more than that; `try_get` in [`and_then`](crate::adbapi::Deferred::and_then) says why.
+//! told no more than that; `try_get` in [`and_then`](adbapi::Deferred::and_then) says why.
 //! A job answers with an error URI of its own by
 //! `Err(adbapi::Error::custom(component::Error::new("com.example.sold_out", "none left")))`.
-//! What is not SQL can answer later through [`adbapi::deferred`](crate::adbapi::deferred()).
+//! What is not SQL can answer later through [`adbapi::deferred`](adbapi::deferred()).
 
 mod class;
 mod error;
@@ -51,3 +51,6 @@ pub use class::{Classes, Component, Instance, Procedure, Setup};
 pub use error::Error;
 pub use invocation::{Answer, Caller, Invocation, Later, Reply};
 pub use session::{Session, Status, Uplink};
+
+/// The target of its log, for `RUST_LOG`.
+const LOG: &str = "wampgres::component";

@@ -12,8 +12,8 @@ use super::{
     class::Instance,
     invocation::{Callee, Unanswered},
 };
-use crate::adbapi::CancelHandle;
-use crate::wamp::{
+use adbapi::CancelHandle;
+use wamp::{
     self, ClosingDetails, Goodbye, Hello, HelloDetails, Message, OwnIds, Payload, PeerRoles,
     Register, RegisterOptions, RegistrationId, RequestId, RequestType, RpcFeatures, Uri, Yield,
     error_uri,
@@ -166,10 +166,11 @@ impl Session {
                 }
             }
             message => tracing::warn!(
-                component = self.name,
-                message = message.message_type().name(),
-                "ignoring a message that no component asked for"
-            ),
+            target: crate::LOG,
+                           component = self.name,
+                           message = message.message_type().name(),
+                           "ignoring a message that no component asked for"
+                       ),
         }
     }
 
@@ -215,7 +216,7 @@ impl Session {
         drop(registrations);
         if registered == self.instance.procedures.len() && progress.status == Status::Joining {
             progress.status = Status::Joined(registered);
-            tracing::info!(component = self.name, "registered {registered} procedures");
+            tracing::info!(target: crate::LOG, component = self.name, "registered {registered} procedures");
         }
     }
 
@@ -244,10 +245,11 @@ impl Session {
             return false;
         }
         tracing::info!(
-            component = self.name,
-            reason,
-            "the component's session has ended"
-        );
+        target: crate::LOG,
+                   component = self.name,
+                   reason,
+                   "the component's session has ended"
+               );
         progress.status = Status::Ended(reason);
         drop(progress);
         // Nobody waits for the answers any more.
@@ -293,7 +295,7 @@ impl Session {
         // The panic of one procedure must not take the connections of its thread with it.
         let answer = catch_unwind(AssertUnwindSafe(|| (procedure.method)(call))).unwrap_or_else(|_| {
             let uri = &procedure.uri;
-            tracing::error!(component = self.name, procedure = %uri, "a procedure has panicked");
+            tracing::error!(target: crate::LOG, component = self.name, procedure = %uri, "a procedure has panicked");
             Err(Error::panicked())
         });
         match answer {

@@ -117,11 +117,11 @@ impl Watch {
             }
             *watched = match self.launch.on_port(self.port) {
                 Ok(server) => {
-                    info!("starting the embedded PostgreSQL again");
+                    info!(target: crate::LOG, "starting the embedded PostgreSQL again");
                     Watched::Running(server)
                 }
                 Err(error) => {
-                    error!("cannot start the embedded PostgreSQL again, will keep trying: {error}");
+                    error!(target: crate::LOG, "cannot start the embedded PostgreSQL again, will keep trying: {error}");
                     Watched::Ended(Err(error))
                 }
             };
@@ -141,8 +141,10 @@ impl Watch {
             };
             if let Some(how) = server.ended_by_itself() {
                 match &how {
-                    Ok(()) => warn!("somebody has stopped the embedded PostgreSQL"),
-                    Err(error) => error!("{error}"),
+                    Ok(()) => {
+                        warn!(target: crate::LOG, "somebody has stopped the embedded PostgreSQL")
+                    }
+                    Err(error) => error!(target: crate::LOG, "{error}"),
                 }
                 *watched = Watched::Ended(how);
                 return true;

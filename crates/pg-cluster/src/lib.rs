@@ -236,9 +236,10 @@ impl EmbeddedPostgres {
         server::stop_orphan(&directory)?;
         if !directory.data.join("PG_VERSION").exists() {
             info!(
-                directory = %directory.path.display(),
-                "making a PostgreSQL {} cluster; this takes a few seconds, once", binaries.major
-            );
+            target: crate::LOG,
+                           directory = %directory.path.display(),
+                           "making a PostgreSQL {} cluster; this takes a few seconds, once", binaries.major
+                       );
             server::initdb(&binaries, &directory)?;
         }
         directory.write_access_rules(&[ADMIN, &options.user])?;
@@ -256,9 +257,10 @@ impl EmbeddedPostgres {
         };
         started.create_role_and_database(options)?;
         info!(
-            directory = %path.display(),
-            "PostgreSQL {major} runs on {}:{port}", started.host()
-        );
+        target: crate::LOG,
+                   directory = %path.display(),
+                   "PostgreSQL {major} runs on {}:{port}", started.host()
+               );
         Ok(started)
     }
 
@@ -307,7 +309,7 @@ impl EmbeddedPostgres {
 impl Drop for EmbeddedPostgres {
     fn drop(&mut self) {
         if let Some(Err(error)) = self.guard.take().map(Guard::stop) {
-            error!("{error}");
+            error!(target: crate::LOG, "{error}");
         }
     }
 }
@@ -371,3 +373,6 @@ fn check_name(what: &'static str, name: &str) -> Result<(), Error> {
         why,
     })
 }
+
+/// The target of its log, for `RUST_LOG`.
+const LOG: &str = "wampgres::embedded";

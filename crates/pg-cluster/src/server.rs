@@ -91,9 +91,10 @@ pub(super) fn stop_orphan(directory: &Directory) -> Result<(), Error> {
         }
         Occupant::Server => {
             warn!(
-                pid,
-                "stopping the PostgreSQL server that a killed node left behind"
-            );
+            target: crate::LOG,
+                           pid,
+                           "stopping the PostgreSQL server that a killed node left behind"
+                       );
             let gone = || Ok(!matches!(occupant(pid, &directory.data), Occupant::Server));
             shut_down(Pid::from_raw(pid), gone)
                 .map_err(tried(format!("cannot stop the server process {pid}")))
@@ -164,7 +165,7 @@ impl Launch {
                 Err(Error::Server { tail, .. })
                     if tail.contains("could not bind") && attempt < PORT_ATTEMPTS =>
                 {
-                    info!(port, "the port was taken meanwhile, trying another");
+                    info!(target: crate::LOG, port, "the port was taken meanwhile, trying another");
                     attempt += 1;
                 }
                 Err(error) => return Err(error),
@@ -258,7 +259,7 @@ impl Server {
                 Err(self.failed(format!("did not end in order ({status})")))
             }
             _ => {
-                info!("PostgreSQL has stopped");
+                info!(target: crate::LOG, "PostgreSQL has stopped");
                 Ok(())
             }
         }
@@ -336,9 +337,10 @@ fn shut_down(pid: Pid, mut gone: impl FnMut() -> io::Result<bool>) -> io::Result
             thread::sleep(POLL);
         }
         warn!(
-            "PostgreSQL did not end within {} seconds of {signal}",
-            timeout.as_secs()
-        );
+        target: crate::LOG,
+                   "PostgreSQL did not end within {} seconds of {signal}",
+                   timeout.as_secs()
+               );
     }
     Err(io::Error::from(ErrorKind::TimedOut))
 }

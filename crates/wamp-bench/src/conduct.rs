@@ -13,7 +13,7 @@ use super::{
     pace::Pace,
     run::{Mail, Shared},
 };
-use crate::reactor::Reactor;
+use reactor::Reactor;
 
 /// How often the run is looked at.
 const LOOK: Duration = Duration::from_millis(100);

@@ -12,11 +12,9 @@ use super::{
     run::{Mail, Shared},
     wire::Quick,
 };
-use crate::{
-    reactor::{Io, Protocol},
-    transport::{FrameLimits, Frames, Incoming},
-    wamp::{Abort, ClosingDetails, Goodbye, Hello, HelloDetails, Message, PeerRoles, error_uri},
-};
+use reactor::{Io, Protocol};
+use wamp::{Abort, ClosingDetails, Goodbye, Hello, HelloDetails, Message, PeerRoles, error_uri};
+use wamp_transport::{FrameLimits, Frames, Incoming};
 
 /// What software the client is.
 const AGENT: &str = concat!("wampgres-bench ", env!("CARGO_PKG_VERSION"));
@@ -313,11 +311,9 @@ mod tests {
     use std::time::Duration;
 
     use super::*;
-    use crate::{
-        bench::{Limit, Load, Mode, Options, Target},
-        reactor::Reactor,
-        wamp::Serializer,
-    };
+    use crate::{Limit, Load, Mode, Options, Target};
+    use reactor::Reactor;
+    use wamp::Serializer;
 
     #[test]
     fn a_socket_that_the_system_does_not_watch_is_not_the_routers_fault() {

@@ -9,7 +9,7 @@ use super::{
     run::{Run, Shared},
     wire::{self, Quick},
 };
-use crate::wamp::{Error, Message, Serializer};
+use wamp::{Error, Message, Serializer};
 
 /// A session's part in the run, from joining to leaving.
 pub(super) trait Duty: Send {

@@ -7,7 +7,7 @@ use serde_json::value::RawValue;
 use tungstenite::http::Uri;
 
 use super::Error;
-use crate::wamp::Serializer;
+use wamp::Serializer;
 
 /// What a run does.
 #[derive(Clone, Debug)]

@@ -218,7 +218,7 @@ mod tests {
     use std::collections::BTreeMap;
 
     use super::*;
-    use crate::bench::Mode;
+    use crate::Mode;
 
     #[test]
     fn axes_end_at_round_numbers() {

@@ -10,7 +10,7 @@ use super::{
     run::{Mail, Run},
     wire::{Quick, put_number},
 };
-use crate::wamp::{Message, RequestId, RequestType, Subscribe, SubscribeOptions, SubscriptionId};
+use wamp::{Message, RequestId, RequestType, Subscribe, SubscribeOptions, SubscriptionId};
 
 /// The events that have not reached every subscriber, numbered from 1.
 pub(super) struct Events {

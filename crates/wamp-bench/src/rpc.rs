@@ -9,9 +9,7 @@ use super::{
     run::Run,
     wire::{Quick, put_number},
 };
-use crate::wamp::{
-    Error, Invocation, Message, Register, RegistrationId, RequestId, RequestType, Yield,
-};
+use wamp::{Error, Invocation, Message, Register, RegistrationId, RequestId, RequestType, Yield};
 
 /// Calls, and matches each answer to its call.
 pub(super) struct Caller {

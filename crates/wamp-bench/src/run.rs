@@ -14,7 +14,7 @@ use super::{
     Error, Fault, Mode, OnlyErrors, Options, connection::Connection, error::colon,
     measure::Measure, pace::Pace,
 };
-use crate::reactor::{ConnectionId, Mailbox};
+use reactor::{ConnectionId, Mailbox};
 
 /// So many sessions are joining at any time.
 const JOINING: usize = 64;

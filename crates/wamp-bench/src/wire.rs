@@ -1,5 +1,5 @@
 //! The few messages of a load in the few bytes they take: written without allocation, read by
-//! their first elements. What does not look as expected is left to the decoder of [`crate::wamp`].
+//! their first elements. What does not look as expected is left to the decoder of [`wamp`].
 
 use std::io::Write;
 

@@ -4,7 +4,7 @@
 use std::{cmp::Reverse, collections::HashMap, fmt};
 
 use super::{Allow, Disclose, MatchPolicy, Permission, Role, refusal::Refusal};
-use crate::wamp::{Uri, error_uri};
+use wamp::{Uri, error_uri};
 
 /// What a session wants to do with a URI.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]

@@ -12,7 +12,7 @@ use super::{
     refusal::{Refusal, check_application_uri, check_option, check_uri},
     session::{Session, Sessions},
 };
-use crate::wamp::{
+use wamp::{
     Event, EventDetails, OwnIds, PublicationId, Publish, Subscribe, Subscribed, SubscriptionId,
     Unsubscribe, Unsubscribed, Uri, error_uri,
 };

@@ -22,11 +22,11 @@ use super::{
     send,
     session::{PendingCall, Sessions, Stage},
 };
-use crate::wamp::{
+use turns::{QueuedCall, Turns};
+use wamp::{
     OwnIds, Register, Registered, RegistrationId, RequestId, RequestType, Unregister, Unregistered,
     Uri, error_uri,
 };
-use turns::{QueuedCall, Turns};
 
 /// What has happened to the callee, or to everything, that calls waited for.
 const CALLEE_GONE: &str = "the callee's session ended before it answered";

@@ -3,7 +3,7 @@
 
 use std::sync::Arc;
 
-use crate::wamp::{Event, Hello, Message, PublicationId, SessionId};
+use wamp::{Event, Hello, Message, PublicationId, SessionId};
 
 /// One session's place in the router, chosen by whoever owns the connection. Never reused while
 /// the router may still know it, which is until [`Input::Gone`].

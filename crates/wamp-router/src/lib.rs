@@ -30,11 +30,11 @@
 //! ```
 //! use std::time::Instant;
 //!
-//! use wampgres::router::{
+//! use wamp_router::{
 //!     Allow, IdSource, Input, Limits, MatchPolicy, Output, PeerId, Permission, RealmOptions,
 //!     Role, Router,
 //! };
-//! use wampgres::wamp::{Message, PublicationId, Serializer, SessionId};
+//! use wamp::{Message, PublicationId, Serializer, SessionId};
 //!
 //! struct NotRandom;
 //! impl IdSource for NotRandom {
@@ -71,7 +71,7 @@
 //! let input = Input::Hello { peer, hello, authrole: "anonymous".into() };
 //! router.handle(Instant::now(), input, &mut outputs);
 //! assert!(matches!(&outputs[..], [Output::Send { message: Message::Welcome(_), .. }]));
-//! # Ok::<(), wampgres::wamp::DecodeError>(())
+//! # Ok::<(), wamp::DecodeError>(())
 //! ```
 
 mod authorization;
@@ -94,13 +94,13 @@ pub use options::{Allow, Disclose, Limits, MatchPolicy, Permission, RealmOptions
 pub use refusal::{protocol_violation, refuse_realm};
 pub use stats::Stats;
 
-use crate::wamp::{Message, Uri};
 use authorization::Authorization;
 use broker::Broker;
 use dealer::Dealer;
 use refusal::Violation;
 use session::{Sessions, State};
 use stats::Given;
+use wamp::{Message, Uri};
 
 /// One realm.
 pub struct Router {

@@ -11,7 +11,7 @@ use super::{
     refuse_realm, send,
     session::State,
 };
-use crate::wamp::{
+use wamp::{
     Abort, ClosingDetails, Goodbye, Hello, RpcFeatures, Uri, Welcome, WelcomeDetails, error_uri,
 };
 

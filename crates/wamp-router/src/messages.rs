@@ -9,7 +9,7 @@ use super::{
     send,
     session::State,
 };
-use crate::wamp::{
+use wamp::{
     Call, Error, Message, PayloadError, Publish, Published, RequestId, RequestType,
     Result as CallResult, Uri, Yield, error_uri,
 };

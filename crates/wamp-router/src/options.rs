@@ -1,7 +1,7 @@
 //! How a realm is set up: its name, its roles with their permissions, its limits. Plain values;
 //! knows neither where they were read from nor how they are applied.
 
-use crate::wamp::Uri;
+use wamp::Uri;
 
 /// A realm.
 #[derive(Clone, PartialEq, Debug)]

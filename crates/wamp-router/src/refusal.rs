@@ -1,9 +1,7 @@
 //! How the router says no: the ERROR of a request it does not fulfil, the ABORT of a session it
 //! does not keep. Knows the words, not the rules.
 
-use crate::wamp::{
-    Abort, ClosingDetails, Error, Hello, Payload, RequestId, RequestType, Uri, error_uri,
-};
+use wamp::{Abort, ClosingDetails, Error, Hello, Payload, RequestId, RequestType, Uri, error_uri};
 
 /// Why a request is not fulfilled: what its ERROR will say.
 #[derive(Debug)]

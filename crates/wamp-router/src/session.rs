@@ -8,9 +8,7 @@ use std::{
 };
 
 use super::{PeerId, authorization::Authorization};
-use crate::wamp::{
-    Disclosed, OwnIds, RegistrationId, RequestId, RpcFeatures, SessionId, SubscriptionId,
-};
+use wamp::{Disclosed, OwnIds, RegistrationId, RequestId, RpcFeatures, SessionId, SubscriptionId};
 
 /// A session: from its WELCOME until it is disposed of.
 pub(super) struct Session {

@@ -1,7 +1,7 @@
 //! What a realm is doing, in numbers. Owns the counters of what went out; decides nothing.
 
 use super::Output;
-use crate::wamp::Message;
+use wamp::Message;
 
 /// A realm in numbers, all of the same moment.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]

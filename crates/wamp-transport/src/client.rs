@@ -18,10 +18,8 @@ use tungstenite::{ClientRequestBuilder, HandshakeError, client::client, http::Ur
 
 use self::connection::DialledConnection;
 use super::{local::LocalPeer, outbox::Mail};
-use crate::{
-    reactor::{ConnectionId, Mailbox},
-    wamp::{Message, Serializer},
-};
+use reactor::{ConnectionId, Mailbox};
+use wamp::{Message, Serializer};
 
 /// The wait before a second try, doubled from try to try up to [`LONGEST_WAIT`].
 const FIRST_WAIT: Duration = Duration::from_millis(250);
@@ -116,9 +114,9 @@ impl Dialler {
     pub fn join(mut self) {
         self.stop();
         if self.alive.recv_timeout(STOPPING) == Err(RecvTimeoutError::Timeout) {
-            tracing::info!("a try to connect is still under way and left behind");
+            tracing::info!(target: crate::LOG, "a try to connect is still under way and left behind");
         } else if self.thread.join().is_err() {
-            tracing::error!("the dialling thread had panicked");
+            tracing::error!(target: crate::LOG, "the dialling thread had panicked");
         }
     }
 }
@@ -136,7 +134,7 @@ fn keep_dialled(
         match dial(target) {
             Ok(_) if stopped.try_recv() != Err(TryRecvError::Empty) => return,
             Ok(socket) => {
-                tracing::info!(url = target.url, "connected to the router");
+                tracing::info!(target: crate::LOG, url = target.url, "connected to the router");
                 last_failure.clear();
                 let (lost, is_lost) = bounded(1);
                 let connection =
@@ -150,18 +148,20 @@ fn keep_dialled(
                     recv(is_lost) -> _ => {}
                 }
                 tracing::warn!(
-                    url = target.url,
-                    "lost the connection to the router, dialling again"
-                );
+                target: crate::LOG,
+                                   url = target.url,
+                                   "lost the connection to the router, dialling again"
+                               );
             }
             Err(failure) => {
                 // Once for each change of state, not once for each try.
                 if failure != last_failure {
                     tracing::warn!(
-                        url = target.url,
-                        failure,
-                        "the router cannot be reached, trying on"
-                    );
+                    target: crate::LOG,
+                                           url = target.url,
+                                           failure,
+                                           "the router cannot be reached, trying on"
+                                       );
                     last_failure = failure;
                 }
             }

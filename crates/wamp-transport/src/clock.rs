@@ -68,7 +68,7 @@ impl RunningClock {
     pub fn stop(self) {
         drop(self.stop);
         if self.thread.join().is_err() {
-            tracing::error!("the clock had panicked");
+            tracing::error!(target: crate::LOG, "the clock had panicked");
         }
     }
 }

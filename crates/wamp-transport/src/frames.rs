@@ -20,20 +20,22 @@ const READ_BUFFER: usize = 1024;
 
 /// The largest frame or message accepted, and the largest output one call may make, in bytes.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct FrameLimits {
-    pub(crate) max_message_size: usize,
-    pub(crate) max_frame_size: usize,
+pub struct FrameLimits {
+    /// Bytes of a whole message.
+    pub max_message_size: usize,
+    /// Bytes of one frame of it.
+    pub max_frame_size: usize,
 }
 
 /// One end of a WebSocket connection.
-pub(crate) struct Frames {
+pub struct Frames {
     context: WebSocketContext,
     role: Role,
 }
 
 /// What the bytes of the other end amount to.
 #[derive(Debug)]
-pub(crate) enum Incoming {
+pub enum Incoming {
     /// A text message.
     Text(Utf8Bytes),
     /// A binary message.
@@ -47,7 +49,8 @@ pub(crate) enum Incoming {
 }
 
 impl Frames {
-    pub(crate) fn new(role: Role, limits: FrameLimits) -> Self {
+    /// The frames of a connection that has shaken hands.
+    pub fn new(role: Role, limits: FrameLimits) -> Self {
         let config = WebSocketConfig::default()
             .read_buffer_size(READ_BUFFER)
             // Whatever is written goes to the connection's output at once: gathering it is
@@ -63,7 +66,7 @@ impl Frames {
     }
 
     /// Takes the next message out of `input`, or all of an incomplete one and then `None`.
-    pub(crate) fn next(&mut self, input: &mut &[u8], out: &mut Vec<u8>) -> Option<Incoming> {
+    pub fn next(&mut self, input: &mut &[u8], out: &mut Vec<u8>) -> Option<Incoming> {
         let read = self.context.read(&mut Slices { input, out });
         Some(match read {
             Ok(Message::Text(text)) => Incoming::Text(text),
@@ -93,7 +96,7 @@ impl Frames {
     /// Writes a text message, which must be UTF-8. After a close frame nobody wants it.
     ///
     /// The context would copy it twice more, and check again what the serializer knows.
-    pub(crate) fn send_text(&mut self, text: &[u8], out: &mut Vec<u8>) {
+    pub fn send_text(&mut self, text: &[u8], out: &mut Vec<u8>) {
         if !self.context.can_write() {
             return;
         }
@@ -113,7 +116,7 @@ impl Frames {
     }
 
     /// Writes a ping.
-    pub(crate) fn send_ping(&mut self, payload: Vec<u8>, out: &mut Vec<u8>) {
+    pub fn send_ping(&mut self, payload: Vec<u8>, out: &mut Vec<u8>) {
         let mut slices = Slices {
             input: &mut &[][..],
             out,
@@ -126,7 +129,7 @@ impl Frames {
     }
 
     /// Begins the closing handshake, unless it has begun.
-    pub(crate) fn close(&mut self, code: CloseCode, reason: &str, out: &mut Vec<u8>) {
+    pub fn close(&mut self, code: CloseCode, reason: &str, out: &mut Vec<u8>) {
         // RFC 6455 5.5: the whole payload of a control frame is at most 125 bytes, 2 of them
         // the code.
         let end = reason.floor_char_boundary(123);

@@ -1,7 +1,7 @@
 //! From sockets to sessions: listeners, connections, and the realms behind their locks. Knows
 //! bytes, frames and outboxes; must not know SQL, components nor the configuration's form.
 //!
-//! A call takes this way: the reactor reads ([`crate::reactor`]), a session cuts frames and
+//! A call takes this way: the reactor reads ([`reactor`]), a session cuts frames and
 //! decodes, the [`Realm`] lets the router decide under its lock and puts the outcome into
 //! outboxes, and the thread that owns the receiving connection encodes and writes, all of one
 //! turn at once.
@@ -17,20 +17,21 @@ mod realm;
 mod session;
 #[cfg(test)]
 mod tests;
-mod web;
+mod web_connection;
 
 use std::{collections::HashMap, sync::Arc, time::Duration};
 
 pub use client::{DialledSession, Dialler, MakePeer, Target};
 pub use clock::{Bell, Clock, RunningClock};
-pub(crate) use frames::{FrameLimits, Frames, Incoming};
+pub use frames::{FrameLimits, Frames, Incoming};
 pub use listener::{bind, deal};
 pub use local::{LocalPeer, LocalSession};
 pub use outbox::{Broadcast, Mail};
 pub use realm::Realm;
-pub use web::{PathService, WebService};
+pub use web_connection::{PathService, WebService};
 
-use crate::{http::AllowedOrigins, wamp::Uri};
+use wamp::Uri;
+use web::AllowedOrigins;
 
 /// The realms that the clients of a listener can join.
 #[derive(Default)]
@@ -87,3 +88,6 @@ pub struct WebSocketOptions {
     /// How many bytes may wait for a client that does not read, before it is dropped.
     pub outbox_limit: usize,
 }
+
+/// The target of its log, for `RUST_LOG`.
+const LOG: &str = "wampgres::transport";

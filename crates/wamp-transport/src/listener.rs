@@ -14,9 +14,9 @@ use super::{
     Realms,
     outbox::Mail,
     session::Place,
-    web::{WebConnection, WebService},
+    web_connection::{WebConnection, WebService},
 };
-use crate::reactor::{Accept, Mailbox};
+use reactor::{Accept, Mailbox};
 
 /// A listening socket. Clients can connect from now on; they are served once it is on a reactor.
 ///
@@ -70,10 +70,11 @@ pub fn deal(
         Err(error) => {
             is_failing = true;
             tracing::warn!(
-                %error,
-                "a connection could not be accepted; if there are too many open files, raise the \
-                 limit (ulimit -n)"
-            );
+            target: crate::LOG,
+                           %error,
+                           "a connection could not be accepted; if there are too many open files, raise the \
+                            limit (ulimit -n)"
+                       );
         }
     })
 }

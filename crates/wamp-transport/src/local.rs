@@ -7,7 +7,8 @@ use std::{
 };
 
 use super::realm::Realm;
-use crate::{router::PeerId, wamp::Message};
+use wamp::Message;
+use wamp_router::PeerId;
 
 /// The client end of a session that lives in this process.
 ///
@@ -126,7 +127,7 @@ mod tests {
     use std::sync::mpsc;
 
     use super::*;
-    use crate::wamp::{RequestId, Unregistered};
+    use wamp::{RequestId, Unregistered};
 
     fn message(id: u64) -> Message {
         let request = RequestId::new(id).unwrap();

@@ -6,10 +6,8 @@ use std::sync::{
     atomic::{AtomicBool, AtomicUsize, Ordering},
 };
 
-use crate::{
-    reactor::{ConnectionId, Mailbox},
-    wamp::{Event, Message, Serializer},
-};
+use reactor::{ConnectionId, Mailbox};
+use wamp::{Event, Message, Serializer};
 
 /// What other threads may send to a connection.
 pub enum Mail {

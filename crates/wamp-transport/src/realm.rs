@@ -21,11 +21,9 @@ use super::{
     local::{Inlet, LocalPeer, LocalSession},
     outbox::{Broadcast, Mail, Outbox},
 };
-use crate::{
-    reactor::Mailbox,
-    router::{Input, Output, PeerId, Router, Stats},
-    wamp::{Hello, Message, OwnIds},
-};
+use reactor::Mailbox;
+use wamp::{Hello, Message, OwnIds};
+use wamp_router::{Input, Output, PeerId, Router, Stats};
 
 /// A realm and its sessions.
 pub struct Realm {

@@ -12,11 +12,9 @@ use super::{
     outbox::{Fill, Mail, Outbox},
     realm::Realm,
 };
-use crate::{
-    reactor::{Io, Mailbox},
-    router::{PeerId, refuse_realm},
-    wamp::{Abort, ClosingDetails, DecodeError, Hello, Message, Serializer, Uri, error_uri},
-};
+use reactor::{Io, Mailbox};
+use wamp::{Abort, ClosingDetails, DecodeError, Hello, Message, Serializer, Uri, error_uri};
+use wamp_router::{PeerId, refuse_realm};
 
 /// What a session needs to know of where it lives.
 #[derive(Clone)]
@@ -103,7 +101,7 @@ impl Session {
                     return;
                 }
                 Incoming::Failed(reason) => {
-                    tracing::info!(client = %self.place.remote, reason, "closing a WebSocket connection that broke the protocol or a limit");
+                    tracing::info!(target: crate::LOG, client = %self.place.remote, reason, "closing a WebSocket connection that broke the protocol or a limit");
                     self.leave();
                     return match self.options.fail_by_drop {
                         true => io.abort(),
@@ -146,7 +144,7 @@ impl Session {
         let due = |at: Option<Instant>| at.is_some_and(|at| at <= io.now);
         match &self.phase {
             Phase::Joining { until } if due(*until) => {
-                tracing::info!(client = %self.place.remote, "dropping a client that sent no HELLO in time");
+                tracing::info!(target: crate::LOG, client = %self.place.remote, "dropping a client that sent no HELLO in time");
                 self.close(CloseCode::Policy, "no HELLO message arrived in time", io);
             }
             Phase::Closing { until } if due(*until) => return io.abort(),
@@ -159,7 +157,7 @@ impl Session {
                     .send_ping(vec![0; self.options.auto_ping_size], io.out());
             }
             Beat::Dead => {
-                tracing::info!(client = %self.place.remote, "dropping a client that answers no ping");
+                tracing::info!(target: crate::LOG, client = %self.place.remote, "dropping a client that answers no ping");
                 return io.abort();
             }
         }
@@ -269,11 +267,12 @@ impl Session {
 
     fn drop_slow_client(&mut self, io: &mut Io<'_>) {
         tracing::warn!(
-            client = %self.place.remote,
-            limit = self.fill.limit(),
-            "dropping a client that does not read what it is sent: more bytes wait for it than \
-             outbox_limit allows; if that is expected, raise options.outbox_limit of its transport"
-        );
+        target: crate::LOG,
+                   client = %self.place.remote,
+                   limit = self.fill.limit(),
+                   "dropping a client that does not read what it is sent: more bytes wait for it than \
+                    outbox_limit allows; if that is expected, raise options.outbox_limit of its transport"
+               );
         self.leave();
         io.abort();
     }

@@ -14,12 +14,12 @@ use tungstenite::{
 };
 
 use super::*;
-use crate::{
-    http::Paths,
-    reactor::{Mailbox, Reactor},
-    router::{Allow, IdSource, Limits, MatchPolicy, Permission, RealmOptions, Role, Router, Stats},
-    wamp::{PublicationId, Serializer, SessionId},
+use reactor::{Mailbox, Reactor};
+use wamp::{PublicationId, Serializer, SessionId};
+use wamp_router::{
+    Allow, IdSource, Limits, MatchPolicy, Permission, RealmOptions, Role, Router, Stats,
 };
+use web::Paths;
 
 /// How long anything may take before its test fails.
 pub(super) const PATIENCE: Duration = Duration::from_secs(20);
@@ -452,7 +452,7 @@ struct Noted {
 }
 
 impl LocalPeer for Noted {
-    fn on_message(&self, message: crate::wamp::Message) {
+    fn on_message(&self, message: wamp::Message) {
         let bytes = Serializer::Json.encode(&message);
         let value = serde_json::from_slice(&bytes).unwrap();
         self.told.lock().unwrap().push(value);
@@ -462,7 +462,7 @@ impl LocalPeer for Noted {
     }
 }
 
-pub(super) fn decode(message: Value) -> crate::wamp::Message {
+pub(super) fn decode(message: Value) -> wamp::Message {
     Serializer::Json
         .decode(message.to_string().as_bytes())
         .unwrap()

@@ -7,12 +7,12 @@
 //! ([`Payload`]), because routing never needs to look inside them.
 //!
 //! ```
-//! use wampgres::wamp::{Message, Serializer};
+//! use wamp::{Message, Serializer};
 //!
 //! let message = Serializer::Json.decode(br#"[48, 1, {}, "com.example.now.v1"]"#)?;
 //! assert!(matches!(&message, Message::Call(call) if call.procedure.as_str() == "com.example.now.v1"));
 //! assert_eq!(Serializer::Json.encode(&message), br#"[48,1,{},"com.example.now.v1"]"#);
-//! # Ok::<(), wampgres::wamp::DecodeError>(())
+//! # Ok::<(), wamp::DecodeError>(())
 //! ```
 
 pub mod error_uri;

@@ -17,8 +17,8 @@
 //!
 //! ```
 //! use std::time::SystemTime;
-//! use wampgres::http::{Paths, Response, parse_head};
-//! use wampgres::http::StatusCode;
+//! use web::{Paths, Response, parse_head};
+//! use web::StatusCode;
 //!
 //! let mut paths = Paths::new();
 //! paths.insert("/", "static");
@@ -58,7 +58,7 @@ mod target;
 mod upgrade;
 mod web_status;
 
-pub use ::http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, Version, header};
+pub use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, Version, header};
 
 pub use body::Body;
 pub use framing::{MAX_SKIPPED_BODY, RequestBody};

@@ -226,7 +226,7 @@ mod tests {
 
     #[test]
     fn an_upgrade_is_named_in_connection() {
-        let rejection = crate::http::Rejection::WebSocketVersion;
+        let rejection = crate::Rejection::WebSocketVersion;
         let (head, _) = written(rejection.response(), false, false);
         for line in [
             "HTTP/1.1 426 Upgrade Required\r\n",

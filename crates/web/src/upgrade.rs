@@ -134,7 +134,7 @@ fn origin(head: &RequestHead) -> Result<Option<String>, Rejection> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::http::head::tests::head_of;
+    use crate::head::tests::head_of;
 
     const KEY: &str = "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n";
     const VERSION: &str = "Sec-WebSocket-Version: 13\r\n";

@@ -75,7 +75,7 @@ mod tests {
     use std::time::UNIX_EPOCH;
 
     use super::*;
-    use crate::http::head::tests::head_of;
+    use crate::head::tests::head_of;
 
     fn answered(request: &str, enable_webstatus: bool) -> String {
         let head = head_of(request);

@@ -8,11 +8,9 @@ use std::sync::{
 use serde_json::{Value, json};
 
 use super::*;
-use crate::{
-    adbapi::{self, Deferred, Promise, deferred},
-    component::{Answer, Classes, Component, Procedure, Setup},
-    wamp::{InvocationDetails, Registered, SessionId, Welcome, WelcomeDetails},
-};
+use crate::{Answer, Classes, Component, Procedure, Setup};
+use adbapi::{Deferred, Promise, deferred};
+use wamp::{InvocationDetails, Registered, SessionId, Welcome, WelcomeDetails};
 
 /// Answers in every way there is.
 struct Answers {

@@ -13,7 +13,7 @@ use std::{
 };
 
 use super::*;
-use crate::reactor::Io;
+use crate::Io;
 
 /// How long anything may take before its test fails.
 const PATIENCE: Duration = Duration::from_secs(20);

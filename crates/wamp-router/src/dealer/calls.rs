@@ -13,15 +13,13 @@ use std::{
 
 use super::{Dealer, QueuedCall};
 use crate::{
-    router::{
-        Limits, Output, PeerId,
-        authorization::Action,
-        refusal::{Offence, Refusal, Violation, check_uri},
-        send,
-        session::{OpenCall, PendingInvocation, Session, Sessions, Stage, Unanswered},
-    },
-    wamp::{Call, Invocation, InvocationDetails, RegistrationId, RequestId, error_uri},
+    Limits, Output, PeerId,
+    authorization::Action,
+    refusal::{Offence, Refusal, Violation, check_uri},
+    send,
+    session::{OpenCall, PendingInvocation, Session, Sessions, Stage, Unanswered},
 };
+use wamp::{Call, Invocation, InvocationDetails, RegistrationId, RequestId, error_uri};
 
 /// Whom to invoke.
 #[derive(Clone, Copy)]
@@ -39,7 +37,7 @@ impl Dealer {
     /// That they count 1, 2, 3, … ("Identifiers", "IDs") is not enforced: clients in the field
     /// draw them freely.
     #[inline]
-    pub(in crate::router) fn begin_call(
+    pub(crate) fn begin_call(
         &mut self,
         caller: &Session,
         request: RequestId,
@@ -57,7 +55,7 @@ impl Dealer {
     /// CALL: the INVOCATION it leads to, if it need not wait for its turn.
     ///
     /// Source: WAMP specification, "Calling and Invocations"; for the timeout, "Call Timeouts".
-    pub(in crate::router) fn call(
+    pub(crate) fn call(
         &mut self,
         sessions: &mut Sessions,
         limits: &Limits,
@@ -157,7 +155,7 @@ impl Dealer {
     ///
     /// An answer to what was answered before, or whose call has ended, crossed with those events
     /// and is ignored. An answer to what was never asked breaks the protocol.
-    pub(in crate::router) fn answered(
+    pub(crate) fn answered(
         &mut self,
         sessions: &mut Sessions,
         peer: PeerId,
@@ -180,7 +178,7 @@ impl Dealer {
 
     /// A callee has given back a slot: the INVOCATION of the next call, if one waits and the
     /// registration has not ended.
-    pub(in crate::router) fn next_turn(
+    pub(crate) fn next_turn(
         &mut self,
         sessions: &mut Sessions,
         now: Instant,

@@ -18,12 +18,10 @@ use std::{mem, time::Instant};
 
 use super::{Dealer, fail};
 use crate::{
-    router::{
-        Output, PeerId, send,
-        session::{PendingCall, PendingInvocation, Sessions, Stage},
-    },
-    wamp::{Cancel, CancelMode, Interrupt, InterruptOptions, error_uri},
+    Output, PeerId, send,
+    session::{PendingCall, PendingInvocation, Sessions, Stage},
 };
+use wamp::{Cancel, CancelMode, Interrupt, InterruptOptions, error_uri};
 
 const CANCELED: &str = "the caller has canceled the call";
 const TIMED_OUT: &str = "the call's timeout ended before the callee answered";
@@ -35,7 +33,7 @@ impl Dealer {
     ///
     /// A call that waits for its turn ends at once in every mode, because nobody works for it.
     /// After `kill` the caller may still send another CANCEL, to wait no longer.
-    pub(in crate::router) fn cancel(
+    pub(crate) fn cancel(
         &mut self,
         sessions: &mut Sessions,
         peer: PeerId,
@@ -76,12 +74,7 @@ impl Dealer {
     /// the caller has its answer at any rate.
     ///
     /// Source: WAMP specification, "Call Timeouts", "Dealer-Initiated Timeouts".
-    pub(in crate::router) fn expire(
-        &mut self,
-        sessions: &mut Sessions,
-        now: Instant,
-        out: &mut Vec<Output>,
-    ) {
+    pub(crate) fn expire(&mut self, sessions: &mut Sessions, now: Instant, out: &mut Vec<Output>) {
         while let Some(&(deadline, caller, request)) = self.deadlines.first() {
             if deadline > now {
                 break;

@@ -4,16 +4,14 @@ use std::collections::{BTreeSet, HashMap};
 
 use super::Dealer;
 use crate::{
-    router::{
-        Limits, PeerId,
-        session::{OpenCall, PendingCall, PendingInvocation, Sessions, Stage},
-    },
-    wamp::RegistrationId,
+    Limits, PeerId,
+    session::{OpenCall, PendingCall, PendingInvocation, Sessions, Stage},
 };
+use wamp::RegistrationId;
 
 impl Dealer {
     /// Panics unless every index agrees with what it is an index of.
-    pub(in crate::router) fn check(&self, sessions: &Sessions, limits: &Limits) {
+    pub(crate) fn check(&self, sessions: &Sessions, limits: &Limits) {
         self.check_registrations(sessions);
         let slots = self.check_invocations(sessions, limits);
         let queued = self.check_turns(sessions, limits, &slots);

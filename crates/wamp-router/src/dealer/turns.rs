@@ -3,10 +3,8 @@
 
 use std::{collections::BTreeMap, num::NonZeroU64, time::Instant};
 
-use crate::{
-    router::{PeerId, session::PendingCall},
-    wamp::{Payload, RequestId},
-};
+use crate::{PeerId, session::PendingCall};
+use wamp::{Payload, RequestId};
 
 /// The slots of a registration and its queue.
 ///

@@ -5,12 +5,10 @@ use super::{
     script::{play_on, prefix, realm},
 };
 use crate::{
-    router::{
-        Allow, Disclose, MatchPolicy, Permission, RealmOptions, Role,
-        authorization::{Action, Authorization},
-    },
-    wamp::Uri,
+    Allow, Disclose, MatchPolicy, Permission, RealmOptions, Role,
+    authorization::{Action, Authorization},
 };
+use wamp::Uri;
 
 const CALL: Allow = Allow {
     call: true,

@@ -1,7 +1,7 @@
 //! Topics: subscribing, publishing, and who receives what.
 
 use super::script::{play, play_on, realm};
-use crate::router::Stats;
+use crate::Stats;
 
 #[test]
 fn an_event_goes_to_all_subscribers_at_once_but_not_to_its_publisher() {

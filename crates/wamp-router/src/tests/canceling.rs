@@ -1,7 +1,7 @@
 //! CANCEL in its modes, and callers that disappear while somebody works for them.
 
 use super::script::play;
-use crate::router::Stats;
+use crate::Stats;
 
 /// A callee that can be interrupted, one that cannot, and a caller, with a call pending at each.
 const PENDING: &str = r#"

@@ -1,7 +1,7 @@
 //! REGISTER.Options.concurrency: calls that wait for their turn, have it, or never do.
 
 use super::script::{play, play_on, realm};
-use crate::router::Stats;
+use crate::Stats;
 
 /// A callee that takes one at a time, with a call at work and two that wait.
 const BUSY: &str = r#"

@@ -1,7 +1,7 @@
 //! Procedures: registering, calling, answering, and callees and callers that disappear.
 
 use super::script::{play, play_on, realm};
-use crate::router::Stats;
+use crate::Stats;
 
 #[test]
 fn a_call_is_invoked_and_its_result_returned() {

@@ -1,8 +1,8 @@
 //! How sessions begin and end: WELCOME, ABORT, GOODBYE, protocol errors, shutdown.
 
 use super::script::{play, play_on, realm};
-use crate::router::{refuse_realm, tests::script::decode};
-use crate::wamp::{Message, PublicationId, SessionId};
+use crate::{refuse_realm, tests::script::decode};
+use wamp::{Message, PublicationId, SessionId};
 
 #[test]
 fn hello_is_welcomed() {
@@ -82,7 +82,7 @@ fn a_realm_without_a_router_is_refused_in_the_same_words() {
 #[test]
 fn a_session_id_in_use_is_drawn_again() {
     struct Repeats(u64);
-    impl crate::router::IdSource for Repeats {
+    impl crate::IdSource for Repeats {
         fn session(&mut self) -> SessionId {
             self.0 += 1;
             SessionId::new(self.0.div_ceil(3)).unwrap()
@@ -91,7 +91,7 @@ fn a_session_id_in_use_is_drawn_again() {
             PublicationId::new(1).unwrap()
         }
     }
-    let mut router = crate::router::Router::new(realm(), Box::new(Repeats(0)));
+    let mut router = crate::Router::new(realm(), Box::new(Repeats(0)));
     let mut ids = Vec::new();
     for peer in 1..=3 {
         let Message::Hello(hello) = decode(r#"[1,"realm1",{"roles":{"caller":{}}}]"#) else {
@@ -100,15 +100,15 @@ fn a_session_id_in_use_is_drawn_again() {
         let mut out = Vec::new();
         router.handle(
             std::time::Instant::now(),
-            crate::router::Input::Hello {
-                peer: crate::router::PeerId(peer),
+            crate::Input::Hello {
+                peer: crate::PeerId(peer),
                 hello,
                 authrole: "anonymous".into(),
             },
             &mut out,
         );
         let [
-            crate::router::Output::Send {
+            crate::Output::Send {
                 message: Message::Welcome(welcome),
                 ..
             },

@@ -11,11 +11,9 @@ use std::{
 };
 
 use super::script::{Counted, decode, realm};
-use crate::{
-    router::{Input, Limits, Output, PeerId, Router, Stats},
-    wamp::{Error, Message, MessageType, RpcFeatures, Yield},
-};
+use crate::{Input, Limits, Output, PeerId, Router, Stats};
 use calls::{Calls, Said, error, said};
+use wamp::{Error, Message, MessageType, RpcFeatures, Yield};
 
 const SEEDS: [u64; 12] = [1, 2, 3, 5, 8, 13, 21, 34, 55, 89, 144, 233];
 const OPERATIONS: usize = 3_000;

@@ -29,12 +29,10 @@ use std::{
 };
 
 use crate::{
-    router::{
-        Allow, Disclose, IdSource, Input, Limits, MatchPolicy, Output, PeerId, Permission,
-        RealmOptions, Role, Router,
-    },
-    wamp::{Message, PublicationId, Serializer, SessionId},
+    Allow, Disclose, IdSource, Input, Limits, MatchPolicy, Output, PeerId, Permission,
+    RealmOptions, Role, Router,
 };
+use wamp::{Message, PublicationId, Serializer, SessionId};
 
 /// Sessions 101, 102, …; publications 501, 502, ….
 pub(super) struct Counted {

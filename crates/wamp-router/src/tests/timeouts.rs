@@ -1,9 +1,9 @@
 //! CALL.Options.timeout: when a call's time is up, and what is left of its deadline afterwards.
 
 use super::script::{decode, play, realm};
-use crate::router::{Input, PeerId, Router, tests::script::Counted};
-use crate::wamp::Message;
+use crate::{Input, PeerId, Router, tests::script::Counted};
 use std::time::{Duration, Instant};
+use wamp::Message;
 
 #[test]
 fn a_call_whose_time_is_up_is_answered_and_its_callee_interrupted() {

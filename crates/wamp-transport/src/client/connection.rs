@@ -11,17 +11,15 @@ use tungstenite::protocol::{Role, frame::coding::CloseCode};
 
 use super::{DialledSession, MakePeer, Target};
 use crate::{
-    reactor::{Io, Mailbox, Protocol},
-    transport::{
-        frames::{FrameLimits, Frames, Incoming},
-        heartbeat::{Beat, Heartbeat, Intervals},
-        local::LocalPeer,
-        outbox::Mail,
-    },
-    wamp::{
-        self, Abort, ClosingDetails, DecodeError, Message, Payload, RequestId, RequestType,
-        Serializer, error_uri,
-    },
+    frames::{FrameLimits, Frames, Incoming},
+    heartbeat::{Beat, Heartbeat, Intervals},
+    local::LocalPeer,
+    outbox::Mail,
+};
+use reactor::{Io, Mailbox, Protocol};
+use wamp::{
+    Abort, ClosingDetails, DecodeError, Message, Payload, RequestId, RequestType, Serializer,
+    error_uri,
 };
 
 /// How long the router may take to answer a Close frame.
@@ -110,7 +108,7 @@ impl DialledConnection {
                 if let Some(request) = error.invocation() {
                     return self.refuse(request, &error, io);
                 }
-                tracing::warn!(%error, "the router sent what is no WAMP message, closing");
+                tracing::warn!(target: crate::LOG, %error, "the router sent what is no WAMP message, closing");
                 let details = ClosingDetails {
                     message: Some(error.to_string()),
                 };
@@ -128,7 +126,7 @@ impl DialledConnection {
     /// Answers an INVOCATION that cannot be read. What is wrong with it is what its caller has
     /// written and the router passed on, so it may not cost the others their callee.
     fn refuse(&mut self, request: RequestId, why: &DecodeError, io: &mut Io<'_>) {
-        tracing::debug!(%request, %why, "refusing an invocation that cannot be read");
+        tracing::debug!(target: crate::LOG, %request, %why, "refusing an invocation that cannot be read");
         let payload = Payload::from_args(&[why.to_string()]).unwrap_or_default();
         let error = wamp::Error {
             request_type: RequestType::Invocation,
@@ -179,7 +177,7 @@ impl Protocol<Mail> for DialledConnection {
                 Incoming::Text(_) | Incoming::Binary | Incoming::Heartbeat => {}
                 Incoming::Closed => return io.close(),
                 Incoming::Failed(reason) => {
-                    tracing::warn!(reason, "the router broke the WebSocket protocol, closing");
+                    tracing::warn!(target: crate::LOG, reason, "the router broke the WebSocket protocol, closing");
                     return io.close();
                 }
             }
@@ -219,14 +217,14 @@ impl Protocol<Mail> for DialledConnection {
             return io.abort();
         }
         if let Some(Awaited { to, .. }) = self.awaited.take_if(|awaited| awaited.until <= io.now) {
-            tracing::warn!("the router does not answer {to}, giving the connection up");
+            tracing::warn!(target: crate::LOG, "the router does not answer {to}, giving the connection up");
             return io.abort();
         }
         match self.heartbeat.beat(io.now) {
             Beat::Nothing => {}
             Beat::Ping => self.frames.send_ping(Vec::new(), io.out()),
             Beat::Dead => {
-                tracing::warn!("the router answers no ping, giving the connection up");
+                tracing::warn!(target: crate::LOG, "the router answers no ping, giving the connection up");
                 return io.abort();
             }
         }

@@ -14,20 +14,18 @@ use tungstenite::{
 
 use super::*;
 use crate::{
-    reactor::Reactor,
-    transport::{
-        bind,
-        tests::{PATIENCE, decode, hello, options, serve},
-    },
+    bind,
+    tests::{PATIENCE, decode, hello, options, serve},
 };
+use reactor::Reactor;
 
 /// A peer that says HELLO on each connection and hands on what it is told.
 struct Remote {
-    told: mpsc::Sender<crate::wamp::Message>,
+    told: mpsc::Sender<wamp::Message>,
 }
 
 impl LocalPeer for Remote {
-    fn on_message(&self, message: crate::wamp::Message) {
+    fn on_message(&self, message: wamp::Message) {
         let _ = self.told.send(message);
     }
     fn on_close(&self) {}

@@ -1,7 +1,7 @@
 //! The JSON encoding: every message there and back, and every way to get one wrong.
 
 use super::*;
-use crate::wamp::Serializer;
+use crate::Serializer;
 
 fn round_trip(text: &str) {
     let message = decode(text.as_bytes()).unwrap_or_else(|e| panic!("{text}: {e}"));

@@ -3,7 +3,7 @@
 use super::*;
 
 /// The head of this text, for the tests of the whole module.
-pub(in crate::http) fn head_of(text: &str) -> RequestHead {
+pub(crate) fn head_of(text: &str) -> RequestHead {
     let (head, consumed) = parse_head(text.as_bytes()).unwrap().unwrap();
     assert_eq!(consumed, text.len());
     head

@@ -6,7 +6,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use tempfile::TempDir;
 
 use super::*;
-use crate::http::head::tests::head_of;
+use crate::head::tests::head_of;
 
 /// A response as a client sees it.
 struct Seen {

@@ -4,10 +4,8 @@
 use std::collections::BTreeMap;
 
 use super::{LIMITS, Peer, World};
-use crate::{
-    router::Output,
-    wamp::{CancelMode, Message, RequestType},
-};
+use crate::Output;
+use wamp::{CancelMode, Message, RequestType};
 
 /// What a caller or callee is told.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Debug)]

@@ -2,10 +2,8 @@
 //! before.
 
 use super::{LIMITS, NAMES, Registration, World, said};
-use crate::{
-    router::{Input, Output, PeerId, tests::script::decode},
-    wamp::{Event, Message, MessageType, Payload, RequestType},
-};
+use crate::{Input, Output, PeerId, tests::script::decode};
+use wamp::{Event, Message, MessageType, Payload, RequestType};
 
 impl World {
     /// The callee of a procedure, and its registration.

@@ -14,13 +14,11 @@ use super::{
     outbox::Mail,
     session::{Place, Session},
 };
-use crate::{
-    http::{
-        Body, Paths, Rejection, RequestHead, Response, StaticDirectory, WebSocketRequest,
-        WebStatus, parse_head,
-    },
-    reactor::{Io, Protocol},
-    wamp::Serializer,
+use reactor::{Io, Protocol};
+use wamp::Serializer;
+use web::{
+    Body, Paths, Rejection, RequestHead, Response, StaticDirectory, WebSocketRequest, WebStatus,
+    parse_head,
 };
 
 /// How long a connection may wait for its next request.
@@ -118,7 +116,7 @@ impl WebConnection {
                     self.answer(&head, io);
                 }
                 Err(rejection) => {
-                    tracing::debug!(client = %self.place.remote, %rejection, "refusing an HTTP request");
+                    tracing::debug!(target: crate::LOG, client = %self.place.remote, %rejection, "refusing an HTTP request");
                     exchange.respond(rejection.response(), false, false, io);
                 }
             }
@@ -136,9 +134,10 @@ impl WebConnection {
         match answer {
             Answer::Respond(response) => {
                 tracing::debug!(
-                    client = %self.place.remote, method = %head.method, path = head.path,
-                    status = response.status().as_u16(), "HTTP request"
-                );
+                target: crate::LOG,
+                                   client = %self.place.remote, method = %head.method, path = head.path,
+                                   status = response.status().as_u16(), "HTTP request"
+                               );
                 exchange.to_skip = head.body_to_skip().unwrap_or(0);
                 exchange.respond(response, head.is_head(), head.keep_alive, io);
             }
