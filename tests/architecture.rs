@@ -33,11 +33,16 @@ const TABLE: &[Allowed] = &[
         ours: &[],
         others: &["crossbeam-channel", "mio", "nix"],
     },
+    Allowed {
+        package: "deferred",
+        ours: &[],
+        others: &[],
+    },
     // rustls and the three crates after it are TLS, its streams for postgres, the system's
     // certificates, and what rustls cannot read of a certificate.
     Allowed {
         package: "adbapi",
-        ours: &[],
+        ours: &["deferred"],
         others: &[
             "crossbeam-channel",
             "postgres",

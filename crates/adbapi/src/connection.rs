@@ -6,17 +6,16 @@ mod atomic;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use deferred::Interrupt;
 use postgres::error::{DbError, SqlState};
 use postgres::fallible_iterator::FallibleIterator;
 use postgres::{Client, Row, SimpleQueryMessage, Statement};
 use tracing::warn;
 
-use super::control::Interrupt;
 use super::desk::Desk;
 use super::error::{Error, describe, means_lost};
 use super::params::Params;
 use super::statements::{Statements, transaction_control};
-
 /// How long a connection has to answer when it is tried, before it counts as dead.
 pub(super) const TRIAL: Duration = Duration::from_secs(1);
 
@@ -29,7 +28,7 @@ pub struct Connection {
     client: Client,
     statements: Statements<Statement>,
     terms: Terms,
-    brake: Arc<dyn Interrupt>,
+    brake: Arc<dyn Interrupt<Error>>,
     /// Of the worker that has the connection.
     desk: Option<Arc<Desk>>,
     pub(super) last_used: Instant,
@@ -72,7 +71,7 @@ pub(super) enum Failure {
 }
 
 impl Connection {
-    pub(super) fn new(client: Client, brake: Arc<dyn Interrupt>, terms: Terms) -> Self {
+    pub(super) fn new(client: Client, brake: Arc<dyn Interrupt<Error>>, terms: Terms) -> Self {
         Self {
             brake,
             desk: None,
@@ -341,7 +340,7 @@ impl Connection {
         self.suspect
     }
 
-    pub(super) fn brake(&self) -> &Arc<dyn Interrupt> {
+    pub(super) fn brake(&self) -> &Arc<dyn Interrupt<Error>> {
         &self.brake
     }
 

@@ -15,7 +15,7 @@ use tracing::{info, warn};
 use super::LOG;
 use super::builder::Builder;
 use super::connection::{Connection, TRIAL, Terms};
-use super::error::{Error, describe, panic_message};
+use super::error::{Error, describe};
 use super::health::{Health, jitter};
 use super::server::Server;
 use super::tls::Tls;
@@ -118,7 +118,7 @@ impl ManageConnection for Connector {
         // system has no file for it.
         let open = || {
             catch_unwind(AssertUnwindSafe(|| self.open())).unwrap_or_else(|panic| {
-                let message = panic_message(&*panic);
+                let message = deferred::panic_message(&*panic);
                 Err(format!("there was a panic while connecting: {message}"))
             })
         };

@@ -4,17 +4,18 @@
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-use super::control::{Control, Stage};
+use deferred::Stage;
+
+use super::aliases::JobControl;
 use super::error::Error;
 use super::stats::{ErrorKind, Stats, Tally};
-
 /// What a worker has in hand.
 #[derive(Default)]
 pub(super) struct Desk(Mutex<InHand>);
 
 #[derive(Default)]
 struct InHand {
-    job: Option<Arc<dyn Control>>,
+    job: Option<JobControl>,
     has_connection: bool,
     /// When the statement was sent to which PostgreSQL has not answered yet. Only kept for a `statement_timeout`.
     statement_since: Option<Instant>,
@@ -26,7 +27,7 @@ impl Desk {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    pub(super) fn take(&self, job: &Arc<dyn Control>, waited: Duration) {
+    pub(super) fn take(&self, job: &JobControl, waited: Duration) {
         let mut in_hand = self.in_hand();
         in_hand.job = Some(job.clone());
         in_hand.tally.longest_wait = in_hand.tally.longest_wait.max(waited);
@@ -88,7 +89,7 @@ impl Desk {
     }
 
     /// The job in hand, if PostgreSQL owes it an answer since this moment or longer. It is given once for a statement.
-    pub(super) fn overdue(&self, since: Instant) -> Option<Arc<dyn Control>> {
+    pub(super) fn overdue(&self, since: Instant) -> Option<JobControl> {
         let mut in_hand = self.in_hand();
         in_hand.statement_since.take_if(|began| *began <= since)?;
         in_hand.job.clone()

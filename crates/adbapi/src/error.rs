@@ -5,8 +5,12 @@ use std::fmt::Write as _;
 use std::io;
 use std::time::Duration;
 
+use deferred::Failure;
 use postgres::error::{DbError, Severity, SqlState};
+use tracing::error;
 
+use super::LOG;
+use super::stats::ErrorKind;
 use super::tls::rustls_error;
 
 /// Why a job has no result.
@@ -213,12 +217,28 @@ pub(super) fn describe(error: &postgres::Error) -> String {
     text
 }
 
-/// What a panic said, for [`Error::Panicked`].
-pub(super) fn panic_message(panic: &(dyn std::any::Any + Send)) -> Box<str> {
-    let text = panic.downcast_ref::<&str>().copied();
-    text.or_else(|| panic.downcast_ref::<String>().map(String::as_str))
-        .unwrap_or("no message")
-        .into()
+impl Failure for Error {
+    type Kind = ErrorKind;
+
+    fn cancelled() -> Self {
+        Self::Cancelled
+    }
+
+    fn dropped() -> Self {
+        Self::Dropped
+    }
+
+    fn panicked(message: &str) -> Self {
+        Self::Panicked(message.into())
+    }
+
+    fn kind(&self) -> ErrorKind {
+        self.into()
+    }
+
+    fn callback_panicked(message: &str) {
+        error!(target: LOG, "a callback of a Deferred panicked: {message}");
+    }
 }
 
 #[cfg(test)]

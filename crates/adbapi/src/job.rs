@@ -1,13 +1,11 @@
 //! Owns what a job is: how it is tried on a connection and how its result reaches its Deferred. Knows no thread.
 
-use std::sync::Arc;
 use std::time::Instant;
 
 use postgres::Row;
 
+use super::aliases::{JobControl, Promise};
 use super::connection::{Connection, Failure};
-use super::control::Control;
-use super::deferred::Promise;
 use super::error::Error;
 use super::params::{Params, Sql};
 use super::transaction::Transaction;
@@ -27,7 +25,7 @@ pub(super) trait Work: Send {
     fn finish(self: Box<Self>, outcome: Result<(), Error>);
 
     /// The job as those see it who may end it from outside.
-    fn control(&self) -> Arc<dyn Control>;
+    fn control(&self) -> JobControl;
 }
 
 impl Job {
@@ -70,7 +68,7 @@ impl Work for Query {
         resolve(self.promise, self.rows, outcome);
     }
 
-    fn control(&self) -> Arc<dyn Control> {
+    fn control(&self) -> JobControl {
         self.promise.control()
     }
 }
@@ -93,7 +91,7 @@ impl Work for Operation {
         resolve(self.promise, self.affected, outcome);
     }
 
-    fn control(&self) -> Arc<dyn Control> {
+    fn control(&self) -> JobControl {
         self.promise.control()
     }
 }
@@ -133,7 +131,7 @@ where
         resolve(self.promise, self.value, outcome);
     }
 
-    fn control(&self) -> Arc<dyn Control> {
+    fn control(&self) -> JobControl {
         self.promise.control()
     }
 }

@@ -192,11 +192,10 @@
 //! Through `tracing`, with target `adbapi`. The `tokio-postgres` crate writes statements with their
 //! parameters to the `log` facade at level DEBUG: keep `tokio_postgres` at INFO where those are secret.
 
+mod aliases;
 mod builder;
 mod connection;
 mod connector;
-mod control;
-mod deferred;
 mod desk;
 mod error;
 mod health;
@@ -217,10 +216,9 @@ mod worker;
 #[cfg(test)]
 mod tests;
 
+pub use aliases::{CancelHandle, Deferred, Promise, deferred};
 pub use builder::Builder;
 pub use connection::Connection;
-pub use control::CancelHandle;
-pub use deferred::{Deferred, Promise, deferred};
 pub use error::Error;
 pub use params::{Params, Sql, Value, params};
 pub use pool::ConnectionPool;

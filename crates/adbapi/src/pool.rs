@@ -8,9 +8,9 @@ use postgres::Row;
 use tracing::info;
 
 use super::LOG;
+use super::aliases::{Deferred, deferred};
 use super::builder::Builder;
 use super::connection::Connection;
-use super::deferred::{Deferred, deferred};
 use super::error::Error;
 use super::job::{self, Job, Operation, Query, WithConnection};
 use super::params::{Params, Sql};

@@ -62,7 +62,7 @@ pub struct ErrorCounts {
 
 /// An [`Error`] without its details, for counting.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum ErrorKind {
+pub enum ErrorKind {
     Database,
     ConnectionLost,
     Unavailable,

@@ -7,17 +7,17 @@ use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
 use crossbeam_channel::{Receiver, RecvTimeoutError, Sender};
+use deferred::{Interrupt, Stage};
 use postgres::CancelToken;
 use tokio_postgres_rustls::MakeRustlsConnect;
 use tracing::warn;
 
 use super::LOG;
+use super::aliases::JobControl;
 use super::connector::stop_statement;
-use super::control::{Control, Interrupt, Stage};
 use super::desk::Desk;
 use super::error::Error;
 use super::shift::{ROUND, Shift};
-
 /// A cancel request that came between two statements of a job stopped neither: it is sent again after this time, and
 /// again after twice that, until the job has ended.
 const REPEAT: Duration = Duration::from_millis(100);
@@ -30,7 +30,7 @@ const MARGIN: Duration = Duration::from_millis(500);
 /// What the watch is told.
 pub(super) enum Order {
     /// Stop what the connection of this token does for this job.
-    Stop(Arc<dyn Control>, Arc<CancelToken>),
+    Stop(JobControl, Arc<CancelToken>),
     /// Jobs are quick: let fewer workers be on shift, and look after them.
     ShortenShift,
     /// The pool has closed.
@@ -43,8 +43,8 @@ pub(super) struct Brake {
     pub(super) orders: Sender<Order>,
 }
 
-impl Interrupt for Brake {
-    fn interrupt(&self, job: Arc<dyn Control>) {
+impl Interrupt<Error> for Brake {
+    fn interrupt(&self, job: JobControl) {
         // Full means a thousand jobs are being stopped already; then this one runs on with nobody to hear of it.
         if self
             .orders
@@ -74,7 +74,7 @@ struct Round {
 
 /// A cancel request to be sent (again).
 struct Request {
-    job: Arc<dyn Control>,
+    job: JobControl,
     token: Arc<CancelToken>,
     due: Instant,
     pause: Duration,
@@ -206,7 +206,7 @@ impl Watch {
 /// The jobs in the queue, oldest first, for their `queue_timeout`: the queue itself shows none of them.
 pub(super) struct Waiting {
     limit: Duration,
-    jobs: Mutex<VecDeque<(Instant, Arc<dyn Control>)>>,
+    jobs: Mutex<VecDeque<(Instant, JobControl)>>,
 }
 
 impl Waiting {
@@ -217,7 +217,7 @@ impl Waiting {
         }
     }
 
-    fn jobs(&self) -> MutexGuard<'_, VecDeque<(Instant, Arc<dyn Control>)>> {
+    fn jobs(&self) -> MutexGuard<'_, VecDeque<(Instant, JobControl)>> {
         let mut jobs = self.jobs.lock().unwrap_or_else(PoisonError::into_inner);
         // Workers take jobs in this order, so what is not waiting any more is at the front.
         while jobs
@@ -229,7 +229,7 @@ impl Waiting {
         jobs
     }
 
-    pub(super) fn add(&self, submitted: Instant, job: Arc<dyn Control>) {
+    pub(super) fn add(&self, submitted: Instant, job: JobControl) {
         self.jobs().push_back((submitted, job));
     }
 

@@ -14,7 +14,7 @@ use super::LOG;
 use super::connection::Failure;
 use super::connector::{Connector, TRUSTED};
 use super::desk::Desk;
-use super::error::{Error, panic_message};
+use super::error::Error;
 use super::health::Health;
 use super::job::Job;
 use super::server::SILENT;
@@ -194,9 +194,9 @@ impl Worker {
                 Ok(Err(failure)) => Err(failure.into_error()),
                 Err(panic) => {
                     connection.discard();
-                    let message = panic_message(&*panic);
+                    let message = deferred::panic_message(&*panic);
                     error!(target: LOG, "a job panicked, its connection is discarded: {message}");
-                    Err(Error::Panicked(message))
+                    Err(Error::Panicked(message.into()))
                 }
             };
             let failure = outcome.as_ref().err().map(ErrorKind::from);

@@ -321,7 +321,7 @@ impl Session {
         match under_way {
             // The answer lets the next invocation begin, so it may not come while a worker runs
             // this one: workers would else be held by more jobs than there are slots.
-            Some(UnderWay { job, has_slot }) if has_slot => job.wind_up(),
+            Some(UnderWay { job, has_slot }) if has_slot => job.cancel_on_end(),
             Some(UnderWay { job, .. }) => job.cancel(),
             None => {}
         }

@@ -1,19 +1,71 @@
-//! Owns how one result travels from the thread that has it to the one that wants it; knows nothing of databases.
+//! Owns how one result travels from the thread that has it to the one that wants it, and the ways to end the job
+//! behind it; knows nothing of databases. Uses nothing but std.
+//!
+//! A job has a [`Promise`], whoever wants its result a [`Deferred`], as in Twisted. Whoever runs jobs for others drives
+//! them by [`Promise::control`]: see [`Control`].
+//!
+//! ```
+//! use deferred::{Failure, deferred};
+//!
+//! #[derive(Debug)]
+//! struct Error(String);
+//!
+//! impl Failure for Error {
+//!     type Kind = ();
+//!     fn cancelled() -> Self {
+//!         Self("cancelled".to_owned())
+//!     }
+//!     fn dropped() -> Self {
+//!         Self("nobody gave a result".to_owned())
+//!     }
+//!     fn panicked(message: &str) -> Self {
+//!         Self(format!("panicked: {message}"))
+//!     }
+//!     fn kind(&self) {}
+//!     fn callback_panicked(_: &str) {}
+//! }
+//!
+//! let (promise, later) = deferred::<i32, Error>();
+//! std::thread::spawn(move || promise.resolve(Ok(41)));
+//! assert_eq!(later.map(|n| n + 1).wait().expect("a number"), 42);
+//! ```
 
+mod control;
+#[cfg(test)]
+mod tests;
+
+use std::any::Any;
 use std::fmt;
 use std::mem;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-use tracing::error;
+pub use control::{CancelHandle, Control, Interrupt, Stage};
 
-use super::control::{CancelHandle, Control, Interrupt, Stage};
-use super::error::{Error, panic_message};
-use super::stats::ErrorKind;
+/// An error type that a [`Deferred`] can fire with.
+pub trait Failure: Send + Sized + 'static {
+    /// The error without its details, for counting.
+    type Kind: Copy + Send;
+
+    /// The job was cancelled.
+    fn cancelled() -> Self;
+
+    /// The promise was dropped without a result.
+    fn dropped() -> Self;
+
+    /// A panic dropped the promise.
+    fn panicked(message: &str) -> Self;
+
+    /// What kind of error this is.
+    fn kind(&self) -> Self::Kind;
+
+    /// A callback of [`Deferred::on_result`] has panicked with this message: log it. Nobody else can be told.
+    fn callback_panicked(message: &str);
+}
 
 /// Makes a result that will come: the promise to give it and the deferred to receive it.
-pub fn deferred<T: Send + 'static>() -> (Promise<T>, Deferred<T>) {
+pub fn deferred<T: Send + 'static, E: Failure>() -> (Promise<T, E>, Deferred<T, E>) {
     let cell = Arc::new(Cell::new(State::Pending));
     let promise = Promise {
         cell: Some(cell.clone()),
@@ -26,28 +78,28 @@ pub fn deferred<T: Send + 'static>() -> (Promise<T>, Deferred<T>) {
 /// Consume it by [`wait`](Self::wait) on a thread that may block or by [`on_result`](Self::on_result) on one that
 /// may not. Dropping it drops the result; the job still runs.
 #[must_use = "the job runs, but nobody will see its result or its error"]
-pub struct Deferred<T> {
-    cell: Arc<Cell<T>>,
+pub struct Deferred<T, E: Failure> {
+    cell: Arc<Cell<T, E>>,
     /// The job, if this is for what becomes of its result.
-    job: Option<Arc<dyn Control>>,
+    job: Option<Arc<dyn Control<E>>>,
 }
 
-impl<T: Send + 'static> Deferred<T> {
+impl<T: Send + 'static, E: Failure> Deferred<T, E> {
     /// A deferred that has its result already (Twisted's `succeed` and `fail`).
-    pub fn ready(result: Result<T, Error>) -> Self {
+    pub fn ready(result: Result<T, E>) -> Self {
         Self {
             cell: Arc::new(Cell::new(State::Fired(result))),
             job: None,
         }
     }
 
-    /// Cancels the job and fires this with [`Error::Cancelled`]; see [`CancelHandle::cancel`].
+    /// Cancels the job and fires this with [`Failure::cancelled`]; see [`CancelHandle::cancel`].
     pub fn cancel(&self) {
         self.cancel_handle().cancel();
     }
 
     /// A way to cancel the job after this Deferred was consumed, and from elsewhere.
-    pub fn cancel_handle(&self) -> CancelHandle {
+    pub fn cancel_handle(&self) -> CancelHandle<E> {
         CancelHandle(self.job.clone().unwrap_or_else(|| self.cell.clone()))
     }
 
@@ -59,7 +111,7 @@ impl<T: Send + 'static> Deferred<T> {
     ///
     /// # Errors
     /// The error the deferred fires with.
-    pub fn wait(self) -> Result<T, Error> {
+    pub fn wait(self) -> Result<T, E> {
         let mut slot = self.cell.lock();
         loop {
             if let State::Fired(result) = mem::replace(&mut slot.result, State::Done) {
@@ -81,7 +133,7 @@ impl<T: Send + 'static> Deferred<T> {
     ///
     /// # Errors
     /// The deferred itself, unfired; the job goes on.
-    pub fn wait_timeout(self, timeout: Duration) -> Result<Result<T, Error>, Self> {
+    pub fn wait_timeout(self, timeout: Duration) -> Result<Result<T, E>, Self> {
         let end = Instant::now() + timeout;
         let mut slot = self.cell.lock();
         loop {
@@ -110,7 +162,7 @@ impl<T: Send + 'static> Deferred<T> {
     ///
     /// # Panics
     /// A panic in the callback is caught and logged.
-    pub fn on_result(self, callback: impl FnOnce(Result<T, Error>) + Send + 'static) {
+    pub fn on_result(self, callback: impl FnOnce(Result<T, E>) + Send + 'static) {
         let mut slot = self.cell.lock();
         match mem::replace(&mut slot.result, State::Done) {
             State::Fired(result) => {
@@ -122,15 +174,15 @@ impl<T: Send + 'static> Deferred<T> {
     }
 
     /// A deferred for what `f` makes of the value (Twisted's `addCallback`). Errors pass by.
-    pub fn map<U: Send + 'static>(self, f: impl FnOnce(T) -> U + Send + 'static) -> Deferred<U> {
+    pub fn map<U: Send + 'static>(self, f: impl FnOnce(T) -> U + Send + 'static) -> Deferred<U, E> {
         self.and_then(|value| Ok(f(value)))
     }
 
     /// As [`map`](Self::map), for an `f` that may fail.
-    pub fn and_then<U, F>(self, f: F) -> Deferred<U>
+    pub fn and_then<U, F>(self, f: F) -> Deferred<U, E>
     where
         U: Send + 'static,
-        F: FnOnce(T) -> Result<U, Error> + Send + 'static,
+        F: FnOnce(T) -> Result<U, E> + Send + 'static,
     {
         let (promise, mut deferred) = deferred();
         deferred.job = Some(self.cancel_handle().0);
@@ -139,7 +191,7 @@ impl<T: Send + 'static> Deferred<T> {
     }
 }
 
-impl<T> fmt::Debug for Deferred<T> {
+impl<T, E: Failure> fmt::Debug for Deferred<T, E> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let fired = matches!(self.cell.lock().result, State::Fired(_));
         f.debug_struct("Deferred")
@@ -148,84 +200,87 @@ impl<T> fmt::Debug for Deferred<T> {
     }
 }
 
-/// The duty to fire a [`Deferred`]. Dropped without a result, it fires with [`Error::Dropped`], or with
-/// [`Error::Panicked`] if a panic dropped it.
-pub struct Promise<T: Send + 'static> {
+/// The duty to fire a [`Deferred`]. Dropped without a result, it fires with [`Failure::dropped`], or with
+/// [`Failure::panicked`] if a panic dropped it.
+pub struct Promise<T: Send + 'static, E: Failure> {
     /// There until it is resolved.
-    cell: Option<Arc<Cell<T>>>,
+    cell: Option<Arc<Cell<T, E>>>,
 }
 
-impl<T: Send + 'static> Promise<T> {
+impl<T: Send + 'static, E: Failure> Promise<T, E> {
     /// Fires the deferred. Its callback runs now, on this thread.
-    pub fn resolve(mut self, result: Result<T, Error>) {
+    pub fn resolve(mut self, result: Result<T, E>) {
         if let Some(cell) = self.cell.take() {
             cell.fire(result);
         }
     }
 
-    /// The job as those see it who may end it otherwise; whichever result comes first wins.
-    pub(super) fn control(&self) -> Arc<dyn Control> {
+    /// The handle by which the job is run, and can be ended otherwise. Whichever result comes first wins.
+    ///
+    /// # Panics
+    /// Never: a promise that was resolved is gone.
+    pub fn control(&self) -> Arc<dyn Control<E>> {
         self.cell
             .clone()
             .expect("a promise that was not resolved has its cell")
     }
 }
 
-impl<T: Send + 'static> Drop for Promise<T> {
+impl<T: Send + 'static, E: Failure> Drop for Promise<T, E> {
     fn drop(&mut self) {
         if let Some(cell) = self.cell.take() {
-            let panicking = std::thread::panicking();
-            cell.fire(Err(if panicking {
-                Error::Panicked("in a callback".into())
+            let error = if std::thread::panicking() {
+                E::panicked("in a callback")
             } else {
-                Error::Dropped
-            }));
+                E::dropped()
+            };
+            cell.fire(Err(error));
         }
     }
 }
 
-impl<T: Send + 'static> fmt::Debug for Promise<T> {
+impl<T: Send + 'static, E: Failure> fmt::Debug for Promise<T, E> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Promise").finish_non_exhaustive()
     }
 }
 
-type Callback<T> = Box<dyn FnOnce(Result<T, Error>) + Send>;
+type Callback<T, E> = Box<dyn FnOnce(Result<T, E>) + Send>;
 
 /// What promise and deferred share.
-struct Cell<T> {
-    slot: Mutex<Slot<T>>,
+struct Cell<T, E: Failure> {
+    slot: Mutex<Slot<T, E>>,
     fired: Condvar,
 }
 
-struct Slot<T> {
-    result: State<T>,
+struct Slot<T, E: Failure> {
+    result: State<T, E>,
     stage: Stage,
     /// What the result is, if it is an error.
-    failure: Option<ErrorKind>,
+    failure: Option<E::Kind>,
     /// Of the worker that runs the job.
-    interrupt: Option<Arc<dyn Interrupt>>,
-    /// Whether the job is cancelled as soon as its worker has done with it, whatever has come of it.
-    is_wound_up: bool,
+    interrupt: Option<Arc<dyn Interrupt<E>>>,
+    /// Whether the job counts as cancelled once its worker has done with it, whatever has come of it.
+    cancel_on_end: bool,
 }
 
-enum State<T> {
+enum State<T, E> {
     Pending,
     /// A thread waits. Kept apart from `Pending` because a notification costs a system call.
     Awaited,
-    Callback(Callback<T>),
-    Fired(Result<T, Error>),
+    Callback(Callback<T, E>),
+    Fired(Result<T, E>),
     Done,
 }
 
-impl<T> Cell<T> {
-    fn new(result: State<T>) -> Self {
+impl<T, E: Failure> Cell<T, E> {
+    fn new(result: State<T, E>) -> Self {
         let slot = Slot {
             result,
             stage: Stage::Waiting,
             failure: None,
             interrupt: None,
-            is_wound_up: false,
+            cancel_on_end: false,
         };
         Self {
             slot: Mutex::new(slot),
@@ -234,11 +289,11 @@ impl<T> Cell<T> {
     }
 
     /// A panic never leaves the slot half changed, so a poisoned lock is as good as any.
-    fn lock(&self) -> MutexGuard<'_, Slot<T>> {
+    fn lock(&self) -> MutexGuard<'_, Slot<T, E>> {
         self.slot.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn fire(&self, result: Result<T, Error>) {
+    fn fire(&self, result: Result<T, E>) {
         let mut slot = self.lock();
         let delivery = slot.settle(result);
         drop(slot);
@@ -246,7 +301,7 @@ impl<T> Cell<T> {
     }
 
     /// Tells who waits. Not under the lock: a callback may do anything.
-    fn deliver(&self, delivery: Delivery<T>) {
+    fn deliver(&self, delivery: Delivery<T, E>) {
         match delivery {
             Delivery::None => {}
             Delivery::Wake => self.fired.notify_all(),
@@ -256,27 +311,27 @@ impl<T> Cell<T> {
 }
 
 /// What is left to do once a result is there.
-enum Delivery<T> {
+enum Delivery<T, E> {
     None,
     Wake,
-    Call(Callback<T>, Result<T, Error>),
+    Call(Callback<T, E>, Result<T, E>),
 }
 
-impl<T> Slot<T> {
+impl<T, E: Failure> Slot<T, E> {
     fn has_fired(&self) -> bool {
         matches!(self.result, State::Fired(_) | State::Done)
     }
 
     /// Takes the result unless there is one.
-    fn settle(&mut self, result: Result<T, Error>) -> Delivery<T> {
+    fn settle(&mut self, result: Result<T, E>) -> Delivery<T, E> {
         if self.has_fired() {
             return Delivery::None;
         }
         let result = match self.stage {
-            Stage::Over if self.is_wound_up => Err(Error::Cancelled),
+            Stage::Over if self.cancel_on_end => Err(E::cancelled()),
             _ => result,
         };
-        self.failure = result.as_ref().err().map(ErrorKind::from);
+        self.failure = result.as_ref().err().map(E::kind);
         match mem::replace(&mut self.result, State::Done) {
             State::Callback(callback) => return Delivery::Call(callback, result),
             State::Awaited => {
@@ -289,38 +344,38 @@ impl<T> Slot<T> {
     }
 }
 
-impl<T: Send + 'static> Control for Cell<T> {
+impl<T: Send + 'static, E: Failure> Control<E> for Cell<T, E> {
     fn take(&self) -> bool {
         let mut slot = self.lock();
         slot.stage = Stage::Taken;
         !slot.has_fired()
     }
 
-    fn begin(&self, interrupt: &Arc<dyn Interrupt>) -> bool {
+    fn begin(&self, interrupt: &Arc<dyn Interrupt<E>>) -> bool {
         let mut slot = self.lock();
-        if slot.has_fired() || slot.is_wound_up {
+        if slot.has_fired() || slot.cancel_on_end {
             return false;
         }
         (slot.stage, slot.interrupt) = (Stage::Taken, Some(interrupt.clone()));
         true
     }
 
-    fn end(&self) -> Result<(), ErrorKind> {
+    fn end(&self) -> Result<(), E::Kind> {
         let mut slot = self.lock();
         slot.interrupt = None;
         match mem::replace(&mut slot.stage, Stage::Over) {
-            Stage::Interrupted => Err(slot.failure.unwrap_or(ErrorKind::Cancelled)),
+            Stage::Interrupted => Err(slot.failure.unwrap_or_else(cancelled::<E>)),
             _ => Ok(()),
         }
     }
 
-    fn failure(&self) -> Option<ErrorKind> {
+    fn failure(&self) -> Option<E::Kind> {
         let slot = self.lock();
-        let cancelled = slot.is_wound_up.then_some(ErrorKind::Cancelled);
+        let cancelled = slot.cancel_on_end.then(cancelled::<E>);
         slot.failure.or(cancelled)
     }
 
-    fn stop(self: Arc<Self>, error: Error) {
+    fn stop(self: Arc<Self>, error: E) {
         let mut slot = self.lock();
         if slot.has_fired() {
             return;
@@ -337,21 +392,21 @@ impl<T: Send + 'static> Control for Cell<T> {
         self.deliver(delivery);
     }
 
-    fn wind_up(self: Arc<Self>) {
+    fn cancel_on_end(self: Arc<Self>) {
         let mut slot = self.lock();
-        if slot.has_fired() || slot.is_wound_up {
+        if slot.has_fired() || slot.cancel_on_end {
             return;
         }
         let Some(interrupt) = slot.interrupt.take() else {
             drop(slot);
-            return self.stop(Error::Cancelled);
+            return self.stop(E::cancelled());
         };
-        (slot.stage, slot.is_wound_up) = (Stage::Interrupted, true);
+        (slot.stage, slot.cancel_on_end) = (Stage::Interrupted, true);
         drop(slot);
         interrupt.interrupt(self);
     }
 
-    fn expire(&self, error: Error) {
+    fn expire(&self, error: E) {
         let mut slot = self.lock();
         if slot.stage == Stage::Waiting {
             let delivery = slot.settle(Err(error));
@@ -365,86 +420,20 @@ impl<T: Send + 'static> Control for Cell<T> {
     }
 }
 
-fn call<T>(callback: impl FnOnce(Result<T, Error>), result: Result<T, Error>) {
+fn call<T, E: Failure>(callback: impl FnOnce(Result<T, E>), result: Result<T, E>) {
     if let Err(panic) = catch_unwind(AssertUnwindSafe(|| callback(result))) {
-        error!(target: super::LOG, "a callback of a Deferred panicked: {}", panic_message(&*panic));
+        E::callback_panicked(panic_message(&*panic));
     }
 }
 
-#[cfg(test)]
-mod tests {
-    use std::sync::mpsc;
-    use std::thread;
+/// The kind of a cancelled job's error.
+fn cancelled<E: Failure>() -> E::Kind {
+    E::cancelled().kind()
+}
 
-    use super::*;
-
-    #[test]
-    fn wait_returns_what_another_thread_resolves() {
-        let (promise, deferred) = deferred();
-        let waiting = thread::spawn(move || deferred.map(|n: i32| n + 1).wait());
-        promise.resolve(Ok(41));
-        assert_eq!(waiting.join().unwrap().unwrap(), 42);
-    }
-
-    #[test]
-    fn wait_timeout_hands_the_deferred_back() {
-        let (promise, deferred) = deferred::<i32>();
-        let deferred = deferred.wait_timeout(Duration::from_millis(5)).unwrap_err();
-        promise.resolve(Ok(1));
-        assert_eq!(deferred.wait_timeout(Duration::ZERO).unwrap().unwrap(), 1);
-    }
-
-    #[test]
-    fn on_result_runs_on_the_resolving_thread_or_at_once() {
-        let (sent, received) = mpsc::channel();
-        let (promise, later) = deferred();
-        let now = Deferred::ready(Ok(thread::current().id()));
-        for deferred in [later, now] {
-            let sent = sent.clone();
-            deferred.on_result(move |id| sent.send((id.unwrap(), thread::current().id())).unwrap());
-        }
-        thread::spawn(move || promise.resolve(Ok(thread::current().id())))
-            .join()
-            .unwrap();
-        for (resolver, ran_on) in received.iter().take(2) {
-            assert_eq!(resolver, ran_on);
-        }
-    }
-
-    #[test]
-    fn a_dropped_promise_is_an_error() {
-        let (promise, deferred) = deferred::<()>();
-        drop(promise);
-        assert!(matches!(deferred.wait(), Err(Error::Dropped)));
-    }
-
-    #[test]
-    fn a_panic_in_a_callback_stays_there_and_is_told_to_whom_it_concerns() {
-        let (promise, deferred) = deferred::<()>();
-        let mapped = deferred.map(|()| panic!("oh"));
-        promise.resolve(Ok(()));
-        assert!(matches!(mapped.wait(), Err(Error::Panicked(_))));
-    }
-
-    #[test]
-    fn the_first_result_wins() {
-        let (promise, deferred) = deferred::<i32>();
-        promise.control().stop(Error::Closed);
-        promise.resolve(Ok(1));
-        assert!(matches!(deferred.wait(), Err(Error::Closed)));
-    }
-
-    #[test]
-    fn and_then_may_fail_and_errors_pass_by_map() {
-        let failed = Deferred::ready(Ok(1)).and_then(|_| Err::<i32, _>(Error::custom("no")));
-        assert_eq!(
-            failed
-                .map(|_| panic!("not reached"))
-                .wait()
-                .map(|(): ()| ())
-                .unwrap_err()
-                .to_string(),
-            "no"
-        );
-    }
+/// What a panic said.
+pub fn panic_message(panic: &(dyn Any + Send)) -> &str {
+    let text = panic.downcast_ref::<&str>().copied();
+    text.or_else(|| panic.downcast_ref::<String>().map(String::as_str))
+        .unwrap_or("no message")
 }
