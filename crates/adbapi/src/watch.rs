@@ -18,6 +18,7 @@ use super::connector::stop_statement;
 use super::desk::Desk;
 use super::error::Error;
 use super::shift::{ROUND, Shift};
+
 /// A cancel request that came between two statements of a job stopped neither: it is sent again after this time, and
 /// again after twice that, until the job has ended.
 const REPEAT: Duration = Duration::from_millis(100);
