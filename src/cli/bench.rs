@@ -3,18 +3,18 @@
 
 use std::{
     fs::File,
-    io::{self, IsTerminal, Write},
+    io::{self, Write},
     path::Path,
     process::ExitCode,
     time::Duration,
 };
 
 use clap::{CommandFactory, error::ErrorKind};
+use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use serde_json::value::RawValue;
 
 use super::{BenchArgs, BenchMode, BenchSerializer, Cli, raise_file_limit};
 use wamp::Serializer;
-use wamp_bench as bench;
 use wamp_bench::{Limit, Load, Mode, Options, Progress, Target};
 
 /// Files that a run needs beside its connections.
@@ -40,7 +40,7 @@ pub(super) fn run(args: &BenchArgs) -> ExitCode {
     }
 }
 
-pub(super) fn target(text: &str) -> Result<Target, bench::Error> {
+pub(super) fn target(text: &str) -> Result<Target, wamp_bench::Error> {
     Target::new(text)
 }
 
@@ -148,13 +148,14 @@ fn measure(args: &BenchArgs) -> Result<(), Box<dyn std::error::Error>> {
     let plot = args.plot.as_deref().map(Output::open).transpose()?;
     let line = Line::new();
     let mut stays = options.mode == Mode::Connect;
-    let outcome = bench::run(options, &mut |progress| {
+    let outcome = wamp_bench::run(options, &mut |progress| {
         line.draw(progress);
         // For who waits for them to be there.
         if stays && progress.ready == progress.sessions {
             stays = false;
-            line.clear();
-            let _ = writeln!(io::stdout(), "{} sessions are ready", progress.ready);
+            line.0.suspend(|| {
+                let _ = writeln!(io::stdout(), "{} sessions are ready", progress.ready);
+            });
         }
     });
     line.clear();
@@ -201,39 +202,33 @@ fn unwritable(path: &Path, error: &io::Error) -> String {
 }
 
 /// A line on a terminal that shows how far the run is; nothing elsewhere.
-struct Line {
-    is_seen: bool,
-}
+struct Line(ProgressBar);
 
 impl Line {
-    const WIDTH: usize = 30;
+    /// The bar's length: a run is done to so many thousandths.
+    const LENGTH: u64 = 1000;
 
     fn new() -> Self {
-        Self {
-            is_seen: io::stderr().is_terminal(),
-        }
+        let bar = ProgressBar::with_draw_target(Some(Self::LENGTH), ProgressDrawTarget::stderr());
+        Self(bar)
     }
 
     fn draw(&self, progress: &Progress) {
-        if self.is_seen {
-            let text = if progress.ready < progress.sessions {
-                format!("{} of {} sessions ready", progress.ready, progress.sessions)
-            } else {
-                let filled = (progress.fraction * Self::WIDTH as f64) as usize;
-                let (bar, rest) = ("#".repeat(filled), "-".repeat(Self::WIDTH - filled));
-                format!(
-                    "[{bar}{rest}] {} done, {:.0}/s",
-                    progress.done, progress.per_second
-                )
-            };
-            // To the line's beginning, and clear it (ECMA-48 EL).
-            let _ = write!(io::stderr(), "\r\x1b[K{text}");
-        }
+        let (template, message) = if progress.ready < progress.sessions {
+            let message = format!("{} of {} sessions ready", progress.ready, progress.sessions);
+            ("{msg}", message)
+        } else {
+            let message = format!("{} done, {:.0}/s", progress.done, progress.per_second);
+            ("[{bar:30}] {msg}", message)
+        };
+        let style = ProgressStyle::with_template(template).expect("the template is right");
+        self.0.set_style(style.progress_chars("#--"));
+        self.0
+            .set_position((progress.fraction * Self::LENGTH as f64) as u64);
+        self.0.set_message(message);
     }
 
     fn clear(&self) {
-        if self.is_seen {
-            let _ = write!(io::stderr(), "\r\x1b[K");
-        }
+        self.0.finish_and_clear();
     }
 }

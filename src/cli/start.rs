@@ -18,7 +18,6 @@ use crate::{
     node::{Address, Node, Threads},
 };
 use component::Classes;
-use pg_cluster as embedded;
 use pg_cluster::EmbeddedPostgres;
 
 /// The exit code after a second signal, as a shell gives for SIGINT.
@@ -127,7 +126,7 @@ fn start_postgres(
                 .into(),
         );
     }
-    let postgres = EmbeddedPostgres::start(&embedded::Options {
+    let postgres = EmbeddedPostgres::start(&pg_cluster::Options {
         directory,
         user: database.user.clone(),
         password: database

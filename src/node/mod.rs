@@ -19,7 +19,6 @@ use crate::config::{Listener, ListenerService, NodeConfig, PathService, RouterWo
 use component::Classes;
 use reactor::{Mailbox, Reactor};
 use wamp_router::Router;
-use wamp_transport as transport;
 use wamp_transport::{Clock, Mail, Realm, Realms, RunningClock};
 
 /// How long calls under way may take to end when the node stops.
@@ -292,7 +291,9 @@ fn listen(
 ) -> Result<Listening, Error> {
     let endpoint = &listener.endpoint;
     let socket = settings::interface(endpoint)
-        .and_then(|address| transport::bind(address, endpoint.port, settings::backlog(endpoint)))
+        .and_then(|address| {
+            wamp_transport::bind(address, endpoint.port, settings::backlog(endpoint))
+        })
         .map_err(|source| Error::Listen {
             json_path: listener.json_path.clone(),
             address: endpoint.to_string(),
@@ -305,7 +306,7 @@ fn listen(
         websocket_paths: websocket_paths(&listener.service),
         is_web: matches!(listener.service, ListenerService::Web { .. }),
     };
-    let accept = transport::deal(mailboxes.clone(), realms.clone(), Arc::new(service));
+    let accept = wamp_transport::deal(mailboxes.clone(), realms.clone(), Arc::new(service));
     Ok((address, socket, accept))
 }
 

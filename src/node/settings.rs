@@ -17,9 +17,7 @@ use crate::config::{
 };
 use adbapi::ConnectionPool;
 use wamp::{MAX_ID, PublicationId, SessionId, Uri};
-use wamp_router as router;
 use wamp_router::{IdSource, Limits, RealmOptions};
-use wamp_transport as transport;
 use wamp_transport::{Target, WebService, WebSocketOptions};
 use web::{AllowedOrigins, Paths, StaticDirectory, StaticOptions};
 
@@ -61,14 +59,14 @@ pub(super) fn realm(realm: &config::Realm) -> RealmOptions {
     }
 }
 
-fn role(role: &config::Role) -> router::Role {
-    router::Role {
+fn role(role: &config::Role) -> wamp_router::Role {
+    wamp_router::Role {
         name: role.name.clone(),
         permissions: role.permissions.iter().map(permission).collect(),
     }
 }
 
-fn permission(permission: &config::Permission) -> router::Permission {
+fn permission(permission: &config::Permission) -> wamp_router::Permission {
     let config::Allow {
         call,
         register,
@@ -76,20 +74,20 @@ fn permission(permission: &config::Permission) -> router::Permission {
         subscribe,
     } = permission.allow;
     let config::Disclose { caller, publisher } = permission.disclose;
-    router::Permission {
+    wamp_router::Permission {
         uri: permission.uri.clone(),
         match_policy: match permission.match_policy {
-            config::MatchPolicy::Exact => router::MatchPolicy::Exact,
-            config::MatchPolicy::Prefix => router::MatchPolicy::Prefix,
-            config::MatchPolicy::Wildcard => router::MatchPolicy::Wildcard,
+            config::MatchPolicy::Exact => wamp_router::MatchPolicy::Exact,
+            config::MatchPolicy::Prefix => wamp_router::MatchPolicy::Prefix,
+            config::MatchPolicy::Wildcard => wamp_router::MatchPolicy::Wildcard,
         },
-        allow: router::Allow {
+        allow: wamp_router::Allow {
             call,
             register,
             publish,
             subscribe,
         },
-        disclose: router::Disclose { caller, publisher },
+        disclose: wamp_router::Disclose { caller, publisher },
     }
 }
 
@@ -124,7 +122,7 @@ pub(super) fn web_service(listener: &Listener) -> Result<WebService, Error> {
     let mut head_timeout = Duration::ZERO;
     let mut websocket = |options: &config::WebSocketOptions| {
         head_timeout = head_timeout.max(options.open_handshake_timeout.unwrap_or(HEAD_TIMEOUT));
-        transport::PathService::WebSocket(Arc::new(websocket_options(options)))
+        wamp_transport::PathService::WebSocket(Arc::new(websocket_options(options)))
     };
     match &listener.service {
         ListenerService::WebSocket(options) => {
@@ -141,7 +139,7 @@ pub(super) fn web_service(listener: &Listener) -> Result<WebService, Error> {
                             directory: directory.display().to_string(),
                             source,
                         })?;
-                        transport::PathService::Static(directory)
+                        wamp_transport::PathService::Static(directory)
                     }
                 };
                 paths.insert(path, service);
