@@ -4,15 +4,14 @@
 use std::{
     fmt,
     io::{self, Read, Write},
-    net::Shutdown,
     panic::{AssertUnwindSafe, catch_unwind},
     time::{Duration, Instant},
 };
 
-use mio::net::TcpStream;
+use super::stream::Stream;
 
 /// The name of a connection on its reactor. Never stands for a later connection.
-#[derive(Clone, Copy, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct ConnectionId {
     pub(super) slot: u32,
     pub(super) generation: u32,
@@ -52,6 +51,11 @@ pub trait Protocol<M>: Send {
         let _ = io;
     }
 
+    /// The socket broke, or could not be connected; [`on_lost`](Self::on_lost) follows.
+    fn on_error(&mut self, error: &io::Error) {
+        let _ = error;
+    }
+
     /// The connection is gone, for whichever reason; the last call of all, made exactly once.
     fn on_lost(&mut self);
 }
@@ -62,7 +66,7 @@ pub struct Io<'a> {
     pub id: ConnectionId,
     /// When this turn of the loop began.
     pub now: Instant,
-    pub(super) socket: &'a TcpStream,
+    pub(super) socket: &'a Stream,
     pub(super) output: &'a mut Output,
     pub(super) wishes: &'a mut Wishes,
 }
@@ -146,7 +150,7 @@ impl Output {
     }
 
     /// Hands as much as possible to the kernel.
-    fn write_to(&mut self, socket: &mut TcpStream) -> io::Result<()> {
+    fn write_to(&mut self, socket: &mut Stream) -> io::Result<()> {
         while self.unsent() > 0 {
             match socket.write(&self.bytes[self.sent..]) {
                 Ok(0) => return Err(io::ErrorKind::WriteZero.into()),
@@ -187,7 +191,7 @@ pub(super) enum Input {
 /// A connection as the loop holds it.
 pub(super) struct Connection<M> {
     pub(super) id: ConnectionId,
-    pub(super) socket: TcpStream,
+    pub(super) socket: Stream,
     pub(super) protocol: Box<dyn Protocol<M>>,
     pub(super) output: Output,
     pub(super) wishes: Wishes,
@@ -208,7 +212,7 @@ pub(super) struct Connection<M> {
 }
 
 impl<M> Connection<M> {
-    pub(super) fn new(id: ConnectionId, socket: TcpStream, protocol: Box<dyn Protocol<M>>) -> Self {
+    pub(super) fn new(id: ConnectionId, socket: Stream, protocol: Box<dyn Protocol<M>>) -> Self {
         Self {
             id,
             socket,
@@ -239,6 +243,11 @@ impl<M> Connection<M> {
         if called.is_err() {
             self.wishes.ending = Ending::Now;
         }
+    }
+
+    /// Tells the protocol what is wrong with its socket.
+    pub(super) fn broke(&mut self, error: &io::Error) {
+        let _ = catch_unwind(AssertUnwindSafe(|| self.protocol.on_error(error)));
     }
 
     /// Tells the protocol that the connection is gone.
@@ -301,7 +310,7 @@ impl<M> Connection<M> {
             deadline: Some(now + LINGER),
             ..Wishes::default()
         };
-        self.socket.shutdown(Shutdown::Write)
+        self.socket.end_output()
     }
 }
 

@@ -1,34 +1,38 @@
-//! The deadlines of one reactor's connections, earliest first. Must not know what they are for.
+//! Deadlines, earliest first. Must not know what they are for.
 
 use std::{cmp::Reverse, collections::BinaryHeap, time::Instant};
 
-use super::ConnectionId;
-
-/// A heap that may hold deadlines since postponed, brought forward or dropped: the loop asks the
-/// connection when one comes up. Postponing, which is what most deadlines see, so costs nothing.
-#[derive(Default)]
-pub(super) struct Deadlines {
-    heap: BinaryHeap<Reverse<(Instant, u32, u32)>>,
+/// A heap that may hold deadlines since postponed, brought forward or dropped: whoever owns the
+/// connections or tasks asks them when one comes up. Postponing, which is what most deadlines see,
+/// costs nothing this way.
+pub(super) struct Deadlines<Id> {
+    heap: BinaryHeap<Reverse<(Instant, Id)>>,
 }
 
-impl Deadlines {
-    pub(super) fn push(&mut self, at: Instant, id: ConnectionId) {
-        self.heap.push(Reverse((at, id.slot, id.generation)));
+impl<Id: Ord> Default for Deadlines<Id> {
+    fn default() -> Self {
+        Self {
+            heap: BinaryHeap::new(),
+        }
+    }
+}
+
+impl<Id: Ord + Copy> Deadlines<Id> {
+    pub(super) fn push(&mut self, at: Instant, id: Id) {
+        self.heap.push(Reverse((at, id)));
     }
 
     /// When the next one comes up.
     pub(super) fn next(&self) -> Option<Instant> {
-        self.heap.peek().map(|Reverse((at, _, _))| *at)
+        self.heap.peek().map(|Reverse((at, _))| *at)
     }
 
     /// Takes one that has come up, and tells when that was.
-    pub(super) fn pop_due(&mut self, now: Instant) -> Option<(Instant, ConnectionId)> {
+    pub(super) fn pop_due(&mut self, now: Instant) -> Option<(Instant, Id)> {
         if self.next()? > now {
             return None;
         }
-        self.heap
-            .pop()
-            .map(|Reverse((at, slot, generation))| (at, ConnectionId { slot, generation }))
+        self.heap.pop().map(|Reverse(due)| due)
     }
 
     #[cfg(test)]

@@ -21,10 +21,14 @@ mod connection;
 mod deadlines;
 mod mailbox;
 mod poll_loop;
+mod spin;
+mod stream;
+mod task;
 #[cfg(test)]
 mod tests;
-mod vigil;
 
 pub use connection::{ConnectionId, Io, Protocol};
-pub use mailbox::{Mailbox, Resident, ResidentId};
+pub use mailbox::Mailbox;
 pub use poll_loop::{Accept, Reactor};
+pub use stream::Stream;
+pub use task::{Context, Task, TaskId};

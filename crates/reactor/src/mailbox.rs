@@ -9,20 +9,20 @@ use std::{
     },
 };
 
-use mio::{Poll, Token, Waker, net::TcpStream};
+use mio::{Poll, Token, Waker};
 
-use super::{ConnectionId, Protocol};
+use super::{ConnectionId, Protocol, Stream, Task, TaskId};
 
 /// The token of the wake-up in the poll; no connection or listener has it.
 pub(super) const WAKER: Token = Token(usize::MAX);
 
-/// After a burst of more letters than that the memory they took is given back.
+/// After a burst of more commands than that the memory they took is given back.
 const KEPT_CAPACITY: usize = 4096;
 
 /// A handle on a reactor for other threads. Cheap to clone; never blocks.
 ///
 /// The mailbox has no bound of its own: who posts keeps the count of what waits for one
-/// connection or resident and stops there (see the transport's outbox and the router's limit on
+/// connection or task and stops there (see the transport's outbox and the router's limit on
 /// invocations), which bounds it all together.
 pub struct Mailbox<M>(Arc<Shared<M>>);
 
@@ -30,39 +30,30 @@ pub struct Mailbox<M>(Arc<Shared<M>>);
 pub(super) struct Inbox<M> {
     shared: Arc<Shared<M>>,
     /// What was taken out of the mailbox and not read yet.
-    taken: VecDeque<Letter<M>>,
+    taken: VecDeque<Command<M>>,
 }
 
-/// A list behind a lock, and not a channel: the reactor takes all letters at once and leaves an
-/// empty list of the same capacity, so a letter costs no allocation. The lock is held for a move.
+/// A list behind a lock, and not a channel: the reactor takes all commands at once and leaves an
+/// empty list of the same capacity, so a command costs no allocation. The lock is held for a move.
 struct Shared<M> {
     posted: Mutex<Posted<M>>,
-    bell: Bell,
+    wake_up: WakeUp,
     /// The thread that the reactor runs on, if it does.
     thread: AtomicUsize,
 }
 
 struct Posted<M> {
-    letters: VecDeque<Letter<M>>,
+    commands: VecDeque<Command<M>>,
     /// The reactor has ended.
     is_closed: bool,
 }
 
-/// Somebody on a reactor's thread who has no socket; see [`Reactor::house`](super::Reactor::house).
-pub trait Resident<M>: Send {
-    /// Mail has come. Must not block.
-    fn on_mail(&mut self, mail: M);
-}
-
-/// A resident of one reactor.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub struct ResidentId(pub(super) usize);
-
-/// What can be posted.
-pub(super) enum Letter<M> {
+/// What other threads can ask of a reactor.
+pub(super) enum Command<M> {
     Mail(ConnectionId, M),
-    Resident(ResidentId, M),
-    Adopt(TcpStream, Box<dyn Protocol<M>>),
+    TaskMail(TaskId, M),
+    AddTask(Box<dyn Task<M>>),
+    Adopt(Stream, Box<dyn Protocol<M>>),
     StopAccepting,
     Stop,
 }
@@ -71,10 +62,10 @@ impl<M> Mailbox<M> {
     pub(super) fn new(poll: &Poll) -> io::Result<(Self, Inbox<M>)> {
         let shared = Arc::new(Shared {
             posted: Mutex::new(Posted {
-                letters: VecDeque::new(),
+                commands: VecDeque::new(),
                 is_closed: false,
             }),
-            bell: Bell {
+            wake_up: WakeUp {
                 waker: Waker::new(poll.registry(), WAKER)?,
                 sleeping: AtomicBool::new(false),
             },
@@ -97,17 +88,17 @@ impl<M> Mailbox<M> {
     /// Posts mail without waking the reactor: for who posts under a lock and calls
     /// [`Mailbox::wake`], which may be a system call, after letting go of it.
     pub fn post_quietly(&self, to: ConnectionId, mail: M) {
-        self.send(Letter::Mail(to, mail));
+        self.send(Command::Mail(to, mail));
     }
 
-    /// Posts mail for a resident and wakes the reactor if it sleeps. What is posted in time is
-    /// read even if the reactor ends.
+    /// Posts mail for a task and wakes the reactor if it sleeps. What is posted in time is read even
+    /// if the reactor ends. Mail for a task that has ended is dropped.
     ///
     /// # Errors
     /// The mail itself, if the reactor has ended.
-    pub fn post_to_resident(&self, to: ResidentId, mail: M) -> Result<(), M> {
-        match self.try_send(Letter::Resident(to, mail)) {
-            Err(Letter::Resident(_, mail)) => Err(mail),
+    pub fn post_to_task(&self, to: TaskId, mail: M) -> Result<(), M> {
+        match self.try_send(Command::TaskMail(to, mail)) {
+            Err(Command::TaskMail(_, mail)) => Err(mail),
             _ => {
                 self.wake();
                 Ok(())
@@ -120,42 +111,49 @@ impl<M> Mailbox<M> {
         self.0.thread.load(Ordering::Relaxed) == this_thread()
     }
 
-    /// Gives the reactor a connected socket to serve.
-    pub fn adopt(&self, socket: TcpStream, protocol: Box<dyn Protocol<M>>) {
-        self.send(Letter::Adopt(socket, protocol));
+    /// Gives the reactor a task. It starts on the reactor's thread; [`Task::on_start`] is told its id.
+    pub fn add_task(&self, task: Box<dyn Task<M>>) {
+        self.send(Command::AddTask(task));
+        self.wake();
+    }
+
+    /// Gives the reactor a socket to serve, connected or still connecting. One that cannot be
+    /// connected is [lost](Protocol::on_lost).
+    pub fn adopt(&self, socket: impl Into<Stream>, protocol: Box<dyn Protocol<M>>) {
+        self.send(Command::Adopt(socket.into(), protocol));
         self.wake();
     }
 
     /// Closes the reactor's listeners; its connections stay.
     pub fn stop_accepting(&self) {
-        self.send(Letter::StopAccepting);
+        self.send(Command::StopAccepting);
         self.wake();
     }
 
     /// Ends the reactor: its connections are flushed as far as the kernel takes it, then
     /// dropped.
     pub fn stop(&self) {
-        self.send(Letter::Stop);
+        self.send(Command::Stop);
         self.wake();
     }
 
     /// Wakes the reactor if it sleeps.
     pub fn wake(&self) {
-        self.0.bell.ring();
+        self.0.wake_up.wake();
     }
 
-    fn send(&self, letter: Letter<M>) {
+    fn send(&self, command: Command<M>) {
         // A reactor that has ended has dropped all its connections and told their protocols,
-        // so there is nobody left whom the letter concerns.
-        drop(self.try_send(letter));
+        // so there is nobody left whom the command concerns.
+        drop(self.try_send(command));
     }
 
-    fn try_send(&self, letter: Letter<M>) -> Result<(), Letter<M>> {
+    fn try_send(&self, command: Command<M>) -> Result<(), Command<M>> {
         let mut posted = self.0.posted();
         if posted.is_closed {
-            return Err(letter);
+            return Err(command);
         }
-        posted.letters.push_back(letter);
+        posted.commands.push_back(command);
         Ok(())
     }
 }
@@ -179,26 +177,26 @@ impl<M> Inbox<M> {
         self.shared.thread.store(this_thread(), Ordering::Relaxed);
     }
 
-    /// The oldest letter, if there is one.
-    pub(super) fn next(&mut self) -> Option<Letter<M>> {
+    /// The oldest command, if there is one.
+    pub(super) fn next(&mut self) -> Option<Command<M>> {
         if self.taken.is_empty() {
             if self.taken.capacity() > KEPT_CAPACITY {
                 self.taken = VecDeque::new();
             }
-            mem::swap(&mut self.taken, &mut self.shared.posted().letters);
+            mem::swap(&mut self.taken, &mut self.shared.posted().commands);
         }
         self.taken.pop_front()
     }
 
     pub(super) fn is_empty(&self) -> bool {
-        self.taken.is_empty() && self.shared.posted().letters.is_empty()
+        self.taken.is_empty() && self.shared.posted().commands.is_empty()
     }
 
     /// Says that the reactor is about to sleep; `false` if there is mail and it must not.
     pub(super) fn may_sleep(&self) -> bool {
         // Who posts does it before it looks whether somebody sleeps, and the lock is between: of
         // a post and a reactor about to sleep, one must see the other.
-        self.shared.bell.sleeping.store(true, Ordering::SeqCst);
+        self.shared.wake_up.sleeping.store(true, Ordering::SeqCst);
         if self.is_empty() {
             return true;
         }
@@ -207,33 +205,33 @@ impl<M> Inbox<M> {
     }
 
     pub(super) fn awake(&self) {
-        self.shared.bell.sleeping.store(false, Ordering::SeqCst);
+        self.shared.wake_up.sleeping.store(false, Ordering::SeqCst);
     }
 
     /// Ends the mailbox. What is still in it is handed out, and what is posted later is dropped.
-    pub(super) fn close(&mut self) -> impl Iterator<Item = Letter<M>> + use<M> {
+    pub(super) fn close(&mut self) -> impl Iterator<Item = Command<M>> + use<M> {
         let mut posted = self.shared.posted();
         posted.is_closed = true;
-        let late = mem::take(&mut posted.letters);
+        let late = mem::take(&mut posted.commands);
         mem::take(&mut self.taken).into_iter().chain(late)
     }
 }
 
 impl<M> Drop for Inbox<M> {
     fn drop(&mut self) {
-        // Letters may hold mailboxes, even this one, and would keep each other for ever.
+        // Commands may hold mailboxes, even this one, and would keep each other for ever.
         drop(self.close());
     }
 }
 
-/// Wakes a sleeping reactor, and only a sleeping one: a wake-up is a system call.
-struct Bell {
+/// Wakes a sleeping reactor, and only a sleeping one: that takes a system call.
+struct WakeUp {
     waker: Waker,
     sleeping: AtomicBool,
 }
 
-impl Bell {
-    fn ring(&self) {
+impl WakeUp {
+    fn wake(&self) {
         if self.sleeping.load(Ordering::SeqCst) && self.sleeping.swap(false, Ordering::SeqCst) {
             // It fails only if the reactor's own poll is gone, and then nobody sleeps.
             let _ = self.waker.wake();
@@ -263,7 +261,7 @@ mod tests {
     };
 
     #[test]
-    fn no_letter_outlives_the_reactor() {
+    fn no_command_outlives_the_reactor() {
         let poll = Poll::new().unwrap();
         let (mailbox, inbox) = Mailbox::new(&poll).unwrap();
         let mail = Arc::new(());
@@ -276,13 +274,13 @@ mod tests {
     }
 
     #[test]
-    fn letters_keep_their_order_and_a_burst_gives_its_memory_back() {
+    fn commands_keep_their_order_and_a_burst_gives_its_memory_back() {
         let poll = Poll::new().unwrap();
         let (mailbox, mut inbox) = Mailbox::new(&poll).unwrap();
         let mut read = Vec::new();
         for n in 0..=2 * KEPT_CAPACITY {
             mailbox.post(SOMEBODY, n);
-            // One is read meanwhile, so that letters are in both of its lists.
+            // One is read meanwhile, so that commands are in both of its lists.
             if n == 1 {
                 read.extend(inbox.next());
             }
@@ -290,14 +288,14 @@ mod tests {
         read.extend(std::iter::from_fn(|| inbox.next()));
         let read: Vec<_> = read
             .into_iter()
-            .map(|letter| match letter {
-                Letter::Mail(_, n) => n,
+            .map(|command| match command {
+                Command::Mail(_, n) => n,
                 _ => panic!("only mail was posted"),
             })
             .collect();
         assert_eq!(read, (0..=2 * KEPT_CAPACITY).collect::<Vec<_>>());
         assert!(inbox.is_empty());
         assert!(inbox.taken.capacity() <= KEPT_CAPACITY);
-        assert!(inbox.shared.posted().letters.capacity() <= KEPT_CAPACITY);
+        assert!(inbox.shared.posted().commands.capacity() <= KEPT_CAPACITY);
     }
 }

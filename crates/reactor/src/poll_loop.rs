@@ -9,17 +9,18 @@ use std::{
 
 use mio::{
     Events, Interest, Poll, Token,
-    event::Event,
+    event::{Event, Source},
     net::{TcpListener, TcpStream},
 };
 
 use super::{
-    ConnectionId, Mailbox, Protocol, Resident, ResidentId,
+    ConnectionId, Mailbox, Protocol, Stream, Task, TaskId,
     alarm::{ALARM, Alarm},
     connection::{Connection, Ending, Input},
     deadlines::Deadlines,
-    mailbox::{Inbox, Letter, WAKER},
-    vigil::Vigil,
+    mailbox::{Command, Inbox, WAKER},
+    spin::SpinPolicy,
+    task::Tasks,
 };
 
 /// Listeners have tokens from here up, connections below.
@@ -27,8 +28,8 @@ const FIRST_LISTENER: usize = 1 << 32;
 /// One read takes at most this much, and a connection gets one read a turn, so that none can
 /// keep the others waiting.
 const READ_BUFFER: usize = 64 * 1024;
-/// So many letters are read before output is flushed, so that none waits for all.
-const LETTERS_PER_TURN: usize = 4096;
+/// So many commands are read before output is flushed, so that none waits for all.
+const COMMANDS_PER_TURN: usize = 4096;
 /// So many connections are accepted in one go, so that a flood of them does not starve those
 /// that are there.
 const ACCEPTS_PER_TURN: usize = 256;
@@ -44,12 +45,12 @@ pub struct Reactor<M> {
     mailbox: Mailbox<M>,
     inbox: Inbox<M>,
     listeners: Vec<Listener>,
-    residents: Vec<Box<dyn Resident<M>>>,
+    tasks: Tasks<M>,
     connections: Vec<Slot<M>>,
     free: Vec<u32>,
-    deadlines: Deadlines,
+    deadlines: Deadlines<ConnectionId>,
     alarm: Alarm,
-    vigil: Vigil,
+    spin: SpinPolicy,
     dirty: Vec<ConnectionId>,
     readable: Vec<ConnectionId>,
     /// Takes the place of one of the two while that is worked off: no allocation in a turn.
@@ -89,12 +90,12 @@ impl<M> Reactor<M> {
             mailbox,
             inbox,
             listeners: Vec::new(),
-            residents: Vec::new(),
+            tasks: Tasks::new(),
             connections: Vec::new(),
             free: Vec::new(),
             deadlines: Deadlines::default(),
             alarm,
-            vigil: Vigil::new(Instant::now()),
+            spin: SpinPolicy::new(Instant::now()),
             dirty: Vec::new(),
             readable: Vec::new(),
             spare: Vec::new(),
@@ -107,18 +108,16 @@ impl<M> Reactor<M> {
         self.mailbox.clone()
     }
 
-    /// Takes in somebody without a socket, whom other threads can post to, for as long as the
-    /// reactor lives. Several reactors that take in the same ones in the same order give the same
-    /// ids.
-    pub fn house(&mut self, resident: Box<dyn Resident<M>>) -> ResidentId {
-        self.residents.push(resident);
-        ResidentId(self.residents.len() - 1)
+    /// Takes in a task before the reactor runs, and starts it; later, [`Mailbox::add_task`] does.
+    /// Several reactors that take in the same ones in the same order give the same ids.
+    pub fn add_task(&mut self, task: Box<dyn Task<M>>) -> TaskId {
+        self.tasks.add(task, Instant::now())
     }
 
-    /// Makes the thread sleep whenever it waits. It waits awake otherwise while news come within
-    /// a fifth of a millisecond of each other, which brings them sooner and takes a processor.
+    /// Makes the thread sleep whenever it waits. It waits awake otherwise while events come
+    /// within a fifth of a millisecond of each other, which serves them sooner and takes a processor.
     pub fn wait_asleep(&mut self) {
-        self.vigil.only_asleep();
+        self.spin.only_asleep();
     }
 
     /// Accepts from `socket` on this reactor's thread, and hands what comes to `accept`, which
@@ -143,7 +142,7 @@ impl<M> Reactor<M> {
     ///
     /// # Errors
     /// When polling itself fails or the reactor panics, after which it can serve nobody; all
-    /// protocols have been told then, and residents have their mail.
+    /// protocols have been told then, and tasks have their mail.
     ///
     /// # Blocking
     /// For as long as the reactor lives; give it a thread.
@@ -175,7 +174,7 @@ impl<M> Reactor<M> {
         }
         let now = Instant::now();
         if !events.is_empty() || !self.inbox.is_empty() {
-            self.vigil.news(now);
+            self.spin.event(now);
         }
         for event in &*events {
             self.on_event(event, now);
@@ -185,7 +184,7 @@ impl<M> Reactor<M> {
         // with this turn's instead of costing a wake-up and a write each. On idle ones it
         // returns at once. It is also what makes waiting awake bearable for everybody else.
         std::thread::yield_now();
-        let go_on = self.read_letters(now);
+        let go_on = self.read_commands(now);
         self.meet_deadlines(now);
         self.flush_the_dirty(now);
         Ok(go_on)
@@ -195,14 +194,15 @@ impl<M> Reactor<M> {
     fn sleep_time(&mut self) -> io::Result<Option<Duration>> {
         let now = Instant::now();
         let has_work = !self.readable.is_empty() || !self.dirty.is_empty();
-        if has_work || self.vigil.goes_on(now) || !self.inbox.may_sleep() {
+        if has_work || self.spin.spins(now) || !self.inbox.may_sleep() {
             return Ok(Some(Duration::ZERO));
         }
         let retries = self
             .listeners
             .iter()
             .filter_map(|listener| listener.retry_at);
-        let Some(next) = self.deadlines.next().into_iter().chain(retries).min() else {
+        let deadlines = [self.deadlines.next(), self.tasks.next_deadline()];
+        let Some(next) = deadlines.into_iter().flatten().chain(retries).min() else {
             return Ok(None);
         };
         let left = next.saturating_duration_since(now);
@@ -278,7 +278,10 @@ impl<M> Reactor<M> {
                     self.after_call(id);
                 }
                 Ok(Input::Nothing) => {}
-                Err(_) => self.drop_connection(id),
+                Err(error) => {
+                    connection.broke(&error);
+                    self.drop_connection(id);
+                }
             }
         }
         self.buffer = buffer;
@@ -286,34 +289,31 @@ impl<M> Reactor<M> {
     }
 
     /// Reads the mail. `false` when the reactor is to stop.
-    fn read_letters(&mut self, now: Instant) -> bool {
-        for _ in 0..LETTERS_PER_TURN {
-            let Some(letter) = self.inbox.next() else {
+    fn read_commands(&mut self, now: Instant) -> bool {
+        for _ in 0..COMMANDS_PER_TURN {
+            let Some(command) = self.inbox.next() else {
                 return true;
             };
-            match letter {
-                Letter::Mail(id, mail) => {
+            match command {
+                Command::Mail(id, mail) => {
                     if let Some(connection) = self.connection(id) {
                         connection.call(now, |protocol, io| protocol.on_mail(mail, io));
                         self.after_call(id);
                     }
                 }
-                Letter::Resident(id, mail) => self.give(id, mail),
-                Letter::Adopt(socket, protocol) => self.adopt(socket, protocol, now),
-                Letter::StopAccepting => self.listeners.clear(),
-                Letter::Stop => return false,
+                Command::TaskMail(id, mail) => self.tasks.give(id, mail, now),
+                Command::AddTask(task) => {
+                    self.tasks.add(task, now);
+                }
+                Command::Adopt(socket, protocol) => self.adopt(socket, protocol, now),
+                Command::StopAccepting => self.listeners.clear(),
+                Command::Stop => return false,
             }
         }
         true
     }
 
-    fn give(&mut self, id: ResidentId, mail: M) {
-        let resident = &mut self.residents[id.0];
-        // The panic has been reported by its hook; here it must not end the thread of others.
-        let _ = catch_unwind(AssertUnwindSafe(|| resident.on_mail(mail)));
-    }
-
-    fn adopt(&mut self, socket: TcpStream, protocol: Box<dyn Protocol<M>>, now: Instant) {
+    fn adopt(&mut self, mut socket: Stream, mut protocol: Box<dyn Protocol<M>>, now: Instant) {
         let slot = self.free.pop().unwrap_or_else(|| {
             self.connections.push(Slot {
                 generation: 0,
@@ -326,15 +326,11 @@ impl<M> Reactor<M> {
             slot,
             generation: entry.generation,
         };
-        let mut socket = socket;
         let interests = Interest::READABLE | Interest::WRITABLE;
-        if self
-            .poll
-            .registry()
-            .register(&mut socket, Token(slot as usize), interests)
-            .is_err()
-        {
+        let registered = socket.register(self.poll.registry(), Token(slot as usize), interests);
+        if let Err(error) = registered {
             self.free.push(slot);
+            protocol.on_error(&error);
             return lose(protocol);
         }
         let connection = entry
@@ -350,6 +346,7 @@ impl<M> Reactor<M> {
                 self.accept_from(index, now);
             }
         }
+        self.tasks.meet_deadlines(now);
         while let Some((at, id)) = self.deadlines.pop_due(now) {
             let Some(connection) = self.connection(id) else {
                 continue;
@@ -380,7 +377,8 @@ impl<M> Reactor<M> {
                 continue;
             };
             connection.is_listed_dirty = false;
-            if connection.flush().is_err() {
+            if let Err(error) = connection.flush() {
+                connection.broke(&error);
                 self.drop_connection(id);
                 continue;
             }
@@ -441,13 +439,17 @@ impl<M> Reactor<M> {
                 self.drop_connection(id);
             }
         }
-        for letter in self.inbox.close() {
-            match letter {
+        let now = Instant::now();
+        for command in self.inbox.close() {
+            match command {
                 // Sockets still in the mail are connections too.
-                Letter::Adopt(_, protocol) => lose(protocol),
+                Command::Adopt(_, protocol) => lose(protocol),
                 // It may concern others than who was connected here.
-                Letter::Resident(id, mail) => self.give(id, mail),
-                Letter::Mail(..) | Letter::StopAccepting | Letter::Stop => {}
+                Command::TaskMail(id, mail) => self.tasks.give(id, mail, now),
+                Command::Mail(..)
+                | Command::AddTask(_)
+                | Command::StopAccepting
+                | Command::Stop => {}
             }
         }
     }

@@ -13,7 +13,7 @@ use std::{
 };
 
 use super::*;
-use crate::Io;
+use crate::{Context, Io};
 
 /// How long anything may take before its test fails.
 const PATIENCE: Duration = Duration::from_secs(20);
@@ -393,35 +393,35 @@ fn stopping_flushes_what_is_there_and_tells_everyone() {
 }
 
 /// Sends on what it gets, from the reactor's own thread, and panics at 13.
-struct Lodger {
+struct Forwarder {
     mailbox: Mailbox<u64>,
     got: mpsc::Sender<(u64, bool)>,
 }
 
-impl Resident<u64> for Lodger {
-    fn on_mail(&mut self, mail: u64) {
+impl Task<u64> for Forwarder {
+    fn on_mail(&mut self, mail: u64, _: &mut Context<'_>) {
         assert_ne!(mail, 13, "as the test wants it");
         self.got.send((mail, self.mailbox.is_here())).unwrap();
     }
 }
 
 #[test]
-fn residents_get_their_mail_on_the_thread_and_what_is_posted_in_time_even_after_its_end() {
+fn tasks_get_their_mail_on_the_thread_and_what_is_posted_in_time_even_after_its_end() {
     let mut reactor = Reactor::new().unwrap();
     let mailbox = reactor.mailbox();
     let (got, gets) = mpsc::channel();
-    let lodger = |got: &mpsc::Sender<_>| {
-        Box::new(Lodger {
+    let forwarder = |got: &mpsc::Sender<_>| {
+        Box::new(Forwarder {
             mailbox: mailbox.clone(),
             got: got.clone(),
         })
     };
     let (other, _) = mpsc::channel();
-    reactor.house(lodger(&other));
-    let id = reactor.house(lodger(&got));
+    reactor.add_task(forwarder(&other));
+    let id = reactor.add_task(forwarder(&got));
     let running = thread::spawn(move || reactor.run().unwrap());
     for mail in [1, 13, 2] {
-        mailbox.post_to_resident(id, mail).unwrap();
+        mailbox.post_to_task(id, mail).unwrap();
     }
     for mail in [1, 2] {
         assert_eq!(gets.recv_timeout(PATIENCE).unwrap(), (mail, true));
@@ -429,13 +429,13 @@ fn residents_get_their_mail_on_the_thread_and_what_is_posted_in_time_even_after_
     assert!(!mailbox.is_here());
     mailbox.stop();
     // It may have ended or not; whoever was not refused is read.
-    let posted = mailbox.post_to_resident(id, 3).is_ok();
+    let posted = mailbox.post_to_task(id, 3).is_ok();
     running.join().unwrap();
     assert_eq!(
         gets.try_iter().collect::<Vec<_>>(),
         vec![(3, true); usize::from(posted)]
     );
-    assert_eq!(mailbox.post_to_resident(id, 4), Err(4));
+    assert_eq!(mailbox.post_to_task(id, 4), Err(4));
 }
 
 /// Mail that panics when the reactor itself drops it, in none of the protocols' hands.
@@ -464,8 +464,8 @@ impl Protocol<Parcel> for Informer {
     }
 }
 
-impl Resident<Parcel> for Informer {
-    fn on_mail(&mut self, _: Parcel) {
+impl Task<Parcel> for Informer {
+    fn on_mail(&mut self, _: Parcel, _: &mut Context<'_>) {
         self.0.send("mail").unwrap();
     }
 }
@@ -481,20 +481,20 @@ fn a_reactor_that_panics_tells_everyone_as_one_that_stops() {
     let mut reactor = Reactor::new().unwrap();
     let mailbox = reactor.mailbox();
     let (told, tells) = mpsc::channel();
-    let resident = reactor.house(Box::new(Informer(told.clone())));
+    let task = reactor.add_task(Box::new(Informer(told.clone())));
     mailbox.adopt(TcpStream::from_std(served), Box::new(Informer(told)));
     let nobody = ConnectionId {
         slot: 7,
         generation: 0,
     };
     mailbox.post(nobody, Parcel { is_bomb: true });
-    mailbox.post_to_resident(resident, harmless()).unwrap();
+    mailbox.post_to_task(task, harmless()).unwrap();
 
     let error = reactor.run().unwrap_err();
     assert!(error.to_string().contains("panicked"), "{error}");
     assert_eq!(tells.try_iter().collect::<Vec<_>>(), ["lost", "mail"]);
     assert_eq!(client.read(&mut [0]).unwrap(), 0);
-    let refused = mailbox.post_to_resident(resident, harmless());
+    let refused = mailbox.post_to_task(task, harmless());
     assert_eq!(refused, Err(harmless()));
 }
 

@@ -1,0 +1,178 @@
+//! Tasks: what runs on a reactor's thread without a socket. Owns their ids, their deadlines and
+//! their end; must not know what they do.
+
+use std::{
+    panic::{AssertUnwindSafe, catch_unwind},
+    time::Instant,
+};
+
+use super::deadlines::Deadlines;
+
+/// Something on a reactor's thread that has no socket: it gets mail, has a deadline, and can end.
+///
+/// All methods run on the reactor's thread and must not block. A panic in one of them ends only that
+/// call: the task goes on, as others may wait for what it does with their mail.
+pub trait Task<M>: Send {
+    /// The task is on its reactor now; the first call of all.
+    fn on_start(&mut self, context: &mut Context<'_>) {
+        let _ = context;
+    }
+
+    /// Mail from another thread, in the order it was posted. What was posted in time comes even
+    /// after the reactor has ended.
+    fn on_mail(&mut self, mail: M, context: &mut Context<'_>);
+
+    /// The deadline set by [`Context::set_deadline`] has come, and is unset again.
+    fn on_deadline(&mut self, context: &mut Context<'_>) {
+        let _ = context;
+    }
+}
+
+/// The name of a task on its reactor. Never stands for a later task.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
+pub struct TaskId {
+    slot: u32,
+    generation: u32,
+}
+
+/// What a task can do while it is called.
+pub struct Context<'a> {
+    /// This task.
+    pub id: TaskId,
+    /// When this turn of the loop began.
+    pub now: Instant,
+    deadline: &'a mut Option<Instant>,
+    has_ended: &'a mut bool,
+}
+
+impl Context<'_> {
+    /// Asks to be called at `deadline`; replaces the deadline asked for before.
+    pub fn set_deadline(&mut self, deadline: Option<Instant>) {
+        *self.deadline = deadline;
+    }
+
+    /// Ends the task with this call: it is dropped, and mail that comes later with it.
+    pub fn end(&mut self) {
+        *self.has_ended = true;
+    }
+}
+
+/// The tasks of one reactor.
+pub(super) struct Tasks<M> {
+    slots: Vec<Slot<M>>,
+    free: Vec<u32>,
+    deadlines: Deadlines<TaskId>,
+}
+
+struct Slot<M> {
+    generation: u32,
+    entry: Option<Entry<M>>,
+}
+
+struct Entry<M> {
+    task: Box<dyn Task<M>>,
+    deadline: Option<Instant>,
+}
+
+impl<M> Tasks<M> {
+    pub(super) fn new() -> Self {
+        Self {
+            slots: Vec::new(),
+            free: Vec::new(),
+            deadlines: Deadlines::default(),
+        }
+    }
+
+    /// Takes a task in and starts it. Reactors that take in the same ones in the same order, and
+    /// have ended none, give the same ids.
+    pub(super) fn add(&mut self, task: Box<dyn Task<M>>, now: Instant) -> TaskId {
+        let slot = self.free.pop().unwrap_or_else(|| {
+            self.slots.push(Slot {
+                generation: 0,
+                entry: None,
+            });
+            u32::try_from(self.slots.len() - 1).expect("fewer than 2^32 tasks")
+        });
+        let place = &mut self.slots[slot as usize];
+        place.entry = Some(Entry {
+            task,
+            deadline: None,
+        });
+        let id = TaskId {
+            slot,
+            generation: place.generation,
+        };
+        self.call(id, now, Task::on_start);
+        id
+    }
+
+    /// Hands mail to a task; mail for one that has ended is dropped.
+    pub(super) fn give(&mut self, id: TaskId, mail: M, now: Instant) {
+        self.call(id, now, |task, context| task.on_mail(mail, context));
+    }
+
+    /// When the next deadline comes up.
+    pub(super) fn next_deadline(&self) -> Option<Instant> {
+        self.deadlines.next()
+    }
+
+    /// Calls the tasks whose deadline has come.
+    pub(super) fn meet_deadlines(&mut self, now: Instant) {
+        while let Some((at, id)) = self.deadlines.pop_due(now) {
+            let Some(entry) = self.entry(id) else {
+                continue;
+            };
+            // It may have been changed since.
+            if entry.deadline == Some(at) {
+                entry.deadline = None;
+                self.call(id, now, Task::on_deadline);
+            }
+        }
+    }
+
+    fn entry(&mut self, id: TaskId) -> Option<&mut Entry<M>> {
+        let slot = self.slots.get_mut(id.slot as usize)?;
+        let is_it = slot.generation == id.generation;
+        slot.entry.as_mut().filter(|_| is_it)
+    }
+
+    fn call(
+        &mut self,
+        id: TaskId,
+        now: Instant,
+        f: impl FnOnce(&mut (dyn Task<M> + 'static), &mut Context<'_>),
+    ) {
+        let Some(entry) = self.entry(id) else {
+            return;
+        };
+        let before = entry.deadline;
+        let mut has_ended = false;
+        let mut context = Context {
+            id,
+            now,
+            deadline: &mut entry.deadline,
+            has_ended: &mut has_ended,
+        };
+        // The panic has been reported by its hook; here it must not end the thread of others.
+        let _ = catch_unwind(AssertUnwindSafe(|| f(entry.task.as_mut(), &mut context)));
+        let deadline = entry.deadline;
+        if has_ended {
+            return self.remove(id);
+        }
+        if let Some(at) = deadline.filter(|_| deadline != before) {
+            self.deadlines.push(at, id);
+        }
+    }
+
+    fn remove(&mut self, id: TaskId) {
+        let slot = &mut self.slots[id.slot as usize];
+        let entry = slot.entry.take();
+        slot.generation = slot.generation.wrapping_add(1);
+        self.free.push(id.slot);
+        // A panic while it is dropped must not end the thread of others either.
+        let _ = catch_unwind(AssertUnwindSafe(|| drop(entry)));
+    }
+}
+
+#[cfg(test)]
+mod tests;
