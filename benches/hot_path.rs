@@ -1,21 +1,26 @@
 //! What a call and an event cost inside this process, part by part, without sockets and without
 //! PostgreSQL. Run with `cargo bench`.
 
-use std::{hint::black_box, sync::Arc, thread, time::Instant};
+use std::{
+    hint::black_box,
+    sync::{Arc, OnceLock},
+    thread,
+    time::Instant,
+};
 
 use criterion::{Criterion, Throughput, criterion_group, criterion_main};
 use crossbeam_channel::unbounded;
 use wampgres::{
     adbapi::deferred,
     wamp::{
-        Call, CallOptions, Message, Payload, PublicationId, Publish, PublishOptions, RequestId,
-        Result as CallResult, Serializer, SessionId, Uri, Yield,
+        Call, CallOptions, Message, Payload, Peer, PublicationId, Publish, PublishOptions,
+        RequestId, Result as CallResult, Serializer, SessionId, Transport, Uri, Yield,
     },
     wamp_router::{
         Allow, IdSource, Input, Limits, MatchPolicy, Output, PeerId, Permission, RealmOptions,
         Role, Router,
     },
-    wamp_transport::{self as transport, Clock, LocalPeer},
+    wamp_transport::{self as transport, Clock},
 };
 
 const CALL: &[u8] = br#"[48,4711,{},"com.example.now.v1"]"#;
@@ -106,8 +111,13 @@ fn publish(c: &mut Criterion) {
 /// The same through the realm's lock, to sessions in memory.
 fn publish_through_the_realm(c: &mut Criterion) {
     const SUBSCRIBERS: u64 = 1_000;
-    struct Silent;
-    impl LocalPeer for Silent {
+    #[derive(Default)]
+    struct Silent(OnceLock<Arc<dyn Transport>>);
+    impl Peer for Silent {
+        fn on_open(&self, transport: Arc<dyn Transport>) {
+            self.0.get_or_init(|| transport);
+        }
+        fn on_posted(&self, _: Message) {}
         fn on_message(&self, message: Message) {
             black_box(message);
         }
@@ -116,11 +126,14 @@ fn publish_through_the_realm(c: &mut Criterion) {
     let router = Router::new(realm_options(), Box::new(Counted(0)));
     let realm = Arc::new(transport::Realm::new(router, Clock::default().bell()));
     let join = |texts: &[&str]| {
-        let session = realm.open_local(Arc::new(Silent), "anonymous");
+        let silent = Arc::new(Silent::default());
+        let peer: Arc<dyn Peer> = silent.clone();
+        transport::open_local(&realm, &peer, "anonymous", &mut []);
+        let transport = silent.0.get().expect("a session has a way to its router");
         for text in [&[HELLO], texts].concat() {
-            session.send(decode(text));
+            transport.send(decode(text));
         }
-        session
+        transport.clone()
     };
     let publisher = join(&[]);
     let sessions: Vec<_> = (0..SUBSCRIBERS)

@@ -1,17 +1,17 @@
-//! The components of a node and the links between their sessions and a router: in memory, or over
-//! a dialled connection. Must not know what a component does.
+//! The components of a node, and which router each of their sessions is for: one of this node, or one
+//! that is dialled. Must not know what a component does.
 
 use std::{
-    sync::{Arc, Mutex, OnceLock, PoisonError},
+    sync::{Arc, Mutex, PoisonError},
     time::Duration,
 };
 
 use super::{Error, GRACE, settings};
 use crate::config::{self, Connect, Home, NodeConfig};
-use component::{Classes, Instance, Session, Setup, Status, Uplink};
-use reactor::{Mailbox, Reactor, Resident, ResidentId};
-use wamp::{Message, Uri};
-use wamp_transport::{DialledSession, Dialler, LocalPeer, LocalSession, Mail, Realms};
+use component::{Classes, Instance, Session, Setup, Status};
+use reactor::{Mailbox, Reactor};
+use wamp::{Peer, Uri};
+use wamp_transport::{Dialler, Mail, Realms};
 
 /// How long jobs may still run when a pool is closed that has no calls to answer any more.
 const POOL_GRACE: Duration = Duration::from_secs(1);
@@ -50,7 +50,7 @@ impl Components {
         config: &NodeConfig,
         classes: &Classes,
         realms: &[Arc<Realms>],
-        io_threads: &mut IoThreads<'_>,
+        io_threads: &mut [Reactor<Mail>],
     ) -> Result<(), Error> {
         for component in &config.components {
             if let Home::Router { router } = component.home {
@@ -141,7 +141,7 @@ fn join(
     component: &config::Component,
     instance: Arc<Instance>,
     realms: &Realms,
-    io_threads: &mut IoThreads<'_>,
+    io_threads: &mut [Reactor<Mail>],
 ) -> Result<(), Error> {
     let not_joined = |reason: String| Error::NotJoined {
         json_path: component.json_path.clone(),
@@ -152,15 +152,10 @@ fn join(
     let realm = realms
         .find(&uri)
         .ok_or_else(|| not_joined(format!("there is no realm {uri}")))?;
-    let link = Arc::new(Link::default());
+    let session = Session::new(component.classname.as_str(), uri, instance);
     let role = component.role.as_deref().unwrap_or(ANONYMOUS);
-    let uplink = Local {
-        session: realm.open_local(link.clone(), role),
-        resident: io_threads.house(&link),
-        mailboxes: io_threads.mailboxes.clone(),
-    };
-    let session = Session::new(component.classname.as_str(), uri, instance, uplink);
-    link.begin(session.clone());
+    let peer: Arc<dyn Peer> = session.clone();
+    wamp_transport::open_local(realm, &peer, role, io_threads);
     match session.status() {
         Status::Joined(_) => Ok(()),
         Status::Joining => Err(not_joined("the router has not answered".to_owned())),
@@ -180,94 +175,13 @@ fn dial(
     let classname = component.classname.clone();
     let make_peer = {
         let latest = latest.clone();
-        move |dialled: DialledSession| {
-            let link = Arc::new(Link::default());
-            let send = move |message| dialled.send(message);
-            let session = Session::new(classname.as_str(), uri.clone(), instance.clone(), send);
+        move || {
+            let session = Session::new(classname.as_str(), uri.clone(), instance.clone());
             *latest.lock().unwrap_or_else(PoisonError::into_inner) = Some(session.clone());
-            link.begin(session);
-            link as Arc<dyn LocalPeer>
+            session as Arc<dyn Peer>
         }
     };
     let target = settings::target(connect);
     let dialler = Dialler::start(target, mailbox.clone(), Box::new(make_peer))?;
     Ok(Dialled { dialler, latest })
-}
-
-/// The I/O threads of a node, before they run.
-pub(super) struct IoThreads<'a> {
-    pub(super) reactors: &'a mut [Reactor<Mail>],
-    pub(super) mailboxes: Arc<[Mailbox<Mail>]>,
-}
-
-impl IoThreads<'_> {
-    /// Lets every I/O thread read mail for the session at the end of this link.
-    fn house(&mut self, link: &Arc<Link>) -> ResidentId {
-        let house = |reactor: &mut Reactor<_>| reactor.house(Box::new(Posted(link.clone())));
-        let ids = self.reactors.iter_mut().map(house);
-        ids.last().expect("a node has an I/O thread")
-    }
-}
-
-/// The way from a component's session to a router of this node.
-struct Local {
-    session: LocalSession,
-    mailboxes: Arc<[Mailbox<Mail>]>,
-    resident: ResidentId,
-}
-
-impl Uplink for Local {
-    fn send(&self, message: Message) {
-        self.session.send(message);
-    }
-
-    fn home(&self) -> Option<usize> {
-        self.mailboxes.iter().position(Mailbox::is_here)
-    }
-
-    fn post(&self, home: usize, message: Message) -> Result<(), Message> {
-        match self.mailboxes[home].post_to_resident(self.resident, Mail::Message(message)) {
-            Err(Mail::Message(message)) => Err(message),
-            _ => Ok(()),
-        }
-    }
-}
-
-/// The way from a router to a component's session.
-#[derive(Default)]
-struct Link {
-    /// Set before the session says its first word, so that no answer can come too early.
-    session: OnceLock<Arc<Session>>,
-}
-
-impl Link {
-    fn begin(&self, session: Arc<Session>) {
-        self.session.get_or_init(|| session).join();
-    }
-}
-
-/// A link as the I/O threads see it.
-struct Posted(Arc<Link>);
-
-/// The answers that the session's workers post come to it here, on the I/O threads.
-impl Resident<Mail> for Posted {
-    fn on_mail(&mut self, mail: Mail) {
-        if let (Some(session), Mail::Message(message)) = (self.0.session.get(), mail) {
-            session.send_posted(message);
-        }
-    }
-}
-
-impl LocalPeer for Link {
-    fn on_message(&self, message: Message) {
-        if let Some(session) = self.session.get() {
-            session.on_message(message);
-        }
-    }
-
-    fn on_close(&self) {
-        if let Some(session) = self.session.get() {
-            session.on_close();
-        }
-    }
 }

@@ -14,7 +14,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use self::components::{Components, IoThreads};
+use self::components::Components;
 use crate::config::{Listener, ListenerService, NodeConfig, PathService, RouterWorker};
 use component::Classes;
 use reactor::{Mailbox, Reactor};
@@ -173,11 +173,7 @@ impl Node {
         let realms = self.realms.iter().flat_map(|realms| realms.iter());
         self.clock = Some(clock.start(realms.cloned().collect())?);
         // Components are there before the first client is, so that no call comes too early.
-        let mut io_threads = IoThreads {
-            reactors: &mut reactors,
-            mailboxes: self.mailboxes.clone(),
-        };
-        (self.components).start_in_process(config, classes, &self.realms, &mut io_threads)?;
+        (self.components).start_in_process(config, classes, &self.realms, &mut reactors)?;
         self.spawn(reactors, listening)?;
         (self.components).start_dialling(config, classes, &self.mailboxes)
     }

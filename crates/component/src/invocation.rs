@@ -11,7 +11,7 @@ use serde_json::Value;
 
 use super::Error;
 use adbapi::{CancelHandle, Deferred};
-use wamp::{InvocationDetails, Payload, PayloadError, RequestId, SessionId, Uri};
+use wamp::{InvocationDetails, Outbound, Payload, PayloadError, RequestId, SessionId, Uri};
 
 /// A call to a procedure.
 #[derive(Clone, Debug)]
@@ -123,11 +123,10 @@ pub(super) trait Callee: Send + Sync {
 }
 
 /// An invocation that is to be answered later.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Unanswered {
     pub(super) request: RequestId,
-    /// The I/O thread that it came on, where there is one to send the answer from.
-    pub(super) home: Option<usize>,
+    /// The way to the thread that the invocation came on, where there is one.
+    pub(super) outbound: Option<Arc<dyn Outbound>>,
 }
 
 impl Reply {
@@ -285,7 +284,7 @@ mod tests {
         };
         let invocation = Unanswered {
             request: RequestId::FIRST,
-            home: None,
+            outbound: None,
         };
         later.send_by(answered.clone(), invocation);
         promise.resolve(Ok(Bug));

@@ -50,7 +50,7 @@ mod session;
 pub use class::{Classes, Component, Instance, Procedure, Setup};
 pub use error::Error;
 pub use invocation::{Answer, Caller, Invocation, Later, Reply};
-pub use session::{Session, Status, Uplink};
+pub use session::{Session, Status};
 
 /// The target of its log, for `RUST_LOG`.
 const LOG: &str = "wampgres::component";

@@ -4,7 +4,7 @@
 use std::{
     collections::HashMap,
     panic::{AssertUnwindSafe, catch_unwind},
-    sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock},
+    sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, RwLock, Weak},
 };
 
 use super::{
@@ -14,9 +14,9 @@ use super::{
 };
 use adbapi::CancelHandle;
 use wamp::{
-    self, ClosingDetails, Goodbye, Hello, HelloDetails, Message, OwnIds, Payload, PeerRoles,
-    Register, RegisterOptions, RegistrationId, RequestId, RequestType, RpcFeatures, Uri, Yield,
-    error_uri,
+    self, ClosingDetails, Goodbye, Hello, HelloDetails, Message, OwnIds, Payload, Peer, PeerRoles,
+    Register, RegisterOptions, RegistrationId, RequestId, RequestType, RpcFeatures, Transport, Uri,
+    Yield, error_uri,
 };
 
 /// How far a session has come.
@@ -30,39 +30,15 @@ pub enum Status {
     Ended(String),
 }
 
-/// The way from a component's session to the router. Must not block.
-pub trait Uplink: Send + Sync {
-    /// Sends a message.
-    fn send(&self, message: Message);
-
-    /// Which I/O thread this is, if it is one that messages can be posted to.
-    fn home(&self) -> Option<usize> {
-        None
-    }
-
-    /// Posts a message to an I/O thread, which gives it to [`Session::send_posted`].
-    ///
-    /// # Errors
-    /// The message itself, if the thread has ended.
-    fn post(&self, home: usize, message: Message) -> Result<(), Message> {
-        let _ = home;
-        Err(message)
-    }
-}
-
-/// A way that is the same from every thread.
-impl<F: Fn(Message) + Send + Sync> Uplink for F {
-    fn send(&self, message: Message) {
-        self(message);
-    }
-}
-
 /// The session of one component.
 pub struct Session {
     name: String,
     realm: Uri,
     instance: Arc<Instance>,
-    uplink: Box<dyn Uplink>,
+    /// For answers that come later, which outlive the call that brought the invocation.
+    this: Weak<Self>,
+    /// Set before the session says its first word.
+    transport: OnceLock<Arc<dyn Transport>>,
     progress: Mutex<Progress>,
     /// Which procedure a registration is of, by its index. Written while joining only.
     registrations: RwLock<HashMap<RegistrationId, usize, OwnIds>>,
@@ -87,17 +63,13 @@ struct Progress {
 
 impl Session {
     /// A session for `instance`; `name` is what logs call it.
-    pub fn new(
-        name: impl Into<String>,
-        realm: Uri,
-        instance: Arc<Instance>,
-        uplink: impl Uplink + 'static,
-    ) -> Arc<Self> {
-        Arc::new(Self {
+    pub fn new(name: impl Into<String>, realm: Uri, instance: Arc<Instance>) -> Arc<Self> {
+        Arc::new_cyclic(|this| Self {
             name: name.into(),
             realm,
             instance,
-            uplink: Box::new(uplink),
+            this: this.clone(),
+            transport: OnceLock::new(),
             progress: Mutex::new(Progress {
                 status: Status::Joining,
                 last_request: None,
@@ -110,7 +82,7 @@ impl Session {
 
     /// Says HELLO. `call_timeout` is not announced: a dealer may leave the timeout to a callee that
     /// does ("Call Timeouts", "Callee-Initiated Timeouts"), and ends it by INTERRUPT otherwise.
-    pub fn join(&self) {
+    fn join(&self) {
         let features = RpcFeatures {
             call_canceling: true,
             caller_identification: true,
@@ -128,13 +100,8 @@ impl Session {
             authmethods: None,
         }
         .into();
-        self.uplink.send(
-            Hello {
-                realm: self.realm.clone(),
-                details,
-            }
-            .into(),
-        );
+        let realm = self.realm.clone();
+        self.send(Hello { realm, details });
     }
 
     /// Says GOODBYE, if there is a session to end. The router's answer closes the connection.
@@ -149,34 +116,10 @@ impl Session {
         self.progress().status.clone()
     }
 
-    /// Takes a message from the router.
-    pub fn on_message(self: &Arc<Self>, message: Message) {
-        match message {
-            Message::Welcome(_) => self.register_all(),
-            Message::Registered(m) => self.on_registered(m.request, m.registration),
-            Message::Invocation(m) => self.on_invocation(m),
-            Message::Interrupt(m) => self.on_interrupt(m.request),
-            Message::Error(m) if m.request_type == RequestType::Register => self.on_refused(&m),
-            Message::Abort(m) => {
-                self.end(describe(&m.reason, m.details.message));
-            }
-            Message::Goodbye(m) => {
-                if self.end(describe(&m.reason, m.details.message)) {
-                    self.say_goodbye(error_uri::GOODBYE_AND_OUT);
-                }
-            }
-            message => tracing::warn!(
-            target: crate::LOG,
-                           component = self.name,
-                           message = message.message_type().name(),
-                           "ignoring a message that no component asked for"
-                       ),
+    fn send(&self, message: impl Into<Message>) {
+        if let Some(transport) = self.transport.get() {
+            transport.send(message.into());
         }
-    }
-
-    /// The connection to the router is lost or closed.
-    pub fn on_close(&self) {
-        self.end("the connection to the router was lost".to_owned());
     }
 
     fn register_all(&self) {
@@ -191,14 +134,11 @@ impl Session {
             }
             .into();
             let procedure = procedure.uri.clone();
-            self.uplink.send(
-                Register {
-                    request,
-                    options,
-                    procedure,
-                }
-                .into(),
-            );
+            self.send(Register {
+                request,
+                options,
+                procedure,
+            });
         }
     }
 
@@ -262,16 +202,11 @@ impl Session {
 
     fn say_goodbye(&self, reason: &str) {
         let details = ClosingDetails::default();
-        self.uplink.send(
-            Goodbye {
-                details,
-                reason: reason.into(),
-            }
-            .into(),
-        );
+        let reason = reason.into();
+        self.send(Goodbye { details, reason });
     }
 
-    fn on_invocation(self: &Arc<Self>, invocation: wamp::Invocation) {
+    fn on_invocation(&self, invocation: wamp::Invocation) {
         let request = invocation.request;
         let index = {
             let registrations = self
@@ -307,8 +242,12 @@ impl Session {
                     has_slot: procedure.concurrency.is_some(),
                 };
                 self.under_way().insert(request, under_way);
-                let home = self.uplink.home();
-                later.send_by(self.clone(), Unanswered { request, home });
+                let outbound = self
+                    .transport
+                    .get()
+                    .and_then(|transport| transport.outbound());
+                let this = self.this.upgrade().expect("it is being called");
+                later.send_by(this, Unanswered { request, outbound });
             }
             Err(error) => self.answer(request, Err(error)),
         }
@@ -334,21 +273,55 @@ impl Session {
     }
 
     fn answer(&self, request: RequestId, result: Result<Payload, Error>) {
-        self.uplink.send(answer(request, result));
+        self.send(answer(request, result));
     }
 
-    /// Sends an answer that has come later, and has been posted to this thread.
-    pub fn send_posted(&self, message: Message) {
+    fn progress(&self) -> MutexGuard<'_, Progress> {
+        self.progress.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Peer for Session {
+    fn on_open(&self, transport: Arc<dyn Transport>) {
+        self.transport.get_or_init(|| transport);
+        self.join();
+    }
+
+    fn on_message(&self, message: Message) {
+        match message {
+            Message::Welcome(_) => self.register_all(),
+            Message::Registered(m) => self.on_registered(m.request, m.registration),
+            Message::Invocation(m) => self.on_invocation(m),
+            Message::Interrupt(m) => self.on_interrupt(m.request),
+            Message::Error(m) if m.request_type == RequestType::Register => self.on_refused(&m),
+            Message::Abort(m) => {
+                self.end(describe(&m.reason, m.details.message));
+            }
+            Message::Goodbye(m) => {
+                if self.end(describe(&m.reason, m.details.message)) {
+                    self.say_goodbye(error_uri::GOODBYE_AND_OUT);
+                }
+            }
+            message => tracing::warn!(
+            target: crate::LOG,
+                           component = self.name,
+                           message = message.message_type().name(),
+                           "ignoring a message that no component asked for"
+                       ),
+        }
+    }
+
+    fn on_posted(&self, message: Message) {
         if let Message::Yield(Yield { request, .. }) | Message::Error(wamp::Error { request, .. }) =
             &message
         {
             self.under_way().remove(request);
         }
-        self.uplink.send(message);
+        self.send(message);
     }
 
-    fn progress(&self) -> MutexGuard<'_, Progress> {
-        self.progress.lock().unwrap_or_else(PoisonError::into_inner)
+    fn on_close(&self) {
+        self.end("the connection to the router was lost".to_owned());
     }
 }
 
@@ -358,12 +331,12 @@ impl Callee for Session {
     /// hold up nobody with the realm's lock.
     fn answer_later(&self, invocation: Unanswered, result: Result<Payload, Error>) {
         let message = answer(invocation.request, result);
-        let left = match invocation.home {
-            Some(home) => self.uplink.post(home, message),
+        let left = match invocation.outbound {
+            Some(outbound) => outbound.post(message),
             None => Err(message),
         };
         if let Err(message) = left {
-            self.send_posted(message);
+            self.on_posted(message);
         }
     }
 }

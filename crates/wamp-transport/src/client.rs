@@ -17,9 +17,9 @@ use crossbeam_channel::{Receiver, RecvTimeoutError, Sender, TryRecvError, bounde
 use tungstenite::{ClientRequestBuilder, HandshakeError, client::client, http::Uri};
 
 use self::connection::DialledConnection;
-use super::{local::LocalPeer, outbox::Mail};
+use super::outbox::Mail;
 use reactor::{ConnectionId, Mailbox};
-use wamp::{Message, Serializer};
+use wamp::{Message, Peer, Serializer, Transport};
 
 /// The wait before a second try, doubled from try to try up to [`LONGEST_WAIT`].
 const FIRST_WAIT: Duration = Duration::from_millis(250);
@@ -53,17 +53,15 @@ pub struct Target {
     pub tcp_nodelay: bool,
 }
 
-/// The client end of a session on a dialled connection, to send with.
-#[derive(Clone)]
-pub struct DialledSession {
+/// The way from a session on a dialled connection to its router.
+struct DialledTransport {
     mailbox: Mailbox<Mail>,
     connection: ConnectionId,
 }
 
-impl DialledSession {
-    /// Sends a message to the router. Does not block; a message to a connection that is lost
-    /// is lost with it.
-    pub fn send(&self, message: Message) {
+impl Transport for DialledTransport {
+    /// A message to a connection that is lost is lost with it.
+    fn send(&self, message: Message) {
         self.mailbox.post(self.connection, Mail::Message(message));
     }
 }
@@ -78,7 +76,7 @@ pub struct Dialler {
 }
 
 /// Makes the peer that speaks on a new connection.
-pub type MakePeer = Box<dyn Fn(DialledSession) -> Arc<dyn LocalPeer> + Send + Sync>;
+pub type MakePeer = Box<dyn Fn() -> Arc<dyn Peer> + Send + Sync>;
 
 impl Dialler {
     /// Begins to dial. Each connection is served by `mailbox`'s reactor and gets a new peer.

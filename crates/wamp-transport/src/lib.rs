@@ -21,11 +21,11 @@ mod web_connection;
 
 use std::{collections::HashMap, sync::Arc, time::Duration};
 
-pub use client::{DialledSession, Dialler, MakePeer, Target};
+pub use client::{Dialler, MakePeer, Target};
 pub use clock::{Bell, Clock, RunningClock};
 pub use frames::{FrameLimits, Frames, Incoming};
 pub use listener::{bind, deal};
-pub use local::{LocalPeer, LocalSession};
+pub use local::open_local;
 pub use outbox::{Broadcast, Mail};
 pub use realm::Realm;
 pub use web_connection::{PathService, WebService};

@@ -1,48 +1,37 @@
-//! Sessions that live in this process: their two ends, and the order in which messages reach them.
-//! Must not know what the messages mean.
+//! Sessions that live in this process: the order in which messages reach them, and their way to the
+//! router. Must not know what the messages mean.
 
 use std::{
     collections::VecDeque,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
 
-use super::realm::Realm;
-use wamp::Message;
+use super::{outbox::Mail, realm::Realm};
+use reactor::{Context, Mailbox, Reactor, Task, TaskId};
+use wamp::{Message, Outbound, Peer, Transport};
 use wamp_router::PeerId;
-
-/// The client end of a session that lives in this process.
-///
-/// One message comes at a time and all come in the order in which the router gave them, on
-/// whichever thread caused them. Implementations must not block, and may send from within a call.
-pub trait LocalPeer: Send + Sync {
-    /// A message from the router.
-    fn on_message(&self, message: Message);
-
-    /// The session has ended; nothing more comes.
-    fn on_close(&self);
-}
 
 /// What waits for a local peer. Filled under the realm's lock, which gives the order, and
 /// emptied without it, by one thread at a time.
-pub(super) struct Inlet {
-    peer: Arc<dyn LocalPeer>,
+pub(super) struct LocalQueue {
+    peer: Arc<dyn Peer>,
     queue: Mutex<Queue>,
 }
 
 #[derive(Default)]
 struct Queue {
-    waiting: VecDeque<Letter>,
+    waiting: VecDeque<Delivery>,
     /// A thread is delivering, and will deliver whatever comes meanwhile.
-    is_emptied: bool,
+    is_delivering: bool,
 }
 
-enum Letter {
+enum Delivery {
     Message(Message),
     Close,
 }
 
-impl Inlet {
-    pub(super) fn new(peer: Arc<dyn LocalPeer>) -> Arc<Self> {
+impl LocalQueue {
+    pub(super) fn new(peer: Arc<dyn Peer>) -> Arc<Self> {
         Arc::new(Self {
             peer,
             queue: Mutex::default(),
@@ -50,26 +39,26 @@ impl Inlet {
     }
 
     pub(super) fn put(&self, message: Message) {
-        self.lock().waiting.push_back(Letter::Message(message));
+        self.lock().waiting.push_back(Delivery::Message(message));
     }
 
     pub(super) fn close(&self) {
-        self.lock().waiting.push_back(Letter::Close);
+        self.lock().waiting.push_back(Delivery::Close);
     }
 
     /// Delivers what waits, unless another thread, or this one further up, is at it.
     pub(super) fn deliver(&self) {
-        if std::mem::replace(&mut self.lock().is_emptied, true) {
+        if std::mem::replace(&mut self.lock().is_delivering, true) {
             return;
         }
-        let mut turn = Turn { inlet: self };
-        while let Some(letter) = turn.next() {
-            match letter {
-                Letter::Message(message) => self.peer.on_message(message),
-                Letter::Close => self.peer.on_close(),
+        let mut delivering = Delivering { queue: self };
+        while let Some(delivery) = delivering.next() {
+            match delivery {
+                Delivery::Message(message) => self.peer.on_message(message),
+                Delivery::Close => self.peer.on_close(),
             }
         }
-        std::mem::forget(turn);
+        std::mem::forget(delivering);
     }
 
     fn lock(&self) -> MutexGuard<'_, Queue> {
@@ -77,49 +66,98 @@ impl Inlet {
     }
 }
 
-/// A thread's turn at delivering. It ends with the last letter, or with the peer's panic.
-struct Turn<'a> {
-    inlet: &'a Inlet,
+/// A thread is delivering. It ends with the last message, or with the peer's panic.
+struct Delivering<'a> {
+    queue: &'a LocalQueue,
 }
 
-impl Turn<'_> {
-    /// The next letter. With the last one the turn ends, in the same breath, so that no letter
-    /// can come between.
-    fn next(&mut self) -> Option<Letter> {
-        let mut queue = self.inlet.lock();
-        let letter = queue.waiting.pop_front();
-        queue.is_emptied = letter.is_some();
-        letter
+impl Delivering<'_> {
+    /// The next message. After the last one the thread delivers no more; that is noted under the
+    /// same lock, so that no message can come between.
+    fn next(&mut self) -> Option<Delivery> {
+        let mut queue = self.queue.lock();
+        let delivery = queue.waiting.pop_front();
+        queue.is_delivering = delivery.is_some();
+        delivery
     }
 }
 
-impl Drop for Turn<'_> {
+impl Drop for Delivering<'_> {
     fn drop(&mut self) {
-        self.inlet.lock().is_emptied = false;
+        self.queue.lock().is_delivering = false;
     }
 }
 
-/// The router's end of a session that lives in this process.
-pub struct LocalSession {
-    pub(super) realm: Arc<Realm>,
-    pub(super) peer: PeerId,
-    pub(super) authrole: String,
+/// The way from a session that lives in this process to its router.
+struct LocalTransport {
+    realm: Arc<Realm>,
+    peer: PeerId,
+    authrole: String,
+    /// One for each I/O thread.
+    outbounds: Vec<Arc<LocalOutbound>>,
 }
 
-impl LocalSession {
-    /// Sends a message to the router; the first must be HELLO. The answer may come before this
-    /// returns.
-    pub fn send(&self, message: Message) {
+impl Transport for LocalTransport {
+    fn send(&self, message: Message) {
         match message {
             Message::Hello(hello) => self.realm.hello(self.peer, hello, &self.authrole),
             message => self.realm.receive(self.peer, message),
         }
     }
 
-    /// Ends the session without a word. Its registrations and subscriptions end with it.
-    pub fn leave(&self) {
-        self.realm.leave(self.peer);
+    fn outbound(&self) -> Option<Arc<dyn Outbound>> {
+        let here = self.outbounds.iter().find(|o| o.mailbox.is_here())?;
+        Some(here.clone())
     }
+}
+
+/// The way to an I/O thread, which sends what is posted.
+struct LocalOutbound {
+    mailbox: Mailbox<Mail>,
+    task: TaskId,
+}
+
+impl Outbound for LocalOutbound {
+    fn post(&self, message: Message) -> Result<(), Message> {
+        match self.mailbox.post_to_task(self.task, Mail::Message(message)) {
+            Err(Mail::Message(message)) => Err(message),
+            _ => Ok(()),
+        }
+    }
+}
+
+/// Gives what is posted to the peer, on its I/O thread.
+struct Posted(Arc<dyn Peer>);
+
+impl Task<Mail> for Posted {
+    fn on_mail(&mut self, mail: Mail, _: &mut Context<'_>) {
+        if let Mail::Message(message) = mail {
+            self.0.on_posted(message);
+        }
+    }
+}
+
+/// Opens a session of this process: the peer is told its way to the router, and says HELLO. What it
+/// posts is sent by the I/O threads. They may be none; they are not running yet.
+pub fn open_local(
+    realm: &Arc<Realm>,
+    peer: &Arc<dyn Peer>,
+    authrole: &str,
+    io_threads: &mut [Reactor<Mail>],
+) {
+    let outbound = |reactor: &mut Reactor<Mail>| {
+        Arc::new(LocalOutbound {
+            mailbox: reactor.mailbox(),
+            task: reactor.add_task(Box::new(Posted(peer.clone()))),
+        })
+    };
+    let transport = LocalTransport {
+        realm: realm.clone(),
+        peer: realm.admit_local(peer.clone()),
+        authrole: authrole.to_owned(),
+        outbounds: io_threads.iter_mut().map(outbound).collect(),
+    };
+    peer.on_open(Arc::new(transport));
 }
 
 #[cfg(test)]
@@ -142,17 +180,19 @@ mod tests {
     }
 
     /// Puts a second message when it gets the first, and panics at the third.
-    struct Peer {
-        inlet: Mutex<Option<Arc<Inlet>>>,
+    struct Talker {
+        queue: Mutex<Option<Arc<LocalQueue>>>,
         heard: mpsc::Sender<u64>,
     }
 
-    impl LocalPeer for Peer {
+    impl Peer for Talker {
+        fn on_open(&self, _: Arc<dyn Transport>) {}
+        fn on_posted(&self, _: Message) {}
         fn on_message(&self, m: Message) {
             if id(&m) == 1 {
-                let inlet = self.inlet.lock().unwrap().clone().unwrap();
-                inlet.put(message(2));
-                inlet.deliver();
+                let queue = self.queue.lock().unwrap().clone().unwrap();
+                queue.put(message(2));
+                queue.deliver();
             }
             self.heard.send(id(&m)).unwrap();
             assert_ne!(id(&m), 3, "on purpose");
@@ -165,23 +205,23 @@ mod tests {
     #[test]
     fn messages_come_one_at_a_time_and_in_order() {
         let (heard, hears) = mpsc::channel();
-        let peer = Arc::new(Peer {
-            inlet: Mutex::new(None),
+        let peer = Arc::new(Talker {
+            queue: Mutex::new(None),
             heard,
         });
-        let inlet = Inlet::new(peer.clone());
-        *peer.inlet.lock().unwrap() = Some(inlet.clone());
-        inlet.put(message(1));
-        inlet.deliver();
+        let queue = LocalQueue::new(peer.clone());
+        *peer.queue.lock().unwrap() = Some(queue.clone());
+        queue.put(message(1));
+        queue.deliver();
         assert_eq!(hears.try_iter().collect::<Vec<_>>(), [1, 2]);
 
         // A peer that panics gets what comes after it all the same.
-        inlet.put(message(3));
-        inlet.put(message(4));
-        let delivery = std::panic::AssertUnwindSafe(|| inlet.deliver());
+        queue.put(message(3));
+        queue.put(message(4));
+        let delivery = std::panic::AssertUnwindSafe(|| queue.deliver());
         assert!(std::panic::catch_unwind(delivery).is_err());
-        inlet.close();
-        inlet.deliver();
+        queue.close();
+        queue.deliver();
         assert_eq!(hears.try_iter().collect::<Vec<_>>(), [3, 4, 0]);
     }
 }

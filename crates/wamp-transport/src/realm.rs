@@ -18,11 +18,11 @@ use smallvec::SmallVec;
 
 use super::{
     clock::Bell,
-    local::{Inlet, LocalPeer, LocalSession},
+    local::LocalQueue,
     outbox::{Broadcast, Mail, Outbox},
 };
 use reactor::Mailbox;
-use wamp::{Hello, Message, OwnIds};
+use wamp::{Hello, Message, OwnIds, Peer};
 use wamp_router::{Input, Output, PeerId, Router, Stats};
 
 /// A realm and its sessions.
@@ -44,14 +44,14 @@ struct State {
 /// Where a session's messages go.
 enum Outlet {
     Connection(Outbox),
-    Local(Arc<Inlet>),
+    Local(Arc<LocalQueue>),
 }
 
 /// What is left to do once the lock is gone: mostly for one thread or one component.
 #[derive(Default)]
 struct Afterwards<'a> {
     wake: SmallVec<[(usize, Mailbox<Mail>); 1]>,
-    local: SmallVec<[Arc<Inlet>; 1]>,
+    local: SmallVec<[Arc<LocalQueue>; 1]>,
     ring: Option<&'a Bell>,
 }
 
@@ -71,14 +71,9 @@ impl Realm {
         }
     }
 
-    /// Opens the way for a session of this process. It must send its HELLO next.
-    pub fn open_local(self: &Arc<Self>, peer: Arc<dyn LocalPeer>, authrole: &str) -> LocalSession {
-        let id = self.admit(Outlet::Local(Inlet::new(peer)));
-        LocalSession {
-            realm: self.clone(),
-            peer: id,
-            authrole: authrole.to_owned(),
-        }
+    /// Takes in a session of this process. It must send its HELLO next.
+    pub(super) fn admit_local(&self, peer: Arc<dyn Peer>) -> PeerId {
+        self.admit(Outlet::Local(LocalQueue::new(peer)))
     }
 
     /// No new calls from now on; those under way may still be answered.
@@ -184,9 +179,9 @@ fn deliver(
                 outbox.put(Mail::Message(message));
                 afterwards.wake(outbox);
             }
-            Some(Outlet::Local(inlet)) => {
-                inlet.put(message);
-                afterwards.local.push(inlet.clone());
+            Some(Outlet::Local(queue)) => {
+                queue.put(message);
+                afterwards.local.push(queue.clone());
             }
             None => {}
         },
@@ -198,9 +193,9 @@ fn deliver(
                         outbox.put(Mail::Event(broadcast.clone()));
                         afterwards.wake(outbox);
                     }
-                    Some(Outlet::Local(inlet)) => {
-                        inlet.put(Message::Event(broadcast.event().clone()));
-                        afterwards.local.push(inlet.clone());
+                    Some(Outlet::Local(queue)) => {
+                        queue.put(Message::Event(broadcast.event().clone()));
+                        afterwards.local.push(queue.clone());
                     }
                     None => {}
                 }
@@ -211,9 +206,9 @@ fn deliver(
                 outbox.put(Mail::Close);
                 afterwards.wake(&outbox);
             }
-            Some(Outlet::Local(inlet)) => {
-                inlet.close();
-                afterwards.local.push(inlet);
+            Some(Outlet::Local(queue)) => {
+                queue.close();
+                afterwards.local.push(queue);
             }
             None => {}
         },
@@ -238,8 +233,8 @@ impl Afterwards<'_> {
         for (_, mailbox) in self.wake {
             mailbox.wake();
         }
-        for inlet in self.local {
-            inlet.deliver();
+        for queue in self.local {
+            queue.deliver();
         }
     }
 }

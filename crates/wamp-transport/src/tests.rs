@@ -15,7 +15,7 @@ use tungstenite::{
 
 use super::*;
 use reactor::{Mailbox, Reactor};
-use wamp::{PublicationId, Serializer, SessionId};
+use wamp::{Peer, PublicationId, Serializer, SessionId, Transport};
 use wamp_router::{
     Allow, IdSource, Limits, MatchPolicy, Permission, RealmOptions, Role, Router, Stats,
 };
@@ -449,9 +449,15 @@ fn pipelined_requests_are_answered_in_order_and_a_body_is_skipped() {
 #[derive(Default)]
 struct Noted {
     told: Mutex<Vec<Value>>,
+    transport: Mutex<Option<Arc<dyn Transport>>>,
 }
 
-impl LocalPeer for Noted {
+impl Peer for Noted {
+    fn on_open(&self, transport: Arc<dyn Transport>) {
+        transport.send(decode(hello()));
+        *self.transport.lock().unwrap() = Some(transport);
+    }
+    fn on_posted(&self, _: wamp::Message) {}
     fn on_message(&self, message: wamp::Message) {
         let bytes = Serializer::Json.encode(&message);
         let value = serde_json::from_slice(&bytes).unwrap();
@@ -472,14 +478,19 @@ pub(super) fn decode(message: Value) -> wamp::Message {
 fn a_session_in_memory_joins_is_told_of_the_end_and_is_let_go() {
     let realm = realm();
     let peer = Arc::new(Noted::default());
-    let local = realm.open_local(peer.clone(), "anonymous");
-    local.send(decode(hello()));
+    open_local(
+        &realm,
+        &(peer.clone() as Arc<dyn Peer>),
+        "anonymous",
+        &mut [],
+    );
     realm.shut_down();
-    local.send(decode(json!([6, {}, "wamp.close.goodbye_and_out"])));
+    let transport = peer.transport.lock().unwrap().take().unwrap();
+    transport.send(decode(json!([6, {}, "wamp.close.goodbye_and_out"])));
     let told = peer.told.lock().unwrap().clone();
     let codes: Vec<_> = told.iter().map(|m| m.get(0).unwrap_or(m)).collect();
     assert_eq!(codes, [&json!(2), &json!(6), &json!("closed")]);
-    drop(local);
+    drop(transport);
     assert_eq!(Arc::strong_count(&peer), 1, "the realm keeps no peer");
     assert_eq!(Arc::strong_count(&realm), 1);
 }

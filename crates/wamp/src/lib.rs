@@ -21,6 +21,7 @@ mod json;
 mod message;
 mod options;
 mod payload;
+mod peer;
 mod serializer;
 mod uri;
 
@@ -39,5 +40,6 @@ pub use options::{
     SubscribeOptions, WelcomeDetails,
 };
 pub use payload::{MAX_NESTING, Payload, PayloadError};
+pub use peer::{Outbound, Peer, Transport};
 pub use serializer::{DecodeError, Serializer};
 pub use uri::Uri;

@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 use super::*;
 use crate::{Answer, Classes, Component, Procedure, Setup};
 use adbapi::{Deferred, Promise, deferred};
-use wamp::{InvocationDetails, Registered, SessionId, Welcome, WelcomeDetails};
+use wamp::{InvocationDetails, Outbound, Registered, SessionId, Welcome, WelcomeDetails};
 
 /// Answers in every way there is.
 struct Answers {
@@ -61,6 +61,7 @@ impl Component for Answers {
 /// A session and the messages it sends.
 struct Played {
     session: Arc<Session>,
+    transport: Arc<dyn Transport>,
     sent: Receiver<Message>,
 }
 
@@ -68,8 +69,20 @@ impl Played {
     fn new(instance: Instance) -> Self {
         let (sender, sent) = mpsc::channel();
         let send = move |message| sender.send(message).unwrap();
-        let session = Session::new("test", "realm1".into(), Arc::new(instance), send);
-        Self { session, sent }
+        Self::on(Arc::new(send), sent, instance)
+    }
+
+    fn on(transport: Arc<dyn Transport>, sent: Receiver<Message>, instance: Instance) -> Self {
+        Self {
+            session: Session::new("test", "realm1".into(), Arc::new(instance)),
+            transport,
+            sent,
+        }
+    }
+
+    /// Lets the session say HELLO.
+    fn open(&self) {
+        self.session.on_open(self.transport.clone());
     }
 
     fn of_answers() -> Self {
@@ -92,7 +105,7 @@ impl Played {
 
     /// Joins, with registration ids 101, 102, … in the order of the procedures.
     fn join(&self) {
-        self.session.join();
+        self.open();
         self.session.on_message(welcome());
         let procedures = self.session.instance.procedures.len() as u64;
         for n in 1..=procedures {
@@ -153,7 +166,7 @@ fn goodbye(reason: &str) -> Message {
 #[test]
 fn it_joins_as_a_callee_and_registers_everything() {
     let played = Played::of_answers();
-    played.session.join();
+    played.open();
     let hello = &played.sent()[0];
     assert_eq!((&hello[0], &hello[1]), (&json!(1), &json!("realm1")));
     let callee = json!({"features": {
@@ -178,7 +191,7 @@ fn it_joins_as_a_callee_and_registers_everything() {
 #[test]
 fn a_procedure_that_may_not_be_registered_ends_the_session() {
     let played = Played::of_answers();
-    played.session.join();
+    played.open();
     played.session.on_message(welcome());
     played.sent();
     let refused = wamp::Error {
@@ -230,22 +243,28 @@ fn every_invocation_is_answered_once() {
     assert_eq!(played.sent()[0][4], "wamp.error.no_such_registration");
 }
 
-/// A way to the router from an I/O thread, number 7, that the test plays as well.
-struct FromHome {
+/// A way to the router from an I/O thread that the test plays as well.
+struct FromIoThread {
     sent: mpsc::Sender<Message>,
-    posted: mpsc::Sender<Message>,
-    is_over: Arc<AtomicBool>,
+    io_thread: Arc<IoThread>,
 }
 
-impl Uplink for FromHome {
+struct IoThread {
+    posted: mpsc::Sender<Message>,
+    is_over: AtomicBool,
+}
+
+impl Transport for FromIoThread {
     fn send(&self, message: Message) {
         self.sent.send(message).unwrap();
     }
-    fn home(&self) -> Option<usize> {
-        Some(7)
+    fn outbound(&self) -> Option<Arc<dyn Outbound>> {
+        Some(self.io_thread.clone())
     }
-    fn post(&self, home: usize, message: Message) -> Result<(), Message> {
-        assert_eq!(home, 7);
+}
+
+impl Outbound for IoThread {
+    fn post(&self, message: Message) -> Result<(), Message> {
         if self.is_over.load(Ordering::Relaxed) {
             return Err(message);
         }
@@ -258,31 +277,31 @@ impl Uplink for FromHome {
 fn an_answer_that_comes_later_is_sent_from_the_thread_its_invocation_came_on() {
     let (sender, sent) = mpsc::channel();
     let (posted, post) = mpsc::channel();
-    let is_over = Arc::new(AtomicBool::new(false));
-    let uplink = FromHome {
-        sent: sender,
+    let io_thread = Arc::new(IoThread {
         posted,
-        is_over: is_over.clone(),
+        is_over: AtomicBool::new(false),
+    });
+    let transport = FromIoThread {
+        sent: sender,
+        io_thread: io_thread.clone(),
     };
     let (promises, deferreds): (Vec<Promise<i64>>, Vec<_>) = (0..2).map(|_| deferred()).unzip();
     let answers = Answers {
         later: Mutex::new(deferreds),
     };
-    let instance = Arc::new(Instance::of(answers));
-    let session = Session::new("test", "realm1".into(), instance, uplink);
-    let played = Played { session, sent };
+    let played = Played::on(Arc::new(transport), sent, Instance::of(answers));
     played.join();
     played.invoke(1, 102, &json!([]));
     played.invoke(2, 102, &json!([]));
     let mut promises = promises.into_iter().rev();
     promises.next().unwrap().resolve(Ok(41));
     assert_eq!(played.sent(), Vec::<Value>::new());
-    played.session.send_posted(post.recv().unwrap());
+    played.session.on_posted(post.recv().unwrap());
     assert_eq!(played.sent(), [json!([70, 1, {}, [41]])]);
     assert_eq!(played.session.under_way().len(), 1);
 
-    // Nobody is at home any more.
-    is_over.store(true, Ordering::Relaxed);
+    // The thread has ended.
+    io_thread.is_over.store(true, Ordering::Relaxed);
     promises.next().unwrap().resolve(Ok(42));
     assert_eq!(played.sent(), [json!([70, 2, {}, [42]])]);
     assert_eq!(played.session.under_way().len(), 0);
@@ -377,7 +396,7 @@ fn concurrency_is_asked_for_in_register() {
     assert!(error.to_string().contains("com.example.later, "), "{error}");
 
     let played = Played::new(instance);
-    played.session.join();
+    played.open();
     played.session.on_message(welcome());
     let sent = played.sent();
     assert_eq!(sent[1][2], json!({}));

@@ -9,16 +9,15 @@ use std::{
 use crossbeam_channel::Sender;
 use tungstenite::protocol::{Role, frame::coding::CloseCode};
 
-use super::{DialledSession, MakePeer, Target};
+use super::{DialledTransport, MakePeer, Target};
 use crate::{
     frames::{FrameLimits, Frames, Incoming},
     heartbeat::{Beat, Heartbeat, Intervals},
-    local::LocalPeer,
     outbox::Mail,
 };
 use reactor::{Io, Mailbox, Protocol};
 use wamp::{
-    Abort, ClosingDetails, DecodeError, Message, Payload, RequestId, RequestType, Serializer,
+    Abort, ClosingDetails, DecodeError, Message, Payload, Peer, RequestId, RequestType, Serializer,
     error_uri,
 };
 
@@ -33,7 +32,7 @@ pub(super) struct DialledConnection {
     make_peer: Arc<MakePeer>,
     frames: Frames,
     heartbeat: Heartbeat,
-    peer: Option<Arc<dyn LocalPeer>>,
+    peer: Option<Arc<dyn Peer>>,
     /// How long the router may take to answer, and until when it may for what it was sent last.
     timeout: Duration,
     awaited: Option<Awaited>,
@@ -159,11 +158,12 @@ impl DialledConnection {
 
 impl Protocol<Mail> for DialledConnection {
     fn on_open(&mut self, io: &mut Io<'_>) {
-        let session = DialledSession {
+        let transport = DialledTransport {
             mailbox: self.mailbox.clone(),
             connection: io.id,
         };
-        self.peer = Some((self.make_peer)(session));
+        let peer = self.peer.insert((self.make_peer)());
+        peer.on_open(Arc::new(transport));
         self.set_deadline(io);
     }
 

@@ -6,7 +6,7 @@ use std::{
     thread,
 };
 
-use serde_json::json;
+use serde_json::{Value, json};
 use tungstenite::{
     WebSocket,
     handshake::server::{Request, Response},
@@ -19,12 +19,18 @@ use crate::{
 };
 use reactor::Reactor;
 
-/// A peer that says HELLO on each connection and hands on what it is told.
+/// A peer that says its words on each connection and hands on what it is told.
 struct Remote {
+    words: Vec<Value>,
     told: mpsc::Sender<wamp::Message>,
 }
 
-impl LocalPeer for Remote {
+impl Peer for Remote {
+    fn on_open(&self, transport: Arc<dyn Transport>) {
+        let words = self.words.iter().cloned();
+        words.for_each(|message| transport.send(decode(message)));
+    }
+    fn on_posted(&self, _: wamp::Message) {}
     fn on_message(&self, message: wamp::Message) {
         let _ = self.told.send(message);
     }
@@ -65,10 +71,9 @@ fn a_router_that_answers_pings_but_neither_hello_nor_goodbye_is_dialled_again() 
         reactor.wait_asleep();
         let mailbox = reactor.mailbox();
         let dialling = thread::spawn(move || reactor.run());
-        let make_peer: MakePeer = Box::new(move |session| {
-            sent.iter()
-                .for_each(|message| session.send(decode(message.clone())));
+        let make_peer: MakePeer = Box::new(move || {
             Arc::new(Remote {
+                words: sent.clone(),
                 told: mpsc::channel().0,
             })
         });
@@ -118,9 +123,11 @@ fn a_dialler_dials_again_and_stops_in_time() {
     let mailbox = reactor.mailbox();
     let dialling = thread::spawn(move || reactor.run());
     let (told, heard) = mpsc::channel();
-    let make_peer: MakePeer = Box::new(move |session| {
-        session.send(decode(hello()));
-        Arc::new(Remote { told: told.clone() })
+    let make_peer: MakePeer = Box::new(move || {
+        Arc::new(Remote {
+            words: vec![hello()],
+            told: told.clone(),
+        })
     });
     let dialler = Dialler::start(target, mailbox.clone(), make_peer).unwrap();
     let code = || {

@@ -1,0 +1,54 @@
+//! The two ends of a session inside of a process: the client's end, and its way to the router.
+//! Must not know whether the router is in this process or at the end of a connection.
+
+use std::sync::Arc;
+
+use super::Message;
+
+/// The client's end of a session, such as a component's.
+///
+/// Its methods are called one at a time, in the order in which the router gave the messages, on
+/// whichever thread caused them. They must not block, and may send from within a call.
+pub trait Peer: Send + Sync {
+    /// There is a way to the router: say HELLO. The first call of all.
+    fn on_open(&self, transport: Arc<dyn Transport>);
+
+    /// A message from the router.
+    fn on_message(&self, message: Message);
+
+    /// A message of the peer's own, which another thread gave to [`Outbound::post`], is on the
+    /// thread it was posted to: send it. May be called beside the other methods.
+    fn on_posted(&self, message: Message);
+
+    /// The session has ended; nothing more comes.
+    fn on_close(&self);
+}
+
+/// The way from a peer to the router. Neither method blocks.
+pub trait Transport: Send + Sync {
+    /// Sends a message, from any thread. The router's answer may come before this returns.
+    fn send(&self, message: Message);
+
+    /// A way to send from this thread later, if it is one that messages can be posted to. Whoever
+    /// answers from another thread does better to post: what the router knows then stays near the
+    /// processor of the thread that serves the session.
+    fn outbound(&self) -> Option<Arc<dyn Outbound>> {
+        None
+    }
+}
+
+/// A way from any thread to one that sends.
+pub trait Outbound: Send + Sync {
+    /// Hands the message to [`Peer::on_posted`] on the other thread.
+    ///
+    /// # Errors
+    /// The message itself, if that thread has ended.
+    fn post(&self, message: Message) -> Result<(), Message>;
+}
+
+/// A way that is the same from every thread.
+impl<F: Fn(Message) + Send + Sync> Transport for F {
+    fn send(&self, message: Message) {
+        self(message);
+    }
+}
