@@ -20,7 +20,7 @@ use wampgres::{
         Allow, IdSource, Input, Limits, MatchPolicy, Output, PeerId, Permission, RealmOptions,
         Role, Router,
     },
-    wamp_transport::{self as transport, Clock},
+    wamp_transport::{self as transport, ClockHandle},
 };
 
 const CALL: &[u8] = br#"[48,4711,{},"com.example.now.v1"]"#;
@@ -124,7 +124,7 @@ fn publish_through_the_realm(c: &mut Criterion) {
         fn on_close(&self) {}
     }
     let router = Router::new(realm_options(), Box::new(Counted(0)));
-    let realm = Arc::new(transport::Realm::new(router, Clock::default().bell()));
+    let realm = Arc::new(transport::Realm::new(router, ClockHandle::default()));
     let join = |texts: &[&str]| {
         let silent = Arc::new(Silent::default());
         let peer: Arc<dyn Peer> = silent.clone();

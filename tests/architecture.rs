@@ -76,6 +76,7 @@ const TABLE: &[Allowed] = &[
         others: &[
             "crossbeam-channel",
             "http",
+            "httparse",
             "mio",
             "rand",
             "smallvec",
@@ -116,7 +117,6 @@ const TABLE: &[Allowed] = &[
         ours: &["reactor", "wamp", "wamp-transport"],
         others: &[
             "hdrhistogram",
-            "httparse",
             "mio",
             "rand",
             "serde",

@@ -72,7 +72,7 @@ impl Components {
             if let Home::Remote(connect) = &component.home {
                 let instance = self.make(component, classes)?;
                 self.dialled
-                    .push(dial(component, connect, instance, mailbox)?);
+                    .push(dial(component, connect, instance, mailbox));
             }
         }
         Ok(())
@@ -169,7 +169,7 @@ fn dial(
     connect: &Connect,
     instance: Arc<Instance>,
     mailbox: &Mailbox<Mail>,
-) -> Result<Dialled, Error> {
+) -> Dialled {
     let latest = Latest::default();
     let uri = Uri::from(component.realm.as_str());
     let classname = component.classname.clone();
@@ -182,6 +182,6 @@ fn dial(
         }
     };
     let target = settings::target(connect);
-    let dialler = Dialler::start(target, mailbox.clone(), Box::new(make_peer))?;
-    Ok(Dialled { dialler, latest })
+    let dialler = Dialler::start(target, mailbox.clone(), Box::new(make_peer));
+    Dialled { dialler, latest }
 }

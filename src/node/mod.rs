@@ -19,7 +19,7 @@ use crate::config::{Listener, ListenerService, NodeConfig, PathService, RouterWo
 use component::Classes;
 use reactor::{Mailbox, Reactor};
 use wamp_router::Router;
-use wamp_transport::{Clock, Mail, Realm, Realms, RunningClock};
+use wamp_transport::{ClockHandle, Mail, Realm, Realms};
 
 /// How long calls under way may take to end when the node stops.
 const GRACE: Duration = Duration::from_secs(10);
@@ -35,7 +35,6 @@ pub struct Node {
     mailboxes: Arc<[Mailbox<Mail>]>,
     components: Components,
     addresses: Vec<Address>,
-    clock: Option<RunningClock>,
 }
 
 /// How a node's threads go about their work.
@@ -129,7 +128,7 @@ impl Node {
     pub fn start(config: &NodeConfig, classes: &Classes, threads: Threads) -> Result<Self, Error> {
         let reactors = reactors(threads)?;
         let mailboxes: Arc<[_]> = reactors.iter().map(Reactor::mailbox).collect();
-        let clock = Clock::default();
+        let clock = ClockHandle::default();
         let realms: Vec<_> = (config.routers.iter())
             .map(|worker| realms_of(worker, &clock))
             .collect();
@@ -150,7 +149,6 @@ impl Node {
             mailboxes,
             components: Components::new(threads.wait_asleep),
             addresses,
-            clock: None,
         };
         match node.start_parts(config, classes, reactors, listening, clock) {
             Ok(()) => Ok(node),
@@ -168,10 +166,11 @@ impl Node {
         classes: &Classes,
         mut reactors: Vec<Reactor<Mail>>,
         listening: Vec<Listening>,
-        clock: Clock,
+        clock: ClockHandle,
     ) -> Result<(), Error> {
         let realms = self.realms.iter().flat_map(|realms| realms.iter());
-        self.clock = Some(clock.start(realms.cloned().collect())?);
+        let first = reactors.first_mut().expect("a node has an I/O thread");
+        clock.start(realms.cloned().collect(), first);
         // Components are there before the first client is, so that no call comes too early.
         (self.components).start_in_process(config, classes, &self.realms, &mut reactors)?;
         self.spawn(reactors, listening)?;
@@ -232,9 +231,6 @@ impl Node {
         if !wait_while(FAREWELL, connected) {
             tracing::info!("some clients did not say GOODBYE within {FAREWELL:?}");
         }
-        if let Some(clock) = self.clock.take() {
-            clock.stop();
-        }
         self.mailboxes.iter().for_each(Mailbox::stop);
         for thread in self.io_threads {
             if thread.join().is_err() {
@@ -268,12 +264,12 @@ fn default_io_threads() -> usize {
     std::thread::available_parallelism().map_or(1, |processors| processors.get().div_ceil(2))
 }
 
-fn realms_of(worker: &RouterWorker, clock: &Clock) -> Arc<Realms> {
+fn realms_of(worker: &RouterWorker, clock: &ClockHandle) -> Arc<Realms> {
     let realm = |realm| {
         let options = settings::realm(realm);
         let name = options.name.clone();
         let router = Router::new(options, Box::new(settings::RandomIds));
-        (name, Arc::new(Realm::new(router, clock.bell())))
+        (name, Arc::new(Realm::new(router, clock.clone())))
     };
     Arc::new(Realms::new(worker.realms.iter().map(realm)))
 }

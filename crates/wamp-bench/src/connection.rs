@@ -8,13 +8,12 @@ use tungstenite::protocol::Role;
 use super::{
     Fault,
     duty::{self, Duty, Turn, unasked},
-    handshake::Handshake,
     run::{Mail, Shared},
     wire::Quick,
 };
 use reactor::{Io, Protocol};
 use wamp::{Abort, ClosingDetails, Goodbye, Hello, HelloDetails, Message, PeerRoles, error_uri};
-use wamp_transport::{FrameLimits, Frames, Incoming};
+use wamp_transport::{ClientHandshake, FrameLimits, Frames, Incoming};
 
 /// What software the client is.
 const AGENT: &str = concat!("wampgres-bench ", env!("CARGO_PKG_VERSION"));
@@ -48,7 +47,7 @@ struct Parts {
 enum Phase {
     /// Its socket is on the way to the reactor.
     Unopened,
-    Opening(Handshake),
+    Opening(ClientHandshake),
     Joining,
     Preparing,
     Working,
@@ -237,7 +236,7 @@ impl Protocol<Mail> for Connection {
             turn.run.connections[turn.session] = Some(id);
             let url = &turn.options.target.url;
             let subprotocol = turn.options.serializer.subprotocol();
-            let begun = Handshake::begin(url, subprotocol, turn.out);
+            let begun = ClientHandshake::begin(url, subprotocol, turn.out);
             parts.phase = Phase::Opening(begun.map_err(Fault::Handshake)?);
             Ok(())
         });

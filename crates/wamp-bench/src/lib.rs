@@ -19,7 +19,6 @@ mod conduct;
 mod connection;
 mod duty;
 mod error;
-mod handshake;
 mod measure;
 mod options;
 mod outstanding;

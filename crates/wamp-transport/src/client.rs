@@ -2,30 +2,29 @@
 //! lost. Must not know what the session is for.
 
 mod connection;
+mod dialling;
+mod handshake;
 #[cfg(test)]
 mod tests;
 
 use std::{
-    io,
-    net::{SocketAddr, TcpStream, ToSocketAddrs},
-    sync::Arc,
-    thread::JoinHandle,
-    time::{Duration, Instant},
+    net::SocketAddr,
+    sync::{
+        Arc, OnceLock,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::Duration,
 };
 
-use crossbeam_channel::{Receiver, RecvTimeoutError, Sender, TryRecvError, bounded, select_biased};
-use tungstenite::{ClientRequestBuilder, HandshakeError, client::client, http::Uri};
+use crossbeam_channel::{Receiver, RecvTimeoutError, bounded};
 
-use self::connection::DialledConnection;
+pub use self::handshake::ClientHandshake;
+
+use self::dialling::Dialling;
 use super::outbox::Mail;
-use reactor::{ConnectionId, Mailbox};
-use wamp::{Message, Peer, Serializer, Transport};
+use reactor::{ConnectionId, Mailbox, TaskId};
+use wamp::{Message, Peer, Transport};
 
-/// The wait before a second try, doubled from try to try up to [`LONGEST_WAIT`].
-const FIRST_WAIT: Duration = Duration::from_millis(250);
-const LONGEST_WAIT: Duration = Duration::from_secs(15);
-/// How long a stop waits for the router to answer the last GOODBYE.
-const FAREWELL: Duration = Duration::from_secs(2);
 /// How long a stopped dialler is waited for.
 const STOPPING: Duration = Duration::from_secs(3);
 
@@ -66,172 +65,72 @@ impl Transport for DialledTransport {
     }
 }
 
-/// Keeps one connection to a router open, on a thread of its own for what may block.
+/// What a dialler is told, all of it by mail.
+#[derive(Debug)]
+pub enum DiallerEvent {
+    /// The addresses of the router's host, or why there are none.
+    Resolved(Result<Vec<SocketAddr>, String>),
+    /// The connection is open.
+    Opened,
+    /// An attempt has come to nothing, and why.
+    Failed(String),
+    /// The connection that was open is gone.
+    Lost,
+    /// Dial no more.
+    Stop,
+}
+
+/// Keeps one connection to a router open.
 pub struct Dialler {
-    /// Dropped to stop.
-    go_on: Option<Sender<()>>,
-    /// Fails when the thread has ended.
+    mailbox: Mailbox<Mail>,
+    shared: Arc<Shared>,
+    /// Fails when the task has ended.
     alive: Receiver<()>,
-    thread: JoinHandle<()>,
+}
+
+/// What the handle, the task and its connections share.
+#[derive(Default)]
+struct Shared {
+    task: OnceLock<TaskId>,
+    is_stopped: AtomicBool,
 }
 
 /// Makes the peer that speaks on a new connection.
 pub type MakePeer = Box<dyn Fn() -> Arc<dyn Peer> + Send + Sync>;
 
 impl Dialler {
-    /// Begins to dial. Each connection is served by `mailbox`'s reactor and gets a new peer.
-    ///
-    /// # Errors
-    /// When no thread can be had.
-    pub fn start(target: Target, mailbox: Mailbox<Mail>, make_peer: MakePeer) -> io::Result<Self> {
-        let (go_on, stopped) = bounded(0);
+    /// Begins to dial. Each connection is served by `mailbox`'s reactor, as a task of which the
+    /// dialler works, and gets a new peer.
+    pub fn start(target: Target, mailbox: Mailbox<Mail>, make_peer: MakePeer) -> Self {
+        let shared = Arc::new(Shared::default());
         let (life, alive) = bounded(0);
-        let thread = std::thread::Builder::new()
-            .name("dialler".to_owned())
-            .spawn(move || {
-                let _life = life;
-                keep_dialled(&target, &mailbox, &Arc::new(make_peer), &stopped);
-            })?;
-        Ok(Self {
-            go_on: Some(go_on),
+        let dialling = Dialling::new(target, mailbox.clone(), make_peer, shared.clone(), life);
+        mailbox.add_task(Box::new(dialling));
+        Self {
+            mailbox,
+            shared,
             alive,
-            thread,
-        })
+        }
     }
 
-    /// Dials no more. The connection that is open stays open, for its session to say GOODBYE.
-    pub fn stop(&mut self) {
-        self.go_on = None;
+    /// Dials no more. The connection that is open stays open, for its session to say GOODBYE; an
+    /// attempt that is under way comes to nothing.
+    pub fn stop(&self) {
+        // The task looks at this when it has made its id known, so one of both sees the other.
+        self.shared.is_stopped.store(true, Ordering::SeqCst);
+        if let Some(task) = self.shared.task.get() {
+            let _ = (self.mailbox).post_to_task(*task, Mail::Dialler(DiallerEvent::Stop));
+        }
     }
 
-    /// Waits until the router has answered that GOODBYE.
+    /// Stops, and waits until the router has answered the session's GOODBYE.
     ///
     /// # Blocking
-    /// At most 3 s. A try to connect that takes longer cannot be cut short: it is left to end
-    /// by itself, and comes to nothing.
-    pub fn join(mut self) {
+    /// At most 3 s.
+    pub fn join(self) {
         self.stop();
         if self.alive.recv_timeout(STOPPING) == Err(RecvTimeoutError::Timeout) {
-            tracing::info!(target: crate::LOG, "a try to connect is still under way and left behind");
-        } else if self.thread.join().is_err() {
-            tracing::error!(target: crate::LOG, "the dialling thread had panicked");
+            tracing::error!(target: crate::LOG, "a dialler does not stop");
         }
     }
-}
-
-fn keep_dialled(
-    target: &Target,
-    mailbox: &Mailbox<Mail>,
-    make_peer: &Arc<MakePeer>,
-    stopped: &Receiver<()>,
-) {
-    let mut wait = FIRST_WAIT;
-    let mut last_failure = String::new();
-    loop {
-        let began = Instant::now();
-        match dial(target) {
-            Ok(_) if stopped.try_recv() != Err(TryRecvError::Empty) => return,
-            Ok(socket) => {
-                tracing::info!(target: crate::LOG, url = target.url, "connected to the router");
-                last_failure.clear();
-                let (lost, is_lost) = bounded(1);
-                let connection =
-                    DialledConnection::new(target, mailbox.clone(), make_peer.clone(), lost);
-                mailbox.adopt(mio::net::TcpStream::from_std(socket), Box::new(connection));
-                select_biased! {
-                    recv(stopped) -> _ => {
-                        let _ = is_lost.recv_timeout(FAREWELL);
-                        return;
-                    }
-                    recv(is_lost) -> _ => {}
-                }
-                tracing::warn!(
-                target: crate::LOG,
-                                   url = target.url,
-                                   "lost the connection to the router, dialling again"
-                               );
-            }
-            Err(failure) => {
-                // Once for each change of state, not once for each try.
-                if failure != last_failure {
-                    tracing::warn!(
-                    target: crate::LOG,
-                                           url = target.url,
-                                           failure,
-                                           "the router cannot be reached, trying on"
-                                       );
-                    last_failure = failure;
-                }
-            }
-        }
-        // A connection that lasted was a good one.
-        if began.elapsed() > LONGEST_WAIT {
-            wait = FIRST_WAIT;
-        }
-        // Jitter, so that many clients of a restarted router do not come all at once.
-        let jittered = wait.mul_f64(rand::random_range(0.5..1.0));
-        select_biased! {
-            recv(stopped) -> _ => return,
-            default(jittered) => {}
-        }
-        wait = (wait * 2).min(LONGEST_WAIT);
-    }
-}
-
-/// Connects and shakes hands, blocking.
-fn dial(target: &Target) -> Result<TcpStream, String> {
-    let addresses = (target.host.as_str(), target.port)
-        .to_socket_addrs()
-        .map_err(|e| format!("the host {:?} cannot be resolved: {e}", target.host))?;
-    let addresses: Vec<_> = addresses.collect();
-    let deadline = Instant::now() + target.timeout;
-    let socket = connect_any(&addresses, deadline).map_err(|failure| {
-        failure.unwrap_or_else(|| format!("the host {:?} has no address", target.host))
-    })?;
-    shake_hands(target, socket, left_until(deadline))
-}
-
-/// Connects to the first address that can be reached, and spends on none what the others need.
-///
-/// # Errors
-/// What was wrong with the last one, if there is any.
-fn connect_any(addresses: &[SocketAddr], deadline: Instant) -> Result<TcpStream, Option<String>> {
-    let mut failure = None;
-    for (address, still_to_try) in addresses.iter().zip((1..=addresses.len()).rev()) {
-        let share = left_until(deadline).div_f64(still_to_try as f64);
-        match TcpStream::connect_timeout(address, share.max(SOON)) {
-            Ok(socket) => return Ok(socket),
-            Err(e) => failure = Some(format!("{address}: {e}")),
-        }
-    }
-    Err(failure)
-}
-
-/// A timeout of zero would be none at all.
-const SOON: Duration = Duration::from_millis(1);
-
-fn left_until(deadline: Instant) -> Duration {
-    let left = deadline.saturating_duration_since(Instant::now());
-    left.max(SOON)
-}
-
-fn shake_hands(target: &Target, socket: TcpStream, timeout: Duration) -> Result<TcpStream, String> {
-    let prepared = socket
-        .set_nodelay(target.tcp_nodelay)
-        .and_then(|()| socket.set_read_timeout(Some(timeout)))
-        .and_then(|()| socket.set_write_timeout(Some(timeout)));
-    prepared.map_err(|e| e.to_string())?;
-    let url: Uri = target
-        .url
-        .parse()
-        .map_err(|e| format!("{}: {e}", target.url))?;
-    let request = ClientRequestBuilder::new(url).with_sub_protocol(Serializer::Json.subprotocol());
-    // The router says nothing before HELLO, so no frame can hide behind the handshake.
-    let socket = match client(request, socket) {
-        Ok((websocket, _)) => websocket.into_inner(),
-        Err(HandshakeError::Interrupted(_)) => return Err("the handshake took too long".into()),
-        Err(HandshakeError::Failure(e)) => return Err(format!("the handshake failed: {e}")),
-    };
-    socket.set_nonblocking(true).map_err(|e| e.to_string())?;
-    Ok(socket)
 }

@@ -1,86 +1,70 @@
 //! The clock of a node's realms: tells each router when its next deadline has come. Must not know
 //! what the deadlines are for.
 
-use std::{io, sync::Arc, thread::JoinHandle};
+use std::sync::{
+    Arc, OnceLock,
+    atomic::{AtomicBool, Ordering},
+};
 
-use crossbeam_channel::{Receiver, Sender, at, bounded, never, select};
+use super::{outbox::Mail, realm::Realm};
+use reactor::{Context, Mailbox, Reactor, Task, TaskId};
 
-use super::realm::Realm;
+/// A realm's way to its clock. Cheap to clone.
+#[derive(Clone, Default)]
+pub struct ClockHandle(Arc<Shared>);
 
-/// Tells the clock that a realm has an earlier deadline than it knows of. Cheap to clone.
-#[derive(Clone)]
-pub struct Bell(Sender<()>);
+#[derive(Default)]
+struct Shared {
+    /// Set when the clock runs.
+    task: OnceLock<(Mailbox<Mail>, TaskId)>,
+    /// The clock is told already and has not looked yet.
+    is_told: AtomicBool,
+}
 
-impl Bell {
-    /// Makes the clock look again. Never blocks.
-    pub(super) fn ring(&self) {
-        // A ring that is not heard yet will do for this one too.
-        let _ = self.0.try_send(());
+impl ClockHandle {
+    /// Lets the clock run on this I/O thread, for these realms. Their deadlines are met as long as
+    /// the thread runs.
+    pub fn start(self, realms: Vec<Arc<Realm>>, io_thread: &mut Reactor<Mail>) {
+        let shared = self.0.clone();
+        let task = io_thread.add_task(Box::new(Clock { realms, shared }));
+        let _ = self.0.task.set((io_thread.mailbox(), task));
     }
-}
 
-/// A clock, not running yet.
-pub struct Clock {
-    bell: Bell,
-    rung: Receiver<()>,
-}
-
-impl Default for Clock {
-    fn default() -> Self {
-        let (ring, rung) = bounded(1);
-        Self {
-            bell: Bell(ring),
-            rung,
+    /// Tells the clock that a realm has an earlier deadline than it knows of. Never blocks.
+    pub(super) fn tell(&self) {
+        if let Some((mailbox, task)) = self.0.task.get()
+            && !self.0.is_told.swap(true, Ordering::AcqRel)
+        {
+            // A thread that has ended meets no deadlines any more.
+            let _ = mailbox.post_to_task(*task, Mail::Deadline);
         }
     }
+}
+
+struct Clock {
+    realms: Vec<Arc<Realm>>,
+    shared: Arc<Shared>,
 }
 
 impl Clock {
-    /// The bell that its realms ring.
-    pub fn bell(&self) -> Bell {
-        self.bell.clone()
-    }
-
-    /// Lets the clock run for these realms, on a thread of its own.
-    ///
-    /// # Errors
-    /// When no thread can be had.
-    pub fn start(self, realms: Vec<Arc<Realm>>) -> io::Result<RunningClock> {
-        let (stop, stopped) = bounded(0);
-        let thread = std::thread::Builder::new()
-            .name("clock".to_owned())
-            .spawn(move || run(&realms, &self.rung, &stopped))?;
-        Ok(RunningClock { stop, thread })
+    fn look(&self, context: &mut Context<'_>) {
+        let next = self.realms.iter().filter_map(|realm| realm.tick()).min();
+        context.set_deadline(next);
     }
 }
 
-/// A clock that runs.
-pub struct RunningClock {
-    stop: Sender<()>,
-    thread: JoinHandle<()>,
-}
-
-impl RunningClock {
-    /// Stops the clock: no deadline is met any more.
-    ///
-    /// # Blocking
-    /// For as long as the deadline being met takes.
-    pub fn stop(self) {
-        drop(self.stop);
-        if self.thread.join().is_err() {
-            tracing::error!(target: crate::LOG, "the clock had panicked");
-        }
+impl Task<Mail> for Clock {
+    fn on_start(&mut self, context: &mut Context<'_>) {
+        self.look(context);
     }
-}
 
-fn run(realms: &[Arc<Realm>], rung: &Receiver<()>, stopped: &Receiver<()>) {
-    loop {
-        let next = realms.iter().filter_map(|realm| realm.tick()).min();
-        let alarm = next.map_or_else(never, at);
-        select! {
-            recv(stopped) -> _ => return,
-            recv(rung) -> _ => {}
-            recv(alarm) -> _ => {}
-        }
+    fn on_mail(&mut self, _: Mail, context: &mut Context<'_>) {
+        // Before it looks, so that no deadline is missed that comes meanwhile.
+        self.shared.is_told.store(false, Ordering::Release);
+        self.look(context);
+    }
+
+    fn on_deadline(&mut self, context: &mut Context<'_>) {
+        self.look(context);
     }
 }

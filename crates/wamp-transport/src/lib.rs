@@ -21,8 +21,8 @@ mod web_connection;
 
 use std::{collections::HashMap, sync::Arc, time::Duration};
 
-pub use client::{Dialler, MakePeer, Target};
-pub use clock::{Bell, Clock, RunningClock};
+pub use client::{ClientHandshake, Dialler, DiallerEvent, MakePeer, Target};
+pub use clock::ClockHandle;
 pub use frames::{FrameLimits, Frames, Incoming};
 pub use listener::{bind, deal};
 pub use local::open_local;

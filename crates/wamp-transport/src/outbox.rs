@@ -6,6 +6,7 @@ use std::sync::{
     atomic::{AtomicBool, AtomicUsize, Ordering},
 };
 
+use super::client::DiallerEvent;
 use reactor::{ConnectionId, Mailbox};
 use wamp::{Event, Message, Serializer};
 
@@ -19,6 +20,10 @@ pub enum Mail {
     Close,
     /// The client does not read what it is sent: drop it.
     Overflow,
+    /// For the clock: a realm has an earlier deadline than it knows of.
+    Deadline,
+    /// For a dialler: what has become of its attempt, or that it is to stop.
+    Dialler(DiallerEvent),
 }
 
 /// An event on its way to many subscribers, encoded once.
@@ -131,7 +136,7 @@ impl Mail {
         match self {
             Self::Message(message) => message.approximate_len(),
             Self::Event(broadcast) => broadcast.len(),
-            Self::Close | Self::Overflow => 0,
+            Self::Close | Self::Overflow | Self::Deadline | Self::Dialler(_) => 0,
         }
     }
 }

@@ -17,7 +17,7 @@ use std::{
 use smallvec::SmallVec;
 
 use super::{
-    clock::Bell,
+    clock::ClockHandle,
     local::LocalQueue,
     outbox::{Broadcast, Mail, Outbox},
 };
@@ -29,7 +29,7 @@ use wamp_router::{Input, Output, PeerId, Router, Stats};
 pub struct Realm {
     state: Mutex<State>,
     next_peer: AtomicU64,
-    bell: Bell,
+    clock: ClockHandle,
 }
 
 struct State {
@@ -52,12 +52,12 @@ enum Outlet {
 struct Afterwards<'a> {
     wake: SmallVec<[(usize, Mailbox<Mail>); 1]>,
     local: SmallVec<[Arc<LocalQueue>; 1]>,
-    ring: Option<&'a Bell>,
+    clock: Option<&'a ClockHandle>,
 }
 
 impl Realm {
-    /// A realm around its router. It rings `bell` for deadlines the clock does not know of.
-    pub fn new(router: Router, bell: Bell) -> Self {
+    /// A realm around its router. It tells `clock` of deadlines that it does not know of.
+    pub fn new(router: Router, clock: ClockHandle) -> Self {
         let state = State {
             router,
             outlets: HashMap::default(),
@@ -67,7 +67,7 @@ impl Realm {
         Self {
             state: Mutex::new(state),
             next_peer: AtomicU64::new(1),
-            bell,
+            clock,
         }
     }
 
@@ -155,7 +155,7 @@ impl Realm {
             let next = state.router.next_deadline();
             if next.is_some_and(|next| state.alarm.is_none_or(|alarm| next < alarm)) {
                 state.alarm = next;
-                afterwards.ring = Some(&self.bell);
+                afterwards.clock = Some(&self.clock);
             }
         }
         afterwards.run();
@@ -227,8 +227,8 @@ impl Afterwards<'_> {
     }
 
     fn run(self) {
-        if let Some(bell) = self.ring {
-            bell.ring();
+        if let Some(clock) = self.clock {
+            clock.tell();
         }
         for (_, mailbox) in self.wake {
             mailbox.wake();

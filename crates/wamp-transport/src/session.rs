@@ -130,6 +130,8 @@ impl Session {
             }
             Mail::Close => self.close(CloseCode::Normal, "the session has ended", io),
             Mail::Overflow => return self.drop_slow_client(io),
+            // For tasks, not for connections.
+            Mail::Deadline | Mail::Dialler(_) => {}
         }
         self.fill.set_unsent(io.unsent());
     }

@@ -56,7 +56,7 @@ fn realm() -> Arc<Realm> {
     };
     Arc::new(Realm::new(
         Router::new(options, Box::new(Counted(0))),
-        Clock::default().bell(),
+        ClockHandle::default(),
     ))
 }
 

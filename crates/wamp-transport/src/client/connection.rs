@@ -1,15 +1,18 @@
-//! A dialled connection on its reactor: the client's end of a WebSocket connection, from the opening handshake on. Must
-//! not know how it was dialled nor what the session is for.
+//! A dialled connection on its reactor: the client's end of a WebSocket connection, from connecting
+//! on. Must not know when it is dialled again, nor what the session is for.
 
 use std::{
+    io, mem,
+    net::SocketAddr,
     sync::Arc,
     time::{Duration, Instant},
 };
 
-use crossbeam_channel::Sender;
 use tungstenite::protocol::{Role, frame::coding::CloseCode};
 
-use super::{DialledTransport, MakePeer, Target};
+use super::{
+    ClientHandshake, DialledTransport, DiallerEvent, MakePeer, Target, dialling::Reporter,
+};
 use crate::{
     frames::{FrameLimits, Frames, Incoming},
     heartbeat::{Beat, Heartbeat, Intervals},
@@ -28,16 +31,28 @@ const CLOSING: Duration = Duration::from_secs(10);
 const OUTPUT_LIMIT: usize = 16 << 20;
 
 pub(super) struct DialledConnection {
+    target: Arc<Target>,
+    address: SocketAddr,
     mailbox: Mailbox<Mail>,
     make_peer: Arc<MakePeer>,
+    reporter: Reporter,
+    opening: Opening,
     frames: Frames,
     heartbeat: Heartbeat,
     peer: Option<Arc<dyn Peer>>,
-    /// How long the router may take to answer, and until when it may for what it was sent last.
-    timeout: Duration,
+    /// The answer that the router owes for what it was sent last.
     awaited: Option<Awaited>,
     closing_until: Option<Instant>,
-    lost: Sender<()>,
+}
+
+/// How far the opening handshake is.
+enum Opening {
+    /// It is not asked for yet, and may take until then.
+    Until(Instant),
+    Begun(ClientHandshake),
+    /// It has come to nothing.
+    Failed(String),
+    Done,
 }
 
 /// The answer to a HELLO or a GOODBYE. A router that pings but gives none is of no use.
@@ -47,12 +62,15 @@ struct Awaited {
 }
 
 impl DialledConnection {
-    /// A connection whose opening handshake has just succeeded; `lost` is told of its end.
+    /// A connection that is being made to `address`; it has until `deadline` to be open. `reporter`
+    /// is told what becomes of it.
     pub(super) fn new(
-        target: &Target,
+        target: Arc<Target>,
+        address: SocketAddr,
+        deadline: Instant,
         mailbox: Mailbox<Mail>,
         make_peer: Arc<MakePeer>,
-        lost: Sender<()>,
+        reporter: Reporter,
     ) -> Self {
         let limits = FrameLimits {
             max_message_size: target.max_message_size,
@@ -63,16 +81,64 @@ impl DialledConnection {
             timeout: Some(target.ping_timeout),
         };
         Self {
+            target,
+            address,
             mailbox,
             make_peer,
+            reporter,
+            opening: Opening::Until(deadline),
             frames: Frames::new(Role::Client, limits),
             heartbeat: Heartbeat::new(intervals, Instant::now()),
             peer: None,
-            timeout: target.timeout,
             awaited: None,
             closing_until: None,
-            lost,
         }
+    }
+
+    /// Asks for the handshake. The request waits until the socket is connected.
+    fn begin(&mut self, until: Instant, io: &mut Io<'_>) -> Result<(), String> {
+        let url = (self.target.url.parse()).map_err(|e| format!("{}: {e}", self.target.url))?;
+        let handshake = ClientHandshake::begin(&url, Serializer::Json.subprotocol(), io.out())?;
+        self.opening = Opening::Begun(handshake);
+        io.set_deadline(Some(until));
+        Ok(())
+    }
+
+    /// Takes what the router answers the handshake with. `None` while it is not whole, then what
+    /// follows it.
+    fn shake_hands(&mut self, bytes: &[u8], io: &mut Io<'_>) -> Option<Vec<u8>> {
+        let Opening::Begun(handshake) = &mut self.opening else {
+            return None;
+        };
+        match handshake.read(bytes) {
+            Ok(None) => None,
+            Ok(Some(_)) if self.reporter.is_stopped() => {
+                io.abort();
+                None
+            }
+            Ok(Some(frames)) => {
+                self.open(io);
+                Some(frames)
+            }
+            Err(e) => {
+                self.opening = Opening::Failed(format!("the handshake failed: {e}"));
+                io.abort();
+                None
+            }
+        }
+    }
+
+    fn open(&mut self, io: &mut Io<'_>) {
+        self.opening = Opening::Done;
+        self.heartbeat.sign_of_life();
+        self.reporter.tell(DiallerEvent::Opened);
+        let transport = DialledTransport {
+            mailbox: self.mailbox.clone(),
+            connection: io.id,
+        };
+        let peer = self.peer.insert((self.make_peer)());
+        peer.on_open(Arc::new(transport));
+        self.set_deadline(io);
     }
 
     /// Keeps in mind what of this the router has to answer.
@@ -82,8 +148,27 @@ impl DialledConnection {
             Message::Goodbye(_) => "GOODBYE",
             _ => return,
         };
-        let until = io.now + self.timeout;
+        let until = io.now + self.target.timeout;
         self.awaited = Some(Awaited { to, until });
+        self.set_deadline(io);
+    }
+
+    fn on_frames(&mut self, mut bytes: &[u8], io: &mut Io<'_>) {
+        self.heartbeat.sign_of_life();
+        while let Some(incoming) = self.frames.next(&mut bytes, io.out()) {
+            match incoming {
+                Incoming::Text(text) if self.closing_until.is_none() => {
+                    self.on_text(text.as_bytes(), io);
+                }
+                Incoming::Text(_) | Incoming::Binary | Incoming::Heartbeat => {}
+                Incoming::Closed => return io.close(),
+                Incoming::Failed(reason) => {
+                    tracing::warn!(target: crate::LOG, reason, "the router broke the WebSocket protocol, closing");
+                    return io.close();
+                }
+            }
+        }
+        io.pause_reading(io.unsent() > OUTPUT_LIMIT);
         self.set_deadline(io);
     }
 
@@ -158,35 +243,29 @@ impl DialledConnection {
 
 impl Protocol<Mail> for DialledConnection {
     fn on_open(&mut self, io: &mut Io<'_>) {
-        let transport = DialledTransport {
-            mailbox: self.mailbox.clone(),
-            connection: io.id,
+        io.set_nodelay(self.target.tcp_nodelay);
+        let Opening::Until(until) = self.opening else {
+            return;
         };
-        let peer = self.peer.insert((self.make_peer)());
-        peer.on_open(Arc::new(transport));
-        self.set_deadline(io);
+        if let Err(failure) = self.begin(until, io) {
+            self.opening = Opening::Failed(failure);
+            io.abort();
+        }
     }
 
-    fn on_bytes(&mut self, mut bytes: &[u8], io: &mut Io<'_>) {
-        self.heartbeat.sign_of_life();
-        while let Some(incoming) = self.frames.next(&mut bytes, io.out()) {
-            match incoming {
-                Incoming::Text(text) if self.closing_until.is_none() => {
-                    self.on_text(text.as_bytes(), io);
-                }
-                Incoming::Text(_) | Incoming::Binary | Incoming::Heartbeat => {}
-                Incoming::Closed => return io.close(),
-                Incoming::Failed(reason) => {
-                    tracing::warn!(target: crate::LOG, reason, "the router broke the WebSocket protocol, closing");
-                    return io.close();
-                }
-            }
+    fn on_bytes(&mut self, bytes: &[u8], io: &mut Io<'_>) {
+        if matches!(self.opening, Opening::Done) {
+            return self.on_frames(bytes, io);
         }
-        io.pause_reading(io.unsent() > OUTPUT_LIMIT);
-        self.set_deadline(io);
+        if let Some(frames) = self.shake_hands(bytes, io) {
+            self.on_frames(&frames, io);
+        }
     }
 
     fn on_end(&mut self, io: &mut Io<'_>) {
+        if let Opening::Begun(..) = self.opening {
+            self.opening = Opening::Failed("the handshake failed: the router ended it".to_owned());
+        }
         // The router reads no more either: whatever is unsent is for nobody.
         io.abort();
     }
@@ -209,10 +288,18 @@ impl Protocol<Mail> for DialledConnection {
             }
             Mail::Close => self.close(io),
             Mail::Overflow => io.abort(),
+            Mail::Deadline | Mail::Dialler(_) => {}
         }
     }
 
     fn on_deadline(&mut self, io: &mut Io<'_>) {
+        if let Opening::Begun(..) = self.opening {
+            self.opening = Opening::Failed(format!(
+                "{}: connecting and shaking hands took too long",
+                self.address
+            ));
+            return io.abort();
+        }
         if self.closing_until.is_some_and(|until| until <= io.now) {
             return io.abort();
         }
@@ -231,11 +318,23 @@ impl Protocol<Mail> for DialledConnection {
         self.set_deadline(io);
     }
 
+    fn on_error(&mut self, error: &io::Error) {
+        if !matches!(self.opening, Opening::Done) {
+            self.opening = Opening::Failed(format!("{}: {error}", self.address));
+        }
+    }
+
     fn on_lost(&mut self) {
         if let Some(peer) = self.peer.take() {
             peer.on_close();
         }
-        // The dialler may have been stopped.
-        let _ = self.lost.try_send(());
+        self.reporter
+            .tell(match mem::replace(&mut self.opening, Opening::Done) {
+                Opening::Done => DiallerEvent::Lost,
+                Opening::Failed(failure) => DiallerEvent::Failed(failure),
+                Opening::Until(_) | Opening::Begun(..) => {
+                    DiallerEvent::Failed(format!("{}: the connection was lost", self.address))
+                }
+            });
     }
 }

@@ -12,22 +12,18 @@ use tungstenite::{
 const LONGEST: usize = 16 * 1024;
 
 /// A handshake that was begun.
-pub(super) struct Handshake {
+pub struct ClientHandshake {
     accept_key: String,
     subprotocol: &'static str,
     head: Vec<u8>,
 }
 
-impl Handshake {
+impl ClientHandshake {
     /// Begins: appends the request.
     ///
     /// # Errors
     /// For an address that no request can be made to.
-    pub(super) fn begin(
-        url: &Uri,
-        subprotocol: &'static str,
-        out: &mut Vec<u8>,
-    ) -> Result<Self, String> {
+    pub fn begin(url: &Uri, subprotocol: &'static str, out: &mut Vec<u8>) -> Result<Self, String> {
         let request = ClientRequestBuilder::new(url.clone())
             .with_sub_protocol(subprotocol)
             .into_client_request()
@@ -45,7 +41,7 @@ impl Handshake {
     ///
     /// # Errors
     /// When the server does not grant what was asked (RFC 6455 4.1, the client's checks).
-    pub(super) fn read(&mut self, bytes: &[u8]) -> Result<Option<Vec<u8>>, String> {
+    pub fn read(&mut self, bytes: &[u8]) -> Result<Option<Vec<u8>>, String> {
         self.head.extend_from_slice(bytes);
         let mut fields = [httparse::EMPTY_HEADER; 64];
         let mut response = httparse::Response::new(&mut fields);
@@ -93,10 +89,10 @@ mod tests {
         )
     }
 
-    fn begun() -> (Handshake, String) {
+    fn begun() -> (ClientHandshake, String) {
         let mut out = Vec::new();
         let url = "ws://127.0.0.1:8080/ws".parse().unwrap();
-        let handshake = Handshake::begin(&url, "wamp.2.json", &mut out).unwrap();
+        let handshake = ClientHandshake::begin(&url, "wamp.2.json", &mut out).unwrap();
         let request = String::from_utf8(out).unwrap();
         assert!(request.starts_with("GET /ws HTTP/1.1\r\n"), "{request}");
         let key = request.split("Sec-WebSocket-Key: ").nth(1).unwrap();
