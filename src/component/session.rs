@@ -175,7 +175,7 @@ impl Session {
 
     /// The connection to the router is lost or closed.
     pub fn on_close(&self) {
-        self.end("the connection to the router was lost".to_owned());
+        self.end("the connection to the router has ended".to_owned());
     }
 
     fn register_all(&self) {

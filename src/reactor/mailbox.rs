@@ -64,6 +64,7 @@ pub(super) enum Letter<M> {
     Resident(ResidentId, M),
     Adopt(TcpStream, Box<dyn Protocol<M>>),
     StopAccepting,
+    ShutDown,
     Stop,
 }
 
@@ -129,6 +130,13 @@ impl<M> Mailbox<M> {
     /// Closes the reactor's listeners; its connections stay.
     pub fn stop_accepting(&self) {
         self.send(Letter::StopAccepting);
+        self.wake();
+    }
+
+    /// Asks every connection to close ([`Protocol::on_shutdown`]), and ends the reactor once there
+    /// is none any more.
+    pub fn shut_down(&self) {
+        self.send(Letter::ShutDown);
         self.wake();
     }
 

@@ -47,6 +47,8 @@ pub struct Reactor<M> {
     residents: Vec<Box<dyn Resident<M>>>,
     connections: Vec<Slot<M>>,
     free: Vec<u32>,
+    /// The reactor ends with its last connection.
+    is_shutting_down: bool,
     deadlines: Deadlines,
     alarm: Alarm,
     vigil: Vigil,
@@ -92,6 +94,7 @@ impl<M> Reactor<M> {
             residents: Vec::new(),
             connections: Vec::new(),
             free: Vec::new(),
+            is_shutting_down: false,
             deadlines: Deadlines::default(),
             alarm,
             vigil: Vigil::new(Instant::now()),
@@ -139,7 +142,8 @@ impl<M> Reactor<M> {
         Ok(())
     }
 
-    /// Serves until [`Mailbox::stop`].
+    /// Serves until [`Mailbox::stop`], or until [`Mailbox::shut_down`] and the end of the last
+    /// connection.
     ///
     /// # Errors
     /// When polling itself fails or the reactor panics, after which it can serve nobody; all
@@ -188,7 +192,10 @@ impl<M> Reactor<M> {
         let go_on = self.read_letters(now);
         self.meet_deadlines(now);
         self.flush_the_dirty(now);
-        Ok(go_on)
+        let is_done = self.is_shutting_down
+            && self.inbox.is_empty()
+            && self.free.len() == self.connections.len();
+        Ok(go_on && !is_done)
     }
 
     /// How long to poll: not at all when something is left to do, else until something ends it.
@@ -301,10 +308,26 @@ impl<M> Reactor<M> {
                 Letter::Resident(id, mail) => self.give(id, mail),
                 Letter::Adopt(socket, protocol) => self.adopt(socket, protocol, now),
                 Letter::StopAccepting => self.listeners.clear(),
+                Letter::ShutDown => self.shut_down(now),
                 Letter::Stop => return false,
             }
         }
         true
+    }
+
+    fn shut_down(&mut self, now: Instant) {
+        self.is_shutting_down = true;
+        let ids = (self.connections.iter()).filter_map(|slot| Some(slot.connection.as_ref()?.id));
+        for id in ids.collect::<Vec<_>>() {
+            self.ask_to_close(id, now);
+        }
+    }
+
+    fn ask_to_close(&mut self, id: ConnectionId, now: Instant) {
+        if let Some(connection) = self.connection(id) {
+            connection.call(now, |protocol, io| protocol.on_shutdown(io));
+            self.after_call(id);
+        }
     }
 
     fn give(&mut self, id: ResidentId, mail: M) {
@@ -342,6 +365,9 @@ impl<M> Reactor<M> {
             .insert(Connection::new(id, socket, protocol));
         connection.call(now, |protocol, io| protocol.on_open(io));
         self.after_call(id);
+        if self.is_shutting_down {
+            self.ask_to_close(id, now);
+        }
     }
 
     fn meet_deadlines(&mut self, now: Instant) {
@@ -447,7 +473,7 @@ impl<M> Reactor<M> {
                 Letter::Adopt(_, protocol) => lose(protocol),
                 // It may concern others than who was connected here.
                 Letter::Resident(id, mail) => self.give(id, mail),
-                Letter::Mail(..) | Letter::StopAccepting | Letter::Stop => {}
+                Letter::Mail(..) | Letter::StopAccepting | Letter::ShutDown | Letter::Stop => {}
             }
         }
     }

@@ -19,6 +19,8 @@ pub enum Mail {
     Event(Arc<Broadcast>),
     /// Nothing more comes for this session: close, orderly.
     Close,
+    /// The same, because the node stops: the client may come again.
+    GoAway,
     /// The client does not read what it is sent: drop it.
     Overflow,
 }
@@ -133,7 +135,7 @@ impl Mail {
         match self {
             Self::Message(message) => message.approximate_len(),
             Self::Event(broadcast) => broadcast.len(),
-            Self::Close | Self::Overflow => 0,
+            Self::Close | Self::GoAway | Self::Overflow => 0,
         }
     }
 }

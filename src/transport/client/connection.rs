@@ -209,7 +209,7 @@ impl Protocol<Mail> for DialledConnection {
                 self.frames
                     .send_text(broadcast.text(Serializer::Json), io.out());
             }
-            Mail::Close => self.close(io),
+            Mail::Close | Mail::GoAway => self.close(io),
             Mail::Overflow => io.abort(),
         }
     }
@@ -232,6 +232,9 @@ impl Protocol<Mail> for DialledConnection {
         }
         self.set_deadline(io);
     }
+
+    /// The component's session says GOODBYE, and the router's answer closes the connection.
+    fn on_shutdown(&mut self, _: &mut Io<'_>) {}
 
     fn on_lost(&mut self) {
         if let Some(peer) = self.peer.take() {
