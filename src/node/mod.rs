@@ -23,7 +23,7 @@ use wamp_transport::{ClockHandle, Mail, Realm, Realms};
 
 /// How long calls under way may take to end when the node stops.
 const GRACE: Duration = Duration::from_secs(10);
-/// How long clients may take to say GOODBYE after that.
+/// How long clients may take to answer the Close frame and to close after that.
 const FAREWELL: Duration = Duration::from_secs(2);
 /// How often a stopping node looks whether all is done.
 const LOOK: Duration = Duration::from_millis(5);
@@ -205,11 +205,10 @@ impl Node {
     }
 
     /// Stops in order: accept nobody and begin no call, let the calls under way end within
-    /// the grace time and answer the rest, say GOODBYE, close components and their pools, join
-    /// every thread.
+    /// the grace time and answer the rest, close every connection, close components and their
+    /// pools, join every thread.
     ///
-    /// The GOODBYE comes after the results and not before them, because a client that has
-    /// answered it may not be sent any.
+    /// Clients get a Close frame (1001, going away) and no GOODBYE, so that they come again.
     ///
     /// # Blocking
     /// At most the grace time (10 s), the farewell (2 s) and what components take to close.
@@ -224,12 +223,13 @@ impl Node {
         self.end();
     }
 
-    /// Closes the components, lets clients answer the GOODBYE they were sent, ends the threads.
+    /// Closes the connections and the components, lets clients close too, ends the threads.
     fn end(mut self) {
+        self.mailboxes.iter().for_each(Mailbox::shut_down);
         std::mem::take(&mut self.components).close();
-        let connected = || self.realms().any(|realm| realm.stats().sessions > 0);
+        let connected = || self.io_threads.iter().any(|thread| !thread.is_finished());
         if !wait_while(FAREWELL, connected) {
-            tracing::info!("some clients did not say GOODBYE within {FAREWELL:?}");
+            tracing::info!("some clients did not close their connections within {FAREWELL:?}");
         }
         self.mailboxes.iter().for_each(Mailbox::stop);
         for thread in self.io_threads {

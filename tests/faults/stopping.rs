@@ -10,6 +10,7 @@ use std::{
 
 use nix::sys::signal::Signal;
 use serde_json::json;
+use tungstenite::protocol::frame::coding::CloseCode;
 
 use super::workbench::{Bench, HELD, HOLD, QUICK};
 use crate::support::{
@@ -19,16 +20,13 @@ use crate::support::{
     websocket::{ANY, Client, code},
 };
 
-const SHUTDOWN: &str = "wamp.close.system_shutdown";
 const CP_MAX: usize = 2;
 /// What README.md promises to calls under way.
 const GRACE: Duration = Duration::from_secs(10);
 
-/// Awaits the node's GOODBYE, which must be what comes next, and answers it.
-fn say_goodbye(mut client: Client) {
-    client.expect(&json!([code::GOODBYE, {}, SHUTDOWN]));
-    client.send(&json!([code::GOODBYE, {}, "wamp.close.goodbye_and_out"]));
-    client.expect_close();
+/// Awaits the node's Close frame, which must be what comes next, and answers it.
+fn close(mut client: Client) {
+    assert_eq!(client.expect_close().0, CloseCode::Away);
 }
 
 /// Five calls of one client: some run on the pool's workers, the others wait for one.
@@ -77,8 +75,8 @@ fn calls_that_run_and_calls_that_wait_end_well_when_a_node_stops() {
         .collect();
     answered.sort_unstable();
     assert_eq!(answered, held);
-    say_goodbye(client);
-    say_goodbye(latecomer);
+    close(client);
+    close(latecomer);
     let took = stopped.recv_timeout(wait::PATIENCE);
     let took = took.expect("the node stops");
     assert!(took < GRACE, "{took:?}");
@@ -93,7 +91,7 @@ fn a_node_that_stops_under_load_answers_every_call_once() {
     let component = container("hello.MyDatabaseComponent", HERE, extra);
     let mut node = Node::start(&config(&[router(), component]));
     let address = node.address();
-    // While this call is under way the node says no GOODBYE that a CALL could cross with.
+    // While this call is under way the node sends no Close frame that a CALL could cross with.
     let mut callee = Client::join(address);
     callee.register("com.example.slow");
     let mut slow_caller = Client::join(address);
@@ -113,7 +111,7 @@ fn a_node_that_stops_under_load_answers_every_call_once() {
                         Err(error) => {
                             assert_eq!(error.uri, "wamp.error.unavailable", "{error:?}");
                             refused.fetch_add(1, Ordering::Relaxed);
-                            return say_goodbye(client);
+                            return close(client);
                         }
                     };
                 }
@@ -129,8 +127,8 @@ fn a_node_that_stops_under_load_answers_every_call_once() {
         });
         callee.send(&json!([code::YIELD, invocation[1], {}, ["late"]]));
         assert_eq!(slow_caller.expect_result(slow), "late");
-        say_goodbye(callee);
-        say_goodbye(slow_caller);
+        close(callee);
+        close(slow_caller);
     });
     assert_eq!(node.wait().code(), Some(0));
     database.observe().wait_for_backends(0);
@@ -158,7 +156,7 @@ fn calls_that_outlast_the_grace_are_answered_and_their_sql_is_stopped() {
         .collect();
     answered.sort_unstable();
     assert_eq!(answered, held);
-    say_goodbye(client);
+    close(client);
     let took = stopped.recv_timeout(wait::PATIENCE);
     let took = took.expect("the node stops");
     eprintln!("a stop with calls that do not end took {took:?}");

@@ -321,7 +321,7 @@ impl Peer for Session {
     }
 
     fn on_close(&self) {
-        self.end("the connection to the router was lost".to_owned());
+        self.end("the connection to the router has ended".to_owned());
     }
 }
 

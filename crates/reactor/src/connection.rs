@@ -56,6 +56,12 @@ pub trait Protocol<M>: Send {
         let _ = error;
     }
 
+    /// The reactor ends soon ([`Mailbox::shut_down`](super::Mailbox::shut_down)): close, if
+    /// nobody else sees to it.
+    fn on_shutdown(&mut self, io: &mut Io<'_>) {
+        io.close();
+    }
+
     /// The connection is gone, for whichever reason; the last call of all, made exactly once.
     fn on_lost(&mut self);
 }
@@ -333,5 +339,6 @@ impl<M> Protocol<M> for Lingering {
     fn on_deadline(&mut self, io: &mut Io<'_>) {
         io.abort();
     }
+    fn on_shutdown(&mut self, _: &mut Io<'_>) {}
     fn on_lost(&mut self) {}
 }

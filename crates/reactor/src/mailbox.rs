@@ -55,6 +55,7 @@ pub(super) enum Command<M> {
     AddTask(Box<dyn Task<M>>),
     Adopt(Stream, Box<dyn Protocol<M>>),
     StopAccepting,
+    ShutDown,
     Stop,
 }
 
@@ -127,6 +128,13 @@ impl<M> Mailbox<M> {
     /// Closes the reactor's listeners; its connections stay.
     pub fn stop_accepting(&self) {
         self.send(Command::StopAccepting);
+        self.wake();
+    }
+
+    /// Asks every connection to close ([`Protocol::on_shutdown`]), and ends the reactor once there
+    /// is none any more.
+    pub fn shut_down(&self) {
+        self.send(Command::ShutDown);
         self.wake();
     }
 

@@ -48,6 +48,8 @@ pub struct Reactor<M> {
     tasks: Tasks<M>,
     connections: Vec<Slot<M>>,
     free: Vec<u32>,
+    /// The reactor ends with its last connection.
+    is_shutting_down: bool,
     deadlines: Deadlines<ConnectionId>,
     alarm: Alarm,
     spin: SpinPolicy,
@@ -93,6 +95,7 @@ impl<M> Reactor<M> {
             tasks: Tasks::new(),
             connections: Vec::new(),
             free: Vec::new(),
+            is_shutting_down: false,
             deadlines: Deadlines::default(),
             alarm,
             spin: SpinPolicy::new(Instant::now()),
@@ -138,7 +141,8 @@ impl<M> Reactor<M> {
         Ok(())
     }
 
-    /// Serves until [`Mailbox::stop`].
+    /// Serves until [`Mailbox::stop`], or until [`Mailbox::shut_down`] and the end of the last
+    /// connection.
     ///
     /// # Errors
     /// When polling itself fails or the reactor panics, after which it can serve nobody; all
@@ -187,7 +191,10 @@ impl<M> Reactor<M> {
         let go_on = self.read_commands(now);
         self.meet_deadlines(now);
         self.flush_the_dirty(now);
-        Ok(go_on)
+        let is_done = self.is_shutting_down
+            && self.inbox.is_empty()
+            && self.free.len() == self.connections.len();
+        Ok(go_on && !is_done)
     }
 
     /// How long to poll: not at all when something is left to do, else until something ends it.
@@ -307,10 +314,26 @@ impl<M> Reactor<M> {
                 }
                 Command::Adopt(socket, protocol) => self.adopt(socket, protocol, now),
                 Command::StopAccepting => self.listeners.clear(),
+                Command::ShutDown => self.shut_down(now),
                 Command::Stop => return false,
             }
         }
         true
+    }
+
+    fn shut_down(&mut self, now: Instant) {
+        self.is_shutting_down = true;
+        let ids = (self.connections.iter()).filter_map(|slot| Some(slot.connection.as_ref()?.id));
+        for id in ids.collect::<Vec<_>>() {
+            self.ask_to_close(id, now);
+        }
+    }
+
+    fn ask_to_close(&mut self, id: ConnectionId, now: Instant) {
+        if let Some(connection) = self.connection(id) {
+            connection.call(now, |protocol, io| protocol.on_shutdown(io));
+            self.after_call(id);
+        }
     }
 
     fn adopt(&mut self, mut socket: Stream, mut protocol: Box<dyn Protocol<M>>, now: Instant) {
@@ -338,6 +361,9 @@ impl<M> Reactor<M> {
             .insert(Connection::new(id, socket, protocol));
         connection.call(now, |protocol, io| protocol.on_open(io));
         self.after_call(id);
+        if self.is_shutting_down {
+            self.ask_to_close(id, now);
+        }
     }
 
     fn meet_deadlines(&mut self, now: Instant) {
@@ -449,6 +475,7 @@ impl<M> Reactor<M> {
                 Command::Mail(..)
                 | Command::AddTask(_)
                 | Command::StopAccepting
+                | Command::ShutDown
                 | Command::Stop => {}
             }
         }

@@ -99,10 +99,6 @@ impl Dealer {
         self.draining = true;
     }
 
-    pub(super) fn is_draining(&self) -> bool {
-        self.draining
-    }
-
     /// REGISTER. Source: WAMP specification, "Registering and Unregistering".
     pub(super) fn register(
         &mut self,

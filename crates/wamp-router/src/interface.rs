@@ -23,8 +23,8 @@ pub trait IdSource: Send {
 
 /// Something that happened, for the router to decide upon.
 ///
-/// A peer that is not known, because it has not said HELLO or because [`Output::Close`] has been
-/// given for it, is not heard: whatever comes from it is ignored.
+/// A peer that is not known, because it has not said HELLO or because [`Output::Close`] or
+/// [`Output::GoAway`] has been given for it, is not heard: whatever comes from it is ignored.
 #[derive(Debug)]
 pub enum Input {
     /// The first message of a peer: ends in WELCOME, or in ABORT and [`Output::Close`].
@@ -66,12 +66,12 @@ pub enum Input {
     /// Time has passed, perhaps [`super::Router::next_deadline`]: calls whose timeout has ended
     /// are canceled. Any other input does that too before it is decided upon.
     Tick,
-    /// From now on sessions and calls are refused, while calls that are pending may still be
-    /// answered. The step before [`Input::Shutdown`]; [`super::Stats::pending_invocations`]
-    /// tells when nothing is left to wait for.
+    /// From now on calls are refused, while calls that are pending may still be answered. The
+    /// step before [`Input::Shutdown`]; [`super::Stats::pending_invocations`] tells when nothing
+    /// is left to wait for.
     Drain,
-    /// Answers every pending call with an ERROR, then says GOODBYE
-    /// `wamp.close.system_shutdown` to every session.
+    /// Answers every pending call with an ERROR, then ends every session, and each one that
+    /// begins later, with [`Output::GoAway`].
     Shutdown,
 }
 
@@ -94,6 +94,12 @@ pub enum Output {
     },
     /// Nothing more comes for this peer: send what is there, then close its transport.
     Close {
+        /// Whose transport it is.
+        peer: PeerId,
+    },
+    /// The same, because the router shuts down: the transport is to tell the client so, which
+    /// may come again later.
+    GoAway {
         /// Whose transport it is.
         peer: PeerId,
     },

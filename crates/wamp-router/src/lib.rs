@@ -98,7 +98,7 @@ use authorization::Authorization;
 use broker::Broker;
 use dealer::Dealer;
 use refusal::Violation;
-use session::{Sessions, State};
+use session::Sessions;
 use stats::Given;
 use wamp::{Message, Uri};
 
@@ -113,6 +113,7 @@ pub struct Router {
     dealer: Dealer,
     broker: Broker,
     given: Given,
+    has_shut_down: bool,
 }
 
 impl Router {
@@ -136,6 +137,7 @@ impl Router {
             dealer: Dealer::default(),
             broker: Broker::default(),
             given: Given::default(),
+            has_shut_down: false,
         }
     }
 
@@ -151,23 +153,22 @@ impl Router {
                 peer,
                 hello,
                 authrole,
-            } => match self.sessions.state(peer) {
-                None => self.hello(peer, &hello, &authrole, out),
-                Some(state) => self.message(now, peer, state, hello.into(), out),
+            } => match self.sessions.is_joined(peer) {
+                false => self.hello(peer, &hello, &authrole, out),
+                true => self.message(now, peer, hello.into(), out),
             },
             Input::Message { peer, message } => {
-                if let Some(state) = self.sessions.state(peer) {
-                    self.message(now, peer, state, message, out);
+                if self.sessions.is_joined(peer) {
+                    self.message(now, peer, message, out);
                 }
             }
             Input::TooDeep { peer, message } => {
-                // What crossed with our GOODBYE is ignored, as in `message`.
-                if self.sessions.state(peer) == Some(State::Established) {
+                if self.sessions.is_joined(peer) {
                     self.too_deep(now, peer, message, out);
                 }
             }
             Input::Violation { peer, reason } => {
-                if self.sessions.state(peer).is_some() {
+                if self.sessions.is_joined(peer) {
                     self.violation(peer, Violation(reason), out);
                 }
             }

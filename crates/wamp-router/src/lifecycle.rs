@@ -9,7 +9,6 @@ use super::{
     protocol_violation,
     refusal::{Violation, abort},
     refuse_realm, send,
-    session::State,
 };
 use wamp::{
     Abort, ClosingDetails, Goodbye, Hello, RpcFeatures, Uri, Welcome, WelcomeDetails, error_uri,
@@ -32,6 +31,9 @@ impl Router {
                 let features = hello.details.roles.callee.unwrap_or_default();
                 let welcome = self.welcome(peer, authorization, features);
                 out.push(send(peer, welcome));
+                if self.has_shut_down {
+                    self.go_away(peer, out);
+                }
             }
             Err(abort) => {
                 out.push(send(peer, abort));
@@ -44,13 +46,11 @@ impl Router {
     ///
     /// Source: WAMP specification, "Session Establishment"; "Basic Profile URIs"; for
     /// `authmethods`, "Authentication Methods".
+    ///
+    /// A router that shuts down still lets sessions begin, to end them with all the others: who is
+    /// answered ABORT, or a Close frame before WELCOME, may take that for the end and never come
+    /// again (AutobahnJS the one, AutobahnPython's `Component` the other).
     fn admit(&self, hello: &Hello, authrole: &str) -> Result<Arc<Authorization>, Abort> {
-        if self.dealer.is_draining() {
-            return Err(abort(
-                error_uri::SYSTEM_SHUTDOWN,
-                "the router is shutting down: join again later, or another router",
-            ));
-        }
         if hello.realm != self.name {
             return Err(refuse_realm(hello));
         }
@@ -122,7 +122,7 @@ impl Router {
         out.push(Output::Close { peer });
     }
 
-    /// The client ends the session, or has answered our GOODBYE: there is nothing to say.
+    /// The client ends the session by ABORT: there is nothing to say.
     ///
     /// Source: WAMP specification, "ABORT": no response is expected.
     pub(super) fn close(&mut self, peer: PeerId, out: &mut Vec<Output>) {
@@ -141,7 +141,7 @@ impl Router {
     /// Ends a session. Whoever waits for its answer gets an ERROR instead, and whoever works for
     /// it is interrupted.
     pub(super) fn dispose(&mut self, peer: PeerId, out: &mut Vec<Output>) {
-        if self.sessions.state(peer).is_none() {
+        if !self.sessions.is_joined(peer) {
             return;
         }
         self.dealer.leave(&mut self.sessions, peer, out);
@@ -150,27 +150,23 @@ impl Router {
         }
     }
 
-    /// Says GOODBYE to every session that has not been told.
+    /// Ends every session, after every call has been answered.
     ///
-    /// Once GOODBYE is sent a callee's answer is ignored ("Session Statechart", 14), so every
-    /// call is answered before.
+    /// Not by GOODBYE, which clients take for the end of all business with this router: AutobahnJS
+    /// and Wampy.js connect again after a lost transport and never after GOODBYE. A session ends
+    /// as well "when the underlying transport disappears" (WAMP specification, "GOODBYE").
     pub(super) fn shut_down(&mut self, out: &mut Vec<Output>) {
+        self.has_shut_down = true;
         self.dealer.drain();
         self.broker.shut_down(&mut self.sessions);
         self.dealer.shut_down(&mut self.sessions, out);
         for peer in self.sessions.peers() {
-            let session = self.sessions.joined_mut(peer);
-            if session.state == State::ShuttingDown {
-                continue;
-            }
-            session.state = State::ShuttingDown;
-            let goodbye = Goodbye {
-                details: ClosingDetails {
-                    message: Some("the router is shutting down".to_owned()),
-                },
-                reason: Uri::from(error_uri::SYSTEM_SHUTDOWN),
-            };
-            out.push(send(peer, goodbye));
+            self.go_away(peer, out);
         }
+    }
+
+    fn go_away(&mut self, peer: PeerId, out: &mut Vec<Output>) {
+        self.dispose(peer, out);
+        out.push(Output::GoAway { peer });
     }
 }

@@ -7,7 +7,6 @@ use super::{
     Output, PeerId, Router,
     refusal::{Offence, Refusal, Violation},
     send,
-    session::State,
 };
 use wamp::{
     Call, Error, Message, PayloadError, Publish, Published, RequestId, RequestType,
@@ -20,17 +19,9 @@ impl Router {
         &mut self,
         now: Instant,
         peer: PeerId,
-        state: State,
         message: Message,
         out: &mut Vec<Output>,
     ) {
-        // "Session Statechart", 4 and 14: what crossed with our GOODBYE is ignored.
-        if state == State::ShuttingDown {
-            if matches!(message, Message::Goodbye(_) | Message::Abort(_)) {
-                self.close(peer, out);
-            }
-            return;
-        }
         match message {
             Message::Call(call) => self.call(now, peer, call, out),
             Message::Cancel(cancel) => (self.dealer).cancel(&mut self.sessions, peer, cancel, out),
@@ -136,7 +127,7 @@ impl Router {
                 let refusal = refusal("the callee's answer");
                 refusal.into_error(RequestType::Call, request).into()
             }),
-            message => self.message(now, peer, State::Established, message, out),
+            message => self.message(now, peer, message, out),
         }
     }
 

@@ -11,10 +11,12 @@ use super::{PeerId, authorization::Authorization};
 use wamp::{Disclosed, OwnIds, RegistrationId, RequestId, RpcFeatures, SessionId, SubscriptionId};
 
 /// A session: from its WELCOME until it is disposed of.
+///
+/// Of the specification's states ("Session Statechart") it is always in ESTABLISHED: the others
+/// last no longer than a decision.
 pub(super) struct Session {
     pub(super) id: SessionId,
     pub(super) authorization: Arc<Authorization>,
-    pub(super) state: State,
     /// As a callee: what it can do.
     pub(super) features: RpcFeatures,
     /// As a callee: the procedures it registered. Index into the dealer's.
@@ -28,16 +30,6 @@ pub(super) struct Session {
     pub(super) calls: HashMap<RequestId, OpenCall>,
     /// As a subscriber: what it subscribes to. Index into the broker's.
     pub(super) subscriptions: BTreeSet<SubscriptionId>,
-}
-
-/// The states of a session that the router keeps.
-///
-/// Source: WAMP specification, "Session Statechart"; the others last no longer than a decision.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub(super) enum State {
-    Established,
-    /// GOODBYE is sent and its answer awaited.
-    ShuttingDown,
 }
 
 /// An invocation that its callee has not answered.
@@ -117,8 +109,8 @@ impl Sessions {
         self.ids.contains(&id)
     }
 
-    pub(super) fn state(&self, peer: PeerId) -> Option<State> {
-        self.by_peer.get(&peer).map(|session| session.state)
+    pub(super) fn is_joined(&self, peer: PeerId) -> bool {
+        self.by_peer.contains_key(&peer)
     }
 
     /// Every peer, in order, so that what is done to all is done in the same order every time.
@@ -155,7 +147,6 @@ impl Sessions {
             Session {
                 id,
                 authorization,
-                state: State::Established,
                 features,
                 registrations: BTreeSet::new(),
                 invocations: HashMap::default(),
@@ -172,7 +163,7 @@ impl Sessions {
         Some(session)
     }
 
-    /// Panics unless the ids are those of the sessions, and who is leaving holds nothing.
+    /// Panics unless the ids are those of the sessions.
     pub(super) fn check(&self) {
         assert_eq!(
             self.ids,
@@ -184,15 +175,5 @@ impl Sessions {
             self.by_peer.len(),
             "no two sessions share an id"
         );
-        for (peer, session) in &self.by_peer {
-            let holds_nothing = session.registrations.is_empty()
-                && session.invocations.is_empty()
-                && session.calls.is_empty()
-                && session.subscriptions.is_empty();
-            assert!(
-                session.state == State::Established || holds_nothing,
-                "{peer:?} is shutting down and holds something"
-            );
-        }
     }
 }

@@ -18,6 +18,8 @@ pub enum Mail {
     Event(Arc<Broadcast>),
     /// Nothing more comes for this session: close, orderly.
     Close,
+    /// The same, because the node stops: the client may come again.
+    GoAway,
     /// The client does not read what it is sent: drop it.
     Overflow,
     /// For the clock: a realm has an earlier deadline than it knows of.
@@ -136,7 +138,7 @@ impl Mail {
         match self {
             Self::Message(message) => message.approximate_len(),
             Self::Event(broadcast) => broadcast.len(),
-            Self::Close | Self::Overflow | Self::Deadline | Self::Dialler(_) => 0,
+            Self::Close | Self::GoAway | Self::Overflow | Self::Deadline | Self::Dialler(_) => 0,
         }
     }
 }

@@ -81,7 +81,7 @@ impl Realm {
         self.handle(Input::Drain);
     }
 
-    /// Says GOODBYE to every session.
+    /// Answers the calls under way with an ERROR and ends every session.
     pub fn shut_down(&self) {
         self.handle(Input::Shutdown);
     }
@@ -201,17 +201,27 @@ fn deliver(
                 }
             }
         }
-        Output::Close { peer } => match outlets.remove(&peer) {
-            Some(Outlet::Connection(outbox)) => {
-                outbox.put(Mail::Close);
-                afterwards.wake(&outbox);
-            }
-            Some(Outlet::Local(queue)) => {
-                queue.close();
-                afterwards.local.push(queue);
-            }
-            None => {}
-        },
+        Output::Close { peer } => close(outlets, peer, Mail::Close, afterwards),
+        Output::GoAway { peer } => close(outlets, peer, Mail::GoAway, afterwards),
+    }
+}
+
+fn close(
+    outlets: &mut HashMap<PeerId, Outlet, OwnIds>,
+    peer: PeerId,
+    last: Mail,
+    afterwards: &mut Afterwards<'_>,
+) {
+    match outlets.remove(&peer) {
+        Some(Outlet::Connection(outbox)) => {
+            outbox.put(last);
+            afterwards.wake(&outbox);
+        }
+        Some(Outlet::Local(queue)) => {
+            queue.close();
+            afterwards.local.push(queue);
+        }
+        None => {}
     }
 }
 

@@ -129,6 +129,7 @@ impl Session {
                     .send_text(broadcast.text(self.serializer), io.out());
             }
             Mail::Close => self.close(CloseCode::Normal, "the session has ended", io),
+            Mail::GoAway => self.go_away(io),
             Mail::Overflow => return self.drop_slow_client(io),
             // For tasks, not for connections.
             Mail::Deadline | Mail::Dialler(_) => {}
@@ -164,6 +165,14 @@ impl Session {
             }
         }
         self.set_deadline(io);
+    }
+
+    /// The node stops: who has no session is told here, and the others by their realm, after the
+    /// last answers.
+    pub(super) fn on_shutdown(&mut self, io: &mut Io<'_>) {
+        if matches!(self.phase, Phase::Joining { .. }) {
+            self.go_away(io);
+        }
     }
 
     /// The connection is gone.
@@ -259,6 +268,11 @@ impl Session {
             until: self.options.close_handshake_timeout.map(|t| io.now + t),
         };
         self.set_deadline(io);
+    }
+
+    /// RFC 6455, 7.4.1: 1001 is for a server that goes down. Clients connect again after it.
+    fn go_away(&mut self, io: &mut Io<'_>) {
+        self.close(CloseCode::Away, "the router is shutting down", io);
     }
 
     /// Reads no more from a client that has too much to read itself: what its bytes are answered

@@ -49,6 +49,8 @@ pub(super) struct WebConnection {
     place: Place,
     service: Arc<WebService>,
     state: State,
+    /// The node stops: what is asked for is answered once more, and no WebSocket is opened.
+    is_stopping: bool,
 }
 
 enum State {
@@ -96,6 +98,7 @@ impl WebConnection {
             place,
             service,
             state: State::Http(exchange),
+            is_stopping: false,
         }
     }
 
@@ -139,7 +142,8 @@ impl WebConnection {
                                    status = response.status().as_u16(), "HTTP request"
                                );
                 exchange.to_skip = head.body_to_skip().unwrap_or(0);
-                exchange.respond(response, head.is_head(), head.keep_alive, io);
+                let keep_alive = head.keep_alive && !self.is_stopping;
+                exchange.respond(response, head.is_head(), keep_alive, io);
             }
             Answer::Upgrade {
                 head,
@@ -162,6 +166,10 @@ impl WebConnection {
             None => Response::error(StatusCode::NOT_FOUND, "Nothing is served at this path."),
             Some((PathService::Static(directory), rest)) => directory.respond(head, rest),
             Some((PathService::WebSocket(options), _)) => match WebSocketRequest::from_head(head) {
+                Ok(Some(_)) if self.is_stopping => Response::error(
+                    StatusCode::SERVICE_UNAVAILABLE,
+                    "The node is stopping: connect again later.",
+                ),
                 Ok(Some(request)) => match accept(&request, options) {
                     Ok(upgrade) => return upgrade,
                     Err(rejection) => rejection.response(),
@@ -241,6 +249,11 @@ impl Exchange {
         true
     }
 
+    /// Whether nothing of a request is there and nothing of a response is left.
+    fn is_idle(&self) -> bool {
+        self.received.is_empty() && self.body.is_none() && self.to_skip == 0
+    }
+
     /// Skips of an unwanted request body what is there; `true` when nothing of it is left.
     fn skip_body(&mut self) -> bool {
         let skipped = self.to_skip.min(self.received.len());
@@ -314,6 +327,16 @@ impl Protocol<Mail> for WebConnection {
         match &mut self.state {
             State::Http(_) => self.serve(io),
             State::WebSocket(session) => session.on_flushed(io),
+        }
+    }
+
+    fn on_shutdown(&mut self, io: &mut Io<'_>) {
+        self.is_stopping = true;
+        match &mut self.state {
+            State::Http(exchange) if exchange.is_idle() && io.unsent() == 0 => io.close(),
+            // A response under way is the last; a request that has begun to come gets one.
+            State::Http(exchange) => exchange.last |= exchange.body.is_some() || io.unsent() > 0,
+            State::WebSocket(session) => session.on_shutdown(io),
         }
     }
 

@@ -264,9 +264,9 @@ fn draining_does_not_keep_anyone_from_canceling() {
         1 < [69,1,{{"mode":"killnowait",…}}]
         shutdown
         3 < [8,48,8,{{}},"wamp.error.canceled",["the router shut down…"]]
-        1 < [6,…]
-        2 < [6,…]
-        3 < [6,…]
+        1 away
+        2 away
+        3 away
         3 > [49,8,{{}}]
         "#
     ));

@@ -81,12 +81,12 @@ fn what_breaks_the_protocol_breaks_it_at_any_depth() {
 }
 
 #[test]
-fn what_crosses_with_goodbye_is_ignored() {
+fn what_crosses_with_the_shutdown_is_ignored() {
     play(
         r#"
         1 joins
         shutdown
-        1 < [6,{"message":"…"},"wamp.close.system_shutdown"]
+        1 away
         1 deeply > [48,1,{},"com.p"]
         1 deeply > [70,9,{}]
         2 deeply > [48,1,{},"com.p"]

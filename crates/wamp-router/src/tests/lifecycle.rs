@@ -217,7 +217,7 @@ fn a_peer_that_never_said_hello_is_not_heard() {
 }
 
 #[test]
-fn shutdown_answers_every_call_then_says_goodbye_to_everyone() {
+fn shutdown_answers_every_call_then_sends_everyone_away_without_goodbye() {
     let router = play(
         r#"
         1 joins
@@ -234,34 +234,35 @@ fn shutdown_answers_every_call_then_says_goodbye_to_everyone() {
         shutdown
         2 < [8,48,7,{},"wamp.error.canceled",["the router shut down…"]]
         3 < [8,48,8,{},"wamp.error.canceled",["the router shut down…"]]
-        1 < [6,{"message":"…"},"wamp.close.system_shutdown"]
-        2 < [6,{"message":"…"},"wamp.close.system_shutdown"]
-        3 < [6,{"message":"…"},"wamp.close.system_shutdown"]
-        # what crossed with GOODBYE is ignored
+        1 away
+        2 away
+        3 away
+        # what crossed with it is ignored
         1 > [70,1,{},["late"]]
         2 > [16,2,{"acknowledge":true},"com.t"]
         2 > [1,"realm1",{"roles":{"caller":{}}}]
         2 > [50,1,{}]
         # once is enough
         shutdown
-        # the GOODBYE in answer is not answered
         1 > [6,{},"wamp.close.goodbye_and_out"]
-        1 closed
         2 > [3,{},"wamp.close.goodbye_and_out"]
-        2 closed
         3 garbles
-        3 < [3,{"message":"not a list"},"wamp.error.protocol_violation"]
-        3 closed
+        3 gone
+        # who comes too late is sent away too, after WELCOME: not every client knows the one
+        # without the other for a reason to come again
         4 says [1,"realm1",{"roles":{"caller":{}}}]
-        4 < [3,{"message":"the router is shutting down…"},"wamp.close.system_shutdown"]
-        4 closed
+        4 < [2,104,…]
+        4 away
+        5 says [1,"realm9",{"roles":{"caller":{}}}]
+        5 < [3,{"message":"there is no realm 'realm9' here…"},"wamp.error.no_such_realm"]
+        5 closed
         "#,
     );
     assert_eq!(router.stats().sessions, 0);
 }
 
 #[test]
-fn draining_refuses_what_is_new_and_finishes_what_is_pending() {
+fn draining_refuses_calls_and_finishes_what_is_pending() {
     let router = play(
         r#"
         1 joins
@@ -275,10 +276,15 @@ fn draining_refuses_what_is_new_and_finishes_what_is_pending() {
         2 > [48,2,{},"com.p"]
         2 < [8,48,2,{},"wamp.error.unavailable",["the router is shutting down…"]]
         3 says [1,"realm1",{"roles":{"caller":{}}}]
-        3 < [3,{"message":"the router is shutting down…"},"wamp.close.system_shutdown"]
-        3 closed
+        3 < [2,103,…]
+        3 > [48,1,{},"com.p"]
+        3 < [8,48,1,{},"wamp.error.unavailable",["the router is shutting down…"]]
         1 > [70,1,{},["done"]]
         2 < [50,1,{},["done"]]
+        shutdown
+        1 away
+        2 away
+        3 away
         "#,
     );
     assert_eq!(router.stats().pending_invocations, 0);

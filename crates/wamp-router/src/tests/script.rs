@@ -13,6 +13,7 @@
 //! 1 deeply > [48,1,{},"com.a"]             the same with a payload nested too deep
 //! 1 garbles                                peer 1 sends what is no message
 //! 1 closed                                 the router closes peer 1's transport
+//! 1 away                                   the same, because it shuts down
 //! 1 gone                                   peer 1's transport is lost
 //! later 250                                the clock goes on by so many milliseconds
 //! tick                                     the router is told so, and nothing else
@@ -144,7 +145,7 @@ impl Script {
             }
             _ => {}
         }
-        if what == "closed" || what.starts_with("< ") {
+        if what == "closed" || what == "away" || what.starts_with("< ") {
             let output = self.outputs.pop_front().unwrap_or_default();
             assert!(
                 matches(line, &output),
@@ -238,6 +239,7 @@ fn written(output: Output) -> String {
             format!("{} < {}", to.join(","), encode(&event))
         }
         Output::Close { peer } => format!("{} closed", peer.0),
+        Output::GoAway { peer } => format!("{} away", peer.0),
     }
 }
 

@@ -109,7 +109,7 @@ fn however_a_call_ends_its_deadline_ends_with_it() {
         "2 > [49,7,{\"mode\":\"skip\"}]\n 2 < [8,48,7,…]",
         "2 gone",
         "1 gone\n 2 < [8,48,7,…]",
-        "shutdown\n 2 < [8,48,7,…]\n 1 < [6,…]\n 2 < [6,…]",
+        "shutdown\n 2 < [8,48,7,…]\n 1 away\n 2 away",
     ] {
         play(&format!(
             r#"

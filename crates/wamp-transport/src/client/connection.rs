@@ -286,7 +286,7 @@ impl Protocol<Mail> for DialledConnection {
                 self.frames
                     .send_text(broadcast.text(Serializer::Json), io.out());
             }
-            Mail::Close => self.close(io),
+            Mail::Close | Mail::GoAway => self.close(io),
             Mail::Overflow => io.abort(),
             Mail::Deadline | Mail::Dialler(_) => {}
         }
@@ -321,6 +321,13 @@ impl Protocol<Mail> for DialledConnection {
     fn on_error(&mut self, error: &io::Error) {
         if !matches!(self.opening, Opening::Done) {
             self.opening = Opening::Failed(format!("{}: {error}", self.address));
+        }
+    }
+
+    /// The component's session says GOODBYE, and the router's answer closes the connection.
+    fn on_shutdown(&mut self, io: &mut Io<'_>) {
+        if !matches!(self.opening, Opening::Done) {
+            io.abort();
         }
     }
 
