@@ -13,8 +13,8 @@ use wampgres::{
     },
     transport::{self, Clock, LocalPeer},
     wamp::{
-        Call, CallOptions, Message, Payload, PublicationId, Publish, PublishOptions, RequestId,
-        Result as CallResult, Serializer, SessionId, Uri, Yield,
+        Call, Message, Payload, PublicationId, Publish, RequestId, Result as CallResult,
+        Serializer, SessionId, Sparse, Uri, Yield,
     },
 };
 
@@ -33,6 +33,7 @@ fn codec(c: &mut Criterion) {
     });
     let result = Message::from(CallResult {
         request: request(4711),
+        progress: false,
         payload: Payload::from_args(&["2026-01-01T00:00:00.000000"]).expect("JSON"),
     });
     group.bench_function("encode RESULT", |b| {
@@ -55,7 +56,7 @@ fn route(c: &mut Criterion) {
             call += 1;
             let message = Call {
                 request: request(call),
-                options: CallOptions::default(),
+                options: Sparse::default(),
                 procedure: procedure.clone(),
                 payload: payload.clone(),
             };
@@ -71,6 +72,7 @@ fn route(c: &mut Criterion) {
             };
             let answer = Yield {
                 request: invocation.request,
+                progress: false,
                 payload: payload.clone(),
             };
             realm.hear(callee, answer.into());
@@ -245,7 +247,7 @@ fn realm_options() -> RealmOptions {
 fn publish_message(publication: u64) -> Message {
     let publish = Publish {
         request: request(publication),
-        options: PublishOptions::default(),
+        options: Sparse::default(),
         topic: "com.example.topic".into(),
         payload: Payload::empty(),
     };

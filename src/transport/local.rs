@@ -126,16 +126,16 @@ mod tests {
     use std::sync::mpsc;
 
     use super::*;
-    use crate::wamp::{RequestId, Unregistered};
+    use crate::wamp::{RequestId, Unsubscribed};
 
     fn message(id: u64) -> Message {
         let request = RequestId::new(id).unwrap();
-        Unregistered { request }.into()
+        Unsubscribed { request }.into()
     }
 
     fn id(message: &Message) -> u64 {
         match message {
-            Message::Unregistered(m) => m.request.value(),
+            Message::Unsubscribed(m) => m.request.value(),
             other => panic!("{other:?}"),
         }
     }

@@ -4,7 +4,10 @@
 use std::{collections::BTreeMap, num::NonZeroU64, time::Instant};
 
 use crate::{
-    router::{PeerId, session::PendingCall},
+    router::{
+        PeerId,
+        session::{OpenCall, PendingCall, Stage},
+    },
     wamp::{Payload, RequestId},
 };
 
@@ -27,8 +30,12 @@ pub(super) struct QueuedCall {
     pub(super) request: RequestId,
     /// When its timeout ends.
     pub(super) deadline: Option<Instant>,
+    /// The timeout itself, in milliseconds.
+    pub(super) timeout: u64,
     /// Whether the callee is told who calls.
     pub(super) disclose: bool,
+    /// Whether the caller takes the result in parts.
+    pub(super) progress: bool,
     pub(super) payload: Payload,
 }
 
@@ -37,6 +44,15 @@ impl QueuedCall {
         PendingCall {
             caller: self.caller,
             request: self.request,
+        }
+    }
+
+    /// What its caller's session knows of it.
+    pub(super) fn open(&self, stage: Stage) -> OpenCall {
+        OpenCall {
+            stage,
+            deadline: self.deadline,
+            timeout: self.timeout,
         }
     }
 }
