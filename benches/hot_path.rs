@@ -13,8 +13,8 @@ use crossbeam_channel::unbounded;
 use wampgres::{
     adbapi::deferred,
     wamp::{
-        Call, CallOptions, Message, Payload, Peer, PublicationId, Publish, PublishOptions,
-        RequestId, Result as CallResult, Serializer, SessionId, Transport, Uri, Yield,
+        Call, Message, Payload, Peer, PublicationId, Publish, RequestId, Result as CallResult,
+        Serializer, SessionId, Sparse, Transport, Uri, Yield,
     },
     wamp_router::{
         Allow, IdSource, Input, Limits, MatchPolicy, Output, PeerId, Permission, RealmOptions,
@@ -38,6 +38,7 @@ fn codec(c: &mut Criterion) {
     });
     let result = Message::from(CallResult {
         request: request(4711),
+        progress: false,
         payload: Payload::from_args(&["2026-01-01T00:00:00.000000"]).expect("JSON"),
     });
     group.bench_function("encode RESULT", |b| {
@@ -60,7 +61,7 @@ fn route(c: &mut Criterion) {
             call += 1;
             let message = Call {
                 request: request(call),
-                options: CallOptions::default(),
+                options: Sparse::default(),
                 procedure: procedure.clone(),
                 payload: payload.clone(),
             };
@@ -76,6 +77,7 @@ fn route(c: &mut Criterion) {
             };
             let answer = Yield {
                 request: invocation.request,
+                progress: false,
                 payload: payload.clone(),
             };
             realm.hear(callee, answer.into());
@@ -258,7 +260,7 @@ fn realm_options() -> RealmOptions {
 fn publish_message(publication: u64) -> Message {
     let publish = Publish {
         request: request(publication),
-        options: PublishOptions::default(),
+        options: Sparse::default(),
         topic: "com.example.topic".into(),
         payload: Payload::empty(),
     };

@@ -96,6 +96,118 @@ fn everyone_hears_what_anyone_publishes() {
 }
 
 #[test]
+fn an_event_reaches_those_whom_its_publisher_names() {
+    let topic = "com.example.topic";
+    let node = start();
+    for publishes in BOTH {
+        let mut publisher = Client::join(publishes, &node.websocket_url());
+        let mut subscribers = Vec::new();
+        for kind in [BOTH, BOTH].concat() {
+            let mut client = Client::connect(kind, &node.websocket_url(), "realm1");
+            let session = client.expect("joined")["session"].clone();
+            client.subscribe(topic);
+            subscribers.push((session, client));
+        }
+        let ids: Vec<Value> = (subscribers.iter().map(|(id, _)| id.clone())).collect();
+        let authids: Vec<Value> = ids.iter().map(|id| json!(id.to_string())).collect();
+        for (text, receivers, to) in [
+            ("one", json!({"eligible": [ids[1]]}), &[1][..]),
+            ("nobody", json!({"eligible": []}), &[]),
+            ("two", json!({"eligible": [ids[0], ids[3]]}), &[0, 3]),
+            ("not two", json!({"exclude": [ids[0], ids[3]]}), &[1, 2]),
+            (
+                "one of two",
+                json!({"eligible": [ids[0], ids[3]], "exclude": [ids[0]]}),
+                &[3],
+            ),
+            ("by name", json!({"eligible_authid": [authids[2]]}), &[2]),
+            (
+                "not by name",
+                json!({"exclude_authid": [authids[2]]}),
+                &[0, 1, 3],
+            ),
+            (
+                "a role",
+                json!({"eligible_authrole": ["anonymous"]}),
+                &[0, 1, 2, 3],
+            ),
+            (
+                "not a role",
+                json!({"exclude_authrole": ["anonymous"]}),
+                &[],
+            ),
+            ("the last", json!({}), &[0, 1, 2, 3]),
+        ] {
+            publisher.send(json!({
+                "op": "publish", "topic": topic, "args": [text], "acknowledge": true,
+                "receivers": receivers
+            }));
+            publisher.expect("published");
+            // What comes to somebody it is not for would come before what comes next.
+            for at in to {
+                let event = subscribers[*at].1.expect_aside("event");
+                assert_eq!(event["args"], json!([text]), "{publishes:?} to {at}");
+            }
+        }
+    }
+}
+
+#[test]
+fn results_come_in_parts() {
+    let node = start();
+    for callee in BOTH {
+        let mut callee_client = Client::join(callee, &node.websocket_url());
+        callee_client.register("com.example.count", "count");
+        for caller in BOTH {
+            let mut client = Client::join(caller, &node.websocket_url());
+            client.send(json!({
+                "op": "call_progressively", "procedure": "com.example.count", "args": [3]
+            }));
+            let part = |n| json!({"args": [n], "kwargs": {"of": 3}});
+            let end = json!({"args": ["counted"], "kwargs": {}});
+            assert_eq!(
+                client.expect("result"),
+                json!({"parts": [part(1), part(2), part(3)], "end": end}),
+                "{caller:?} calls {callee:?}"
+            );
+            // Who takes no parts is given none.
+            let result = client.call("com.example.count", json!([3]), json!({}));
+            assert_eq!(result, end, "{caller:?} calls {callee:?}");
+        }
+        // The procedure is free again when its GOODBYE is answered.
+        callee_client.send(json!({"op": "leave"}));
+        callee_client.expect("left");
+    }
+}
+
+#[test]
+fn a_procedure_is_taken_over_and_both_sessions_go_on() {
+    let procedure = "com.example.taken";
+    let node = start();
+    let mut caller = Client::join(Autobahn::Js, &node.websocket_url());
+    for (old, new) in [BOTH, [BOTH[1], BOTH[0]]].map(|[old, new]| (old, new)) {
+        let mut old_client = Client::join(old, &node.websocket_url());
+        let mut new_client = Client::join(new, &node.websocket_url());
+        old_client.send(json!({
+            "op": "register", "procedure": procedure, "behaviour": "fail",
+            "force_reregister": true
+        }));
+        old_client.expect("registered");
+        caller.call_error(procedure, json!([]), json!({}));
+        new_client.send(json!({
+            "op": "register", "procedure": procedure, "behaviour": "echo",
+            "force_reregister": true
+        }));
+        new_client.expect("registered");
+        let result = caller.call(procedure, json!(["new"]), json!({}));
+        assert_eq!(result["args"], json!(["new"]), "{new:?} after {old:?}");
+        // It has been told, and goes on.
+        let result = old_client.call(procedure, json!(["too"]), json!({}));
+        assert_eq!(result["args"], json!(["too"]), "{new:?} after {old:?}");
+    }
+}
+
+#[test]
 fn events_come_in_the_order_of_publishing() {
     let topic = "com.example.counted";
     let node = start();

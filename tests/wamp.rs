@@ -3,6 +3,7 @@
 mod calls;
 mod deep;
 mod events;
+mod options;
 mod permissions;
 mod sessions;
 mod slow;

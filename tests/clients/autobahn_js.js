@@ -36,11 +36,27 @@ const endpoints = {
   fail: (args, kwargs) => {
     throw new autobahn.Error("com.example.failed", args, kwargs);
   },
+  count: (args, _kwargs, details) => {
+    for (let n = 1; details.progress && n <= args[0]; n++) {
+      details.progress([n], { of: args[0] });
+    }
+    return "counted";
+  },
   hang: (args, kwargs) => {
     say({ invoked: { args: args || [], kwargs: kwargs || {} } });
     return new Promise(() => {});
   },
 };
+
+// A promise that keeps the parts of a result. (AutobahnJS hands them on where promises have
+// progress, and those of the language have none.)
+function deferred() {
+  const made = {};
+  made.promise = new Promise((resolve, reject) => Object.assign(made, { resolve, reject }));
+  made.promise.parts = [];
+  made.notify = (part) => made.promise.parts.push(part);
+  return made;
+}
 
 // The call that can be canceled.
 let begun;
@@ -57,8 +73,14 @@ const operations = {
     begun.cancel({ mode });
     return { result: parts(await begun) };
   },
-  register: async (session, { procedure, behaviour }) => {
-    await session.register(procedure, endpoints[behaviour]);
+  call_progressively: async (session, { procedure, args, kwargs }) => {
+    const called = session.call(procedure, args, kwargs, { receive_progress: true });
+    const end = await called;
+    return { result: { parts: called.parts.map(parts), end: parts(end) } };
+  },
+  register: async (session, { procedure, behaviour, force_reregister }) => {
+    const options = force_reregister ? { force_reregister } : {};
+    await session.register(procedure, endpoints[behaviour], options);
     return { registered: true };
   },
   subscribe: async (session, { topic }) => {
@@ -67,8 +89,9 @@ const operations = {
     });
     return { subscribed: true };
   },
-  publish: async (session, { topic, args, kwargs, acknowledge, exclude_me = true }) => {
-    await session.publish(topic, args, kwargs, { acknowledge: !!acknowledge, exclude_me });
+  publish: async (session, { topic, args, kwargs, acknowledge, exclude_me = true, receivers }) => {
+    const options = { acknowledge: !!acknowledge, exclude_me, ...receivers };
+    await session.publish(topic, args, kwargs, options);
     return { published: true };
   },
 };
@@ -88,7 +111,7 @@ const connection = new autobahn.Connection({
   realm,
   max_retries: 0,
   retry_if_unreachable: false,
-  use_es6_promises: true,
+  use_deferred: deferred,
 });
 let joined = false;
 

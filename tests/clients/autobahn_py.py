@@ -12,20 +12,25 @@ order of the commands. The first line says how joining went:
     {"op": "cancel", "mode": ...}
         -> {"error": {...}} that the call which was begun has come to. AutobahnPython knows no
            mode, and lets no ERROR through: there the URI is client.error
-    {"op": "register", "procedure": ..., "behaviour": "echo" | "fail" | "hang"}
+    {"op": "call_progressively", "procedure": ..., "args": [...], "kwargs": {...}}
+        -> {"result": {"parts": [{"args": [...], "kwargs": {...}}, ...], "end": {...}}}
+    {"op": "register", "procedure": ..., "behaviour": "echo" | "fail" | "hang" | "count",
+     "force_reregister": bool (false)}
         -> {"registered": true}
         echo answers what it is called with, fail raises com.example.failed with it, hang never
-        answers and says, between the answers, {"invoked": {"args": [...], "kwargs": {...}}}
+        answers and says, between the answers, {"invoked": {"args": [...], "kwargs": {...}}},
+        count answers "counted", after as many parts as it is told if the caller takes parts
     {"op": "subscribe", "topic": ...}
         -> {"subscribed": true}, and later, between the answers,
            {"event": {"topic": ..., "args": [...], "kwargs": {...}}}
     {"op": "publish", "topic": ..., "args": [...], "kwargs": {...},
-     "acknowledge": bool (false), "exclude_me": bool (true)}
+     "acknowledge": bool (false), "exclude_me": bool (true),
+     "receivers": {"eligible": ..., "exclude": ..., "eligible_authid": ..., ...}}
         -> {"published": true}
     {"op": "leave"}, or the end of stdin
         -> {"left": {"reason": ..., "message": ...}}, exit code 0
 
-Each of the first six may also be answered by {"error": {"uri", "args", "kwargs"}}; the URI
+Each of the first seven may also be answered by {"error": {"uri", "args", "kwargs"}}; the URI
 client.error is Autobahn's own refusal. When the router says GOODBYE the last line is "left" with
 its reason, exit code 0; when the connection breaks it is "lost", exit code 1. Autobahn makes no
 difference between a result of no value and one of a single null: both have no args here.
@@ -38,7 +43,13 @@ import sys
 from autobahn.asyncio.wamp import ApplicationSession
 from autobahn.asyncio.websocket import WampWebSocketClientFactory
 from autobahn.wamp.exception import ApplicationError
-from autobahn.wamp.types import CallResult, ComponentConfig, PublishOptions
+from autobahn.wamp.types import (
+    CallOptions,
+    CallResult,
+    ComponentConfig,
+    PublishOptions,
+    RegisterOptions,
+)
 from autobahn.websocket.util import parse_url
 
 LINE_BYTES_MAX = 64 * 1024 * 1024
@@ -70,7 +81,13 @@ def hang(*args, **kwargs):
     return asyncio.get_running_loop().create_future()
 
 
-ENDPOINTS = {"echo": echo, "fail": fail, "hang": hang}
+def count(to, details):
+    for n in range(1, to + 1) if details.progress else ():
+        details.progress(n, of=to)
+    return "counted"
+
+
+ENDPOINTS = {"echo": echo, "fail": fail, "hang": hang, "count": count}
 
 
 class Client(ApplicationSession):
@@ -135,8 +152,22 @@ class Client(ApplicationSession):
         except asyncio.CancelledError as error:
             raise RuntimeError("cancelled") from error
 
-    async def op_register(self, procedure, behaviour):
-        await self.register(ENDPOINTS[behaviour], procedure)
+    async def op_call_progressively(self, procedure, args=(), kwargs=None):
+        of_it = []
+
+        def on_progress(*args, **kwargs):
+            of_it.append({"args": list(args), "kwargs": kwargs})
+
+        options = CallOptions(on_progress=on_progress)
+        end = await self.call(procedure, *args, options=options, **(kwargs or {}))
+        return {"result": {"parts": of_it, "end": parts(end)}}
+
+    async def op_register(self, procedure, behaviour, force_reregister=None):
+        options = RegisterOptions(
+            force_reregister=force_reregister,
+            details_arg="details" if behaviour == "count" else None,
+        )
+        await self.register(ENDPOINTS[behaviour], procedure, options)
         return {"registered": True}
 
     async def op_subscribe(self, topic):
@@ -147,9 +178,17 @@ class Client(ApplicationSession):
         return {"subscribed": True}
 
     async def op_publish(
-        self, topic, args=(), kwargs=None, acknowledge=False, exclude_me=True
+        self,
+        topic,
+        args=(),
+        kwargs=None,
+        acknowledge=False,
+        exclude_me=True,
+        receivers=None,
     ):
-        options = PublishOptions(acknowledge=acknowledge, exclude_me=exclude_me)
+        options = PublishOptions(
+            acknowledge=acknowledge, exclude_me=exclude_me, **(receivers or {})
+        )
         published = self.publish(topic, *args, options=options, **(kwargs or {}))
         if acknowledge:
             await published

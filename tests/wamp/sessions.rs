@@ -16,8 +16,14 @@ fn welcome_says_who_the_session_is_and_what_the_router_can_do() {
     client.send(&hello(REALM));
     let details = client.welcomed();
     assert!((1..=MAX_ID).contains(&client.session()));
-    let dealer = json!({"features": {"call_canceling": true, "call_timeout": true}});
-    let broker = json!({"features": {"publisher_exclusion": true}});
+    let dealer = json!({"features": {
+        "call_canceling": true, "call_timeout": true, "caller_identification": true,
+        "progressive_call_results": true, "registration_revocation": true,
+    }});
+    let broker = json!({"features": {
+        "publisher_exclusion": true, "publisher_identification": true,
+        "subscriber_blackwhite_listing": true,
+    }});
     assert_eq!(
         details["roles"],
         json!({"broker": broker, "dealer": dealer})

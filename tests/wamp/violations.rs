@@ -66,7 +66,16 @@ const MALFORMED: &[(&str, &str)] = &[
     (r#"[48,1,{},"com.a",{}]"#, "Arguments must be a list"),
     (r#"[48,1,{},"com.a",[],[]]"#, "ArgumentsKw must be a dict"),
     (r#"[48,1,{},"com.a",[],{},1]"#, "more elements"),
-    (r#"[16,1,{"acknowledge":"yes"},"com.a"]"#, "boolean"),
+    (
+        r#"[16,1,{"ppt_scheme":"x_mine"},"com.a",[1]]"#,
+        "ppt_scheme is not served",
+    ),
+    (
+        r#"[48,1,{"ppt_scheme":"x_mine"},"com.a",[1]]"#,
+        "ppt_scheme is not served",
+    ),
+    (r#"[49,1,{"mode":"murder"}]"#, "unknown variant `murder`"),
+    (r#"[70,1,{"progress":"yes"}]"#, "boolean"),
     (r#"[32,1,{}]"#, "Topic|uri is missing"),
     ("[34,1,0]", "the id 0"),
     (r#"[64,1,{},"com.a","x"]"#, "more elements"),

@@ -11,13 +11,13 @@ use serde_json::Value;
 
 use super::Error;
 use adbapi::{CancelHandle, Deferred};
-use wamp::{InvocationDetails, Outbound, Payload, PayloadError, RequestId, SessionId, Uri};
+use wamp::{InvocationDetails, Outbound, Payload, PayloadError, RequestId, SessionId, Sparse, Uri};
 
 /// A call to a procedure.
 #[derive(Clone, Debug)]
 pub struct Invocation {
     pub(super) procedure: Uri,
-    pub(super) details: InvocationDetails,
+    pub(super) details: Sparse<InvocationDetails>,
     pub(super) payload: Payload,
 }
 
@@ -203,7 +203,7 @@ mod tests {
     fn call(args: Value, kwargs: Value) -> Invocation {
         Invocation {
             procedure: "com.example.p".into(),
-            details: InvocationDetails::default(),
+            details: Sparse::default(),
             payload: Payload::from_args_kwargs(&args, &kwargs).unwrap(),
         }
     }

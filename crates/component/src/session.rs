@@ -15,8 +15,8 @@ use super::{
 use adbapi::CancelHandle;
 use wamp::{
     self, ClosingDetails, Goodbye, Hello, HelloDetails, Message, OwnIds, Payload, Peer, PeerRoles,
-    Register, RegisterOptions, RegistrationId, RequestId, RequestType, RpcFeatures, Transport, Uri,
-    Yield, error_uri,
+    Register, RegisterOptions, RegistrationId, RequestId, RequestType, Revoked, RpcFeatures,
+    Transport, Unregistering, Uri, Yield, error_uri,
 };
 
 /// How far a session has come.
@@ -86,6 +86,7 @@ impl Session {
         let features = RpcFeatures {
             call_canceling: true,
             caller_identification: true,
+            registration_revocation: true,
             interrupt_on_skip: true,
             ..RpcFeatures::NONE
         };
@@ -158,6 +159,27 @@ impl Session {
             progress.status = Status::Joined(registered);
             tracing::info!(target: crate::LOG, component = self.name, "registered {registered} procedures");
         }
+    }
+
+    /// Somebody else has the procedure now. The others stay with this component: what it would
+    /// leave for and come again is no longer to be had.
+    fn on_revoked(&self, revoked: &Revoked) {
+        let mut registrations = self
+            .registrations
+            .write()
+            .unwrap_or_else(PoisonError::into_inner);
+        let Some(index) = registrations.remove(&revoked.registration) else {
+            return;
+        };
+        drop(registrations);
+        tracing::error!(
+        target: crate::LOG,
+                   component = self.name,
+                   procedure = %self.instance.procedures[index].uri,
+                   reason = revoked.reason.as_ref().map(Uri::as_str),
+                   "the router has ended the registration of a procedure: another session may have taken \
+                    it over with force_reregister"
+               );
     }
 
     fn on_refused(&self, error: &wamp::Error) {
@@ -293,6 +315,9 @@ impl Peer for Session {
             Message::Registered(m) => self.on_registered(m.request, m.registration),
             Message::Invocation(m) => self.on_invocation(m),
             Message::Interrupt(m) => self.on_interrupt(m.request),
+            Message::Unregistered(wamp::Unregistered {
+                how: Unregistering::Revoked(revoked),
+            }) => self.on_revoked(&revoked),
             Message::Error(m) if m.request_type == RequestType::Register => self.on_refused(&m),
             Message::Abort(m) => {
                 self.end(describe(&m.reason, m.details.message));
@@ -343,7 +368,12 @@ impl Callee for Session {
 
 fn answer(request: RequestId, result: Result<Payload, Error>) -> Message {
     match result {
-        Ok(payload) => Yield { request, payload }.into(),
+        Ok(payload) => Yield {
+            request,
+            progress: false,
+            payload,
+        }
+        .into(),
         Err(error) => wamp::Error {
             request_type: RequestType::Invocation,
             request,

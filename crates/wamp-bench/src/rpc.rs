@@ -245,7 +245,11 @@ impl Duty for Callee {
                 ..
             }) => {
                 self.invoked(registration.value(), request.value())?;
-                turn.send(Yield { request, payload });
+                turn.send(Yield {
+                    request,
+                    progress: false,
+                    payload,
+                });
             }
             message => return Err(unasked(message.message_type().name())),
         }

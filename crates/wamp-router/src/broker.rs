@@ -9,12 +9,12 @@ use std::{
 use super::{
     IdSource, Limits, PeerId,
     authorization::Action,
-    refusal::{Refusal, check_application_uri, check_option, check_uri},
+    refusal::{Refusal, check_application_uri, check_option, check_options, check_uri},
     session::{Session, Sessions},
 };
 use wamp::{
-    Event, EventDetails, OwnIds, PublicationId, Publish, Subscribe, Subscribed, SubscriptionId,
-    Unsubscribe, Unsubscribed, Uri, error_uri,
+    Event, EventDetails, OwnIds, PublicationId, Publish, Receivers, Subscribe, Subscribed,
+    SubscriptionId, Unsubscribe, Unsubscribed, Uri, error_uri,
 };
 
 /// The subscriptions of a realm.
@@ -68,6 +68,7 @@ impl Broker {
             topic,
         } = subscribe;
         let session = sessions.joined_mut(peer);
+        check_options(options.bad.as_deref())?;
         check_option("match", "exact", options.match_policy.as_ref())?;
         check_uri(&topic)?;
         (session.authorization).authorize(Action::Subscribe, &topic)?;
@@ -147,29 +148,37 @@ impl Broker {
     /// PUBLISH: the publication, and who is to receive its event.
     ///
     /// Source: WAMP specification, "Publishing and Events"; for `exclude_me`, "Publisher
-    /// Exclusion".
+    /// Exclusion"; for `disclose_me`, "Publisher Identification"; for the lists, "Subscriber Black-
+    /// and Whitelisting".
     pub(super) fn publish(
         &mut self,
-        publisher: &Session,
+        sessions: &Sessions,
         peer: PeerId,
         publish: Publish,
         ids: &mut dyn IdSource,
     ) -> Result<Publication, Refusal> {
+        let (publisher, options) = (sessions.joined(peer), &publish.options);
+        check_options(options.bad.as_deref())?;
         check_application_uri(&publish.topic)?;
         let disclose = (publisher.authorization).authorize(Action::Publish, &publish.topic)?;
 
         self.publications += 1;
         let id = ids.publication();
         let event = self.topics.get(&publish.topic).and_then(|subscription| {
-            let to = receivers(
+            let (subscribers, excluded) = (
                 &subscription.subscribers,
-                publish.options.exclude_me.then_some(peer),
+                options.exclude_me.then_some(peer),
             );
+            let to = match &options.receivers {
+                None => all_but(subscribers, excluded),
+                Some(lists) => restricted(sessions, subscribers, excluded, lists),
+            };
             let event = Event {
                 subscription: subscription.id,
                 publication: id,
                 details: EventDetails {
-                    publisher: (disclose.publisher).then(|| publisher.disclosed().into()),
+                    publisher: (disclose.publisher || options.disclose_me)
+                        .then(|| publisher.disclosed().into()),
                 },
                 payload: publish.payload,
             };
@@ -242,9 +251,47 @@ impl Broker {
 }
 
 /// All subscribers but one.
-fn receivers(subscribers: &[PeerId], excluded: Option<PeerId>) -> Vec<PeerId> {
+fn all_but(subscribers: &[PeerId], excluded: Option<PeerId>) -> Vec<PeerId> {
     match excluded.map(|peer| subscribers.binary_search(&peer)) {
         Some(Ok(at)) => [&subscribers[..at], &subscribers[at + 1..]].concat(),
         _ => subscribers.to_vec(),
     }
+}
+
+/// The subscribers that the publisher's lists admit, in their order.
+fn restricted(
+    sessions: &Sessions,
+    subscribers: &[PeerId],
+    excluded: Option<PeerId>,
+    lists: &Receivers,
+) -> Vec<PeerId> {
+    let admitted = |peer: &PeerId| Some(*peer) != excluded && admits(lists, sessions.joined(*peer));
+    match &lists.eligible {
+        // An event for a few costs as much as they are, however many have subscribed.
+        Some(eligible) if eligible.len() < subscribers.len() => {
+            let mut to: Vec<_> = (eligible.iter())
+                .filter_map(|id| sessions.peer(*id))
+                .filter(|peer| subscribers.binary_search(peer).is_ok())
+                .filter(admitted)
+                .collect();
+            to.sort_unstable();
+            to
+        }
+        _ => (subscribers.iter().copied()).filter(admitted).collect(),
+    }
+}
+
+/// Whether the lists let a subscriber receive the event: it is in each list of the eligible that
+/// there is, and in none of the excluded.
+fn admits(lists: &Receivers, subscriber: &Session) -> bool {
+    let (id, role) = (subscriber.id, subscriber.authorization.role());
+    let by_authid = lists.eligible_authid.is_some() || lists.exclude_authid.is_some();
+    let authid = by_authid.then(|| subscriber.authid()).unwrap_or_default();
+    let eligible = (lists.eligible.as_ref()).is_none_or(|list| list.contains(&id))
+        && (lists.eligible_authid.as_ref()).is_none_or(|list| list.contains(&authid))
+        && (lists.eligible_authrole.as_ref()).is_none_or(|list| list.contains(role));
+    let excluded = (lists.exclude.as_ref()).is_some_and(|list| list.contains(&id))
+        || (lists.exclude_authid.as_ref()).is_some_and(|list| list.contains(&authid))
+        || (lists.exclude_authrole.as_ref()).is_some_and(|list| list.contains(role));
+    eligible && !excluded
 }

@@ -18,20 +18,24 @@ use std::{
 use super::{
     Limits, Output, PeerId,
     authorization::Action,
-    refusal::{Refusal, check_application_uri, check_option},
+    refusal::{Refusal, check_application_uri, check_option, check_options},
     send,
     session::{PendingCall, Sessions, Stage},
 };
 use turns::{QueuedCall, Turns};
 use wamp::{
-    OwnIds, Register, Registered, RegistrationId, RequestId, RequestType, Unregister, Unregistered,
-    Uri, error_uri,
+    OwnIds, Register, Registered, RegistrationId, RequestId, RequestType, Revoked, Unregister,
+    Unregistered, Unregistering, Uri, error_uri,
 };
 
 /// What has happened to the callee, or to everything, that calls waited for.
 const CALLEE_GONE: &str = "the callee's session ended before it answered";
 const ROUTER_GONE: &str = "the router shut down before the callee answered";
 const UNREGISTERED: &str = "the registration ended";
+const TAKEN_OVER: &str = "another callee has taken over the procedure";
+
+/// What calls hear that wait for a registration which ends with nobody in its place.
+const OVER: (&str, &str) = (error_uri::NO_SUCH_PROCEDURE, UNREGISTERED);
 
 /// The registrations of a realm.
 #[derive(Default)]
@@ -99,31 +103,38 @@ impl Dealer {
         self.draining = true;
     }
 
-    /// REGISTER. Source: WAMP specification, "Registering and Unregistering".
+    /// REGISTER: the answer comes into `out` after what a callee whose procedure is taken over is
+    /// told, and before the ERRORs for those who have waited for a turn there.
+    ///
+    /// Source: WAMP specification, "Registering and Unregistering".
     pub(super) fn register(
         &mut self,
         sessions: &mut Sessions,
         limits: &Limits,
         peer: PeerId,
         register: Register,
-    ) -> Result<Registered, Refusal> {
+        out: &mut Vec<Output>,
+    ) -> Result<(), Refusal> {
         let Register {
             request,
             options,
             procedure,
         } = register;
         let session = sessions.joined_mut(peer);
+        check_options(options.bad.as_deref())?;
         check_option("match", "exact", options.match_policy.as_ref())?;
         check_option("invoke", "single", options.invoke.as_ref())?;
         check_application_uri(&procedure)?;
         (session.authorization).authorize(Action::Register, &procedure)?;
-        if self.procedures.contains_key(&procedure) {
+        let former = (self.procedures.get(&procedure)).map(|former| (former.id, former.callee));
+        if former.is_some() && !options.force_reregister {
             return Err(Refusal::new(
                 error_uri::PROCEDURE_ALREADY_EXISTS,
                 format!("'{procedure}' is registered already: end that registration first"),
             ));
         }
-        if session.registrations.len() >= limits.registrations_per_session {
+        let is_own = former.is_some_and(|(_, callee)| callee == peer);
+        if !is_own && session.registrations.len() >= limits.registrations_per_session {
             return Err(Refusal::limit(
                 "registrations_per_session",
                 limits.registrations_per_session,
@@ -131,9 +142,13 @@ impl Dealer {
             ));
         }
 
+        let mut failed = Vec::new();
+        if let Some((former, callee)) = former {
+            out.push(self.revoke(sessions, former, callee, &mut failed));
+        }
         self.registered += 1;
         let id = RegistrationId::new(self.registered).expect("nobody can register 2^53 times");
-        session.registrations.insert(id);
+        sessions.joined_mut(peer).registrations.insert(id);
         self.by_id.insert(id, procedure.clone());
         let registration = Registration {
             id,
@@ -141,10 +156,36 @@ impl Dealer {
             turns: options.concurrency.map(Turns::new),
         };
         self.procedures.insert(procedure, registration);
-        Ok(Registered {
+        let registered = Registered {
             request,
             registration: id,
-        })
+        };
+        out.push(send(peer, registered));
+        out.append(&mut failed);
+        Ok(())
+    }
+
+    /// Ends a registration because its procedure is taken over: the UNREGISTERED for its callee.
+    /// What is pending there stays so, and may still be answered, as after UNREGISTER; what waits
+    /// for its turn fails, and may be called again.
+    ///
+    /// Source: WAMP specification, "Registration Revocation".
+    fn revoke(
+        &mut self,
+        sessions: &mut Sessions,
+        registration: RegistrationId,
+        callee: PeerId,
+        failed: &mut Vec<Output>,
+    ) -> Output {
+        (sessions.joined_mut(callee).registrations).remove(&registration);
+        let why = (error_uri::UNAVAILABLE, TAKEN_OVER);
+        self.remove(sessions, registration, why, failed);
+        let revoked = Revoked {
+            registration,
+            reason: Some(error_uri::UNREGISTERED.into()),
+        };
+        let how = Unregistering::Revoked(revoked.into());
+        send(callee, Unregistered { how })
     }
 
     /// UNREGISTER. What is pending at the callee stays so, and may still be answered. What waits
@@ -165,15 +206,19 @@ impl Dealer {
             ));
         }
         let mut failed = Vec::new();
-        self.remove(sessions, id, &mut failed);
-        let unregistered = Unregistered {
-            request: unregister.request,
-        };
-        Ok((unregistered, failed))
+        self.remove(sessions, id, OVER, &mut failed);
+        let how = Unregistering::Requested(unregister.request);
+        Ok((Unregistered { how }, failed))
     }
 
     /// Takes a registration away, and answers the calls that wait for it, in their order.
-    fn remove(&mut self, sessions: &mut Sessions, id: RegistrationId, out: &mut Vec<Output>) {
+    fn remove(
+        &mut self,
+        sessions: &mut Sessions,
+        id: RegistrationId,
+        (error, what): (&'static str, &str),
+        out: &mut Vec<Output>,
+    ) {
         let registration = (self.by_id.remove(&id))
             .and_then(|procedure| self.procedures.remove(&procedure))
             .expect("a session's registrations exist");
@@ -182,12 +227,7 @@ impl Dealer {
             let call = call.id();
             let stage = self.close(sessions, call);
             self.queued -= 1;
-            out.push(fail(
-                call,
-                error_uri::NO_SUCH_PROCEDURE,
-                UNREGISTERED,
-                stage,
-            ));
+            out.push(fail(call, error, what, stage));
         }
     }
 
@@ -197,7 +237,7 @@ impl Dealer {
         self.abandon_calls(sessions, peer, out);
         self.fail_invocations(sessions, peer, CALLEE_GONE, out);
         for id in std::mem::take(&mut sessions.joined_mut(peer).registrations) {
-            self.remove(sessions, id, out);
+            self.remove(sessions, id, OVER, out);
         }
     }
 

@@ -1,6 +1,5 @@
-//! The router: one realm's state machine, dealer and broker of WAMP's Basic Profile with the
-//! Advanced Profile's call canceling, call timeouts and publisher exclusion. Pure: knows no
-//! sockets, threads, clocks, locks, logs or random numbers, and nothing of ours but `wamp`.
+//! The router: one realm's state machine, dealer and broker of WAMP's Basic Profile with what
+//! README names of the Advanced Profile. Pure: knows no sockets, threads, clocks, locks, logs or random numbers, and nothing of ours but `wamp`.
 //!
 //! [`Router::handle`] takes the time and one [`Input`], and appends what is to be done, as
 //! [`Output`]s in order. It never fails: an offence becomes an ERROR or an ABORT. Time is what it

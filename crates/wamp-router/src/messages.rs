@@ -25,19 +25,29 @@ impl Router {
         match message {
             Message::Call(call) => self.call(now, peer, call, out),
             Message::Cancel(cancel) => (self.dealer).cancel(&mut self.sessions, peer, cancel, out),
+            Message::Yield(part) if part.progress => self.progressed(now, peer, part, out),
             Message::Yield(result) => {
                 let payload = result.payload;
                 self.answered(now, peer, result.request, out, |request| {
-                    CallResult { request, payload }.into()
+                    CallResult {
+                        request,
+                        progress: false,
+                        payload,
+                    }
+                    .into()
                 });
             }
             Message::Error(error) => self.error(now, peer, error, out),
             Message::Publish(publish) => self.publish(peer, publish, out),
             Message::Register(register) => {
                 let request = register.request;
-                let decision =
-                    (self.dealer).register(&mut self.sessions, &self.limits, peer, register);
-                out.push(answer(peer, RequestType::Register, request, decision));
+                let sessions = &mut self.sessions;
+                let decision = (self.dealer).register(sessions, &self.limits, peer, register, out);
+                out.extend(
+                    decision.err().map(|refusal| {
+                        send(peer, refusal.into_error(RequestType::Register, request))
+                    }),
+                );
             }
             Message::Unregister(unregister) => {
                 let request = unregister.request;
@@ -118,6 +128,18 @@ impl Router {
                     out.push(send(peer, error));
                 }
             }
+            Message::Yield(Yield {
+                request,
+                progress: true,
+                ..
+            }) => match (self.dealer).progressed(&mut self.sessions, now, peer, request) {
+                Ok(Some(call)) => {
+                    let refusal = refusal("a part of the callee's answer");
+                    (self.dealer).fail_progress(&mut self.sessions, call, refusal, out);
+                }
+                Ok(None) => {}
+                Err(why) => self.violation(peer, why, out),
+            },
             Message::Yield(Yield { request, .. })
             | Message::Error(Error {
                 request_type: RequestType::Invocation,
@@ -139,6 +161,22 @@ impl Router {
                 out.push(send(peer, refusal.into_error(RequestType::Call, request)));
             }
             Err(Offence::Violation(why)) => self.violation(peer, why, out),
+        }
+    }
+
+    /// A part of a callee's answer, for the call if somebody still waits for it and takes parts.
+    fn progressed(&mut self, now: Instant, peer: PeerId, part: Yield, out: &mut Vec<Output>) {
+        match (self.dealer).progressed(&mut self.sessions, now, peer, part.request) {
+            Ok(Some(call)) => {
+                let result = CallResult {
+                    request: call.request,
+                    progress: true,
+                    payload: part.payload,
+                };
+                out.push(send(call.caller, result));
+            }
+            Ok(None) => {}
+            Err(why) => self.violation(peer, why, out),
         }
     }
 
@@ -196,9 +234,9 @@ impl Router {
     /// PUBLISH. It is answered only where the publisher asks for it.
     fn publish(&mut self, peer: PeerId, publish: Publish, out: &mut Vec<Output>) {
         let (request, acknowledge) = (publish.request, publish.options.acknowledge);
-        let publisher = self.sessions.joined(peer);
+        let sessions = &self.sessions;
         let (published, event) =
-            match (self.broker).publish(publisher, peer, publish, self.ids.as_mut()) {
+            match (self.broker).publish(sessions, peer, publish, self.ids.as_mut()) {
                 Ok(publication) => {
                     let published = Published {
                         request,

@@ -1,7 +1,9 @@
 //! How the router says no: the ERROR of a request it does not fulfil, the ABORT of a session it
 //! does not keep. Knows the words, not the rules.
 
-use wamp::{Abort, ClosingDetails, Error, Hello, Payload, RequestId, RequestType, Uri, error_uri};
+use wamp::{
+    Abort, BadOption, ClosingDetails, Error, Hello, Payload, RequestId, RequestType, Uri, error_uri,
+};
 
 /// Why a request is not fulfilled: what its ERROR will say.
 #[derive(Debug)]
@@ -91,6 +93,24 @@ pub(super) fn check_application_uri(uri: &Uri) -> Result<(), Refusal> {
         error_uri::INVALID_URI,
         format!("'{uri}' is reserved for WAMP itself: choose one that does not begin with 'wamp.'"),
     ))
+}
+
+/// Checks what has been found in the options of a request: nothing is asked for that is not served,
+/// and every value is of its type.
+pub(super) fn check_options(bad: Option<&BadOption>) -> Result<(), Refusal> {
+    let Some(BadOption { option, invalid }) = bad else {
+        return Ok(());
+    };
+    Err(match invalid {
+        Some(why) => Refusal::new(
+            error_uri::INVALID_ARGUMENT,
+            format!("the option {option} is not valid: {why}"),
+        ),
+        None => Refusal::new(
+            error_uri::OPTION_NOT_ALLOWED,
+            format!("the option {option} is not served: leave it out"),
+        ),
+    })
 }
 
 /// Checks an option of which the Basic Profile has one value alone.

@@ -2,7 +2,7 @@
 //! registration, invocation or subscription means; dealer and broker do.
 
 use std::{
-    collections::{BTreeSet, HashMap, HashSet},
+    collections::{BTreeSet, HashMap},
     sync::Arc,
     time::Instant,
 };
@@ -41,6 +41,8 @@ pub(super) struct Unanswered {
     pub(super) slot: Option<RegistrationId>,
     /// Whether INTERRUPT has been sent.
     pub(super) interrupted: bool,
+    /// Whether the callee has been told that it may answer in parts.
+    pub(super) progress: bool,
 }
 
 /// A call that is not answered.
@@ -49,6 +51,8 @@ pub(super) struct OpenCall {
     pub(super) stage: Stage,
     /// When its timeout ends. Index into the dealer's.
     pub(super) deadline: Option<Instant>,
+    /// The timeout itself, in milliseconds: each part of a result begins it anew.
+    pub(super) timeout: u64,
 }
 
 /// How far a call has come.
@@ -97,7 +101,8 @@ impl Session {
 #[derive(Default)]
 pub(super) struct Sessions {
     by_peer: HashMap<PeerId, Session, OwnIds>,
-    ids: HashSet<SessionId, OwnIds>,
+    /// Index: the peer of each session.
+    by_id: HashMap<SessionId, PeerId, OwnIds>,
 }
 
 impl Sessions {
@@ -106,7 +111,12 @@ impl Sessions {
     }
 
     pub(super) fn has_id(&self, id: SessionId) -> bool {
-        self.ids.contains(&id)
+        self.by_id.contains_key(&id)
+    }
+
+    /// The peer that has this session.
+    pub(super) fn peer(&self, id: SessionId) -> Option<PeerId> {
+        self.by_id.get(&id).copied()
     }
 
     pub(super) fn is_joined(&self, peer: PeerId) -> bool {
@@ -141,7 +151,7 @@ impl Sessions {
         authorization: Arc<Authorization>,
         features: RpcFeatures,
     ) {
-        self.ids.insert(id);
+        self.by_id.insert(id, peer);
         self.by_peer.insert(
             peer,
             Session {
@@ -159,19 +169,21 @@ impl Sessions {
 
     pub(super) fn leave(&mut self, peer: PeerId) -> Option<Session> {
         let session = self.by_peer.remove(&peer)?;
-        self.ids.remove(&session.id);
+        self.by_id.remove(&session.id);
         Some(session)
     }
 
     /// Panics unless the ids are those of the sessions.
     pub(super) fn check(&self) {
         assert_eq!(
-            self.ids,
-            self.by_peer.values().map(|session| session.id).collect(),
+            self.by_id,
+            (self.by_peer.iter())
+                .map(|(peer, session)| (session.id, *peer))
+                .collect(),
             "the session ids in use are those of the sessions"
         );
         assert_eq!(
-            self.ids.len(),
+            self.by_id.len(),
             self.by_peer.len(),
             "no two sessions share an id"
         );

@@ -22,7 +22,7 @@ pub struct Stats {
     pub cancels: u64,
     /// Calls so far whose timeout ended before they were answered.
     pub timeouts: u64,
-    /// RESULTs given so far.
+    /// Calls so far that have ended with a RESULT; parts of one are not counted.
     pub results: u64,
     /// ERRORs given so far, to requests of any type.
     pub errors: u64,
@@ -45,9 +45,9 @@ impl Given {
         for output in outputs {
             match output {
                 Output::Send {
-                    message: Message::Result(_),
+                    message: Message::Result(result),
                     ..
-                } => self.results += 1,
+                } => self.results += u64::from(!result.progress),
                 Output::Send {
                     message: Message::Error(_),
                     ..

@@ -165,16 +165,16 @@ mod tests {
     use std::sync::mpsc;
 
     use super::*;
-    use wamp::{RequestId, Unregistered};
+    use wamp::{RequestId, Unsubscribed};
 
     fn message(id: u64) -> Message {
         let request = RequestId::new(id).unwrap();
-        Unregistered { request }.into()
+        Unsubscribed { request }.into()
     }
 
     fn id(message: &Message) -> u64 {
         match message {
-            Message::Unregistered(m) => m.request.value(),
+            Message::Unsubscribed(m) => m.request.value(),
             other => panic!("{other:?}"),
         }
     }

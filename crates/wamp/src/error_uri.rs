@@ -23,6 +23,9 @@ pub const TIMEOUT: &str = "wamp.error.timeout";
 pub const PAYLOAD_SIZE_EXCEEDED: &str = "wamp.error.payload_size_exceeded";
 /// An option was used that this router does not allow or does not serve.
 pub const OPTION_NOT_ALLOWED: &str = "wamp.error.option_not_allowed";
+/// A registration was taken over by another callee; reason of an UNREGISTERED. Not in the
+/// specification; the name is Crossbar.io's.
+pub const UNREGISTERED: &str = "wamp.error.unregistered";
 /// The callee cannot take the call now; it, or another router, may take it later.
 pub const UNAVAILABLE: &str = "wamp.error.unavailable";
 /// The procedure failed with an error that has no URI of its own.

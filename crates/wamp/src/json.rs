@@ -13,8 +13,10 @@ use super::{
     Abort, Call, Cancel, ClosingDetails, DecodeError, Error, Event, Goodbye, Hello, Interrupt,
     Invocation, Message, MessageType, Payload, PayloadError, Publish, Published, Register,
     Registered, RequestId, RequestType, Result as Res, RpcFeatures, Subscribe, Subscribed,
-    Unregister, Unregistered, Unsubscribe, Unsubscribed, Welcome, WelcomeDetails, Yield, error_uri,
+    Unregister, Unregistered, Unregistering, Unsubscribe, Unsubscribed, Welcome, WelcomeDetails,
+    Yield, error_uri,
     options::Dict,
+    request_options::{ErrorDetails, ProgressOptions},
 };
 
 /// Reads one message.
@@ -161,7 +163,7 @@ impl<'de, A: SeqAccess<'de>> Elements<'_, A> {
             MessageType::Error => {
                 let request_type = self.request_type()?;
                 let request = self.next("REQUEST.Request|id")?;
-                let Empty {} = self.dict("Details|dict")?;
+                let ErrorDetails {} = self.dict("Details|dict")?;
                 let error = self.next("Error|uri")?;
                 Error {
                     request_type,
@@ -224,9 +226,10 @@ impl<'de, A: SeqAccess<'de>> Elements<'_, A> {
             .into(),
             MessageType::Result => {
                 let request = self.next("CALL.Request|id")?;
-                let Empty {} = self.dict("Details|dict")?;
+                let ProgressOptions { progress } = self.dict("Details|dict")?;
                 Res {
                     request,
+                    progress,
                     payload: self.payload()?,
                 }
                 .into()
@@ -248,7 +251,7 @@ impl<'de, A: SeqAccess<'de>> Elements<'_, A> {
             }
             .into(),
             MessageType::Unregistered => Unregistered {
-                request: self.next("UNREGISTER.Request|id")?,
+                how: self.unregistering()?,
             }
             .into(),
             MessageType::Invocation => {
@@ -269,14 +272,26 @@ impl<'de, A: SeqAccess<'de>> Elements<'_, A> {
             .into(),
             MessageType::Yield => {
                 let request = self.next("INVOCATION.Request|id")?;
-                let Empty {} = self.dict("Options|dict")?;
+                let ProgressOptions { progress } = self.dict("Options|dict")?;
                 Yield {
                     request,
+                    progress,
                     payload: self.payload()?,
                 }
                 .into()
             }
         })
+    }
+
+    /// "Registration Revocation": a request of 0 says that it was the router's wish.
+    fn unregistering(&mut self) -> Result<Unregistering, A::Error> {
+        let request: u64 = self.next("UNREGISTER.Request|id")?;
+        if request == 0 {
+            return self.dict("Details|dict").map(Unregistering::Revoked);
+        }
+        RequestId::new(request)
+            .map(Unregistering::Requested)
+            .ok_or_else(|| A::Error::custom(format_args!("the id {request} is out of range")))
     }
 
     fn request_type(&mut self) -> Result<RequestType, A::Error> {
@@ -290,10 +305,6 @@ impl<'de, A: SeqAccess<'de>> Elements<'_, A> {
             })
     }
 }
-
-/// A dictionary of which no key is read, or none is written.
-#[derive(Serialize, Deserialize)]
-struct Empty {}
 
 /// Appends one message.
 pub(super) fn encode(message: &Message, out: &mut Vec<u8>) {
@@ -313,7 +324,7 @@ pub(super) fn encode(message: &Message, out: &mut Vec<u8>) {
         Message::Error(m) => list
             .element(&m.request_type.message_type().code())
             .element(&m.request)
-            .element(&Empty {})
+            .element(&ErrorDetails {})
             .element(&m.error)
             .payload(&m.payload),
         Message::Publish(m) => {
@@ -346,7 +357,9 @@ pub(super) fn encode(message: &Message, out: &mut Vec<u8>) {
         Message::Cancel(m) => list.element(&m.request).element(&m.options).end(),
         Message::Result(m) => list
             .element(&m.request)
-            .element(&Empty {})
+            .element(&ProgressOptions {
+                progress: m.progress,
+            })
             .payload(&m.payload),
         Message::Register(m) => {
             list.element(&m.request)
@@ -356,7 +369,10 @@ pub(super) fn encode(message: &Message, out: &mut Vec<u8>) {
         }
         Message::Registered(m) => list.element(&m.request).element(&m.registration).end(),
         Message::Unregister(m) => list.element(&m.request).element(&m.registration).end(),
-        Message::Unregistered(m) => list.element(&m.request).end(),
+        Message::Unregistered(m) => match &m.how {
+            Unregistering::Requested(request) => list.element(request).end(),
+            Unregistering::Revoked(revoked) => list.element(&0).element(revoked).end(),
+        },
         Message::Invocation(m) => list
             .element(&m.request)
             .element(&m.registration)
@@ -365,7 +381,9 @@ pub(super) fn encode(message: &Message, out: &mut Vec<u8>) {
         Message::Interrupt(m) => list.element(&m.request).element(&m.options).end(),
         Message::Yield(m) => list
             .element(&m.request)
-            .element(&Empty {})
+            .element(&ProgressOptions {
+                progress: m.progress,
+            })
             .payload(&m.payload),
     }
 }
@@ -425,10 +443,13 @@ struct Role<F> {
     features: F,
 }
 
-/// Source: WAMP specification, "Publisher Exclusion", "Feature Announcement".
+/// Source: WAMP specification, "Publisher Exclusion", "Publisher Identification" and "Subscriber
+/// Black- and Whitelisting", "Feature Announcement".
 #[derive(Serialize)]
 struct BrokerFeatures {
     publisher_exclusion: bool,
+    publisher_identification: bool,
+    subscriber_blackwhite_listing: bool,
 }
 
 impl<'a> WelcomeOut<'a> {
@@ -436,6 +457,8 @@ impl<'a> WelcomeOut<'a> {
         let broker = Role {
             features: BrokerFeatures {
                 publisher_exclusion: true,
+                publisher_identification: true,
+                subscriber_blackwhite_listing: true,
             },
         };
         let dealer = Role {

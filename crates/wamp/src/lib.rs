@@ -2,8 +2,7 @@
 //! sockets, threads, clocks, locks or logs, and nothing of what a router does with a message.
 //!
 //! Everything here follows the WAMP specification and uses its nouns: the Basic Profile, and of
-//! the Advanced Profile call canceling, call timeouts and publisher exclusion. The one liberty
-//! taken is in the payload: application arguments stay the raw bytes the client sent
+//! the Advanced Profile what README names. The one liberty taken is in the payload: application arguments stay the raw bytes the client sent
 //! ([`Payload`]), because routing never needs to look inside them.
 //!
 //! ```
@@ -22,7 +21,9 @@ mod message;
 mod options;
 mod payload;
 mod peer;
+mod request_options;
 mod serializer;
+mod sparse;
 mod uri;
 
 pub use id::{
@@ -32,14 +33,17 @@ pub use id::{
 pub use message::{
     Abort, Call, Cancel, Error, Event, Goodbye, Hello, Interrupt, Invocation, Message, MessageType,
     Publish, Published, Register, Registered, RequestType, Result, Subscribe, Subscribed,
-    Unregister, Unregistered, Unsubscribe, Unsubscribed, Welcome, Yield,
+    Unregister, Unregistered, Unregistering, Unsubscribe, Unsubscribed, Welcome, Yield,
 };
 pub use options::{
-    CallOptions, CancelMode, CancelOptions, ClosingDetails, Disclosed, EventDetails, HelloDetails,
-    InterruptOptions, InvocationDetails, PeerRoles, PublishOptions, RegisterOptions, RpcFeatures,
-    SubscribeOptions, WelcomeDetails,
+    CancelMode, CancelOptions, ClosingDetails, Disclosed, EventDetails, HelloDetails,
+    InterruptOptions, InvocationDetails, PeerRoles, Revoked, RpcFeatures, WelcomeDetails,
 };
 pub use payload::{MAX_NESTING, Payload, PayloadError};
 pub use peer::{Outbound, Peer, Transport};
+pub use request_options::{
+    BadOption, CallOptions, PublishOptions, Receivers, RegisterOptions, SubscribeOptions,
+};
 pub use serializer::{DecodeError, Serializer};
+pub use sparse::{Sparse, StaticDefault};
 pub use uri::Uri;

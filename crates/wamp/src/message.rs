@@ -1,4 +1,4 @@
-//! The messages of the Basic Profile, and of call canceling in the Advanced Profile, as types;
+//! The messages of the Basic Profile, and those of the Advanced Profile that are served, as types;
 //! knows their elements and codes, not their encoding.
 //!
 //! Source: WAMP specification, "Messages". Each struct has the elements of its message in the
@@ -7,7 +7,7 @@
 use super::{
     CallOptions, CancelOptions, ClosingDetails, EventDetails, HelloDetails, InterruptOptions,
     InvocationDetails, Payload, PublicationId, PublishOptions, RegisterOptions, RegistrationId,
-    RequestId, SessionId, SubscribeOptions, SubscriptionId, Uri, WelcomeDetails,
+    RequestId, Revoked, SessionId, Sparse, SubscribeOptions, SubscriptionId, Uri, WelcomeDetails,
 };
 
 macro_rules! messages {
@@ -116,8 +116,8 @@ messages! {
     Publish = 16, "PUBLISH" {
         /// The publisher's request.
         request: RequestId,
-        /// Acknowledge, exclude_me.
-        options: PublishOptions,
+        /// Whether it is answered, and who receives the event.
+        options: Sparse<PublishOptions>,
         /// The topic.
         topic: Uri,
         /// The event's payload.
@@ -173,8 +173,8 @@ messages! {
     Call = 48, "CALL" {
         /// The caller's request.
         request: RequestId,
-        /// The timeout, where there is one.
-        options: CallOptions,
+        /// The timeout, and what else the caller wishes.
+        options: Sparse<CallOptions>,
         /// The procedure.
         procedure: Uri,
         /// Its arguments.
@@ -187,10 +187,12 @@ messages! {
         /// How.
         options: CancelOptions,
     }
-    /// Router to client: the result of a call.
+    /// Router to client: the result of a call, or a part of it.
     Result = 50, "RESULT" {
         /// The CALL answered.
         request: RequestId,
+        /// Whether it is a part, and more is to come.
+        progress: bool,
         /// What the procedure answered.
         payload: Payload,
     }
@@ -219,8 +221,8 @@ messages! {
     }
     /// Router to client: the registration is ended.
     Unregistered = 67, "UNREGISTERED" {
-        /// The UNREGISTER answered.
-        request: RequestId,
+        /// At whose wish.
+        how: Unregistering,
     }
     /// Router to client: a call to one of the callee's procedures.
     Invocation = 68, "INVOCATION" {
@@ -229,7 +231,7 @@ messages! {
         /// The registration called.
         registration: RegistrationId,
         /// Who calls, where disclosed; the timeout, where the callee wants it.
-        details: InvocationDetails,
+        details: Sparse<InvocationDetails>,
         /// The caller's arguments.
         payload: Payload,
     }
@@ -240,13 +242,24 @@ messages! {
         /// How and why.
         options: InterruptOptions,
     }
-    /// Client to router: the result of an invocation.
+    /// Client to router: the result of an invocation, or a part of it.
     Yield = 70, "YIELD" {
         /// The INVOCATION answered.
         request: RequestId,
+        /// Whether it is a part, and more is to come.
+        progress: bool,
         /// The result.
         payload: Payload,
     }
+}
+
+/// At whose wish a registration has ended.
+#[derive(Clone, PartialEq, Debug)]
+pub enum Unregistering {
+    /// The callee's, with this UNREGISTER.
+    Requested(RequestId),
+    /// The router's, which tells the callee of it.
+    Revoked(Box<Revoked>),
 }
 
 /// The types of request that an ERROR can answer.

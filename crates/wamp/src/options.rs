@@ -1,5 +1,5 @@
-//! Options and Details dictionaries, typed and read once at decode; knows the keys this router
-//! acts upon or produces. Unknown keys are ignored (WAMP specification, "Extensibility").
+//! Details dictionaries and the Options of what ends a call, typed and read once at decode; knows
+//! the keys this router acts upon or produces, not the options of requests. Unknown keys are ignored (WAMP specification, "Extensibility").
 
 use std::{fmt, marker::PhantomData, num::NonZeroU64};
 
@@ -9,7 +9,7 @@ use serde::{
 };
 use serde_json::Number;
 
-use super::{SessionId, Uri};
+use super::{RegistrationId, SessionId, Uri};
 
 /// `HELLO.Details|dict`.
 #[derive(Clone, PartialEq, Debug, Default, Serialize, Deserialize)]
@@ -45,8 +45,8 @@ pub struct PeerRoles {
 
 /// The features of a caller, callee or dealer that this router knows.
 ///
-/// Source: WAMP specification, "Call Canceling", "Call Timeouts" and "Caller Identification",
-/// "Feature Announcement".
+/// Source: WAMP specification, "Call Canceling", "Call Timeouts", "Caller Identification",
+/// "Progressive Call Results" and "Registration Revocation", "Feature Announcement".
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
 #[serde(default)]
 pub struct RpcFeatures {
@@ -56,9 +56,16 @@ pub struct RpcFeatures {
     /// Of a callee: it wants to know the timeout of a call.
     #[serde(skip_serializing_if = "is_false")]
     pub call_timeout: bool,
-    /// Of a callee: it understands who calls, where that is disclosed.
+    /// Of a caller: it may ask to be disclosed. Of a callee: it understands who calls, where that
+    /// is disclosed.
     #[serde(skip_serializing_if = "is_false")]
     pub caller_identification: bool,
+    /// Of a caller: it takes results in parts. Of a callee: it may give them.
+    #[serde(skip_serializing_if = "is_false")]
+    pub progressive_call_results: bool,
+    /// Of a dealer: it may end a registration. Of a callee: it understands that.
+    #[serde(skip_serializing_if = "is_false")]
+    pub registration_revocation: bool,
     /// Of a callee that announces `call_canceling`: what it does is of no use without its caller,
     /// so it wants INTERRUPT also when a call is canceled in the mode `skip`. Our own; routers
     /// that do not know it leave the callee at it, as the specification has it.
@@ -72,14 +79,18 @@ impl RpcFeatures {
         call_canceling: false,
         call_timeout: false,
         caller_identification: false,
+        progressive_call_results: false,
+        registration_revocation: false,
         interrupt_on_skip: false,
     };
 
-    /// Those of the dealer here. It discloses callers by its configuration, which the
-    /// specification lets it do, but not at their wish, which is what announcing it would mean.
+    /// Those of the dealer here.
     pub const DEALER: Self = Self {
         call_canceling: true,
         call_timeout: true,
+        caller_identification: true,
+        progressive_call_results: true,
+        registration_revocation: true,
         ..Self::NONE
     };
 
@@ -178,15 +189,6 @@ pub struct ClosingDetails {
     pub message: Option<String>,
 }
 
-/// `CALL.Options|dict`.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
-#[serde(default)]
-pub struct CallOptions {
-    /// After how many milliseconds the call is canceled if there is no result yet; 0 is never.
-    #[serde(skip_serializing_if = "is_zero")]
-    pub timeout: u64,
-}
-
 /// `CANCEL.Options|dict`.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
 #[serde(default)]
@@ -222,51 +224,19 @@ pub struct InterruptOptions {
     pub reason: Option<Uri>,
 }
 
-/// `REGISTER.Options|dict`.
-#[derive(Clone, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
-#[serde(default)]
-pub struct RegisterOptions {
-    /// The pattern to match procedures by; the Basic Profile has `exact` alone.
-    #[serde(rename = "match", skip_serializing_if = "Option::is_none")]
-    pub match_policy: Option<String>,
-    /// How several callees share a procedure; the Basic Profile has `single` alone.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub invoke: Option<String>,
-    /// How many invocations the callee takes at a time; more calls wait at the dealer. Not in
-    /// the specification; the name and the meaning are Crossbar.io's.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub concurrency: Option<NonZeroU64>,
+/// `UNREGISTERED.Details|dict` of a registration that the router has ended.
+///
+/// Source: WAMP specification, "Registration Revocation".
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct Revoked {
+    /// The registration.
+    pub registration: RegistrationId,
+    /// Why, for programs.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reason: Option<Uri>,
 }
 
-/// `SUBSCRIBE.Options|dict`.
-#[derive(Clone, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
-#[serde(default)]
-pub struct SubscribeOptions {
-    /// The pattern to match topics by; the Basic Profile has `exact` alone.
-    #[serde(rename = "match", skip_serializing_if = "Option::is_none")]
-    pub match_policy: Option<String>,
-}
-
-/// `PUBLISH.Options|dict`.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
-#[serde(default)]
-pub struct PublishOptions {
-    /// Whether the publisher wants a PUBLISHED or an ERROR in answer. Default: no.
-    pub acknowledge: bool,
-    /// Whether the publisher is left out even if it subscribes to the topic. Default: yes.
-    pub exclude_me: bool,
-}
-
-impl Default for PublishOptions {
-    fn default() -> Self {
-        Self {
-            acknowledge: false,
-            exclude_me: true,
-        }
-    }
-}
-
-/// Who calls or publishes, where the role's permissions disclose it.
+/// Who calls or publishes, where the role's permissions or its own wish disclose it.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Disclosed {
     /// The session.
@@ -286,6 +256,16 @@ pub struct InvocationDetails {
     /// How many milliseconds are left to answer, for callees that announce `call_timeout`; none
     /// where the number of them is out of range.
     pub timeout: Option<NonZeroU64>,
+    /// Whether the result may be given in parts.
+    pub receive_progress: bool,
+}
+
+impl InvocationDetails {
+    pub(super) const DEFAULT: Self = Self {
+        caller: None,
+        timeout: None,
+        receive_progress: false,
+    };
 }
 
 /// `EVENT.Details|dict`: who published.
@@ -309,6 +289,8 @@ struct InvocationDict<S> {
     /// that a message it cannot read would end.
     #[serde(skip_serializing_if = "Option::is_none")]
     timeout: Option<Number>,
+    #[serde(default, skip_serializing_if = "is_false")]
+    receive_progress: bool,
 }
 
 /// [`EventDetails`] as they are on the wire, with text as `S`.
@@ -344,6 +326,7 @@ impl From<InvocationDict<String>> for InvocationDetails {
             timeout: (dict.timeout)
                 .and_then(|number| number.as_u64())
                 .and_then(NonZeroU64::new),
+            receive_progress: dict.receive_progress,
         }
     }
 }
@@ -356,6 +339,7 @@ impl Serialize for InvocationDetails {
             caller_authid: caller.and_then(|caller| caller.authid.as_deref()),
             caller_authrole: caller.and_then(|caller| caller.authrole.as_deref()),
             timeout: self.timeout.map(|timeout| timeout.get().into()),
+            receive_progress: self.receive_progress,
         }
         .serialize(serializer)
     }
@@ -385,12 +369,8 @@ impl Serialize for EventDetails {
     }
 }
 
-fn is_false(value: &bool) -> bool {
+pub(super) fn is_false(value: &bool) -> bool {
     !value
-}
-
-fn is_zero(value: &u64) -> bool {
-    *value == 0
 }
 
 /// Reads `T` from a dictionary only; a derived struct alone would take a list as well.

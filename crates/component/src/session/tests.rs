@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 use super::*;
 use crate::{Answer, Classes, Component, Procedure, Setup};
 use adbapi::{Deferred, Promise, deferred};
-use wamp::{InvocationDetails, Outbound, Registered, SessionId, Welcome, WelcomeDetails};
+use wamp::{Outbound, Registered, SessionId, Sparse, Welcome, WelcomeDetails};
 
 /// Answers in every way there is.
 struct Answers {
@@ -123,7 +123,7 @@ impl Played {
             wamp::Invocation {
                 request: RequestId::new(request).unwrap(),
                 registration: RegistrationId::new(registration).unwrap(),
-                details: InvocationDetails::default(),
+                details: Sparse::default(),
                 payload: Payload::from_args(args).unwrap(),
             }
             .into(),
@@ -170,7 +170,8 @@ fn it_joins_as_a_callee_and_registers_everything() {
     let hello = &played.sent()[0];
     assert_eq!((&hello[0], &hello[1]), (&json!(1), &json!("realm1")));
     let callee = json!({"features": {
-        "call_canceling": true, "caller_identification": true, "_interrupt_on_skip": true
+        "call_canceling": true, "caller_identification": true, "registration_revocation": true,
+        "_interrupt_on_skip": true
     }});
     assert_eq!(hello[2]["roles"], json!({"callee": callee}));
     played.session.on_message(welcome());
@@ -241,6 +242,25 @@ fn every_invocation_is_answered_once() {
 
     played.invoke(7, 999, &json!([]));
     assert_eq!(played.sent()[0][4], "wamp.error.no_such_registration");
+}
+
+#[test]
+fn a_procedure_that_is_taken_over_is_no_longer_its_own_and_the_others_are() {
+    let played = Played::of_answers();
+    played.join();
+    let revoked = |registration| {
+        let text = format!(r#"[67,0,{{"registration":{registration},"reason":"why"}}]"#);
+        wamp::Serializer::Json.decode(text.as_bytes()).unwrap()
+    };
+    played.session.on_message(revoked(103));
+    // One that it never had, or has no longer, is no matter.
+    played.session.on_message(revoked(103));
+    played.session.on_message(revoked(999));
+    assert_eq!(played.session.status(), Status::Joined(4));
+    played.invoke(1, 103, &json!([]));
+    assert_eq!(played.sent()[0][4], "wamp.error.no_such_registration");
+    played.invoke(2, 101, &json!([1]));
+    assert_eq!(played.sent(), [json!([70, 2, {}, [2]])]);
 }
 
 /// A way to the router from an I/O thread that the test plays as well.

@@ -15,9 +15,9 @@ use super::{Dealer, QueuedCall};
 use crate::{
     Limits, Output, PeerId,
     authorization::Action,
-    refusal::{Offence, Refusal, Violation, check_uri},
+    refusal::{Offence, Refusal, Violation, check_options, check_uri},
     send,
-    session::{OpenCall, PendingInvocation, Session, Sessions, Stage, Unanswered},
+    session::{PendingCall, PendingInvocation, Session, Sessions, Stage, Unanswered},
 };
 use wamp::{Call, Invocation, InvocationDetails, RegistrationId, RequestId, error_uri};
 
@@ -54,7 +54,8 @@ impl Dealer {
 
     /// CALL: the INVOCATION it leads to, if it need not wait for its turn.
     ///
-    /// Source: WAMP specification, "Calling and Invocations"; for the timeout, "Call Timeouts".
+    /// Source: WAMP specification, "Calling and Invocations"; for the timeout, "Call Timeouts"; for
+    /// `disclose_me`, "Caller Identification".
     pub(crate) fn call(
         &mut self,
         sessions: &mut Sessions,
@@ -69,6 +70,7 @@ impl Dealer {
             let why = "the router is shutting down: call again later, or at another router";
             return Err(Refusal::new(error_uri::UNAVAILABLE, why).into());
         }
+        check_options(call.options.bad.as_deref())?;
         let registration = self.procedures.get_mut(&call.procedure);
         if registration.is_none() {
             // Of a procedure it has been checked when it was registered.
@@ -126,7 +128,9 @@ impl Dealer {
             caller: peer,
             request: call.request,
             deadline,
-            disclose: disclose.caller,
+            timeout: call.options.timeout,
+            disclose: disclose.caller || call.options.disclose_me,
+            progress: call.options.receive_progress,
             payload: call.payload,
         };
         if let Some(turns) = full {
@@ -135,7 +139,7 @@ impl Dealer {
                 registration: registration.id,
                 turn,
             };
-            (sessions.joined_mut(peer).calls).insert(call.request, OpenCall { stage, deadline });
+            (sessions.joined_mut(peer).calls).insert(call.request, queued.open(stage));
             turns.enqueue(turn, queued);
             self.queued += 1;
             return Ok(None);
@@ -163,17 +167,46 @@ impl Dealer {
     ) -> Result<Option<Unanswered>, Violation> {
         let callee = sessions.joined_mut(peer);
         let Some(answered) = callee.invocations.remove(&request) else {
-            if request < callee.next_invocation {
-                return Ok(None);
-            }
-            return Err(Violation(format!(
-                "an answer to INVOCATION {request}, which was never sent"
-            )));
+            return over(callee, request);
         };
         if let Some(call) = answered.call {
             self.close(sessions, call);
         }
         Ok(Some(answered))
+    }
+
+    /// YIELD of a callee with a part of a result: the call that it is for, unless that is over.
+    /// The timeout begins anew with each part.
+    ///
+    /// A part that the caller has not asked for, or the callee was not told may be, is ignored: who
+    /// waits for one answer has it when the callee is done.
+    ///
+    /// Source: WAMP specification, "Progressive Call Results".
+    pub(crate) fn progressed(
+        &mut self,
+        sessions: &mut Sessions,
+        now: Instant,
+        peer: PeerId,
+        request: RequestId,
+    ) -> Result<Option<PendingCall>, Violation> {
+        let callee = sessions.joined(peer);
+        let Some(asked) = callee.invocations.get(&request) else {
+            return over(callee, request);
+        };
+        let Some(call) = asked.call.filter(|_| asked.progress) else {
+            return Ok(None);
+        };
+        let open = (sessions
+            .joined_mut(call.caller)
+            .calls
+            .get_mut(&call.request))
+        .expect("a call that an invocation is to answer is open");
+        if let Some(former) = open.deadline {
+            open.deadline = deadline(now, open.timeout);
+            self.deadlines.remove(&(former, call.caller, call.request));
+            (self.deadlines).extend(open.deadline.map(|at| (at, call.caller, call.request)));
+        }
+        Ok(Some(call))
     }
 
     /// A callee has given back a slot: the INVOCATION of the next call, if one waits and the
@@ -196,6 +229,16 @@ impl Dealer {
     }
 }
 
+/// What there is to say to an answer that no invocation waits for.
+fn over<T>(callee: &Session, request: RequestId) -> Result<Option<T>, Violation> {
+    if request < callee.next_invocation {
+        return Ok(None);
+    }
+    Err(Violation(format!(
+        "an answer to INVOCATION {request}, which was never sent"
+    )))
+}
+
 /// When the timeout of a CALL ends, if ever.
 ///
 /// Source: WAMP specification, "Call Timeouts": milliseconds, and 0 for none.
@@ -211,9 +254,14 @@ fn invoke(sessions: &mut Sessions, now: Instant, target: Target, call: QueuedCal
     let caller = (call.disclose).then(|| sessions.joined(call.caller).disclosed().into());
     let callee = sessions.joined_mut(target.callee);
     let deadline = call.deadline.filter(|_| callee.features.call_timeout);
+    // "Progressive Call Results" wants `call_canceling` of the callee as well. AutobahnJS cannot be
+    // interrupted and gives progress, as it does behind Crossbar.io; what nobody waits for any more
+    // is ignored here.
+    let progress = call.progress && callee.features.progressive_call_results;
     let details = InvocationDetails {
         caller,
         timeout: deadline.and_then(|deadline| milliseconds(now, deadline)),
+        receive_progress: progress,
     };
     let request = callee.next_invocation;
     callee.next_invocation = request.next();
@@ -221,20 +269,18 @@ fn invoke(sessions: &mut Sessions, now: Instant, target: Target, call: QueuedCal
         call: Some(call.id()),
         slot: target.slot.then_some(target.registration),
         interrupted: false,
+        progress,
     };
     callee.invocations.insert(request, unanswered);
-    let open = OpenCall {
-        stage: Stage::Invoked(PendingInvocation {
-            callee: target.callee,
-            request,
-        }),
-        deadline: call.deadline,
-    };
-    (sessions.joined_mut(call.caller).calls).insert(call.request, open);
+    let stage = Stage::Invoked(PendingInvocation {
+        callee: target.callee,
+        request,
+    });
+    (sessions.joined_mut(call.caller).calls).insert(call.request, call.open(stage));
     let invocation = Invocation {
         request,
         registration: target.registration,
-        details,
+        details: details.into(),
         payload: call.payload,
     };
     send(target.callee, invocation)

@@ -18,10 +18,12 @@ use std::{mem, time::Instant};
 
 use super::{Dealer, fail};
 use crate::{
-    Output, PeerId, send,
+    Output, PeerId,
+    refusal::Refusal,
+    send,
     session::{PendingCall, PendingInvocation, Sessions, Stage},
 };
-use wamp::{Cancel, CancelMode, Interrupt, InterruptOptions, error_uri};
+use wamp::{Cancel, CancelMode, Interrupt, InterruptOptions, RequestType, error_uri};
 
 const CANCELED: &str = "the caller has canceled the call";
 const TIMED_OUT: &str = "the call's timeout ended before the callee answered";
@@ -85,6 +87,21 @@ impl Dealer {
             out.push(fail(call, error_uri::TIMEOUT, TIMED_OUT, stage));
             self.let_go(sessions, stage, Some(error_uri::TIMEOUT), out);
         }
+    }
+
+    /// A part of a result cannot be passed on, and so not the whole: the caller has this error, and
+    /// its callee is interrupted. A part that nobody waits for does no harm.
+    pub(crate) fn fail_progress(
+        &mut self,
+        sessions: &mut Sessions,
+        call: PendingCall,
+        refusal: Refusal,
+        out: &mut Vec<Output>,
+    ) {
+        let stage = self.close(sessions, call);
+        let error = refusal.into_error(RequestType::Call, call.request);
+        out.push(send(call.caller, error));
+        self.let_go(sessions, stage, Some(error_uri::INVALID_ARGUMENT), out);
     }
 
     /// The caller is gone, and its callees' work with it where they can be interrupted: as by

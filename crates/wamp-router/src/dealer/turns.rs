@@ -3,7 +3,10 @@
 
 use std::{collections::BTreeMap, num::NonZeroU64, time::Instant};
 
-use crate::{PeerId, session::PendingCall};
+use crate::{
+    PeerId,
+    session::{OpenCall, PendingCall, Stage},
+};
 use wamp::{Payload, RequestId};
 
 /// The slots of a registration and its queue.
@@ -25,8 +28,12 @@ pub(super) struct QueuedCall {
     pub(super) request: RequestId,
     /// When its timeout ends.
     pub(super) deadline: Option<Instant>,
+    /// The timeout itself, in milliseconds.
+    pub(super) timeout: u64,
     /// Whether the callee is told who calls.
     pub(super) disclose: bool,
+    /// Whether the caller takes the result in parts.
+    pub(super) progress: bool,
     pub(super) payload: Payload,
 }
 
@@ -35,6 +42,15 @@ impl QueuedCall {
         PendingCall {
             caller: self.caller,
             request: self.request,
+        }
+    }
+
+    /// What its caller's session knows of it.
+    pub(super) fn open(&self, stage: Stage) -> OpenCall {
+        OpenCall {
+            stage,
+            deadline: self.deadline,
+            timeout: self.timeout,
         }
     }
 }

@@ -134,6 +134,14 @@ fn subscriptions_that_cannot_be_are_refused() {
             r#"[8,32,1,{},"wamp.error.option_not_allowed",["the option match …prefix…ask for …exact…"]]"#,
         ),
         (
+            r#"[32,1,{"get_retained":true},"com.t"]"#,
+            r#"[8,32,1,{},"wamp.error.option_not_allowed",["the option get_retained is not served…"]]"#,
+        ),
+        (
+            r#"[32,1,{"match":1},"com.t"]"#,
+            r#"[8,32,1,{},"wamp.error.invalid_argument",["the option match is not valid: …"]]"#,
+        ),
+        (
             r#"[32,1,{},"com..t"]"#,
             r#"[8,32,1,{},"wamp.error.invalid_uri",["…"]]"#,
         ),

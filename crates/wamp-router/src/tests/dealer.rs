@@ -94,6 +94,26 @@ fn requests_that_cannot_be_fulfilled_are_answered_by_errors_that_help() {
             r#"[66,5,2]"#,
             r#"[8,66,5,{},"wamp.error.no_such_registration",["this session has no registration 2…"]]"#,
         ),
+        (
+            r#"[64,5,{"disclose_caller":true},"com.q"]"#,
+            r#"[8,64,5,{},"wamp.error.option_not_allowed",["the option disclose_caller is not served…"]]"#,
+        ),
+        (
+            r#"[64,5,{"concurrency":0},"com.q"]"#,
+            r#"[8,64,5,{},"wamp.error.invalid_argument",["the option concurrency is not valid: …"]]"#,
+        ),
+        (
+            r#"[48,5,{"timeout":"1s"},"com.p"]"#,
+            r#"[8,48,5,{},"wamp.error.invalid_argument",["the option timeout is not valid: …"]]"#,
+        ),
+        (
+            r#"[48,5,{"progress":true},"com.p"]"#,
+            r#"[8,48,5,{},"wamp.error.option_not_allowed",["the option progress is not served…"]]"#,
+        ),
+        (
+            r#"[48,5,{"runmode":"partition","rkey":"k"},"com.p"]"#,
+            r#"[8,48,5,{},"wamp.error.option_not_allowed",["the option runmode is not served…"]]"#,
+        ),
         // somebody else's
         (
             r#"[66,5,1]"#,
@@ -352,6 +372,14 @@ fn the_caller_is_disclosed_where_its_permission_says_so() {
         1 < [68,1,1,{"caller":102,"caller_authid":"102","caller_authrole":"open"}]
         3 > [48,1,{},"com.p"]
         1 < [68,2,1,{}]
+        # or where the caller wishes
+        3 > [48,2,{"disclose_me":true},"com.p"]
+        1 < [68,3,1,{"caller":103,"caller_authid":"103","caller_authrole":"anonymous"}]
+        3 > [48,3,{"disclose_me":false},"com.p"]
+        1 < [68,4,1,{}]
+        # what a permission discloses is not taken back
+        2 > [48,2,{"disclose_me":false},"com.p"]
+        1 < [68,5,1,{"caller":102,"caller_authid":"102","caller_authrole":"open"}]
         "#,
     );
 }

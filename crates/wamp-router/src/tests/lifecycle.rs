@@ -9,7 +9,7 @@ fn hello_is_welcomed() {
     play(
         r#"
         1 says [1,"realm1",{"roles":{"caller":{}}}]
-        1 < [2,101,{"roles":{"broker":{"features":{"publisher_exclusion":true}},"dealer":{"features":{"call_canceling":true,"call_timeout":true}}},"realm":"realm1","authid":"101","authrole":"anonymous","authmethod":"anonymous","authprovider":"static","agent":"wampgres-test"}]
+        1 < [2,101,{"roles":{"broker":{"features":{"publisher_exclusion":true,"publisher_identification":true,"subscriber_blackwhite_listing":true}},"dealer":{"features":{"call_canceling":true,"call_timeout":true,"caller_identification":true,"progressive_call_results":true,"registration_revocation":true}}},"realm":"realm1","authid":"101","authrole":"anonymous","authmethod":"anonymous","authprovider":"static","agent":"wampgres-test"}]
         2 says [1,"realm1",{"roles":{"publisher":{},"subscriber":{}},"authmethods":["ticket","anonymous"]}]
         2 < [2,102,{…"authid":"102"…}]
         # offering no method in particular is offering none

@@ -20,6 +20,7 @@ fn every_message_survives_a_round_trip() {
         r#"[8,48,7,{},"com.example.failed",["why"],{"n":1}]"#,
         r#"[8,68,7,{},"com.example.failed"]"#,
         r#"[16,1,{"acknowledge":true,"exclude_me":false},"a.b",[1]]"#,
+        r#"[16,1,{"acknowledge":false,"exclude_me":true,"disclose_me":true,"eligible":[1,9007199254740992],"eligible_authid":["a"],"eligible_authrole":[],"exclude":[7],"exclude_authid":["b","ü"],"exclude_authrole":["c"]},"a.b"]"#,
         r#"[17,1,2]"#,
         r#"[32,1,{},"a.b"]"#,
         r#"[33,1,2]"#,
@@ -29,20 +30,27 @@ fn every_message_survives_a_round_trip() {
         r#"[36,1,2,{"publisher":9,"publisher_authid":"p","publisher_authrole":"r"}]"#,
         r#"[48,9007199254740992,{},"a.b",[],{"k":"ü\u0000"}]"#,
         r#"[48,1,{"timeout":2500},"a.b"]"#,
+        r#"[48,1,{"receive_progress":true,"disclose_me":true},"a.b"]"#,
         r#"[49,1,{"mode":"skip"}]"#,
         r#"[49,1,{"mode":"kill"}]"#,
         r#"[49,1,{"mode":"killnowait"}]"#,
         r#"[50,1,{},["2026-11-22 11:00:41.123456+00:00"]]"#,
+        r#"[50,1,{"progress":true},[1]]"#,
         r#"[64,1,{},"a.b"]"#,
+        r#"[64,1,{"force_reregister":true},"a.b"]"#,
         r#"[64,1,{"match":"exact","invoke":"single","concurrency":3},"a.b"]"#,
         r#"[65,1,2]"#,
         r#"[66,1,2]"#,
         r#"[67,1]"#,
+        r#"[67,0,{"registration":7}]"#,
+        r#"[67,0,{"registration":7,"reason":"wamp.error.unregistered"}]"#,
         r#"[68,1,2,{"caller":3,"caller_authid":"p","caller_authrole":"r"},[1]]"#,
         r#"[68,1,2,{"timeout":2500}]"#,
+        r#"[68,1,2,{"receive_progress":true}]"#,
         r#"[69,1,{"mode":"kill","reason":"wamp.error.timeout"}]"#,
         r#"[69,1,{"mode":"killnowait"}]"#,
         r#"[70,1,{},[1.0,1e3,-0.0]]"#,
+        r#"[70,1,{"progress":true}]"#,
     ] {
         round_trip(text);
     }
@@ -72,8 +80,18 @@ fn welcome_announces_broker_and_dealer() {
     assert_eq!(
         value[2]["roles"],
         serde_json::json!({
-            "broker": {"features": {"publisher_exclusion": true}},
-            "dealer": {"features": {"call_canceling": true, "call_timeout": true}},
+            "broker": {"features": {
+                "publisher_exclusion": true,
+                "publisher_identification": true,
+                "subscriber_blackwhite_listing": true,
+            }},
+            "dealer": {"features": {
+                "call_canceling": true,
+                "call_timeout": true,
+                "caller_identification": true,
+                "progressive_call_results": true,
+                "registration_revocation": true,
+            }},
         })
     );
     assert_eq!(value[2]["authrole"], "anonymous");
@@ -107,7 +125,10 @@ fn roles_are_announced_with_or_without_features() {
         ),
         (
             r#"{"callee":{"features":{"call_canceling":true,"call_timeout":true}}}"#,
-            Some(RpcFeatures::DEALER),
+            Some(RpcFeatures {
+                call_timeout: true,
+                ..canceling
+            }),
         ),
     ] {
         assert_eq!(roles(text).callee, features, "{text}");
@@ -212,21 +233,31 @@ fn offences_are_named() {
             "[8,50,1,{},\"a\"]",
             "REQUEST.Type 50 is not a request that can fail",
         ),
-        ("[16,1,{\"acknowledge\":1},\"a\"]", "expected a boolean"),
-        ("[48,1,{\"timeout\":-1},\"a\"]", "invalid CALL message: "),
         (
-            "[48,1,{\"timeout\":\"1s\"},\"a\"]",
-            "invalid CALL message: ",
+            "[16,1,{\"ppt_scheme\":\"x_mine\"},\"a\",[1]]",
+            "invalid PUBLISH message: the option ppt_scheme is not served",
         ),
+        (
+            "[48,1,{\"ppt_scheme\":\"x_mine\"},\"a\",[1]]",
+            "invalid CALL message: the option ppt_scheme is not served",
+        ),
+        (
+            "[70,1,{\"ppt_serializer\":\"cbor\"},[1]]",
+            "invalid YIELD message: the option ppt_serializer is not served",
+        ),
+        (
+            "[8,68,1,{\"ppt_cipher\":\"c\"},\"a\",[1]]",
+            "invalid ERROR message: the option ppt_cipher is not served",
+        ),
+        ("[70,1,{\"progress\":1}]", "expected a boolean"),
+        ("[67,0]", "Details|dict is missing"),
+        ("[67,0,{}]", "missing field `registration`"),
         (
             "[49,1,{\"mode\":\"murder\"}]",
             "invalid CANCEL message: unknown variant `murder`, expected one of `skip`, \
              `kill`, `killnowait`",
         ),
         ("[49,1]", "invalid CANCEL message: the element Options|dict"),
-        ("[64,1,{\"concurrency\":0},\"a\"]", "a nonzero"),
-        ("[64,1,{\"concurrency\":-1},\"a\"]", "a nonzero"),
-        ("[64,1,{\"concurrency\":1.5},\"a\"]", "a nonzero"),
         (
             "[1,\"realm1\",{\"roles\":{\"callee\":{\"features\":{\"call_timeout\":1}}}}]",
             "expected a boolean",
@@ -242,6 +273,108 @@ fn offences_are_named() {
     ] {
         let error = decode(text.as_bytes()).expect_err(text).to_string();
         assert!(error.contains(words), "{text}: {error}");
+    }
+}
+
+/// The name of the bad option in a request's options, and whether it is invalid or not served.
+fn bad(text: &str) -> Option<(&'static str, bool)> {
+    let message = decode(text.as_bytes()).unwrap_or_else(|e| panic!("{text}: {e}"));
+    let bad = match &message {
+        Message::Call(m) => m.options.bad.clone(),
+        Message::Register(m) => m.options.bad.clone(),
+        Message::Subscribe(m) => m.options.bad.clone(),
+        Message::Publish(m) => m.options.bad.clone(),
+        other => panic!("{other:?} has no options to refuse it for"),
+    };
+    bad.map(|bad| (bad.option, bad.invalid.is_some()))
+}
+
+#[test]
+fn no_option_that_changes_what_happens_is_ignored() {
+    // The options of the specification and of Crossbar.io that are not served.
+    for (code, options) in [
+        (16, &["retain", "rkey", "forward_for", "enc_algo"][..]),
+        (32, &["get_retained", "nkey", "forward_for"]),
+        (
+            48,
+            &["progress", "runmode", "rkey", "forward_for", "enc_algo"],
+        ),
+        (64, &["disclose_caller", "nkey", "forward_for"]),
+    ] {
+        for option in options {
+            for (value, is_asked_for) in [
+                ("true", true),
+                (r#""x""#, true),
+                (r#"[{"session":1}]"#, true),
+                ("7", true),
+                ("{}", true),
+                ("false", false),
+                ("null", false),
+                (r#""""#, false),
+                ("[]", false),
+            ] {
+                let text = format!(r#"[{code},1,{{"{option}":{value}}},"a"]"#);
+                assert_eq!(
+                    bad(&text),
+                    is_asked_for.then_some((*option, false)),
+                    "{text}"
+                );
+            }
+        }
+    }
+}
+
+#[test]
+fn options_of_the_wrong_type_are_noted() {
+    let (flag, number) = (r#"1 "true" null [] {}"#, r#"-1 1.5 "1s" true null"#);
+    let (ids, texts) = (
+        r#"1 "1" null {} [0] [-1] [1.5] ["1"] [9007199254740993] [[1]] [null]"#,
+        r#"1 "a" null {} [1] [null] [["a"]]"#,
+    );
+    for (code, option, values) in [
+        (16, "acknowledge", flag),
+        (16, "exclude_me", flag),
+        (16, "disclose_me", flag),
+        (16, "eligible", ids),
+        (16, "exclude", ids),
+        (16, "eligible_authid", texts),
+        (16, "eligible_authrole", texts),
+        (16, "exclude_authid", texts),
+        (16, "exclude_authrole", texts),
+        (32, "match", "1 true []"),
+        (48, "timeout", number),
+        (48, "receive_progress", flag),
+        (48, "disclose_me", flag),
+        (64, "match", "1 true []"),
+        (64, "invoke", "1 true []"),
+        (64, "concurrency", r#"0 -1 1.5 "1" true"#),
+        (64, "force_reregister", flag),
+    ] {
+        for value in values.split(' ') {
+            let text = format!(r#"[{code},1,{{"{option}":{value}}},"a"]"#);
+            assert_eq!(bad(&text), Some((option, true)), "{text}");
+        }
+    }
+    // Whoever asks for an answer in a way that cannot be read has one.
+    let Message::Publish(publish) = decode(br#"[16,1,{"acknowledge":1},"a"]"#).unwrap() else {
+        panic!("not a PUBLISH")
+    };
+    assert!(publish.options.acknowledge);
+    // The first one counts.
+    let text = r#"[16,1,{"x":1,"exclude":7,"retain":true},"a"]"#;
+    assert_eq!(bad(text), Some(("exclude", true)));
+}
+
+#[test]
+fn options_that_change_nothing_for_anybody_are_ignored() {
+    for text in [
+        r#"[16,1,{"x_mine":1,"transaction_hash":"h","trace_id":"t"},"a"]"#,
+        r#"[32,1,{"x_mine":1},"a"]"#,
+        r#"[48,1,{"x_mine":1,"transaction_hash":"h","caller":7},"a"]"#,
+        r#"[64,1,{"x_mine":1},"a"]"#,
+        r#"[48,1,{"ppt_scheme":null,"ppt_cipher":""},"a"]"#,
+    ] {
+        assert_eq!(bad(text), None, "{text}");
     }
 }
 
