@@ -29,7 +29,8 @@
 //! | [`http`] | HTTP heads, static files, the WebSocket handshake | - |
 //! | [`transport`] | sockets, sessions, realms behind their locks | `wamp`, `router`, `http`, `reactor` |
 //! | [`adbapi`] | the database connection pool | - |
-//! | [`component`] | what answers calls | `wamp`, `adbapi` |
+//! | [`stdio`] | standard output and standard error, never waited for | - |
+//! | [`component`] | what answers calls | `wamp`, `adbapi`, `stdio` |
 //! | [`config`] | the configuration, checked | - |
 //! | [`embedded`] | a private PostgreSQL cluster | - |
 //! | [`node`] | putting all of this together | all |
@@ -46,5 +47,6 @@ pub mod http;
 pub mod node;
 pub mod reactor;
 pub mod router;
+pub mod stdio;
 pub mod transport;
 pub mod wamp;

@@ -65,6 +65,28 @@ fn the_router_is_told_the_time_and_never_asks() {
 }
 
 #[test]
+fn what_serves_writes_to_no_standard_stream() {
+    // A write to a pipe that nobody reads does not return: crate::stdio waits in their place.
+    const STREAMS: [&str; 5] = ["println!", "print!(", "io::stdout", "io::stderr", "dbg!"];
+    let may_write = ["src/cli/", "src/stdio.rs"];
+    let offences: Vec<_> = files_below("src")
+        .into_iter()
+        .filter(|(file, _)| !file.contains("/tests/"))
+        .filter(|(file, _)| !may_write.iter().any(|place| file.starts_with(place)))
+        .flat_map(|(file, text)| {
+            let code = |line: &&str| !line.trim().starts_with("//");
+            let writes = |line: &&str| STREAMS.iter().any(|stream| line.contains(stream));
+            let lines: Vec<_> = text.lines().filter(code).filter(writes).collect();
+            lines
+                .iter()
+                .map(|line| format!("{file}: {line}"))
+                .collect::<Vec<_>>()
+        })
+        .collect();
+    none(&offences);
+}
+
+#[test]
 fn the_table_has_the_modules_there_are() {
     for rule in TABLE {
         let prefix = format!("src/{}", rule.module);

@@ -128,7 +128,7 @@ pub(super) const TABLE: &[Rule] = &[
     // serde, and what does not fit is named by its path.
     Rule {
         module: "component",
-        ours: &["adbapi", "wamp"],
+        ours: &["adbapi", "stdio", "wamp"],
         crates: &[
             "chrono",
             "postgres",
@@ -137,6 +137,13 @@ pub(super) const TABLE: &[Rule] = &[
             "serde_path_to_error",
             "tracing",
         ],
+        std: ALL,
+    },
+    // What was dropped is logged.
+    Rule {
+        module: "stdio",
+        ours: &[],
+        crates: &["tracing"],
         std: ALL,
     },
     Rule {
@@ -198,7 +205,15 @@ pub(super) const TABLE: &[Rule] = &[
     // bench's words there are the serializers, and arguments in JSON.
     Rule {
         module: "cli",
-        ours: &["bench", "component", "config", "embedded", "node", "wamp"],
+        ours: &[
+            "bench",
+            "component",
+            "config",
+            "embedded",
+            "node",
+            "stdio",
+            "wamp",
+        ],
         crates: &[
             "clap",
             "crossbeam_channel",
