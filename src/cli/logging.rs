@@ -96,7 +96,8 @@ fn log_panic(panic: &PanicHookInfo<'_>) {
         thread = thread.name().unwrap_or("unnamed"),
         place = panic.location().map(tracing::field::display),
         backtrace = is_wanted.then(|| tracing::field::display(backtrace)),
-        "a panic: {message}"
+        panic = message,
+        "there was a panic"
     );
 }
 
@@ -148,8 +149,8 @@ mod tests {
         assert_eq!(entry["fields"]["thread"], NAME);
         let place = entry["fields"]["place"].as_str().unwrap();
         assert!(place.contains("logging.rs"), "{place}");
-        let message = entry["fields"]["message"].as_str().unwrap();
-        assert!(message.starts_with("a panic: xxx") && message.len() < 2100);
+        let message = entry["fields"]["panic"].as_str().unwrap();
+        assert!(message.starts_with("xxx") && message.len() < 2100);
     }
 
     #[test]

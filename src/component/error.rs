@@ -8,7 +8,7 @@ use serde_json::{Map, Value};
 
 use crate::{
     adbapi,
-    wamp::{Payload, Uri, error_uri},
+    wamp::{Payload, SHOWN, Uri, error_uri, excerpt},
 };
 
 /// Why a procedure has no result: an error URI, a message and details.
@@ -25,6 +25,10 @@ struct Content {
     details: Map<String, Value>,
 }
 
+/// How many bytes of what PostgreSQL says are passed on, about: it repeats values that it was given,
+/// and applications put values of their own into what they raise.
+const SHOWN_OF_POSTGRES: usize = 16 << 10;
+
 impl Error {
     /// An error of the application's own.
     pub fn new(uri: impl Into<Uri>, message: impl fmt::Display) -> Self {
@@ -38,7 +42,11 @@ impl Error {
 
     /// `wamp.error.invalid_argument`: an argument does not suit the procedure.
     pub fn invalid_argument(message: impl fmt::Display) -> Self {
-        Self::new(error_uri::INVALID_ARGUMENT, message)
+        // Mostly it repeats the argument.
+        Self::new(
+            error_uri::INVALID_ARGUMENT,
+            excerpt(message.to_string(), SHOWN),
+        )
     }
 
     /// `wamp.error.runtime_error`: the procedure failed, and no other URI says how.
@@ -114,7 +122,7 @@ impl From<adbapi::Error> for Error {
             _ if error.sqlstate() == Some(&SqlState::QUERY_CANCELED) => error_uri::CANCELED,
             _ => error_uri::RUNTIME_ERROR,
         };
-        let mut wamp = Self::new(uri, &error);
+        let mut wamp = Self::new(uri, excerpt(error.to_string(), SHOWN_OF_POSTGRES));
         if let Some(db) = error.db_error() {
             let given = [
                 ("sqlstate", Some(db.code().code())),
@@ -127,7 +135,7 @@ impl From<adbapi::Error> for Error {
             ];
             for (key, value) in given {
                 if let Some(value) = value {
-                    wamp = wamp.with_detail(key, value);
+                    wamp = wamp.with_detail(key, excerpt(value, SHOWN_OF_POSTGRES));
                 }
             }
         }

@@ -8,6 +8,7 @@
 
 mod client;
 mod clock;
+mod frame_lengths;
 mod frames;
 mod heartbeat;
 mod listener;

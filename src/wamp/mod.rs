@@ -16,6 +16,7 @@
 //! ```
 
 pub mod error_uri;
+mod excerpt;
 mod id;
 mod json;
 mod message;
@@ -24,6 +25,7 @@ mod payload;
 mod serializer;
 mod uri;
 
+pub use excerpt::{SHOWN, excerpt};
 pub use id::{
     MAX_ID, OwnIdHasher, OwnIds, PublicationId, RegistrationId, RequestId, SessionId,
     SubscriptionId,
