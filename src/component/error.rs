@@ -152,6 +152,16 @@ mod tests {
     use super::*;
 
     #[test]
+    fn what_repeats_an_argument_is_bounded() {
+        let long = "x".repeat(1_000_000);
+        let invalid = Error::invalid_argument(format_args!("argument 1: {long:?} is no number"));
+        assert!(invalid.payload().len() < 2 * SHOWN);
+        assert!(invalid.to_string().ends_with("is no number"));
+        let said = Error::from(adbapi::Error::custom(long));
+        assert!(said.payload().len() < 2 * SHOWN_OF_POSTGRES);
+    }
+
+    #[test]
     fn a_job_may_answer_with_an_error_of_its_own() {
         let sold_out = Error::new("com.example.sold_out", "none left").with_detail("left", 0);
         let job = adbapi::Error::custom(sold_out.clone());

@@ -34,7 +34,8 @@ impl<S: Subscriber> Layer<S> for Limit {
             return true;
         }
         let now = Instant::now();
-        // The lines that this logs come here as well, and have no source.
+        // The lines that this logs come here as well, and have no source. (That needs a subscriber of the
+        // whole process: one of a scope is not told what is logged while it is told something.)
         self.0.tell_over(now);
         let mut client = Client(None);
         event.record(&mut client);
@@ -207,6 +208,51 @@ mod tests {
         over.sort_by_key(|(_, left_out)| *left_out);
         assert_eq!(over, [(address("192.0.2.2"), 0), (loud.clone(), 2)]);
         assert_eq!(table.count(loud, t0 + PERIOD), Verdict::Log);
+    }
+
+    #[derive(Clone, Default)]
+    struct Lines(Arc<Mutex<Vec<u8>>>);
+
+    impl std::io::Write for Lines {
+        fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+            self.0.lock().unwrap().write(bytes)
+        }
+        fn flush(&mut self) -> std::io::Result<()> {
+            Ok(())
+        }
+    }
+
+    #[test]
+    fn what_a_client_causes_is_limited_and_what_was_asked_for_is_not() {
+        use tracing_subscriber::{filter::LevelFilter, layer::SubscriberExt};
+        let (limits, lines) = (Limits::default(), Lines::default());
+        let writer = lines.clone();
+        let log = tracing_subscriber::registry()
+            .with(LevelFilter::DEBUG)
+            .with(Limit(limits.clone()))
+            .with(tracing_subscriber::fmt::layer().with_writer(move || writer.clone()));
+        let client: SocketAddr = "[2001:db8::1]:4711".parse().unwrap();
+        tracing::subscriber::with_default(log, || {
+            for _ in 0..100 {
+                tracing::info!(%client, "caused");
+                tracing::debug!(%client, "traced");
+                tracing::error!("failed");
+                tracing::warn!("slow");
+            }
+            limits.tell_all();
+        });
+        let lines = lines.0.lock().unwrap();
+        let log = String::from_utf8_lossy(&lines);
+        for (words, count) in [
+            ("caused", 60),
+            ("traced", 100),
+            ("failed", 60),
+            ("slow", 100),
+            ("left out of the log", 2),
+        ] {
+            assert_eq!(log.matches(words).count(), count, "{words}");
+        }
+        assert!(log.contains("2001:db8::/64") && log.contains("the same error"));
     }
 
     #[test]
