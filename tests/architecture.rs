@@ -85,10 +85,15 @@ const TABLE: &[Allowed] = &[
             "tungstenite",
         ],
     },
+    Allowed {
+        package: "stdio",
+        ours: &[],
+        others: &["tracing"],
+    },
     // Rows and times of the database reach it as types of postgres and chrono.
     Allowed {
         package: "component",
-        ours: &["adbapi", "wamp"],
+        ours: &["adbapi", "stdio", "wamp"],
         others: &[
             "chrono",
             "postgres",
@@ -191,6 +196,10 @@ fn dependencies(manifest: &str) -> BTreeSet<&str> {
         .collect()
 }
 
+fn is_test(file: &str) -> bool {
+    file.contains("/tests/") || file.ends_with("/tests.rs")
+}
+
 #[test]
 fn crates_depend_on_what_the_table_allows() {
     let mut offences = Vec::new();
@@ -246,10 +255,28 @@ fn code_of(text: &str) -> impl Iterator<Item = (usize, &str)> {
 }
 
 #[test]
+fn what_serves_writes_to_no_standard_stream() {
+    // A write to a pipe that nobody reads does not return: the crate stdio waits in their place.
+    const STREAMS: [&str; 5] = ["println!", "print!(", "io::stdout", "io::stderr", "dbg!"];
+    let may_write = ["src/cli/", "crates/stdio/"];
+    let mut offences = Vec::new();
+    for (file, text) in ["src", "crates"].into_iter().flat_map(files_below) {
+        if is_test(&file) || may_write.iter().any(|place| file.starts_with(place)) {
+            continue;
+        }
+        for (number, line) in code_of(&text) {
+            let found = STREAMS.iter().filter(|stream| line.contains(**stream));
+            offences.extend(found.map(|stream| format!("{file}:{number}: {stream}")));
+        }
+    }
+    none(&offences);
+}
+
+#[test]
 fn pure_crates_use_nothing_that_waits_or_asks() {
     let mut offences = Vec::new();
     for (file, text) in PURE.iter().copied().flat_map(files_below) {
-        if file.contains("/tests/") || file.ends_with("/tests.rs") {
+        if is_test(&file) {
             continue;
         }
         for (number, line) in code_of(&text) {

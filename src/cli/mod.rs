@@ -43,7 +43,9 @@ Examples:
   wampgres bench --connections 50         measure the node that runs on this machine
 
 Without a command the node is started. The log goes to standard error; RUST_LOG sets what it
-tells, for example RUST_LOG=debug or RUST_LOG=wampgres::adbapi=debug,info.
+tells, for example RUST_LOG=debug or RUST_LOG=wampgres::adbapi=debug,info. The node never waits for
+whoever reads its log: what is more than 1 MiB is dropped and counted, and so are more than 60 lines a
+minute about one client (not those of DEBUG).
 
 Exit codes: 0 stopped by a signal or all is well, 1 something failed, 2 the configuration or the
 command line has faults.";

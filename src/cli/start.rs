@@ -2,7 +2,7 @@
 //! signal. Owns what is printed; must not know how a node works.
 
 use std::{
-    io::{self, Write},
+    io,
     net::IpAddr,
     path::PathBuf,
     process::ExitCode,
@@ -22,6 +22,8 @@ use pg_cluster::EmbeddedPostgres;
 
 /// The exit code after a second signal, as a shell gives for SIGINT.
 const INTERRUPTED: i32 = 130;
+/// How long a process that leaves at once waits for whoever reads its log.
+const AT_ONCE: Duration = Duration::from_millis(100);
 /// Within which time of the first signal others are the same request told again: a terminal that is closed has the
 /// shell and the kernel each send a SIGHUP, and a service manager may signal the group beside the process.
 const ECHO: Duration = Duration::from_secs(1);
@@ -32,7 +34,15 @@ pub(super) fn run(args: &StartArgs, classes: &Classes) -> ExitCode {
         Ok(config) => config,
         Err(error) => return explain(file, &error),
     };
-    logging::start(args.log_format);
+    // What is logged last is written when it goes.
+    let started = keep_ignoring_hangup().map_err(io::Error::from);
+    let _log = match started.and_then(|()| logging::start(args.log_format)) {
+        Ok(log) => log,
+        Err(error) => {
+            eprintln!("cannot start the log: {error}");
+            return ExitCode::FAILURE;
+        }
+    };
     for note in &config.notes {
         tracing::warn!("{}: {note}", file.display());
     }
@@ -64,8 +74,7 @@ fn run_node(
     };
     let node = Node::start(config, classes, threads)?;
     for address in node.addresses() {
-        // A closed standard output is no reason to serve nobody.
-        let _ = writeln!(io::stdout(), "{}", describe(address));
+        stdio::print_line(&describe(address));
     }
     // It fails only when the handler is gone, and it lives as long as the process.
     let _ = signal.recv();
@@ -80,12 +89,6 @@ fn run_node(
 
 /// Fires at the first SIGINT, SIGTERM or SIGHUP; at one that is no echo of it the process ends on the spot.
 fn first_signal() -> Result<Receiver<()>, Box<dyn std::error::Error>> {
-    if hangup_is_ignored() {
-        // The handler takes the place of the ignoring, so no thread may get the signal: those to come inherit this.
-        let mut hangup = SigSet::empty();
-        hangup.add(Signal::SIGHUP);
-        hangup.thread_block()?;
-    }
     let (send, receive) = bounded(1);
     let mut first: Option<Instant> = None;
     ctrlc::set_handler(move || match first {
@@ -94,9 +97,23 @@ fn first_signal() -> Result<Receiver<()>, Box<dyn std::error::Error>> {
             let _ = send.try_send(());
         }
         Some(at) if at.elapsed() < ECHO => {}
-        Some(_) => std::process::exit(INTERRUPTED),
+        Some(_) => {
+            stdio::finish(AT_ONCE);
+            std::process::exit(INTERRUPTED)
+        }
     })?;
     Ok(receive)
+}
+
+/// Lets a process survive its terminal that was started to: the handler will take the place of the ignoring, so no
+/// thread may get the signal. Those to come inherit this, so it is called before there are any.
+fn keep_ignoring_hangup() -> nix::Result<()> {
+    if hangup_is_ignored() {
+        let mut hangup = SigSet::empty();
+        hangup.add(Signal::SIGHUP);
+        hangup.thread_block()?;
+    }
+    Ok(())
 }
 
 /// Whether whoever started this process lets it survive its terminal, as nohup does.

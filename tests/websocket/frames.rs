@@ -106,8 +106,23 @@ fn max_frame_size_limits_a_frame() {
 }
 
 /// Frames that no client may send, and the close code that answers them.
-fn broken() -> [(&'static str, Vec<u8>, CloseCode); 10] {
+fn broken() -> [(&'static str, Vec<u8>, CloseCode); 13] {
     [
+        (
+            "a short length in 16 bits",
+            [&[0x81, 0xfe, 0, 2, 0, 0, 0, 0][..], b"[]"].concat(),
+            CloseCode::Protocol,
+        ),
+        (
+            "a short length in 64 bits",
+            [&[0x81, 0xff, 0, 0, 0, 0, 0, 0, 0, 2, 0, 0, 0, 0][..], b"[]"].concat(),
+            CloseCode::Protocol,
+        ),
+        (
+            "a length with its top bit",
+            vec![0x81, 0xff, 0x80, 0, 0, 0, 0, 0, 0, 2, 0, 0, 0, 0],
+            CloseCode::Protocol,
+        ),
         ("no mask", unmasked_frame(0x81, b"[]"), CloseCode::Protocol),
         (
             "invalid UTF-8",

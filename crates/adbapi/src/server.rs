@@ -135,6 +135,7 @@ impl Server {
             return Err(SILENT.to_owned());
         }
         let mut config = self.config.clone();
+        config.notice_callback(notices::of_one_connection());
         address.map(|address| config.hostaddr(address));
         let (tls, setup) = (self.tls.clone(), self.setup.clone());
         let (answer, answered) = bounded(1);
@@ -213,7 +214,6 @@ fn shuffle<T>(list: &mut [T]) {
 fn dial_config(settings: &Builder, n: usize) -> (String, Config, Duration) {
     let given = &settings.config;
     let mut config = Config::new();
-    config.notice_callback(notices::log);
     let address = given.get_hostaddrs().get(n).copied();
     let name = match given.get_hosts().get(n) {
         Some(Host::Tcp(name)) => name.clone(),

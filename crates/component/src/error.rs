@@ -6,7 +6,7 @@ use std::fmt;
 use postgres::error::SqlState;
 use serde_json::{Map, Value};
 
-use wamp::{Payload, Uri, error_uri};
+use wamp::{Payload, SHOWN, Uri, error_uri, excerpt};
 
 /// Why a procedure has no result: an error URI, a message and details.
 ///
@@ -22,6 +22,10 @@ struct Content {
     details: Map<String, Value>,
 }
 
+/// How many bytes of what PostgreSQL says are passed on, about: it repeats values that it was given,
+/// and applications put values of their own into what they raise.
+const SHOWN_OF_POSTGRES: usize = 16 << 10;
+
 impl Error {
     /// An error of the application's own.
     pub fn new(uri: impl Into<Uri>, message: impl fmt::Display) -> Self {
@@ -35,7 +39,11 @@ impl Error {
 
     /// `wamp.error.invalid_argument`: an argument does not suit the procedure.
     pub fn invalid_argument(message: impl fmt::Display) -> Self {
-        Self::new(error_uri::INVALID_ARGUMENT, message)
+        // Mostly it repeats the argument.
+        Self::new(
+            error_uri::INVALID_ARGUMENT,
+            excerpt(message.to_string(), SHOWN),
+        )
     }
 
     /// `wamp.error.runtime_error`: the procedure failed, and no other URI says how.
@@ -111,7 +119,7 @@ impl From<adbapi::Error> for Error {
             _ if error.sqlstate() == Some(&SqlState::QUERY_CANCELED) => error_uri::CANCELED,
             _ => error_uri::RUNTIME_ERROR,
         };
-        let mut wamp = Self::new(uri, &error);
+        let mut wamp = Self::new(uri, excerpt(error.to_string(), SHOWN_OF_POSTGRES));
         if let Some(db) = error.db_error() {
             let given = [
                 ("sqlstate", Some(db.code().code())),
@@ -124,7 +132,7 @@ impl From<adbapi::Error> for Error {
             ];
             for (key, value) in given {
                 if let Some(value) = value {
-                    wamp = wamp.with_detail(key, value);
+                    wamp = wamp.with_detail(key, excerpt(value, SHOWN_OF_POSTGRES));
                 }
             }
         }
@@ -139,6 +147,16 @@ impl From<adbapi::Error> for Error {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_repeats_an_argument_is_bounded() {
+        let long = "x".repeat(1_000_000);
+        let invalid = Error::invalid_argument(format_args!("argument 1: {long:?} is no number"));
+        assert!(invalid.payload().len() < 2 * SHOWN);
+        assert!(invalid.to_string().ends_with("is no number"));
+        let said = Error::from(adbapi::Error::custom(long));
+        assert!(said.payload().len() < 2 * SHOWN_OF_POSTGRES);
+    }
 
     #[test]
     fn a_job_may_answer_with_an_error_of_its_own() {

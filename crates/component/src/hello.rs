@@ -18,13 +18,11 @@
 //! [`run_with_connection`]: ConnectionPool::run_with_connection
 //! [`run_interaction`]: ConnectionPool::run_interaction
 
-use std::io::{self, Write};
-
 use chrono::{DateTime, SecondsFormat, Timelike, Utc};
 use postgres::{Client, Row};
 
 use super::{Answer, Component, Error, Invocation, Procedure, Reply, Setup};
-use adbapi::{self, ConnectionPool, Transaction};
+use adbapi::{ConnectionPool, Transaction};
 
 /// What the configuration calls the class.
 pub const CLASSNAME: &str = "hello.MyDatabaseComponent";
@@ -37,11 +35,8 @@ pub struct MyDatabaseComponent {
 /// Called for each new connection of the pool: the place to set something up on it.
 fn on_pool_connection_created(conn: &mut Client) -> Result<(), postgres::Error> {
     let pid: i32 = conn.query_one("SELECT pg_backend_pid()", &[])?.get(0);
-    // Whoever read standard output may be gone, which is no reason to refuse the connection.
-    let _ = writeln!(
-        io::stdout(),
-        "New DB connection created (backend PID {pid})"
-    );
+    // Not `println!`: whoever reads standard output may have stopped, which is no reason to wait.
+    stdio::print_line(&format!("New DB connection created (backend PID {pid})"));
     Ok(())
 }
 

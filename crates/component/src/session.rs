@@ -15,8 +15,8 @@ use super::{
 use adbapi::CancelHandle;
 use wamp::{
     self, ClosingDetails, Goodbye, Hello, HelloDetails, Message, OwnIds, Payload, Peer, PeerRoles,
-    Register, RegisterOptions, RegistrationId, RequestId, RequestType, Revoked, RpcFeatures,
-    Transport, Unregistering, Uri, Yield, error_uri,
+    Register, RegisterOptions, RegistrationId, RequestId, RequestType, Revoked, RpcFeatures, SHOWN,
+    Transport, Unregistering, Uri, Yield, error_uri, excerpt,
 };
 
 /// How far a session has come.
@@ -192,10 +192,8 @@ impl Session {
             .args::<(String,)>()
             .map_or(String::new(), |(text,)| text);
         // A component without all its procedures is none: better to leave and come again.
-        if self.end(format!(
-            "cannot register {procedure}: {}: {said}",
-            error.error
-        )) {
+        let why = format!("cannot register {procedure}: {}: {said}", error.error);
+        if self.end(excerpt(why, SHOWN)) {
             self.say_goodbye(error_uri::CLOSE_REALM);
         }
     }
@@ -386,8 +384,8 @@ fn answer(request: RequestId, result: Result<Payload, Error>) -> Message {
 
 fn describe(reason: &Uri, message: Option<String>) -> String {
     match message {
-        Some(message) => format!("{reason}: {message}"),
-        None => reason.to_string(),
+        Some(message) => excerpt(format!("{reason}: {message}"), SHOWN),
+        None => excerpt(reason.as_str(), SHOWN),
     }
 }
 

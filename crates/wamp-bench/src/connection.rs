@@ -132,6 +132,7 @@ impl Parts {
                 Incoming::Heartbeat => {}
                 Incoming::Binary => return Err(Fault::Violation("a binary message".to_owned())),
                 Incoming::Failed(reason) => return Err(Fault::Violation(reason)),
+                Incoming::TooLarge(what) => return Err(Fault::Violation(what.to_string())),
                 Incoming::Closed => {
                     return match self.phase {
                         Phase::Over => Ok(()),

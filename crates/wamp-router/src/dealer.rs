@@ -233,9 +233,21 @@ impl Dealer {
 
     /// A session leaves: its calls are forgotten, and whoever works for them is interrupted; its
     /// callers are answered in the order they came; its registrations end.
-    pub(super) fn leave(&mut self, sessions: &mut Sessions, peer: PeerId, out: &mut Vec<Output>) {
+    pub(super) fn leave(
+        &mut self,
+        sessions: &mut Sessions,
+        peer: PeerId,
+        fault: Option<&str>,
+        out: &mut Vec<Output>,
+    ) {
         self.abandon_calls(sessions, peer, out);
-        self.fail_invocations(sessions, peer, CALLEE_GONE, out);
+        match fault {
+            None => self.fail_invocations(sessions, peer, CALLEE_GONE, out),
+            Some(fault) => {
+                let what = format!("{CALLEE_GONE}, because {fault}");
+                self.fail_invocations(sessions, peer, &what, out);
+            }
+        }
         for id in std::mem::take(&mut sessions.joined_mut(peer).registrations) {
             self.remove(sessions, id, OVER, out);
         }

@@ -63,6 +63,13 @@ pub enum Input {
         /// Who is gone.
         peer: PeerId,
     },
+    /// The same where the peer is to blame, and has been told: whoever waits for it is told as well.
+    Lost {
+        /// Who is gone.
+        peer: PeerId,
+        /// What it did, for people: "it sent …".
+        why: String,
+    },
     /// Time has passed, perhaps [`super::Router::next_deadline`]: calls whose timeout has ended
     /// are canceled. Any other input does that too before it is decided upon.
     Tick,

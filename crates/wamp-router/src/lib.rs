@@ -171,7 +171,8 @@ impl Router {
                     self.violation(peer, Violation(reason), out);
                 }
             }
-            Input::Gone { peer } => self.dispose(peer, out),
+            Input::Gone { peer } => self.dispose(peer, None, out),
+            Input::Lost { peer, why } => self.dispose(peer, Some(&why), out),
             Input::Tick => {}
             Input::Drain => self.dealer.drain(),
             Input::Shutdown => self.shut_down(out),

@@ -113,7 +113,7 @@ impl Router {
 
     /// The client closes the session. Source: WAMP specification, "Session Closing".
     pub(super) fn goodbye(&mut self, peer: PeerId, out: &mut Vec<Output>) {
-        self.dispose(peer, out);
+        self.dispose(peer, None, out);
         let goodbye = Goodbye {
             details: ClosingDetails::default(),
             reason: Uri::from(error_uri::GOODBYE_AND_OUT),
@@ -126,25 +126,25 @@ impl Router {
     ///
     /// Source: WAMP specification, "ABORT": no response is expected.
     pub(super) fn close(&mut self, peer: PeerId, out: &mut Vec<Output>) {
-        self.dispose(peer, out);
+        self.dispose(peer, None, out);
         out.push(Output::Close { peer });
     }
 
     /// Source: WAMP specification, "Protocol errors": ABORT, dispose of everything, hear nothing
     /// more, drop the connection.
     pub(super) fn violation(&mut self, peer: PeerId, why: Violation, out: &mut Vec<Output>) {
-        self.dispose(peer, out);
+        self.dispose(peer, Some("it broke the protocol"), out);
         out.push(send(peer, protocol_violation(why.0)));
         out.push(Output::Close { peer });
     }
 
     /// Ends a session. Whoever waits for its answer gets an ERROR instead, and whoever works for
-    /// it is interrupted.
-    pub(super) fn dispose(&mut self, peer: PeerId, out: &mut Vec<Output>) {
+    /// it is interrupted. `fault` is what the session has done to end like this.
+    pub(super) fn dispose(&mut self, peer: PeerId, fault: Option<&str>, out: &mut Vec<Output>) {
         if !self.sessions.is_joined(peer) {
             return;
         }
-        self.dealer.leave(&mut self.sessions, peer, out);
+        self.dealer.leave(&mut self.sessions, peer, fault, out);
         if let Some(session) = self.sessions.leave(peer) {
             self.broker.leave(peer, &session.subscriptions);
         }
@@ -166,7 +166,7 @@ impl Router {
     }
 
     fn go_away(&mut self, peer: PeerId, out: &mut Vec<Output>) {
-        self.dispose(peer, out);
+        self.dispose(peer, None, out);
         out.push(Output::GoAway { peer });
     }
 }

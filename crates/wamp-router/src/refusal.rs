@@ -2,7 +2,8 @@
 //! does not keep. Knows the words, not the rules.
 
 use wamp::{
-    Abort, BadOption, ClosingDetails, Error, Hello, Payload, RequestId, RequestType, Uri, error_uri,
+    Abort, BadOption, ClosingDetails, Error, Hello, Payload, RequestId, RequestType, SHOWN, Uri,
+    error_uri, excerpt,
 };
 
 /// Why a request is not fulfilled: what its ERROR will say.
@@ -34,7 +35,7 @@ impl Refusal {
             request_type,
             request,
             error: Uri::from(self.error),
-            payload: Payload::from_args(&[self.message])
+            payload: Payload::from_args(&[excerpt(self.message, SHOWN)])
                 .expect("a list of one string always encodes"),
         }
     }
@@ -133,7 +134,7 @@ pub(super) fn check_option(
 pub(super) fn abort(reason: &str, message: impl Into<String>) -> Abort {
     Abort {
         details: ClosingDetails {
-            message: Some(message.into()),
+            message: Some(excerpt(message, SHOWN)),
         },
         reason: Uri::from(reason),
     }

@@ -1,10 +1,14 @@
 //! WebSocket framing over byte slices: feeds tungstenite what was read and takes what it
 //! writes. Knows frames and close codes; must not know sockets nor WAMP.
 
-use std::io::{self, Read, Write};
+use std::{
+    fmt,
+    io::{self, Read, Write},
+};
 
 use tungstenite::{
     Error, Message, Utf8Bytes,
+    error::CapacityError,
     protocol::{
         CloseFrame, Role, WebSocketConfig, WebSocketContext,
         frame::{
@@ -13,6 +17,8 @@ use tungstenite::{
         },
     },
 };
+
+use super::frame_lengths::FrameLengths;
 
 /// tungstenite reads into a buffer of this size, of which every connection has one, and fills it
 /// with zeros before each read. Few calls are larger; larger messages come in pieces.
@@ -31,6 +37,8 @@ pub struct FrameLimits {
 pub struct Frames {
     context: WebSocketContext,
     role: Role,
+    limits: FrameLimits,
+    lengths: FrameLengths,
 }
 
 /// What the bytes of the other end amount to.
@@ -44,8 +52,28 @@ pub enum Incoming {
     Heartbeat,
     /// The closing handshake is complete or was begun by the other end, and is answered.
     Closed,
-    /// The other end broke the WebSocket protocol or a limit; a close frame has been written.
+    /// The other end broke the WebSocket protocol; a close frame has been written.
     Failed(String),
+    /// A message or a frame is too large; a close frame has been written.
+    TooLarge(TooLarge),
+}
+
+/// Which limit a message breaks. Displayed, it completes "it sent".
+#[derive(Clone, Copy, Debug)]
+pub struct TooLarge {
+    /// The option that sets the limit.
+    pub option: &'static str,
+    /// The limit, in bytes.
+    pub limit: usize,
+    /// How large the message or frame is, as far as it was announced or has come.
+    pub size: usize,
+}
+
+impl fmt::Display for TooLarge {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { option, limit, .. } = self;
+        write!(f, "a message larger than {option}, which is {limit} bytes")
+    }
 }
 
 impl Frames {
@@ -62,12 +90,19 @@ impl Frames {
         Self {
             context: WebSocketContext::new(role, Some(config)),
             role,
+            limits,
+            lengths: FrameLengths::default(),
         }
     }
 
     /// Takes the next message out of `input`, or all of an incomplete one and then `None`.
     pub fn next(&mut self, input: &mut &[u8], out: &mut Vec<u8>) -> Option<Incoming> {
-        let read = self.context.read(&mut Slices { input, out });
+        let lengths = Some(&mut self.lengths);
+        let read = (self.context).read(&mut Slices {
+            input,
+            out,
+            lengths,
+        });
         Some(match read {
             Ok(Message::Text(text)) => Incoming::Text(text),
             Ok(Message::Binary(_)) => Incoming::Binary,
@@ -79,14 +114,30 @@ impl Frames {
             Ok(Message::Frame(_)) => return None,
             Err(Error::Io(e)) if e.kind() == io::ErrorKind::WouldBlock => return None,
             Err(Error::ConnectionClosed | Error::AlreadyClosed) => Incoming::Closed,
+            Err(Error::Capacity(CapacityError::MessageTooLong { size, max_size })) => {
+                let is_message = max_size == self.limits.max_message_size;
+                let too_large = TooLarge {
+                    option: if is_message {
+                        "max_message_size"
+                    } else {
+                        "max_frame_size"
+                    },
+                    limit: max_size,
+                    size,
+                };
+                self.close(CloseCode::Size, &too_large.to_string(), out);
+                Incoming::TooLarge(too_large)
+            }
             Err(error) => {
                 // RFC 6455 7.4.1.
                 let code = match &error {
-                    Error::Capacity(_) => CloseCode::Size,
                     Error::Utf8(_) => CloseCode::Invalid,
                     _ => CloseCode::Protocol,
                 };
-                let reason = error.to_string();
+                let reason = match error {
+                    Error::Io(own) => own.to_string(),
+                    error => error.to_string(),
+                };
                 self.close(code, &reason, out);
                 Incoming::Failed(reason)
             }
@@ -120,6 +171,7 @@ impl Frames {
         let mut slices = Slices {
             input: &mut &[][..],
             out,
+            lengths: None,
         };
         // It fails only after a close frame, as above.
         let _ = self
@@ -141,6 +193,7 @@ impl Frames {
             &mut Slices {
                 input: &mut &[][..],
                 out,
+                lengths: None,
             },
             Some(frame),
         );
@@ -150,14 +203,19 @@ impl Frames {
         let _ = self.context.flush(&mut Slices {
             input: &mut &[][..],
             out,
+            lengths: None,
         });
     }
 }
+
+const NOT_MINIMAL: &str = "the length of a frame is not written in as few bytes as it could be";
 
 /// The stream tungstenite sees: input that ends where the read ended, output that takes all.
 struct Slices<'a, 'b> {
     input: &'a mut &'b [u8],
     out: &'a mut Vec<u8>,
+    /// Looks at what is read, which tungstenite does not hold against RFC 6455 5.2.
+    lengths: Option<&'a mut FrameLengths>,
 }
 
 impl Read for Slices<'_, '_> {
@@ -165,7 +223,19 @@ impl Read for Slices<'_, '_> {
         if self.input.is_empty() {
             return Err(io::ErrorKind::WouldBlock.into());
         }
-        self.input.read(buffer)
+        let most = buffer.len().min(self.input.len());
+        let good = match &mut self.lengths {
+            Some(lengths) => lengths.accept(&self.input[..most]),
+            None => most,
+        };
+        if good == 0 {
+            return Err(io::Error::other(NOT_MINIMAL));
+        }
+        // What came before is read first; the rest is asked for again.
+        let (read, rest) = self.input.split_at(good);
+        buffer[..good].copy_from_slice(read);
+        *self.input = rest;
+        Ok(good)
     }
 }
 
@@ -213,7 +283,10 @@ mod tests {
         let (mut all, mut out) = (Vec::new(), Vec::new());
         for mut read in bytes.chunks(step) {
             while let Some(incoming) = frames.next(&mut read, &mut out) {
-                let is_last = matches!(incoming, Incoming::Closed | Incoming::Failed(_));
+                let is_last = !matches!(
+                    incoming,
+                    Incoming::Text(_) | Incoming::Binary | Incoming::Heartbeat
+                );
                 all.push(incoming);
                 if is_last {
                     return (all, out);
@@ -257,17 +330,22 @@ mod tests {
     #[test]
     fn each_fault_has_its_close_code() {
         let unmasked = b"\x81\x01x".to_vec();
+        let not_minimal = b"\x81\xfe\0\x01\0\0\0\0x".to_vec();
         let fragments = [frame(0x01, &[b'x'; 500]), frame(0x80, &[b'x'; 501])].concat();
         for (bytes, code) in [
             (unmasked, 1002),
             (frame(0x83, b"x"), 1002),
             (frame(0x80, b"x"), 1002),
             (frame(0x81, b"\xff"), 1007),
+            (not_minimal, 1002),
             (frame(0x81, &[b'x'; 501]), 1009),
             (fragments, 1009),
         ] {
             let (all, out) = fed(&mut server(), &bytes, bytes.len());
-            assert!(matches!(all[..], [Incoming::Failed(_)]), "{code}: {all:?}");
+            match (&all[..], code) {
+                ([Incoming::TooLarge(_)], 1009) | ([Incoming::Failed(_)], _) => {}
+                _ => panic!("{code}: {all:?}"),
+            }
             assert_eq!(close_code(&out), code);
         }
     }

@@ -8,6 +8,7 @@
 
 mod client;
 mod clock;
+mod frame_lengths;
 mod frames;
 mod heartbeat;
 mod listener;
@@ -23,7 +24,7 @@ use std::{collections::HashMap, sync::Arc, time::Duration};
 
 pub use client::{ClientHandshake, Dialler, DiallerEvent, MakePeer, Target};
 pub use clock::ClockHandle;
-pub use frames::{FrameLimits, Frames, Incoming};
+pub use frames::{FrameLimits, Frames, Incoming, TooLarge};
 pub use listener::{bind, deal};
 pub use local::open_local;
 pub use outbox::{Broadcast, Mail};

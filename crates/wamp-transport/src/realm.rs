@@ -126,6 +126,12 @@ impl Realm {
         self.lock().outlets.remove(&peer);
     }
 
+    /// The same where the other end is to blame, and how: its callers are told.
+    pub(super) fn lose(&self, peer: PeerId, why: String) {
+        self.handle(Input::Lost { peer, why });
+        self.lock().outlets.remove(&peer);
+    }
+
     /// Lets the router meet the deadlines that have come. The next one, for the clock to come
     /// back at.
     pub(super) fn tick(&self) -> Option<Instant> {

@@ -13,7 +13,9 @@ use super::{
     realm::Realm,
 };
 use reactor::{Io, Mailbox};
-use wamp::{Abort, ClosingDetails, DecodeError, Hello, Message, Serializer, Uri, error_uri};
+use wamp::{
+    Abort, ClosingDetails, DecodeError, Hello, Message, Serializer, SessionId, Uri, error_uri,
+};
 use wamp_router::{PeerId, refuse_realm};
 
 /// What a session needs to know of where it lives.
@@ -34,6 +36,8 @@ pub(super) struct Session {
     fill: Arc<Fill>,
     phase: Phase,
     heartbeat: Heartbeat,
+    /// The id that WELCOME gave it.
+    session: Option<SessionId>,
     /// Whether the client has been told that it broke the protocol.
     is_violator: bool,
 }
@@ -76,6 +80,7 @@ impl Session {
             place,
             options,
             serializer,
+            session: None,
             is_violator: false,
         };
         session.set_deadline(io);
@@ -101,12 +106,22 @@ impl Session {
                     return;
                 }
                 Incoming::Failed(reason) => {
-                    tracing::info!(target: crate::LOG, client = %self.place.remote, reason, "closing a WebSocket connection that broke the protocol or a limit");
-                    self.leave();
-                    return match self.options.fail_by_drop {
-                        true => io.abort(),
-                        false => io.close(),
-                    };
+                    tracing::info!(
+                    target: crate::LOG,
+                                           client = %self.place.remote, session = self.session.map(SessionId::value), reason,
+                                           "closing a WebSocket connection that broke the protocol"
+                                       );
+                    return self.fail("it broke the WebSocket protocol".to_owned(), io);
+                }
+                Incoming::TooLarge(too_large) => {
+                    tracing::info!(
+                    target: crate::LOG,
+                                           client = %self.place.remote, session = self.session.map(SessionId::value),
+                                           option = too_large.option, limit = too_large.limit, size = too_large.size,
+                                           "closing a WebSocket connection that sent {too_large}; if that is expected, \
+                                            raise the option of its transport"
+                                       );
+                    return self.fail(format!("it sent {too_large}, perhaps the answer"), io);
                 }
             }
         }
@@ -249,11 +264,33 @@ impl Session {
     }
 
     fn send(&mut self, message: &Message, io: &mut Io<'_>) {
-        if let Message::Abort(abort) = message {
-            self.is_violator |= abort.reason.as_str() == error_uri::PROTOCOL_VIOLATION;
+        match message {
+            Message::Welcome(welcome) => self.session = Some(welcome.session),
+            Message::Abort(abort) => {
+                self.is_violator |= abort.reason.as_str() == error_uri::PROTOCOL_VIOLATION;
+                tracing::info!(
+                target: crate::LOG,
+                                   client = %self.place.remote, session = self.session.map(SessionId::value),
+                                   reason = abort.reason.as_str(), details = abort.details.message.as_deref(),
+                                   "ending a session with ABORT"
+                               );
+            }
+            _ => {}
         }
         self.frames
             .send_text(&self.serializer.encode(message), io.out());
+    }
+
+    /// Ends the connection of a client that no frame can be read of any more. Why is on the way to
+    /// it; who waits for it learns it too.
+    fn fail(&mut self, why: String, io: &mut Io<'_>) {
+        if let Some((realm, peer)) = self.take_session() {
+            realm.lose(peer, why);
+        }
+        match self.options.fail_by_drop {
+            true => io.abort(),
+            false => io.close(),
+        }
     }
 
     /// Begins the closing handshake; the connection ends with the other end's answer or the
@@ -295,10 +332,15 @@ impl Session {
 
     /// Takes the session out of its realm, if it is in one.
     fn leave(&mut self) {
-        if let Phase::Joined { realm, peer } =
-            std::mem::replace(&mut self.phase, Phase::Closing { until: None })
-        {
+        if let Some((realm, peer)) = self.take_session() {
             realm.leave(peer);
+        }
+    }
+
+    fn take_session(&mut self) -> Option<(Arc<Realm>, PeerId)> {
+        match std::mem::replace(&mut self.phase, Phase::Closing { until: None }) {
+            Phase::Joined { realm, peer } => Some((realm, peer)),
+            _ => None,
         }
     }
 

@@ -12,9 +12,9 @@ use serde_json::value::RawValue;
 use super::{
     Abort, Call, Cancel, ClosingDetails, DecodeError, Error, Event, Goodbye, Hello, Interrupt,
     Invocation, Message, MessageType, Payload, PayloadError, Publish, Published, Register,
-    Registered, RequestId, RequestType, Result as Res, RpcFeatures, Subscribe, Subscribed,
+    Registered, RequestId, RequestType, Result as Res, RpcFeatures, SHOWN, Subscribe, Subscribed,
     Unregister, Unregistered, Unregistering, Unsubscribe, Unsubscribed, Welcome, WelcomeDetails,
-    Yield, error_uri,
+    Yield, error_uri, excerpt,
     options::Dict,
     request_options::{ErrorDetails, ProgressOptions},
 };
@@ -45,7 +45,7 @@ fn undecoded(
         // "ABORT": no response to it is expected, so none says what is wrong with one.
         Err(source) if message_type == Some(MessageType::Abort) => Ok(Abort {
             details: ClosingDetails {
-                message: Some(format!("invalid ABORT message: {source}")),
+                message: Some(excerpt(format!("invalid ABORT message: {source}"), SHOWN)),
             },
             reason: error_uri::PROTOCOL_VIOLATION.into(),
         }
@@ -121,7 +121,10 @@ impl<'de, A: SeqAccess<'de>> Elements<'_, A> {
         } else {
             None
         };
-        Payload::from_json(args, kwargs).or_else(|error| self.no_payload(error))
+        // Some clients write null where there are none, as other routers let them.
+        let given = |value: &&RawValue| value.get() != "null";
+        Payload::from_json(args.filter(given), kwargs.filter(given))
+            .or_else(|error| self.no_payload(error))
     }
 
     #[cold]

@@ -15,6 +15,7 @@
 //! ```
 
 pub mod error_uri;
+mod excerpt;
 mod id;
 mod json;
 mod message;
@@ -26,6 +27,7 @@ mod serializer;
 mod sparse;
 mod uri;
 
+pub use excerpt::{SHOWN, excerpt};
 pub use id::{
     MAX_ID, OwnIdHasher, OwnIds, PublicationId, RegistrationId, RequestId, SessionId,
     SubscriptionId,

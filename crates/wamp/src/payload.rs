@@ -95,8 +95,11 @@ impl Payload {
         args: Option<&RawValue>,
         kwargs: Option<&RawValue>,
     ) -> Result<Self, PayloadError> {
-        let Some(args) = args.map(RawValue::get) else {
-            return Ok(Self::empty());
+        let args = match (args, kwargs) {
+            (Some(args), _) => args.get(),
+            // Keyword arguments do not go without a list of the others.
+            (None, Some(_)) => "[]",
+            (None, None) => return Ok(Self::empty()),
         };
         let kwargs = kwargs.map(RawValue::get);
         check(args, kwargs)?;

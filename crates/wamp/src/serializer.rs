@@ -1,7 +1,7 @@
 //! The serializers a session can speak, and what can be wrong with a message's bytes; the
 //! encodings themselves live in a file each.
 
-use super::{Message, MessageType, PayloadError, RequestId, json};
+use super::{Message, MessageType, PayloadError, RequestId, SHOWN, excerpt, json};
 
 /// How the messages of a session are encoded. Chosen by the WebSocket subprotocol.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Default)]
@@ -54,7 +54,7 @@ impl Serializer {
 pub enum DecodeError {
     /// They are not of the encoding, or an element is not what it should be. The specification
     /// makes it a protocol violation.
-    #[error("{}{source}", context(*.message_type))]
+    #[error("{}{}", context(*.message_type), excerpt(.source.to_string(), SHOWN))]
     Malformed {
         /// The message it would have been, where that is known.
         message_type: Option<MessageType>,

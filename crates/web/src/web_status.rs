@@ -7,6 +7,9 @@ use super::pages::{escaped, page};
 use super::response::Response;
 use super::target::encode_path;
 
+/// The longest host and path that are repeated on the page; the name of a host has no more.
+const SHOWN: usize = 255;
+
 /// The status page of a WebSocket service.
 #[derive(Debug, Clone, Copy)]
 pub struct WebStatus<'a> {
@@ -38,8 +41,11 @@ impl WebStatus<'_> {
 
     fn page(&self, head: &RequestHead) -> String {
         let scheme = if self.secure { "wss" } else { "ws" };
-        let host = head.host().unwrap_or("localhost");
-        let url = format!("{scheme}://{host}{}", encode_path(&head.path));
+        // Both are shown several times and escaped, so neither may be long.
+        let host = head.host().filter(|host| host.len() <= SHOWN);
+        let path = Some(head.path.as_str()).filter(|path| path.len() <= SHOWN);
+        let host = host.unwrap_or("localhost");
+        let url = format!("{scheme}://{host}{}", encode_path(path.unwrap_or("/")));
         let subprotocols: Vec<String> = self
             .subprotocols
             .iter()

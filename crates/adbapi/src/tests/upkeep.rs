@@ -2,7 +2,7 @@
 
 use std::io::{self, Write};
 use std::sync::{Arc, Mutex, OnceLock, mpsc};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use postgres::config::TargetSessionAttrs;
 use postgres::error::SqlState;
@@ -301,6 +301,37 @@ fn what_postgresql_notes_and_what_a_noisy_pool_does_is_logged() {
     assert_eq!(lines(&["adbapi closed: noisy-one"]), 1);
     let lost = "an idle connection was lost, reconnecting: FATAL: terminating connection";
     assert!(lines(&[lost]) >= 1, "{}", logged());
+}
+
+#[test]
+fn a_flood_of_notices_costs_some_lines_and_the_count_of_the_others() {
+    logged();
+    let pool = pool(|b| b.cp_max(1).cp_min(0));
+    let flood = "DO $$ BEGIN FOR i IN 1..200000 LOOP RAISE NOTICE 'flood-%', i; END LOOP; \
+                 RAISE WARNING 'flood-warned-%', repeat('x', 5000); END $$";
+    let began = Instant::now();
+    outcome(pool.run_operation(flood, ())).unwrap();
+    let seconds = usize::try_from(began.elapsed().as_secs()).unwrap() + 1;
+    pool.close();
+    eventually("the count of the last second", || {
+        lines(&["NOTICEs of PostgreSQL were left out"]) >= 1
+    });
+    let log = logged();
+    let shown = log.matches("PostgreSQL notes: flood-").count();
+    assert!(
+        (10..=10 * seconds).contains(&shown),
+        "{shown} in {seconds} s"
+    );
+    let left_out: usize = (log.lines())
+        .filter(|line| line.contains("NOTICEs of PostgreSQL were left out"))
+        .filter_map(|line| line.split("left_out=").nth(1)?.split_whitespace().next())
+        .map(|count| count.parse::<usize>().unwrap())
+        .sum();
+    assert_eq!(shown + left_out, 200_000);
+    assert!(log.contains("client_min_messages=error"));
+    // Warnings have lines of their own, and none is long.
+    let warned = log.lines().find(|line| line.contains("flood-warned-"));
+    assert!(warned.is_some_and(|line| line.len() < 2300 && line.contains("bytes_more=")));
 }
 
 #[test]

@@ -66,7 +66,7 @@ fn each_call_under_way_is_answered_once() {
         "2 > [49,1,{}]\n 2 < [8,48,1,{},\"wamp.error.canceled\",[\"…\"]]",
         "2 gone",
         "shutdown\n 2 < [8,48,1,{},\"wamp.error.canceled\",[\"…\"]]\n \
-         1 < [6,…]\n 2 < [6,…]\n 3 < [6,…]\n 4 < [6,…]",
+         1 away\n 2 away\n 3 away\n 4 away",
     ] {
         let router = play(&format!(
             r#"

@@ -162,6 +162,17 @@ impl DialledConnection {
                 }
                 Incoming::Text(_) | Incoming::Binary | Incoming::Heartbeat => {}
                 Incoming::Closed => return io.close(),
+                Incoming::TooLarge(too_large) => {
+                    tracing::warn!(
+                        target: crate::LOG,
+                        option = too_large.option,
+                        limit = too_large.limit,
+                        size = too_large.size,
+                        "the router sent {too_large}, closing; if that is expected, raise the \
+                         option of the component's transport"
+                    );
+                    return io.close();
+                }
                 Incoming::Failed(reason) => {
                     tracing::warn!(target: crate::LOG, reason, "the router broke the WebSocket protocol, closing");
                     return io.close();

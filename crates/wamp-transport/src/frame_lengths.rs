@@ -1,0 +1,130 @@
+//! The lengths that frames announce: that each is written as short as it can be. Knows the head of
+//! a frame, not what is in it.
+
+/// Follows the frames of one direction of a connection, byte by byte.
+#[derive(Default)]
+pub(super) struct FrameLengths {
+    /// The head that is coming in, without its mask.
+    head: [u8; 10],
+    /// How many bytes of the head have come, its mask among them.
+    seen: usize,
+    /// How many bytes of the payload are still to come.
+    payload: u64,
+}
+
+impl FrameLengths {
+    /// Looks at the next bytes. How many of them are in order: fewer than there are means that the
+    /// next one ends a length that a shorter one could have said, or one with its top bit set.
+    ///
+    /// Source: RFC 6455 5.2, "Payload length": the minimal number of bytes MUST be used, and the
+    /// most significant bit of 64 MUST be 0.
+    pub(super) fn accept(&mut self, bytes: &[u8]) -> usize {
+        let mut at = 0;
+        while at < bytes.len() {
+            if self.payload > 0 {
+                let left = bytes.len() - at;
+                let skipped = usize::try_from(self.payload).map_or(left, |n| n.min(left));
+                at += skipped;
+                self.payload -= skipped as u64;
+                continue;
+            }
+            if let Some(place) = self.head.get_mut(self.seen) {
+                *place = bytes[at];
+            }
+            let seen = self.seen + 1;
+            if seen >= 2 {
+                let extended = self.extended();
+                if seen == 2 + extended && !self.is_minimal() {
+                    return at;
+                }
+                let mask = if self.head[1] & 0x80 == 0 { 0 } else { 4 };
+                if seen == 2 + extended + mask {
+                    self.payload = self.length();
+                    self.seen = 0;
+                    at += 1;
+                    continue;
+                }
+            }
+            self.seen = seen;
+            at += 1;
+        }
+        at
+    }
+
+    /// How many bytes the length takes beside the first.
+    fn extended(&self) -> usize {
+        match self.head[1] & 0x7f {
+            126 => 2,
+            127 => 8,
+            _ => 0,
+        }
+    }
+
+    fn length(&self) -> u64 {
+        match self.extended() {
+            0 => u64::from(self.head[1] & 0x7f),
+            n => {
+                (self.head[2..2 + n].iter()).fold(0, |length, byte| length << 8 | u64::from(*byte))
+            }
+        }
+    }
+
+    fn is_minimal(&self) -> bool {
+        match (self.extended(), self.length()) {
+            (0, _) => true,
+            (2, length) => length > 125,
+            (_, length) => length > 0xffff && length >> 63 == 0,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn head(second: u8, length: &[u8], mask: bool) -> Vec<u8> {
+        let mask_bit = if mask { 0x80 } else { 0 };
+        let mut head = vec![0x81, second | mask_bit];
+        head.extend_from_slice(length);
+        head.extend_from_slice(if mask { &[1, 2, 3, 4] } else { &[] });
+        head
+    }
+
+    #[test]
+    fn each_length_has_one_way_to_be_written() {
+        for (second, length, is_good) in [
+            (0, &[][..], true),
+            (125, &[], true),
+            (126, &[0, 125], false),
+            (126, &[0, 126], true),
+            (126, &[0xff, 0xff], true),
+            (127, &[0, 0, 0, 0, 0, 0, 0xff, 0xff], false),
+            (127, &[0, 0, 0, 0, 0, 1, 0, 0], true),
+            (127, &[0x7f, 0, 0, 0, 0, 0, 0, 0], true),
+            (127, &[0x80, 0, 0, 0, 0, 0, 0, 0], false),
+        ] {
+            for mask in [true, false] {
+                // After a frame that is in order, in pieces of any size.
+                let first = [head(3, &[], mask), b"abc".to_vec()].concat();
+                let bytes = [first.clone(), head(second, length, mask)].concat();
+                let good = if is_good {
+                    bytes.len()
+                } else {
+                    first.len() + 1 + length.len()
+                };
+                for step in 1..=bytes.len() {
+                    let mut lengths = FrameLengths::default();
+                    let mut accepted = 0;
+                    for piece in bytes.chunks(step) {
+                        let n = lengths.accept(piece);
+                        accepted += n;
+                        if n < piece.len() {
+                            break;
+                        }
+                    }
+                    assert_eq!(accepted, good, "{second} {length:?} by {step}");
+                }
+            }
+        }
+    }
+}
