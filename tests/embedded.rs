@@ -4,7 +4,7 @@
 use std::{
     fs::{self, Permissions},
     os::unix::fs::PermissionsExt,
-    path::Path,
+    path::{Path, PathBuf},
 };
 
 use nix::{
@@ -123,6 +123,49 @@ fn the_projects_configuration_runs_on_a_private_cluster() {
         node.log()
     );
     stop(node, &cluster, Signal::SIGINT);
+}
+
+/// A program that runs the node as the first process of a container, which dies with it.
+fn container(directory: &Path) -> PathBuf {
+    let program = directory.join("container");
+    let text = format!(
+        "#!/bin/sh\nexec unshare --pid --fork --mount-proc --kill-child {} \"$@\"\n",
+        env!("CARGO_BIN_EXE_wampgres")
+    );
+    fs::write(&program, text).expect("the program is written");
+    fs::set_permissions(&program, Permissions::from_mode(0o755)).expect("its mode is set");
+    program
+}
+
+/// The node in the container, as the system around it counts.
+fn inside(container: &Node) -> Pid {
+    let pid = container.pid();
+    let children = format!("/proc/{pid}/task/{pid}/children");
+    let children = fs::read_to_string(children).expect("unshare has forked");
+    let child = children.trim().parse().expect("unshare has one child");
+    Pid::from_raw(child)
+}
+
+#[test]
+fn a_container_that_was_killed_starts_again() {
+    let parent = parent();
+    let cluster = parent.path().join("cluster");
+    let program = container(parent.path());
+    let cluster = cluster.to_str().expect("a path in UTF-8");
+    let start = || Node::start_program(&program, &config(), &["--embedded-postgres", cluster]);
+
+    // In a container of its own each run gives its processes much the same numbers.
+    for signal in [
+        Signal::SIGTERM,
+        Signal::SIGKILL,
+        Signal::SIGKILL,
+        Signal::SIGTERM,
+    ] {
+        let mut node = start();
+        assert_serves(&node);
+        kill(inside(&node), signal).expect("it is the node of this test");
+        node.wait();
+    }
 }
 
 #[test]

@@ -52,7 +52,7 @@ command line has faults.";
 
 const SIGNALS: &str = "\
 Signals: SIGINT, SIGTERM and SIGHUP (the terminal was closed) end the node in order: calls under way
-have 10 seconds to be answered. Another one leaves at once, unless it comes within a second of the
+have most of --stop-timeout to be answered. Another one leaves at once, unless it comes within a second of the
 first. Under nohup, or wherever else SIGHUP is ignored at the start, it stays ignored.";
 
 #[derive(Subcommand)]
@@ -86,6 +86,10 @@ struct StartArgs {
     /// a moment: takes less processor time and answers later; for processors that others need
     #[arg(long)]
     wait_asleep: bool,
+    /// How long a stop may take in all, the private PostgreSQL's included. Calls under way have
+    /// most of it; those that are not answered by then are answered with an error
+    #[arg(long, value_name = "SECONDS", value_parser = start::seconds, default_value = "9")]
+    stop_timeout: Duration,
     /// How the log is written
     #[arg(long, value_name = "FORMAT", default_value = "text")]
     log_format: LogFormat,

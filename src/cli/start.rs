@@ -15,7 +15,7 @@ use nix::sys::signal::{SigSet, Signal};
 use super::{StartArgs, explain, load, logging, raise_file_limit};
 use crate::{
     config::{Database, NodeConfig, Secret},
-    node::{Address, Node, Threads},
+    node::{Address, Node, StopTimes, Threads},
 };
 use component::Classes;
 use pg_cluster::EmbeddedPostgres;
@@ -72,19 +72,41 @@ fn run_node(
         io_threads: args.io_threads,
         wait_asleep: args.wait_asleep,
     };
-    let node = Node::start(config, classes, threads)?;
+    let node = Node::start(config, classes, threads, stop_times(args))?;
     for address in node.addresses() {
         stdio::print_line(&describe(address));
     }
     // It fails only when the handler is gone, and it lives as long as the process.
     let _ = signal.recv();
     tracing::info!("stopping; a signal after the next second leaves at once");
+    let deadline = Instant::now() + args.stop_timeout;
     node.stop();
     if let Some(postgres) = postgres {
-        postgres.stop()?;
+        postgres.stop(deadline)?;
     }
     tracing::info!("stopped");
     Ok(())
+}
+
+/// The least that the private PostgreSQL gets of a stop's time.
+const POSTGRES_SHARE: f64 = 0.25;
+
+/// What the node gets of the time of a stop: all, or what the private PostgreSQL leaves.
+fn stop_times(args: &StartArgs) -> StopTimes {
+    let share = match args.embedded_postgres {
+        Some(_) => 1.0 - POSTGRES_SHARE,
+        None => 1.0,
+    };
+    StopTimes::of(args.stop_timeout.mul_f64(share))
+}
+
+/// Seconds for a stop: whole or with a fraction.
+pub(super) fn seconds(text: &str) -> Result<Duration, String> {
+    let seconds = text.parse::<f64>().ok();
+    seconds
+        .filter(|seconds| (1.0..=86_400.0).contains(seconds))
+        .map(Duration::from_secs_f64)
+        .ok_or_else(|| "must be seconds, from 1 to 86400".to_owned())
 }
 
 /// Fires at the first SIGINT, SIGTERM or SIGHUP; at one that is no echo of it the process ends on the spot.

@@ -3,32 +3,34 @@
 
 use std::{
     sync::{Arc, Mutex, PoisonError},
-    time::Duration,
+    thread::Scope,
+    time::Instant,
 };
 
-use super::{Error, GRACE, settings};
+use super::{Error, StopTimes, settings};
 use crate::config::{self, Connect, Home, NodeConfig};
 use component::{Classes, Instance, Session, Setup, Status};
 use reactor::{Mailbox, Reactor};
 use wamp::{Peer, Uri};
 use wamp_transport::{Dialler, Mail, Realms};
 
-/// How long jobs may still run when a pool is closed that has no calls to answer any more.
-const POOL_GRACE: Duration = Duration::from_secs(1);
 /// The role of a component for which the configuration names none.
 const ANONYMOUS: &str = "anonymous";
 
 /// All components of a node.
 #[derive(Default)]
 pub(super) struct Components {
+    /// Those that live with a router of this node.
     instances: Vec<Arc<Instance>>,
     dialled: Vec<Dialled>,
     /// Whether the workers of their databases sleep whenever they wait.
     wait_asleep: bool,
+    stop_times: Option<StopTimes>,
 }
 
 /// A component that serves another router.
 struct Dialled {
+    instance: Arc<Instance>,
     dialler: Dialler,
     /// The session on the latest connection.
     latest: Latest,
@@ -37,9 +39,10 @@ struct Dialled {
 type Latest = Arc<Mutex<Option<Arc<Session>>>>;
 
 impl Components {
-    pub(super) fn new(wait_asleep: bool) -> Self {
+    pub(super) fn new(wait_asleep: bool, stop_times: StopTimes) -> Self {
         Self {
             wait_asleep,
+            stop_times: Some(stop_times),
             ..Self::default()
         }
     }
@@ -55,6 +58,7 @@ impl Components {
         for component in &config.components {
             if let Home::Router { router } = component.home {
                 let instance = self.make(component, classes)?;
+                self.instances.push(instance.clone());
                 join(component, instance, &realms[router], io_threads)?;
             }
         }
@@ -86,13 +90,13 @@ impl Components {
         let setup = Setup {
             extra: component.extra.clone(),
             database: component.database.as_ref().map(|database| {
-                let grace = match component.home {
+                let grace = self.stop_times.map(|times| match component.home {
                     // The node has waited for the calls of its own realms before.
-                    Home::Router { .. } => POOL_GRACE,
-                    Home::Remote(_) => GRACE,
-                };
+                    Home::Router { .. } => times.jobs,
+                    Home::Remote(_) => times.calls,
+                });
                 settings::pool(database)
-                    .close_grace(grace)
+                    .close_grace(grace.unwrap_or_default())
                     .wait_awake(!self.wait_asleep)
             }),
         };
@@ -109,30 +113,49 @@ impl Components {
             classname: component.classname.clone(),
             source,
         })?;
-        let instance = Arc::new(instance);
-        self.instances.push(instance.clone());
-        Ok(instance)
+        Ok(Arc::new(instance))
     }
 
-    /// Lets every component finish what it is at and close what it opened, then takes its
-    /// leave of other routers.
+    /// Lets the components of other routers finish what they are at and close what they opened,
+    /// each on a thread of its own, so that they share their time.
+    pub(super) fn leave_other_routers<'scope>(&'scope self, scope: &'scope Scope<'scope, '_>) {
+        for Dialled { instance, .. } in &self.dialled {
+            leave(instance, scope);
+        }
+    }
+
+    /// Lets the components of this node's routers close what they opened, and takes leave of other
+    /// routers until `deadline`.
     ///
     /// # Blocking
-    /// For as long as the components take, and up to 3 s for each other router.
-    pub(super) fn close(mut self) {
-        for instance in &self.instances {
-            instance.leave();
-        }
-        for Dialled { dialler, latest } in &mut self.dialled {
+    /// For as long as the components take, and until `deadline` for other routers.
+    pub(super) fn close(self, deadline: Instant) {
+        for Dialled {
+            dialler, latest, ..
+        } in &self.dialled
+        {
             dialler.stop();
             let latest = latest.lock().unwrap_or_else(PoisonError::into_inner).take();
             if let Some(session) = latest {
                 session.leave();
             }
         }
+        std::thread::scope(|scope| {
+            for instance in &self.instances {
+                leave(instance, scope);
+            }
+        });
         for Dialled { dialler, .. } in self.dialled {
-            dialler.join();
+            dialler.join(deadline);
         }
+    }
+}
+
+/// Tells a component that the node is stopping, on a thread of its own if there is one to be had.
+fn leave<'scope>(instance: &'scope Instance, scope: &'scope Scope<'scope, '_>) {
+    let thread = std::thread::Builder::new().name("leave".to_owned());
+    if thread.spawn_scoped(scope, || instance.leave()).is_err() {
+        instance.leave();
     }
 }
 
@@ -171,6 +194,7 @@ fn dial(
     mailbox: &Mailbox<Mail>,
 ) -> Dialled {
     let latest = Latest::default();
+    let serving = instance.clone();
     let uri = Uri::from(component.realm.as_str());
     let classname = component.classname.clone();
     let make_peer = {
@@ -183,5 +207,9 @@ fn dial(
     };
     let target = settings::target(connect);
     let dialler = Dialler::start(target, mailbox.clone(), Box::new(make_peer));
-    Dialled { dialler, latest }
+    Dialled {
+        instance: serving,
+        dialler,
+        latest,
+    }
 }

@@ -21,10 +21,8 @@ use reactor::{Mailbox, Reactor};
 use wamp_router::Router;
 use wamp_transport::{ClockHandle, Mail, Realm, Realms};
 
-/// How long calls under way may take to end when the node stops.
-const GRACE: Duration = Duration::from_secs(10);
-/// How long clients may take to answer the Close frame and to close after that.
-const FAREWELL: Duration = Duration::from_secs(2);
+/// How long a stop may take where nothing else is said: `docker stop` kills after 10 s.
+pub const STOP_TIMEOUT: Duration = Duration::from_secs(9);
 /// How often a stopping node looks whether all is done.
 const LOOK: Duration = Duration::from_millis(5);
 
@@ -35,6 +33,7 @@ pub struct Node {
     mailboxes: Arc<[Mailbox<Mail>]>,
     components: Components,
     addresses: Vec<Address>,
+    stop_times: StopTimes,
 }
 
 /// How a node's threads go about their work.
@@ -45,6 +44,30 @@ pub struct Threads {
     /// Whether they, and the workers of the databases, sleep whenever they wait. They wait awake
     /// for a moment otherwise, where calls come quickly.
     pub wait_asleep: bool,
+}
+
+/// How the time of a stop is shared out. What one part leaves goes to the next.
+#[derive(Clone, Copy, Debug)]
+pub struct StopTimes {
+    /// For calls under way to end: calls here, and those of components on other routers.
+    calls: Duration,
+    /// For the jobs of a pool that has no calls to answer any more.
+    jobs: Duration,
+    /// For clients to answer the Close frame and to close, and for other routers to say GOODBYE.
+    farewell: Duration,
+}
+
+impl StopTimes {
+    /// Shares out `total`, all that [`Node::stop`] may take. A pool takes up to a second more than
+    /// its time to stop the statements that are left, so a second is kept for that.
+    pub fn of(total: Duration) -> Self {
+        let shared = total.saturating_sub(Duration::from_secs(1));
+        Self {
+            calls: shared.mul_f64(0.7),
+            jobs: shared.mul_f64(0.1),
+            farewell: shared.mul_f64(0.2),
+        }
+    }
 }
 
 /// Where a listener can be reached.
@@ -125,7 +148,12 @@ impl Node {
     ///
     /// # Blocking
     /// For as long as the components take to be made.
-    pub fn start(config: &NodeConfig, classes: &Classes, threads: Threads) -> Result<Self, Error> {
+    pub fn start(
+        config: &NodeConfig,
+        classes: &Classes,
+        threads: Threads,
+        stop_times: StopTimes,
+    ) -> Result<Self, Error> {
         let reactors = reactors(threads)?;
         let mailboxes: Arc<[_]> = reactors.iter().map(Reactor::mailbox).collect();
         let clock = ClockHandle::default();
@@ -147,8 +175,9 @@ impl Node {
             realms,
             io_threads: Vec::with_capacity(reactors.len()),
             mailboxes,
-            components: Components::new(threads.wait_asleep),
+            components: Components::new(threads.wait_asleep, stop_times),
             addresses,
+            stop_times,
         };
         match node.start_parts(config, classes, reactors, listening, clock) {
             Ok(()) => Ok(node),
@@ -211,14 +240,22 @@ impl Node {
     /// Clients get a Close frame (1001, going away) and no GOODBYE, so that they come again.
     ///
     /// # Blocking
-    /// At most the grace time (10 s), the farewell (2 s) and what components take to close.
+    /// As long as the [`StopTimes`] say, which the node was started with, at most; longer only where
+    /// a component's `on_leave` does not keep to the time of its pool.
     pub fn stop(self) {
         self.mailboxes.iter().for_each(Mailbox::stop_accepting);
         self.realms().for_each(Realm::drain);
         let pending = || self.realms().any(|r| r.stats().pending_invocations > 0);
-        if !wait_while(GRACE, pending) {
-            tracing::warn!("calls still under way after {GRACE:?} are answered with an error");
-        }
+        let calls = self.stop_times.calls;
+        std::thread::scope(|scope| {
+            // What other routers have called here has the same time, and takes it meanwhile.
+            self.components.leave_other_routers(scope);
+            if !wait_while(calls, pending) {
+                tracing::warn!(
+                    "calls still under way after {calls:.1?} are answered with an error"
+                );
+            }
+        });
         self.realms().for_each(Realm::shut_down);
         self.end();
     }
@@ -226,10 +263,12 @@ impl Node {
     /// Closes the connections and the components, lets clients close too, ends the threads.
     fn end(mut self) {
         self.mailboxes.iter().for_each(Mailbox::shut_down);
-        std::mem::take(&mut self.components).close();
+        let deadline = Instant::now() + self.stop_times.jobs + self.stop_times.farewell;
+        std::mem::take(&mut self.components).close(deadline);
+        let farewell = self.stop_times.farewell;
         let connected = || self.io_threads.iter().any(|thread| !thread.is_finished());
-        if !wait_while(FAREWELL, connected) {
-            tracing::info!("some clients did not close their connections within {FAREWELL:?}");
+        if !wait_while(farewell, connected) {
+            tracing::info!("some clients did not close their connections within {farewell:.1?}");
         }
         self.mailboxes.iter().for_each(Mailbox::stop);
         for thread in self.io_threads {

@@ -21,8 +21,8 @@ use crate::support::{
 };
 
 const CP_MAX: usize = 2;
-/// What README.md promises to calls under way.
-const GRACE: Duration = Duration::from_secs(10);
+/// What README.md promises of a stop.
+const STOP_TIMEOUT: Duration = Duration::from_secs(9);
 
 /// Awaits the node's Close frame, which must be what comes next, and answers it.
 fn close(mut client: Client) {
@@ -79,7 +79,7 @@ fn calls_that_run_and_calls_that_wait_end_well_when_a_node_stops() {
     close(latecomer);
     let took = stopped.recv_timeout(wait::PATIENCE);
     let took = took.expect("the node stops");
-    assert!(took < GRACE, "{took:?}");
+    assert!(took < STOP_TIMEOUT, "{took:?}");
     database.observe().wait_for_backends(0);
 }
 
@@ -159,7 +159,8 @@ fn calls_that_outlast_the_grace_are_answered_and_their_sql_is_stopped() {
     close(client);
     let took = stopped.recv_timeout(wait::PATIENCE);
     let took = took.expect("the node stops");
-    eprintln!("a stop with calls that do not end took {took:?}");
-    assert!(took >= GRACE, "{took:?}");
+    // Calls have most of the time, and all of it ends before `docker stop` kills.
+    assert!(took >= STOP_TIMEOUT / 2, "{took:?}");
+    assert!(took < Duration::from_secs(10), "{took:?}");
     observer.wait_for_backends(0);
 }

@@ -26,7 +26,8 @@ impl InProcess {
         std::fs::create_dir(directory.path().join("web")).expect("a directory for the page");
         let config = config::check_text(&text, directory.path(), &options);
         let config = config.unwrap_or_else(|faults| panic!("{faults}"));
-        let node = node::Node::start(&config, &classes, node::Threads::default());
+        let times = node::StopTimes::of(node::STOP_TIMEOUT);
+        let node = node::Node::start(&config, &classes, node::Threads::default(), times);
         Self(Some(node.unwrap_or_else(|error| panic!("{error}"))))
     }
 

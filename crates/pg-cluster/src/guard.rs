@@ -57,7 +57,7 @@ impl Guard {
             Ok(thread) => Ok(Self { watch, thread }),
             Err(error) => {
                 // The error that matters is the first.
-                let _ = watch.stop();
+                let _ = watch.stop(None);
                 Err(tried("cannot start a thread for the embedded PostgreSQL")(
                     error,
                 ))
@@ -65,12 +65,12 @@ impl Guard {
         }
     }
 
-    /// Ends the server.
+    /// Ends the server, by `deadline` if there is one.
     ///
     /// # Errors
     /// It could not be ended, or had ended by itself, not in order, and was not up again.
-    pub(super) fn stop(self) -> Result<(), Error> {
-        let stopped = self.watch.stop();
+    pub(super) fn stop(self, deadline: Option<Instant>) -> Result<(), Error> {
+        let stopped = self.watch.stop(deadline);
         if stopped.is_ok() {
             // The thread ends with the server, and waits for nothing else.
             let _ = self.thread.join();
@@ -90,11 +90,11 @@ impl Watch {
         self.server.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn stop(&self) -> Result<(), Error> {
+    fn stop(&self, deadline: Option<Instant>) -> Result<(), Error> {
         let watched = mem::replace(&mut *self.server(), Watched::Stopped);
         self.stopped.notify_all();
         match watched {
-            Watched::Running(server) => server.stop(),
+            Watched::Running(server) => server.stop(deadline),
             Watched::Ended(how) => how,
             Watched::Stopped => Ok(()),
         }

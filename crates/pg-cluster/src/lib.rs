@@ -34,6 +34,7 @@ use std::fmt;
 use std::fs::File;
 use std::io;
 use std::path::{Path, PathBuf};
+use std::time::Instant;
 
 use postgres::NoTls;
 use thiserror::Error;
@@ -114,6 +115,17 @@ pub enum Error {
         directory: PathBuf,
         /// ` (process 123)`, when it is known.
         holder: String,
+    },
+    /// A server that may be one of this cluster runs, and was not started by this path.
+    #[error(
+        "process {pid} is a PostgreSQL server and may run on this cluster; stop it, or if it has \
+         nothing to do with it remove {}", pid_file.display()
+    )]
+    Occupied {
+        /// The server's process number.
+        pid: i32,
+        /// The file that names it.
+        pid_file: PathBuf,
     },
     /// No directory was named, and the environment has no home to put one into.
     #[error(
@@ -233,7 +245,7 @@ impl EmbeddedPostgres {
         let directory = Directory::prepare(options.directory.as_deref())?;
         let lock = directory.lock()?;
         let binaries = Binaries::find(places, &directory)?;
-        server::stop_orphan(&directory)?;
+        server::clear_the_way(&directory)?;
         if !directory.data.join("PG_VERSION").exists() {
             info!(
             target: crate::LOG,
@@ -280,7 +292,9 @@ impl EmbeddedPostgres {
     }
 
     /// Stops the server: PostgreSQL's fast shutdown, which breaks what connections there are and
-    /// loses nothing; when that takes more than 30 seconds the immediate one.
+    /// loses nothing. Where that is not done half a second before `deadline`, the immediate one,
+    /// after which the next start takes longer, as it recovers; at `deadline` the server is killed.
+    /// The fast shutdown gets a second in any case.
     ///
     /// # Errors
     ///
@@ -288,9 +302,11 @@ impl EmbeddedPostgres {
     ///
     /// # Blocking
     ///
-    /// Blocks the calling thread until the server is gone, as does dropping this value.
-    pub fn stop(mut self) -> Result<(), Error> {
-        self.guard.take().map_or(Ok(()), Guard::stop)
+    /// Blocks the calling thread until the server is gone, as does dropping this value, which gives
+    /// the fast shutdown 30 seconds.
+    pub fn stop(mut self, deadline: Instant) -> Result<(), Error> {
+        let guard = self.guard.take();
+        guard.map_or(Ok(()), |guard| guard.stop(Some(deadline)))
     }
 
     fn create_role_and_database(&self, options: &Options) -> Result<(), Error> {
@@ -308,7 +324,7 @@ impl EmbeddedPostgres {
 
 impl Drop for EmbeddedPostgres {
     fn drop(&mut self) {
-        if let Some(Err(error)) = self.guard.take().map(Guard::stop) {
+        if let Some(Err(error)) = self.guard.take().map(|guard| guard.stop(None)) {
             error!(target: crate::LOG, "{error}");
         }
     }

@@ -13,7 +13,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use nix::sys::signal::{Signal, kill};
-use nix::unistd::Pid;
+use nix::unistd::{Pid, SysconfVar, sysconf};
 use tracing::{info, warn};
 
 use super::binaries::Binaries;
@@ -22,10 +22,14 @@ use super::{ADMIN, Error, tried};
 
 /// How long the server may take to accept connections; recovery after a crash takes its time.
 const START_TIMEOUT: Duration = Duration::from_secs(120);
-/// How long the fast shutdown may take: it writes what is not yet on disk.
+/// How long the fast shutdown may take where there is no deadline: it writes what is not yet on
+/// disk.
 const FAST_TIMEOUT: Duration = Duration::from_secs(30);
 /// How long the immediate shutdown may take: it writes nothing, the next start recovers.
 const IMMEDIATE_TIMEOUT: Duration = Duration::from_secs(5);
+/// The same where there is a deadline, and the least that the fast shutdown gets before it.
+const IMMEDIATE_BEFORE_DEADLINE: Duration = Duration::from_millis(500);
+const FAST_AT_LEAST: Duration = Duration::from_secs(1);
 /// How often a process or file that cannot wake us is looked at.
 const POLL: Duration = Duration::from_millis(5);
 /// How many ports are tried when others keep taking the one that was just free.
@@ -67,68 +71,99 @@ pub(super) fn initdb(binaries: &Binaries, directory: &Directory) -> Result<(), E
         .map_err(tried(format!("cannot rename {}", unfinished.display())))
 }
 
-/// Stops a server that runs on the directory although no node holds its lock: the node that
-/// started it was killed. Also clears a `postmaster.pid` whose process number now belongs to
-/// some other program, which PostgreSQL would take for a running server.
-pub(super) fn stop_orphan(directory: &Directory) -> Result<(), Error> {
+/// Clears the way for a server: whoever holds the directory's lock is the only one to start one
+/// there. Stops a server that a killed node left behind, and removes the `postmaster.pid` that it or
+/// an earlier one left. That file is of no use then, and may be damaged, or name a process number
+/// that somebody else has by now: in a container even the next server itself.
+///
+/// # Errors
+/// The server cannot be stopped, or a process that may be a server of this cluster under another
+/// name of the directory still runs.
+pub(super) fn clear_the_way(directory: &Directory) -> Result<(), Error> {
     let pid_file = directory.data.join("postmaster.pid");
-    let Ok(text) = fs::read_to_string(&pid_file) else {
-        return Ok(());
-    };
-    let Some(pid) = text
-        .lines()
-        .next()
-        .and_then(|line| line.trim().parse().ok())
-    else {
-        return Ok(());
-    };
-    match occupant(pid, &directory.data) {
-        Occupant::Nobody => Ok(()),
-        Occupant::OtherProgram => {
-            // Only the link is removed, never what a link points to.
-            fs::remove_file(&pid_file)
-                .map_err(tried(format!("cannot remove {}", pid_file.display())))
-        }
-        Occupant::Server => {
-            warn!(
+    while let Some(pid) = server_on(&directory.data) {
+        warn!(
             target: crate::LOG,
-                           pid,
-                           "stopping the PostgreSQL server that a killed node left behind"
-                       );
-            let gone = || Ok(!matches!(occupant(pid, &directory.data), Occupant::Server));
-            shut_down(Pid::from_raw(pid), gone)
-                .map_err(tried(format!("cannot stop the server process {pid}")))
-        }
+            pid,
+            "stopping the PostgreSQL server that a killed node left behind"
+        );
+        let gone = || Ok(server_on(&directory.data) != Some(pid));
+        shut_down(Pid::from_raw(pid), None, gone)
+            .map_err(tried(format!("cannot stop the server process {pid}")))?;
+    }
+    if let Some(pid) = other_server(&directory.data, &pid_file) {
+        return Err(Error::Occupied {
+            pid,
+            pid_file: pid_file.clone(),
+        });
+    }
+    // Only a link is removed, never what it points to.
+    match fs::remove_file(&pid_file) {
+        Err(error) if error.kind() != ErrorKind::NotFound => Err(tried(format!(
+            "cannot remove {}",
+            pid_file.display()
+        ))(error)),
+        _ => Ok(()),
     }
 }
 
-/// Who has the process number that `postmaster.pid` names.
-enum Occupant {
-    Nobody,
-    Server,
-    OtherProgram,
+/// The server of this data directory, if one runs, whatever `postmaster.pid` says. It is known by its
+/// command line, which a dead but unreaped process has not, and by its user. `/proc/PID/cwd` would
+/// say more but needs rights that root lacks in many containers.
+fn server_on(data: &Path) -> Option<i32> {
+    let processes = fs::read_dir("/proc").ok()?.flatten();
+    let pids = processes.filter_map(|entry| entry.file_name().to_str()?.parse().ok());
+    pids.into_iter().find(|pid| {
+        let process = PathBuf::from(format!("/proc/{pid}"));
+        let line = fs::read(process.join("cmdline")).unwrap_or_default();
+        let mut words = line.split(|byte| *byte == 0).map(OsStr::from_bytes);
+        let owner = |path: &Path| fs::metadata(path).map(|metadata| metadata.uid()).ok();
+        is_postgres(words.next())
+            && words.any(|word| word == data)
+            && owner(&process) == owner(data)
+    })
 }
 
-/// Reads the process's command line, which a dead but unreaped process has not. `/proc/PID/cwd`
-/// would say more but needs rights that root lacks in many containers.
-fn occupant(pid: i32, data: &Path) -> Occupant {
+/// The process that `postmaster.pid` names, if it is a PostgreSQL server that may run on this data
+/// directory by another name. A server's working directory is its data directory; where that cannot
+/// be read, the time of its start tells, which is the file's third line, in seconds since 1970.
+fn other_server(data: &Path, pid_file: &Path) -> Option<i32> {
+    let text = fs::read_to_string(pid_file).ok()?;
+    let mut lines = text.lines();
+    let pid: i32 = lines.next()?.trim().parse().ok()?;
     let process = PathBuf::from(format!("/proc/{pid}"));
-    let Ok(line) = fs::read(process.join("cmdline")) else {
-        return Occupant::Nobody;
-    };
-    let mut words = line.split(|byte| *byte == 0).map(OsStr::from_bytes);
-    let program = Path::new(words.next().unwrap_or_default()).file_name();
-    let owner = |path: &Path| fs::metadata(path).map(|metadata| metadata.uid()).ok();
-    if line.is_empty() {
-        Occupant::Nobody
-    } else if program != Some(OsStr::new("postgres")) {
-        Occupant::OtherProgram
-    } else if words.any(|word| word == data) && owner(&process) == owner(data) {
-        Occupant::Server
-    } else {
-        // A server all the same, perhaps of this cluster by another name: PostgreSQL decides.
-        Occupant::Nobody
+    let line = fs::read(process.join("cmdline")).ok()?;
+    if !is_postgres(line.split(|byte| *byte == 0).map(OsStr::from_bytes).next()) {
+        return None;
     }
+    if let Ok(directory) = fs::read_link(process.join("cwd")) {
+        return (directory == data).then_some(pid);
+    }
+    let noted: Option<i64> = lines.nth(1).and_then(|line| line.trim().parse().ok());
+    match (noted, start_of(&process)) {
+        (Some(noted), Some(started)) if (noted - started).abs() > SAME_START_SECONDS => None,
+        _ => Some(pid),
+    }
+}
+
+/// A server notes its start some moments after it; two that have the same process number are further
+/// apart.
+const SAME_START_SECONDS: i64 = 10;
+
+/// When a process started, in seconds since 1970 (proc(5): `starttime` and `btime`).
+fn start_of(process: &Path) -> Option<i64> {
+    let stat = fs::read_to_string(process.join("stat")).ok()?;
+    // The second field is the program's name in parentheses, and may hold spaces.
+    let (_, fields) = stat.rsplit_once(')')?;
+    let ticks: i64 = fields.split_whitespace().nth(19)?.parse().ok()?;
+    let a_second = sysconf(SysconfVar::CLK_TCK).ok()??;
+    let boot = fs::read_to_string("/proc/stat").ok()?;
+    let boot = boot.lines().find_map(|line| line.strip_prefix("btime "))?;
+    Some(boot.trim().parse::<i64>().ok()? + ticks / a_second)
+}
+
+fn is_postgres(program: Option<&OsStr>) -> bool {
+    Path::new(program.unwrap_or_default()).file_name() == Some(OsStr::new("postgres"))
 }
 
 /// How the cluster's server is started, for the first time or again.
@@ -236,7 +271,7 @@ impl Server {
                 let seconds = START_TIMEOUT.as_secs();
                 let error = self.failed(format!("was not ready within {seconds} seconds"));
                 // The error that matters is the first; the server is gone either way.
-                let _ = self.shut_down();
+                let _ = self.shut_down(None);
                 return Err(error);
             }
             thread::sleep(POLL);
@@ -249,11 +284,11 @@ impl Server {
     }
 
     /// Ends the server and reaps it.
-    pub(super) fn stop(mut self) -> Result<(), Error> {
+    pub(super) fn stop(mut self, deadline: Option<Instant>) -> Result<(), Error> {
         if let Some(how) = self.ended_by_itself() {
             return how;
         }
-        self.shut_down()?;
+        self.shut_down(deadline)?;
         match self.exit_status()? {
             Some(status) if !in_order(status) => {
                 Err(self.failed(format!("did not end in order ({status})")))
@@ -277,8 +312,8 @@ impl Server {
         }
     }
 
-    fn shut_down(&mut self) -> Result<(), Error> {
-        let ended = shut_down(self.pid(), || {
+    fn shut_down(&mut self, deadline: Option<Instant>) -> Result<(), Error> {
+        let ended = shut_down(self.pid(), deadline, || {
             self.child.try_wait().map(|status| status.is_some())
         });
         ended.map_err(tried("cannot stop the embedded PostgreSQL"))
@@ -317,10 +352,22 @@ fn in_order(status: ExitStatus) -> bool {
 }
 
 /// Asks for the fast shutdown, then for the immediate one, then kills.
-fn shut_down(pid: Pid, mut gone: impl FnMut() -> io::Result<bool>) -> io::Result<()> {
+fn shut_down(
+    pid: Pid,
+    deadline: Option<Instant>,
+    mut gone: impl FnMut() -> io::Result<bool>,
+) -> io::Result<()> {
+    let (fast, immediate) = match deadline {
+        None => (FAST_TIMEOUT, IMMEDIATE_TIMEOUT),
+        Some(deadline) => {
+            let left = deadline.saturating_duration_since(Instant::now());
+            let fast = left.saturating_sub(IMMEDIATE_BEFORE_DEADLINE);
+            (fast.max(FAST_AT_LEAST), IMMEDIATE_BEFORE_DEADLINE)
+        }
+    };
     let steps = [
-        (Signal::SIGINT, FAST_TIMEOUT),
-        (Signal::SIGQUIT, IMMEDIATE_TIMEOUT),
+        (Signal::SIGINT, fast),
+        (Signal::SIGQUIT, immediate),
         (Signal::SIGKILL, IMMEDIATE_TIMEOUT),
     ];
     for (signal, timeout) in steps {
@@ -338,8 +385,7 @@ fn shut_down(pid: Pid, mut gone: impl FnMut() -> io::Result<bool>) -> io::Result
         }
         warn!(
         target: crate::LOG,
-                   "PostgreSQL did not end within {} seconds of {signal}",
-                   timeout.as_secs()
+                   "PostgreSQL did not end within {timeout:.1?} of {signal}"
                );
     }
     Err(io::Error::from(ErrorKind::TimedOut))
@@ -375,6 +421,7 @@ fn last_lines(text: &str) -> String {
 #[cfg(test)]
 mod tests {
     use std::process::Command;
+    use std::time::SystemTime;
 
     use super::*;
 
@@ -391,6 +438,20 @@ mod tests {
         while fs::read_to_string(&name).unwrap().trim_end() != "sleep" {
             thread::sleep(POLL);
         }
-        server.stop().unwrap();
+        server.stop(None).unwrap();
+    }
+
+    #[test]
+    fn the_start_of_a_process_is_told_in_seconds_since_1970() {
+        let mut child = Command::new("sleep").arg("60").spawn().unwrap();
+        let started = start_of(&PathBuf::from(format!("/proc/{}", child.id())));
+        child.kill().unwrap();
+        child.wait().unwrap();
+        let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH);
+        let now = i64::try_from(now.unwrap().as_secs()).unwrap();
+        assert!(
+            (now - started.unwrap()).abs() < SAME_START_SECONDS,
+            "{started:?} {now}"
+        );
     }
 }

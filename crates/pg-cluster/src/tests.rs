@@ -69,6 +69,11 @@ fn signal(pid: i32, signal: Signal) {
     kill(Pid::from_raw(pid), signal).unwrap();
 }
 
+/// Time enough for a stop.
+fn soon() -> Instant {
+    Instant::now() + Duration::from_secs(30)
+}
+
 /// The first that `look` finds.
 fn eventually<T>(mut look: impl FnMut() -> Option<T>) -> T {
     let deadline = Instant::now() + Duration::from_secs(60);
@@ -170,7 +175,7 @@ fn an_empty_directory_becomes_a_cluster_that_keeps_its_data_and_its_secrets() {
 
     // A client is connected: the shutdown does not wait for it.
     let pid = server_pid(&directory);
-    postgres.stop().unwrap();
+    postgres.stop(soon()).unwrap();
     assert!(!runs(pid));
     assert!(!directory.join("socket").exists());
     assert!(client.simple_query("SELECT").is_err());
@@ -216,7 +221,7 @@ fn a_directory_in_use_is_refused_and_an_orphan_in_it_is_stopped() {
     assert!(!runs(orphan), "the orphan still runs");
     assert_ne!(server_pid(&directory), orphan);
     connect(&postgres, &options).unwrap();
-    postgres.stop().unwrap();
+    postgres.stop(soon()).unwrap();
 
     // A crash leaves postmaster.pid; after a reboot its number may be any program's.
     fs::write(
@@ -226,7 +231,96 @@ fn a_directory_in_use_is_refused_and_an_orphan_in_it_is_stopped() {
     .unwrap();
     let postgres = start(&options);
     connect(&postgres, &options).unwrap();
-    postgres.stop().unwrap();
+    postgres.stop(soon()).unwrap();
+}
+
+#[test]
+fn whatever_a_crash_leaves_of_postmaster_pid_the_cluster_starts() {
+    let parent = parent();
+    let directory = parent.path().join("cluster");
+    let options = options(&directory);
+    start(&options).stop(soon()).unwrap();
+    let pid_file = directory.join("data/postmaster.pid");
+    // Another PostgreSQL, with nothing of this cluster: its number is in the file, from before a
+    // reboot.
+    let other_directory = parent.path().join("other");
+    let other = start(&Options {
+        directory: Some(other_directory.clone()),
+        ..options.clone()
+    });
+    let other_pid = server_pid(&other_directory);
+    for left in [
+        String::new(),
+        "\0\0\0\0\0\0\0\0".to_owned(),
+        "not a number".to_owned(),
+        "-1\n".to_owned(),
+        "999999999999\n".to_owned(),
+        format!(
+            "{}\n{}\n",
+            std::process::id(),
+            directory.join("data").display()
+        ),
+        format!("{other_pid}\n{}\n1000\n", directory.join("data").display()),
+    ] {
+        fs::write(&pid_file, &left).unwrap();
+        let postgres = EmbeddedPostgres::start(&options);
+        let postgres = postgres.unwrap_or_else(|error| panic!("{left:?}: {error}"));
+        connect(&postgres, &options).unwrap();
+        postgres.stop(soon()).unwrap();
+    }
+    // The file of a server that lives is damaged: it is found all the same.
+    let postgres = start(&options);
+    let orphan = server_pid(&directory);
+    abandon(postgres);
+    fs::write(&pid_file, "").unwrap();
+    let postgres = start(&options);
+    assert!(!runs(orphan), "the orphan still runs");
+    connect(&postgres, &options).unwrap();
+    postgres.stop(soon()).unwrap();
+
+    connect(&other, &options).expect("the other one is left alone");
+    other.stop(soon()).unwrap();
+}
+
+#[test]
+fn a_server_of_the_cluster_by_another_path_is_not_disturbed() {
+    let parent = parent();
+    let directory = parent.path().join("cluster");
+    let options = options(&directory);
+    let postgres = start(&options);
+    let server = server_pid(&directory);
+    postgres._lock.unlock().unwrap();
+    let renamed = parent.path().join("renamed");
+    fs::rename(&directory, &renamed).unwrap();
+    let error = EmbeddedPostgres::start(&Options {
+        directory: Some(renamed.clone()),
+        ..options
+    });
+    let error = error.unwrap_err().to_string();
+    assert!(
+        error.contains(&format!("process {server} is a PostgreSQL server")),
+        "{error}"
+    );
+    assert!(runs(server));
+    fs::rename(&renamed, &directory).unwrap();
+    postgres.stop(soon()).unwrap();
+}
+
+#[test]
+fn a_server_is_gone_by_the_deadline_whatever_keeps_it() {
+    let parent = parent();
+    let directory = parent.path().join("cluster");
+    let postgres = start(&options(&directory));
+    let server = server_pid(&directory);
+    // It does nothing any more, as on a disk that does not answer.
+    signal(server, Signal::SIGSTOP);
+    let began = Instant::now();
+    let stopped = postgres.stop(began + Duration::from_secs(2));
+    assert!(stopped.is_err(), "it did not end in order");
+    assert!(began.elapsed() >= Duration::from_secs(2), "it had its time");
+    assert!(!runs(server));
+    // The next start recovers.
+    start(&options(&directory)).stop(soon()).unwrap();
 }
 
 #[test]
@@ -249,7 +343,7 @@ fn a_server_that_is_killed_is_started_again_where_it_was() {
         assert_eq!(text(&mut client, "SELECT what FROM kept"), "this");
     }
     let pid = server_pid(&directory);
-    postgres.stop().unwrap();
+    postgres.stop(soon()).unwrap();
     assert!(!runs(pid));
 }
 
@@ -263,7 +357,7 @@ fn a_server_that_was_stopped_together_with_the_node_is_no_failure() {
     // Until the guard has seen it and is about to start it again.
     let process = format!("/proc/{pid}");
     eventually(|| (!Path::new(&process).exists()).then_some(()));
-    postgres.stop().unwrap();
+    postgres.stop(soon()).unwrap();
     assert!(!directory.join("data/postmaster.pid").exists());
 }
 
@@ -278,7 +372,7 @@ fn a_server_that_does_not_start_again_is_told_of_with_its_last_words() {
     let log = directory.join("server.log");
     let refused = || fs::read_to_string(&log).is_ok_and(|log| log.contains("shared_buffers"));
     eventually(|| refused().then_some(()));
-    let error = postgres.stop().unwrap_err().to_string();
+    let error = postgres.stop(soon()).unwrap_err().to_string();
     assert!(error.contains("shared_buffers"), "{error}");
 }
 
@@ -317,7 +411,7 @@ fn a_long_directory_and_names_that_need_quoting_work() {
         connect(&postgres, &options).is_err(),
         "TCP must ask for a password"
     );
-    postgres.stop().unwrap();
+    postgres.stop(soon()).unwrap();
     assert!(!socket.exists());
 }
 
@@ -362,7 +456,7 @@ fn a_server_that_does_not_start_shows_the_end_of_its_log() {
     let parent = parent();
     let directory = parent.path().join("cluster");
     let options = options(&directory);
-    start(&options).stop().unwrap();
+    start(&options).stop(soon()).unwrap();
     spoil_configuration(&directory);
     let error = EmbeddedPostgres::start(&options).unwrap_err().to_string();
     assert!(error.contains("did not start"), "{error}");
@@ -394,6 +488,6 @@ fn a_private_parent_is_in_the_way_of_root_alone() {
         assert!(error.contains("PostgreSQL cannot run as root"), "{error}");
         assert!(error.contains("chmod o+x"), "{error}");
     } else {
-        started.unwrap().stop().unwrap();
+        started.unwrap().stop(soon()).unwrap();
     }
 }

@@ -13,7 +13,7 @@ use std::{
         Arc, OnceLock,
         atomic::{AtomicBool, Ordering},
     },
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 use crossbeam_channel::{Receiver, RecvTimeoutError, bounded};
@@ -24,9 +24,6 @@ use self::dialling::Dialling;
 use super::outbox::Mail;
 use reactor::{ConnectionId, Mailbox, TaskId};
 use wamp::{Message, Peer, Transport};
-
-/// How long a stopped dialler is waited for.
-const STOPPING: Duration = Duration::from_secs(3);
 
 /// Where to dial.
 #[derive(Clone, Debug)]
@@ -126,11 +123,11 @@ impl Dialler {
     /// Stops, and waits until the router has answered the session's GOODBYE.
     ///
     /// # Blocking
-    /// At most 3 s.
-    pub fn join(self) {
+    /// Until `deadline`, and 2 s at most.
+    pub fn join(self, deadline: Instant) {
         self.stop();
-        if self.alive.recv_timeout(STOPPING) == Err(RecvTimeoutError::Timeout) {
-            tracing::error!(target: crate::LOG, "a dialler does not stop");
+        if self.alive.recv_deadline(deadline) == Err(RecvTimeoutError::Timeout) {
+            tracing::info!(target: crate::LOG, "a router has not answered GOODBYE in time");
         }
     }
 }

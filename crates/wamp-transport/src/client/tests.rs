@@ -96,7 +96,7 @@ fn a_router_that_answers_pings_but_neither_hello_nor_goodbye_is_dialled_again() 
         }
         assert!(pings > 2, "{pings}");
         drop(socket);
-        dialler.join();
+        dialler.join(Instant::now() + PATIENCE);
         mailbox.stop();
         dialling.join().unwrap().unwrap();
     }
@@ -142,7 +142,7 @@ fn a_dialler_dials_again_and_stops_in_time() {
     served.thread.take().unwrap().join().unwrap();
 
     let began = Instant::now();
-    dialler.join();
+    dialler.join(Instant::now() + PATIENCE);
     assert!(began.elapsed() < Duration::from_secs(5));
     mailbox.stop();
     dialling.join().unwrap().unwrap();
