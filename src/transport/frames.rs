@@ -37,6 +37,14 @@ pub(crate) struct Frames {
     role: Role,
     limits: FrameLimits,
     lengths: FrameLengths,
+    complaint: Option<Complaint>,
+}
+
+/// A Close frame of the other end that says more than goodbye.
+#[derive(Clone, Debug)]
+pub(crate) struct Complaint {
+    pub(crate) code: u16,
+    pub(crate) reason: String,
 }
 
 /// What the bytes of the other end amount to.
@@ -88,6 +96,7 @@ impl Frames {
             role,
             limits,
             lengths: FrameLengths::default(),
+            complaint: None,
         }
     }
 
@@ -103,7 +112,14 @@ impl Frames {
             Ok(Message::Text(text)) => Incoming::Text(text),
             Ok(Message::Binary(_)) => Incoming::Binary,
             Ok(Message::Ping(_) | Message::Pong(_)) => Incoming::Heartbeat,
-            Ok(Message::Close(_)) => {
+            Ok(Message::Close(frame)) => {
+                // RFC 6455 7.4.1: these two are no complaint.
+                self.complaint = frame
+                    .filter(|frame| !matches!(frame.code, CloseCode::Normal | CloseCode::Away))
+                    .map(|frame| Complaint {
+                        code: frame.code.into(),
+                        reason: frame.reason.to_string(),
+                    });
                 self.flush(out);
                 Incoming::Closed
             }
@@ -138,6 +154,11 @@ impl Frames {
                 Incoming::Failed(reason)
             }
         })
+    }
+
+    /// What the other end had to complain of when it closed.
+    pub(crate) fn take_complaint(&mut self) -> Option<Complaint> {
+        self.complaint.take()
     }
 
     /// Writes a text message, which must be UTF-8. After a close frame nobody wants it.

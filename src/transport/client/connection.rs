@@ -13,7 +13,7 @@ use super::{DialledSession, MakePeer, Target};
 use crate::{
     reactor::{Io, Mailbox, Protocol},
     transport::{
-        frames::{FrameLimits, Frames, Incoming},
+        frames::{Complaint, FrameLimits, Frames, Incoming},
         heartbeat::{Beat, Heartbeat, Intervals},
         local::LocalPeer,
         outbox::Mail,
@@ -177,7 +177,16 @@ impl Protocol<Mail> for DialledConnection {
                     self.on_text(text.as_bytes(), io);
                 }
                 Incoming::Text(_) | Incoming::Binary | Incoming::Heartbeat => {}
-                Incoming::Closed => return io.close(),
+                Incoming::Closed => {
+                    if let Some(Complaint { code, reason }) = self.frames.take_complaint() {
+                        tracing::warn!(
+                            code,
+                            reason,
+                            "the router closed the connection with a complaint"
+                        );
+                    }
+                    return io.close();
+                }
                 Incoming::TooLarge(too_large) => {
                     tracing::warn!(
                         option = too_large.option,
