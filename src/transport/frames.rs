@@ -18,7 +18,7 @@ use tungstenite::{
     },
 };
 
-use super::frame_lengths::FrameLengths;
+use super::frame_lengths::{FrameLengths, NOT_MINIMAL};
 
 /// tungstenite reads into a buffer of this size, of which every connection has one, and fills it
 /// with zeros before each read. Few calls are larger; larger messages come in pieces.
@@ -225,8 +225,6 @@ impl Frames {
     }
 }
 
-const NOT_MINIMAL: &str = "the length of a frame is not written in as few bytes as it could be";
-
 /// The stream tungstenite sees: input that ends where the read ended, output that takes all.
 struct Slices<'a, 'b> {
     input: &'a mut &'b [u8],
@@ -241,10 +239,8 @@ impl Read for Slices<'_, '_> {
             return Err(io::ErrorKind::WouldBlock.into());
         }
         let most = buffer.len().min(self.input.len());
-        let good = match &mut self.lengths {
-            Some(lengths) => lengths.accept(&self.input[..most]),
-            None => most,
-        };
+        let lengths = self.lengths.as_deref_mut();
+        let good = lengths.map_or(most, |lengths| lengths.accept(&self.input[..most]));
         if good == 0 {
             return Err(io::Error::other(NOT_MINIMAL));
         }
