@@ -107,6 +107,29 @@ fn null_is_taken_for_no_arguments() {
     caller.expect_abort("wamp.error.protocol_violation");
 }
 
+#[test]
+fn a_callee_for_whom_a_message_is_too_large_is_logged_and_its_callers_learn_why() {
+    let mut node = Node::start(&config(&[router()]));
+    let (mut callee, _, mut caller, request) = asked(&node);
+    callee.send_bytes(&frame(0x88, b"\x03\xf1message of 5 exceeds limit of 4"));
+    let why = caller.expect_error(code::CALL, request, "wamp.error.canceled");
+    assert!(why.contains("a message was too large for it"), "{why}");
+    node.wait_for_log("message of 5 exceeds limit of 4");
+    let log = node.log();
+    assert!(log.contains("code=1009"), "{log}");
+    assert!(
+        log.contains(&format!("session={}", callee.session())),
+        "{log}"
+    );
+
+    // Who goes away has nothing to complain of.
+    let (mut callee, _, mut caller, request) = asked(&node);
+    callee.send_bytes(&frame(0x88, b"\x03\xe9"));
+    let why = caller.expect_error(code::CALL, request, "wamp.error.canceled");
+    assert!(!why.contains("because"), "{why}");
+    assert_eq!(node.log().matches("complaint").count(), 1);
+}
+
 /// A text that takes six times as much where it is escaped.
 fn long() -> String {
     "\u{1}é\"".repeat(300_000)

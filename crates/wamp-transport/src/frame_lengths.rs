@@ -1,6 +1,10 @@
 //! The lengths that frames announce: that each is written as short as it can be. Knows the head of
 //! a frame, not what is in it.
 
+/// What is wrong with a length that is not.
+pub(super) const NOT_MINIMAL: &str =
+    "the length of a frame is not written in as few bytes as it could be";
+
 /// Follows the frames of one direction of a connection, byte by byte.
 #[derive(Default)]
 pub(super) struct FrameLengths {

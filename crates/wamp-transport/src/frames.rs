@@ -18,7 +18,7 @@ use tungstenite::{
     },
 };
 
-use super::frame_lengths::FrameLengths;
+use super::frame_lengths::{FrameLengths, NOT_MINIMAL};
 
 /// tungstenite reads into a buffer of this size, of which every connection has one, and fills it
 /// with zeros before each read. Few calls are larger; larger messages come in pieces.
@@ -39,6 +39,14 @@ pub struct Frames {
     role: Role,
     limits: FrameLimits,
     lengths: FrameLengths,
+    complaint: Option<Complaint>,
+}
+
+/// A Close frame of the other end that says more than goodbye.
+#[derive(Clone, Debug)]
+pub(crate) struct Complaint {
+    pub code: u16,
+    pub reason: String,
 }
 
 /// What the bytes of the other end amount to.
@@ -92,6 +100,7 @@ impl Frames {
             role,
             limits,
             lengths: FrameLengths::default(),
+            complaint: None,
         }
     }
 
@@ -107,7 +116,14 @@ impl Frames {
             Ok(Message::Text(text)) => Incoming::Text(text),
             Ok(Message::Binary(_)) => Incoming::Binary,
             Ok(Message::Ping(_) | Message::Pong(_)) => Incoming::Heartbeat,
-            Ok(Message::Close(_)) => {
+            Ok(Message::Close(frame)) => {
+                // RFC 6455 7.4.1: these two are no complaint.
+                self.complaint = frame
+                    .filter(|frame| !matches!(frame.code, CloseCode::Normal | CloseCode::Away))
+                    .map(|frame| Complaint {
+                        code: frame.code.into(),
+                        reason: frame.reason.to_string(),
+                    });
                 self.flush(out);
                 Incoming::Closed
             }
@@ -142,6 +158,11 @@ impl Frames {
                 Incoming::Failed(reason)
             }
         })
+    }
+
+    /// What the other end had to complain of when it closed.
+    pub(crate) fn take_complaint(&mut self) -> Option<Complaint> {
+        self.complaint.take()
     }
 
     /// Writes a text message, which must be UTF-8. After a close frame nobody wants it.
@@ -208,8 +229,6 @@ impl Frames {
     }
 }
 
-const NOT_MINIMAL: &str = "the length of a frame is not written in as few bytes as it could be";
-
 /// The stream tungstenite sees: input that ends where the read ended, output that takes all.
 struct Slices<'a, 'b> {
     input: &'a mut &'b [u8],
@@ -224,10 +243,8 @@ impl Read for Slices<'_, '_> {
             return Err(io::ErrorKind::WouldBlock.into());
         }
         let most = buffer.len().min(self.input.len());
-        let good = match &mut self.lengths {
-            Some(lengths) => lengths.accept(&self.input[..most]),
-            None => most,
-        };
+        let lengths = self.lengths.as_deref_mut();
+        let good = lengths.map_or(most, |lengths| lengths.accept(&self.input[..most]));
         if good == 0 {
             return Err(io::Error::other(NOT_MINIMAL));
         }

@@ -7,7 +7,7 @@ use tungstenite::protocol::{Role, frame::coding::CloseCode};
 
 use super::{
     Realms, WebSocketOptions,
-    frames::{FrameLimits, Frames, Incoming},
+    frames::{Complaint, FrameLimits, Frames, Incoming},
     heartbeat::{Beat, Heartbeat, Intervals},
     outbox::{Fill, Mail, Outbox},
     realm::Realm,
@@ -100,11 +100,7 @@ impl Session {
                     io,
                 ),
                 Incoming::Heartbeat => {}
-                Incoming::Closed => {
-                    self.leave();
-                    io.close();
-                    return;
-                }
+                Incoming::Closed => return self.on_closed(io),
                 Incoming::Failed(reason) => {
                     tracing::info!(
                     target: crate::LOG,
@@ -127,6 +123,30 @@ impl Session {
         }
         self.hold_back(io);
         self.set_deadline(io);
+    }
+
+    /// The closing handshake is complete.
+    fn on_closed(&mut self, io: &mut Io<'_>) {
+        match (self.frames.take_complaint(), self.take_session()) {
+            (Some(complaint), Some((realm, peer))) => {
+                let Complaint { code, reason } = complaint;
+                tracing::info!(
+                target: crate::LOG,
+                                   client = %self.place.remote, session = self.session.map(SessionId::value), code, reason,
+                                   "the client closed its WebSocket connection with a complaint"
+                               );
+                let why = match CloseCode::from(code) {
+                    CloseCode::Size => {
+                        "a message was too large for it, perhaps the call".to_owned()
+                    }
+                    code => format!("it closed its connection with the code {code}"),
+                };
+                realm.lose(peer, why);
+            }
+            (None, Some((realm, peer))) => realm.leave(peer),
+            (_, None) => {}
+        }
+        io.close();
     }
 
     /// The client will send nothing more; whoever waits for its answers need not wait longer.

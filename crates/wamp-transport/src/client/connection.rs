@@ -14,7 +14,7 @@ use super::{
     ClientHandshake, DialledTransport, DiallerEvent, MakePeer, Target, dialling::Reporter,
 };
 use crate::{
-    frames::{FrameLimits, Frames, Incoming},
+    frames::{Complaint, FrameLimits, Frames, Incoming},
     heartbeat::{Beat, Heartbeat, Intervals},
     outbox::Mail,
 };
@@ -161,7 +161,17 @@ impl DialledConnection {
                     self.on_text(text.as_bytes(), io);
                 }
                 Incoming::Text(_) | Incoming::Binary | Incoming::Heartbeat => {}
-                Incoming::Closed => return io.close(),
+                Incoming::Closed => {
+                    if let Some(Complaint { code, reason }) = self.frames.take_complaint() {
+                        tracing::warn!(
+                            target: crate::LOG,
+                            code,
+                            reason,
+                            "the router closed the connection with a complaint"
+                        );
+                    }
+                    return io.close();
+                }
                 Incoming::TooLarge(too_large) => {
                     tracing::warn!(
                         target: crate::LOG,
