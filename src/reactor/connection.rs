@@ -58,6 +58,11 @@ pub trait Protocol<M>: Send {
         io.close();
     }
 
+    /// Reading or writing has failed: the connection is lost.
+    fn on_error(&mut self, error: &io::Error) {
+        let _ = error;
+    }
+
     /// The connection is gone, for whichever reason; the last call of all, made exactly once.
     fn on_lost(&mut self);
 }
@@ -245,6 +250,12 @@ impl<M> Connection<M> {
         if called.is_err() {
             self.wishes.ending = Ending::Now;
         }
+    }
+
+    /// Tells the protocol why the connection is about to be gone.
+    pub(super) fn fail(&mut self, error: &io::Error) {
+        // As in `lose`.
+        let _ = catch_unwind(AssertUnwindSafe(|| self.protocol.on_error(error)));
     }
 
     /// Tells the protocol that the connection is gone.

@@ -285,7 +285,10 @@ impl<M> Reactor<M> {
                     self.after_call(id);
                 }
                 Ok(Input::Nothing) => {}
-                Err(_) => self.drop_connection(id),
+                Err(error) => {
+                    connection.fail(&error);
+                    self.drop_connection(id);
+                }
             }
         }
         self.buffer = buffer;
@@ -406,7 +409,8 @@ impl<M> Reactor<M> {
                 continue;
             };
             connection.is_listed_dirty = false;
-            if connection.flush().is_err() {
+            if let Err(error) = connection.flush() {
+                connection.fail(&error);
                 self.drop_connection(id);
                 continue;
             }

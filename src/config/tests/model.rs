@@ -58,6 +58,7 @@ fn the_projects_own_config_is_the_references_node() {
                     port: 8080,
                     version: None,
                     backlog: None,
+                    peer_timeout: Some(Duration::from_secs(60)),
                 },
                 service: ListenerService::Web {
                     paths: vec![
