@@ -28,6 +28,7 @@ have_cc() { have cc; }
 have_npm() { have node && have npm; }
 have_chromium() { have chromium; }
 have_openssl() { have openssl; }
+have_ip() { have ip || [[ -x /usr/sbin/ip ]]; }
 have_shellcheck() { have shellcheck; }
 have_pgbouncer() { [[ -x /usr/sbin/pgbouncer ]]; }
 have_venv() { have python3 && python3 -c 'import ensurepip, venv' 2>/dev/null; }

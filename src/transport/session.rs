@@ -184,7 +184,8 @@ impl Session {
         ) {
             tracing::info!(
                 client = %self.place.remote, %error,
-                "dropping a client whose system answered nothing within peer_timeout"
+                "dropping a client that answered nothing, or took nothing of what it was sent, \
+                 within peer_timeout"
             );
         }
     }

@@ -14,6 +14,8 @@ use crate::support::{
     node::{Node, config, router, router_with},
 };
 
+const TIMED_OUT: &str = "took nothing of what it was sent, within peer_timeout";
+
 /// A node on the loopback interface of a network namespace.
 struct Isolated {
     node: Node,
@@ -85,7 +87,7 @@ fn write_program(program: &Path, text: &str) {
 #[test]
 fn a_client_whose_network_is_gone_loses_its_procedures() {
     let node = Isolated::start(router(), 2000);
-    node.lose_a_callee("dropping a client whose system answered nothing within peer_timeout");
+    node.lose_a_callee(TIMED_OUT);
 }
 
 #[test]
@@ -100,5 +102,5 @@ fn what_is_sent_to_a_client_that_is_gone_is_noticed_as_well() {
     // Pings without a timeout are answered by nobody, and keep keepalive from asking.
     let options = json!({"auto_ping_interval": 1000});
     let node = Isolated::start(router_with(options), 3000);
-    node.lose_a_callee("dropping a client whose system answered nothing within peer_timeout");
+    node.lose_a_callee(TIMED_OUT);
 }
