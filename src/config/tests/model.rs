@@ -332,6 +332,16 @@ fn a_container_alone_is_a_node() {
 }
 
 #[test]
+fn a_peer_timeout_is_what_is_written_and_zero_is_none() {
+    for (written, expected) in [("2000", Some(Duration::from_secs(2))), ("0", None)] {
+        let port = format!(r#""port": 8080, "peer_timeout": {written}"#);
+        let text = node_with(&[(r#""port": 8080"#, &port)]);
+        let endpoint = &node(&text).routers[0].transports[0].endpoint;
+        assert_eq!(endpoint.peer_timeout, expected, "{written}");
+    }
+}
+
+#[test]
 fn what_has_no_effect_is_noted_where_one_is_expected() {
     let text = node_with(&[
         (
