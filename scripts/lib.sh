@@ -28,6 +28,7 @@ have_cc() { have cc; }
 have_npm() { have node && have npm; }
 have_chromium() { have chromium; }
 have_openssl() { have openssl; }
+have_ip() { have ip || [[ -x /usr/sbin/ip ]]; }
 have_shellcheck() { have shellcheck; }
 have_pgbouncer() { [[ -x /usr/sbin/pgbouncer ]]; }
 have_venv() { have python3 && python3 -c 'import ensurepip, venv' 2>/dev/null; }
@@ -75,12 +76,12 @@ install_autobahn_js() {
     fingerprint "$lock" >"$stamp"
 }
 
-# AutobahnJS for node and AutobahnPython, as the tests drive them.
+# AutobahnJS for node, Wampy.js and AutobahnPython, as the tests drive them.
 install_test_clients() {
     local pins=(tests/clients/package-lock.json tests/clients/requirements.txt)
     local stamp=$clients/stamp
     if is_current "$stamp" "${pins[@]}"; then return; fi
-    say "installing AutobahnJS from npm and AutobahnPython from PyPI into $clients"
+    say "installing AutobahnJS and Wampy.js from npm and AutobahnPython from PyPI into $clients"
     npm_install "$clients" --include=dev
     python3 -m venv --clear "$clients/venv"
     "$clients/venv/bin/pip" install --quiet --disable-pip-version-check --prefer-binary \

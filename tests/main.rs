@@ -20,6 +20,7 @@ mod hello;
 mod http;
 mod lifecycle;
 mod output;
+mod restart;
 mod scale;
 mod support;
 mod wamp;

@@ -3,5 +3,6 @@
 
 mod closing;
 mod frames;
+mod half_open;
 mod opening;
 mod timeouts;

@@ -314,6 +314,7 @@ pub(super) static LISTENING_ENDPOINT: Keys = Keys {
         ("interface", Served),
         ("version", Served),
         ("backlog", Served),
+        ("peer_timeout", Served),
         (
             "shared",
             inert("false", "one process accepts all connections"),

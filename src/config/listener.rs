@@ -23,6 +23,8 @@ const BYTES: RangeInclusive<u64> = 0..=1 << 30;
 const OUTBOX_BYTES: RangeInclusive<u64> = 65_536..=1 << 30;
 /// Crossbar's range (the payload of a control frame is at most 125 bytes: RFC 6455, section 5.5).
 const PING_BYTES: RangeInclusive<u64> = 4..=125;
+/// A peer that is gone is noticed within twice the time: see `transport::set_peer_timeout`.
+const DEFAULT_PEER_TIMEOUT: Duration = Duration::from_secs(60);
 const BACKLOG: RangeInclusive<u64> = 1..=65_535;
 pub(super) const PORT: RangeInclusive<u64> = 0..=65_535;
 
@@ -102,6 +104,7 @@ fn tcp_endpoint<'a>(item: &Cursor<'a>, ports: &mut Ports<'a>) -> Option<TcpEndpo
         return None;
     }
     let endpoint = TcpEndpoint {
+        peer_timeout: milliseconds(&object, "peer_timeout", Some(DEFAULT_PEER_TIMEOUT)),
         interface,
         port: port.integer_in(&PORT)?,
         version,

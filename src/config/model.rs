@@ -116,7 +116,7 @@ pub struct Listener {
 }
 
 /// A listening TCP socket.
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct TcpEndpoint {
     /// The address or the name of the interface; `None` means all.
     pub interface: Option<String>,
@@ -126,6 +126,9 @@ pub struct TcpEndpoint {
     pub version: Option<IpVersion>,
     /// How many connections may wait to be accepted; `None` leaves it to the listener.
     pub backlog: Option<u32>,
+    /// How long the system of a peer may leave everything unanswered; `None` leaves it to this
+    /// system.
+    pub peer_timeout: Option<Duration>,
 }
 
 /// The version of the Internet Protocol.

@@ -330,6 +330,7 @@ fn listen(
             address: endpoint.to_string(),
             source,
         })?;
+    wamp_transport::set_peer_timeout(&socket, endpoint.peer_timeout)?;
     let service = settings::web_service(listener)?;
     let address = Address {
         json_path: listener.json_path.clone(),

@@ -65,7 +65,19 @@ pub struct Client {
 impl Client {
     /// A client that tries to join. Its first answer says how that went.
     pub fn connect(kind: Autobahn, url: &str, realm: &str) -> Self {
-        let mut command = kind.command();
+        Self::spawn(kind.command(), kind, url, realm)
+    }
+
+    /// A client that has joined `realm1` and was run by `through`, a command that runs another.
+    pub fn join_through(mut through: Command, kind: Autobahn, url: &str) -> Self {
+        let command = kind.command();
+        through.arg(command.get_program()).args(command.get_args());
+        let mut client = Self::spawn(through, kind, url, "realm1");
+        client.expect("joined");
+        client
+    }
+
+    fn spawn(mut command: Command, kind: Autobahn, url: &str, realm: &str) -> Self {
         command.args([url, realm]);
         command.stdin(Stdio::piped()).stdout(Stdio::piped());
         // What AutobahnJS prints of a closed connection would drown the tests' own words.

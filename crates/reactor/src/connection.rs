@@ -251,8 +251,9 @@ impl<M> Connection<M> {
         }
     }
 
-    /// Tells the protocol what is wrong with its socket.
-    pub(super) fn broke(&mut self, error: &io::Error) {
+    /// Tells the protocol why the connection is about to be gone.
+    pub(super) fn fail(&mut self, error: &io::Error) {
+        // As in `lose`.
         let _ = catch_unwind(AssertUnwindSafe(|| self.protocol.on_error(error)));
     }
 

@@ -286,7 +286,7 @@ impl<M> Reactor<M> {
                 }
                 Ok(Input::Nothing) => {}
                 Err(error) => {
-                    connection.broke(&error);
+                    connection.fail(&error);
                     self.drop_connection(id);
                 }
             }
@@ -404,7 +404,7 @@ impl<M> Reactor<M> {
             };
             connection.is_listed_dirty = false;
             if let Err(error) = connection.flush() {
-                connection.broke(&error);
+                connection.fail(&error);
                 self.drop_connection(id);
                 continue;
             }

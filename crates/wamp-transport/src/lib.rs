@@ -25,7 +25,7 @@ use std::{collections::HashMap, sync::Arc, time::Duration};
 pub use client::{ClientHandshake, Dialler, DiallerEvent, MakePeer, Target};
 pub use clock::ClockHandle;
 pub use frames::{FrameLimits, Frames, Incoming, TooLarge};
-pub use listener::{bind, deal};
+pub use listener::{bind, deal, set_peer_timeout};
 pub use local::open_local;
 pub use outbox::{Broadcast, Mail};
 pub use realm::Realm;

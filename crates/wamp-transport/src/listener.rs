@@ -5,10 +5,11 @@ use std::{
     io,
     net::{IpAddr, SocketAddr},
     sync::Arc,
+    time::Duration,
 };
 
 use mio::net::TcpListener;
-use socket2::{Domain, Protocol, Socket, Type};
+use socket2::{Domain, Protocol, SockRef, Socket, TcpKeepalive, Type};
 
 use super::{
     Realms,
@@ -39,6 +40,35 @@ pub fn bind(address: IpAddr, port: u16, backlog: u32) -> io::Result<TcpListener>
     socket.set_nonblocking(true)?;
     Ok(TcpListener::from_std(socket.into()))
 }
+
+/// How long the systems of those who will be accepted here may leave everything unanswered, until
+/// their connections count as lost; `None` leaves it to this system, which lets an idle connection
+/// last for ever.
+///
+/// A client that has lost its network, or whose machine has lost its power, says no word of that.
+/// Keepalive asks for a sign of life where nothing is sent, from half of the time on, and the user
+/// timeout (RFC 5482) is for what is sent. What is sent shortly before the one has ended begins
+/// the other: so together they take at most twice the time. Accepted sockets inherit both
+/// (tcp(7)).
+///
+/// # Errors
+/// When the kernel does not take the options.
+pub fn set_peer_timeout(socket: &TcpListener, timeout: Option<Duration>) -> io::Result<()> {
+    let Some(timeout) = timeout else {
+        return Ok(());
+    };
+    let within = |time: Duration| time.clamp(SHORTEST_KEEPALIVE, LONGEST_KEEPALIVE);
+    let keepalive = TcpKeepalive::new()
+        .with_time(within(timeout / 2))
+        .with_interval(within(timeout / 6));
+    let socket = SockRef::from(socket);
+    socket.set_tcp_keepalive(&keepalive)?;
+    socket.set_tcp_user_timeout(Some(timeout))
+}
+
+/// What Linux takes (tcp(7), `TCP_KEEPIDLE`, in whole seconds).
+const SHORTEST_KEEPALIVE: Duration = Duration::from_secs(1);
+const LONGEST_KEEPALIVE: Duration = Duration::from_secs(32_767);
 
 /// Deals accepted connections to the I/O threads in turn.
 pub fn deal(
@@ -77,4 +107,41 @@ pub fn deal(
                        );
         }
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use std::net::TcpStream;
+
+    use super::*;
+
+    /// What a socket is told that was accepted by a listener with this timeout: whether and when
+    /// keepalive begins, how often it asks, and the user timeout.
+    fn accepted_with(timeout: Option<u64>) -> Option<(Duration, Duration, Option<Duration>)> {
+        let listener = bind("127.0.0.1".parse().unwrap(), 0, 1).unwrap();
+        set_peer_timeout(&listener, timeout.map(Duration::from_secs)).unwrap();
+        let _client = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
+        let (socket, _) = listener.accept().unwrap();
+        let socket = SockRef::from(&socket);
+        socket.keepalive().unwrap().then(|| {
+            let (time, interval) = (socket.tcp_keepalive_time(), socket.tcp_keepalive_interval());
+            let user = socket.tcp_user_timeout().unwrap();
+            (time.unwrap(), interval.unwrap(), user)
+        })
+    }
+
+    #[test]
+    fn an_accepted_socket_inherits_what_notices_a_peer_that_is_gone() {
+        let seconds = Duration::from_secs;
+        for (timeout, time, interval) in [
+            (60, 30, 10),
+            (1, 1, 1),
+            // A day, the longest that can be configured.
+            (86_400, 32_767, 14_400),
+        ] {
+            let expected = (seconds(time), seconds(interval), Some(seconds(timeout)));
+            assert_eq!(accepted_with(Some(timeout)), Some(expected));
+        }
+        assert_eq!(accepted_with(None), None);
+    }
 }

@@ -1,7 +1,7 @@
 //! A WAMP session on a WebSocket connection, the router's end: from HELLO to the closing
 //! handshake, heartbeats and deadlines. Must not know what messages mean beyond HELLO.
 
-use std::{net::SocketAddr, sync::Arc, time::Instant};
+use std::{io, net::SocketAddr, sync::Arc, time::Instant};
 
 use tungstenite::protocol::{Role, frame::coding::CloseCode};
 
@@ -207,6 +207,22 @@ impl Session {
     pub(super) fn on_shutdown(&mut self, io: &mut Io<'_>) {
         if matches!(self.phase, Phase::Joining { .. }) {
             self.go_away(io);
+        }
+    }
+
+    /// Says why a client is lost that has not ended its connection.
+    pub(super) fn on_error(&self, error: &io::Error) {
+        use io::ErrorKind::{HostUnreachable, NetworkUnreachable, TimedOut};
+        if matches!(
+            error.kind(),
+            TimedOut | HostUnreachable | NetworkUnreachable
+        ) {
+            tracing::info!(
+            target: crate::LOG,
+                           client = %self.place.remote, %error,
+                           "dropping a client that answered nothing, or took nothing of what it was sent, \
+                            within peer_timeout"
+                       );
         }
     }
 

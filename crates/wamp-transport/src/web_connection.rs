@@ -2,6 +2,7 @@
 //! Knows which path has which service; must not know WAMP nor files.
 
 use std::{
+    io,
     sync::Arc,
     time::{Duration, Instant, SystemTime},
 };
@@ -337,6 +338,12 @@ impl Protocol<Mail> for WebConnection {
             // A response under way is the last; a request that has begun to come gets one.
             State::Http(exchange) => exchange.last |= exchange.body.is_some() || io.unsent() > 0,
             State::WebSocket(session) => session.on_shutdown(io),
+        }
+    }
+
+    fn on_error(&mut self, error: &io::Error) {
+        if let State::WebSocket(session) = &self.state {
+            session.on_error(error);
         }
     }
 

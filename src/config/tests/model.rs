@@ -58,6 +58,7 @@ fn the_projects_own_config_is_the_references_node() {
                     port: 8080,
                     version: None,
                     backlog: None,
+                    peer_timeout: Some(Duration::from_secs(60)),
                 },
                 service: ListenerService::Web {
                     paths: vec![
@@ -328,6 +329,16 @@ fn a_container_alone_is_a_node() {
         node.to_string(),
         "component test.Plain: realm anything, at ws://router.example:8080/ws"
     );
+}
+
+#[test]
+fn a_peer_timeout_is_what_is_written_and_zero_is_none() {
+    for (written, expected) in [("2000", Some(Duration::from_secs(2))), ("0", None)] {
+        let port = format!(r#""port": 8080, "peer_timeout": {written}"#);
+        let text = node_with(&[(r#""port": 8080"#, &port)]);
+        let endpoint = &node(&text).routers[0].transports[0].endpoint;
+        assert_eq!(endpoint.peer_timeout, expected, "{written}");
+    }
 }
 
 #[test]

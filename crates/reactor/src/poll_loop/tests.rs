@@ -392,6 +392,32 @@ fn stopping_flushes_what_is_there_and_tells_everyone() {
     served.mailbox.stop();
 }
 
+#[test]
+fn a_reactor_that_shuts_down_has_everyone_close_and_ends_with_the_last() {
+    let (opened, is_open) = mpsc::channel();
+    let mut served = serve(move || {
+        let opened = opened.clone();
+        move |told: Told<'_>, io: &mut Io<'_>| match told {
+            Told::Open => opened.send(io.id).unwrap(),
+            Told::Mail(_) => io.out().extend_from_slice(b"farewell"),
+            _ => {}
+        }
+    });
+    let clients = [served.connect(), served.connect()];
+    for _ in &clients {
+        let id = is_open.recv_timeout(PATIENCE).unwrap();
+        served.mailbox.post(id, 1);
+    }
+    served.mailbox.shut_down();
+    for client in clients {
+        assert_eq!(read_to_end(client), b"farewell");
+        served.wait_for_loss();
+    }
+    // Nobody has told it to stop.
+    let thread = served.thread.take().unwrap();
+    thread.join().unwrap().unwrap();
+}
+
 /// Sends on what it gets, from the reactor's own thread, and panics at 13.
 struct Forwarder {
     mailbox: Mailbox<u64>,
