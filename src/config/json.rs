@@ -7,6 +7,7 @@ use serde::de::{Deserialize, Deserializer, Error, MapAccess, SeqAccess, Visitor}
 use serde_json::{Map, Number, Value};
 
 use super::fault::ConfigError;
+use super::keys;
 
 /// As many characters of an offending line are shown on either side of its caret.
 const EXCERPT: usize = 60;
@@ -121,19 +122,36 @@ fn syntax_error(text: &str, error: &serde_json::Error) -> ConfigError {
     }
 }
 
-/// The offending line and, below it, a caret under `column` (counted in bytes from 1, as serde_json does).
+/// The structure of the offending line and, below it, a caret under `column` (counted in bytes from
+/// 1, as serde_json does).
+///
+/// Of the values nothing is shown: any of them may be a secret, and where a quotation mark is missing
+/// or too many, what stands inside of a string and what outside is anybody's guess. So only JSON's own
+/// marks are left, and words that are keys of the format.
 fn excerpt(line: &str, column: usize) -> String {
-    if line.to_ascii_lowercase().contains("password") {
-        return "(the line is not shown: it holds a password)".to_owned();
+    let mut shown = String::new();
+    let mut caret = 0;
+    let mut rest = line;
+    while let Some(first) = rest.chars().next() {
+        let is_mark = |c: char| c.is_whitespace() || "{}[]:,\"".contains(c);
+        let (piece, tail) = rest.split_at(rest.find(is_mark).unwrap_or(rest.len()));
+        let (piece, tail) = match piece {
+            "" => rest.split_at(first.len_utf8()),
+            _ => (piece, tail),
+        };
+        if line.len() - rest.len() < column {
+            caret = shown.chars().count();
+        }
+        shown += match piece {
+            piece if piece.starts_with(is_mark) || keys::is_known(piece) => piece,
+            _ => "…",
+        };
+        rest = tail;
     }
-    let before = line
-        .char_indices()
-        .take_while(|(at, _)| at + 1 < column)
-        .count();
-    let skipped = before.saturating_sub(EXCERPT);
-    let shown: String = line.chars().skip(skipped).take(2 * EXCERPT).collect();
+    let skipped = caret.saturating_sub(EXCERPT);
+    let shown: String = shown.chars().skip(skipped).take(2 * EXCERPT).collect();
     // A tab stays a tab, so that the caret stands under its character however wide the terminal shows it.
-    let padding: String = (shown.chars().take(before - skipped))
+    let padding: String = (shown.chars().take(caret - skipped))
         .map(|character| if character == '\t' { '\t' } else { ' ' })
         .collect();
     format!("{shown}\n{padding}^")

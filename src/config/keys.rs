@@ -520,8 +520,12 @@ pub(super) static PROCEDURE: Keys = Keys {
     keys: &[("concurrency", Served)],
 };
 
-/// Every table of keys, for the test that compares them with `docs/config.md`.
-#[cfg(test)]
+/// Whether the word is a key of the format, wherever.
+pub(super) fn is_known(word: &str) -> bool {
+    ALL_KEYS.iter().any(|keys| keys.use_of(word).is_some())
+}
+
+/// Every table of keys.
 pub(super) static ALL_KEYS: &[&Keys] = &[
     &NODE,
     &ROUTER,

@@ -2,12 +2,13 @@
 //! what any of them means.
 
 use std::cell::RefCell;
+use std::collections::HashSet;
 use std::ops::RangeInclusive;
 
 use super::fault::{Fault, Note};
 use super::json::Json;
 use super::keys::{self, Choice, Keys, NOT_YET, Use};
-use super::words::{HIDDEN, did_you_mean, either, join, quoted, unknown_key};
+use super::words::{HIDDEN, did_you_mean, either, is_secret, join, quoted, unknown_key};
 
 /// Faults and notes found so far, each with its place in the document, by which they are sorted at the end.
 #[derive(Default)]
@@ -141,7 +142,7 @@ impl<'a> Cursor<'a> {
             path: join(&self.path, key),
             order: self.below(at),
             // Whatever stands below a secret is one, too.
-            secret: self.secret || key.eq_ignore_ascii_case("password"),
+            secret: self.secret || is_secret(key),
             report: self.report,
         }
     }
@@ -163,9 +164,9 @@ impl<'a> Cursor<'a> {
 
     /// Reports every key that is written twice in one object, here and below.
     pub(super) fn repeated_keys(&self) {
-        let members = self.members();
-        for (at, (key, cursor)) in members.iter().enumerate() {
-            if members[..at].iter().any(|(earlier, _)| earlier == key) {
+        let mut earlier = HashSet::new();
+        for (key, cursor) in self.members() {
+            if !earlier.insert(key) {
                 cursor.fault_unseen("the key is written twice in this object; keep one");
             }
             cursor.repeated_keys();

@@ -16,18 +16,28 @@ pub(super) fn join(parent: &str, key: &str) -> String {
 /// What a fault says in place of a secret.
 pub(super) const HIDDEN: &str = "a value that is not shown";
 
-/// A string in quotation marks, cut short, without the user and the password of a URL. One that says that it holds a
-/// password, as `host=db password=x` and `postgresql:///?password=x` do, is not shown at all.
+/// Whether what stands under this key is for nobody's eyes.
+pub(super) fn is_secret(key: &str) -> bool {
+    const SECRETS: [&str; 7] = [
+        "passw",
+        "passphrase",
+        "secret",
+        "ticket",
+        "token",
+        "credential",
+        "privkey",
+    ];
+    let key = key.to_ascii_lowercase();
+    key == "key" || SECRETS.iter().any(|secret| key.contains(secret))
+}
+
+/// A string in quotation marks, cut short. One that can hold a secret is not shown at all: the login
+/// of a URL stands before an `@`, its parameters and those of a libpq connection string have a `=`,
+/// either may be percent-encoded.
 pub(super) fn quoted(text: &str) -> String {
-    if text.to_ascii_lowercase().contains("password") {
+    if text.contains(['@', '=', '%']) || is_secret(text) {
         return HIDDEN.to_owned();
     }
-    let text = match (text.find("://"), text.rfind('@')) {
-        (Some(scheme), Some(at)) if scheme + 3 < at => {
-            format!("{}...{}", &text[..scheme + 3], &text[at..])
-        }
-        _ => text.to_owned(),
-    };
     if text.chars().count() <= SEEN {
         return format!("{text:?}");
     }

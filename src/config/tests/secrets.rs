@@ -37,3 +37,67 @@ fn a_text_that_speaks_of_a_password_is_not_shown() {
         }
     }
 }
+
+/// What `wampgres check` would print of this text.
+fn told(text: &str) -> String {
+    match super::check(text) {
+        Ok(node) => format!(
+            "{node:?}\n{}",
+            node.notes
+                .iter()
+                .map(ToString::to_string)
+                .collect::<String>()
+        ),
+        Err(error) => error.to_string(),
+    }
+}
+
+#[test]
+fn no_damage_to_a_file_brings_a_secret_to_light() {
+    const SECRETS: [&str; 3] = ["hunter2", "tr0ub4dor", "s3same"];
+    let document = r#"{
+    "version": 2,
+    "workers": [{
+        "type": "container",
+        "components": [{
+            "type": "class", "classname": "hello.MyDatabaseComponent", "realm": "realm1",
+            "transport": {"type": "websocket", "url": "ws://127.0.0.1:1/ws",
+                "endpoint": {"type": "tcp", "host": "127.0.0.1", "port": 1},
+                "auth": {"ticket": {"authid": "joe", "ticket": "s3same"}}},
+            "extra": {"database": {"host": "db", "user": "u",
+                "p\u0061ssword":
+                    "hunter2",
+                "password": "hunter2", "url": "postgres:u:tr0ub4dor@h/d",
+                "connection": "//u:tr0ub4dor@h/d", "conninfo": "host=db pass%77ord=hunter2",
+                "secret": {"is": "s3same"}, "options": ["tr0ub4dor@", 7]}}
+        }]
+    }]
+}"#;
+    let clean = |text: &str| {
+        let told = told(text);
+        for secret in SECRETS {
+            assert!(!told.contains(secret), "{secret} in {told}\nof {text}");
+        }
+    };
+    clean(document);
+    let places: Vec<_> = document.char_indices().map(|(at, _)| at).collect();
+    for at in places {
+        let (before, after) = document.split_at(at);
+        // Cut short, a character less, one too many.
+        clean(before);
+        let mut rest = after.chars();
+        rest.next();
+        clean(&format!("{before}{}", rest.as_str()));
+        for added in ["\"", ",", "\n", "\\", "}", "\u{1}", "\"x"] {
+            clean(&format!("{before}{added}{after}"));
+        }
+    }
+}
+
+#[test]
+fn an_excerpt_shows_the_structure_and_the_keys_of_the_format() {
+    let told =
+        told("{\"version\": 2,\n\t\"workers\": [{\"type\": \"router\" \"realms\": hunter2}]}");
+    let expected = "expected `,` or `}` at line 2, column 32\n\t\"workers\": [{\"type\": \"…\" \"realms\": …}]}\n\t                         ^";
+    assert!(told.contains(expected), "{told}");
+}

@@ -44,7 +44,7 @@ fn a_missing_brace_is_shown_with_line_and_column() {
     );
     assert_eq!(
         error.to_string(),
-        "not JSON: expected `,` or `}` at line 15, column 19\n                  \"ws\": {\n                  ^"
+        "not JSON: expected `,` or `}` at line 15, column 19\n                  \"…\": {\n                  ^"
     );
 }
 
@@ -64,20 +64,20 @@ fn the_end_of_the_text_is_a_place_too() {
 
 #[test]
 fn the_caret_stands_below_its_character_in_long_and_in_multibyte_lines() {
-    let long = format!("{{\"version\": 2, \"x\": \"{}\" ! }}", "ä".repeat(300));
+    let long = format!("{{\"version\": 2, \"x\": \"{}\" ! }}", "ä ".repeat(300));
     let error = check(&long).unwrap_err().to_string();
     let mut lines = error.lines().skip(1);
     let (line, caret) = (lines.next().unwrap(), lines.next().unwrap());
     assert!(line.chars().count() <= 120, "{line}");
     assert_eq!(
         line.chars().nth(caret.chars().count() - 1),
-        Some('!'),
+        Some('…'),
         "{error}"
     );
 }
 
 #[test]
-fn a_line_with_a_password_is_not_shown() {
+fn a_password_in_an_excerpt_is_not_shown() {
     let error = check("{\"database\": {\"password\": \"s3cret\" \"host\": 1}}").unwrap_err();
     assert!(!format!("{error} {error:?}").contains("s3cret"), "{error}");
     assert!(error.to_string().contains("line 1, column 36"), "{error}");
