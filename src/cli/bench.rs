@@ -2,15 +2,17 @@
 //! and the files written; must not know how the load is made.
 
 use std::{
+    fmt,
     fs::File,
     io::{self, Write},
     path::Path,
     process::ExitCode,
+    sync::{Arc, Mutex, PoisonError},
     time::Duration,
 };
 
 use clap::{CommandFactory, error::ErrorKind};
-use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
+use indicatif::{ProgressBar, ProgressDrawTarget, ProgressState, ProgressStyle};
 use serde_json::value::RawValue;
 
 use super::{BenchArgs, BenchMode, BenchSerializer, Cli, raise_file_limit};
@@ -153,7 +155,7 @@ fn measure(args: &BenchArgs) -> Result<(), Box<dyn std::error::Error>> {
         // For who waits for them to be there.
         if stays && progress.ready == progress.sessions {
             stays = false;
-            line.0.suspend(|| {
+            line.bar.suspend(|| {
                 let _ = writeln!(io::stdout(), "{} sessions are ready", progress.ready);
             });
         }
@@ -202,33 +204,45 @@ fn unwritable(path: &Path, error: &io::Error) -> String {
 }
 
 /// A line on a terminal that shows how far the run is; nothing elsewhere.
-struct Line(ProgressBar);
+struct Line {
+    bar: ProgressBar,
+    /// What stands behind the bar. Not the bar's own message: setting that would draw a second time.
+    status: Arc<Mutex<String>>,
+}
 
 impl Line {
-    /// The bar's length: a run is done to so many thousandths.
-    const LENGTH: u64 = 1000;
+    /// What the bar counts to: parts of a run, a power of two so that halves of it are exact.
+    const LENGTH: u64 = 1 << 20;
 
     fn new() -> Self {
-        let bar = ProgressBar::with_draw_target(Some(Self::LENGTH), ProgressDrawTarget::stderr());
-        Self(bar)
+        let status = Arc::new(Mutex::new(String::new()));
+        let shown = status.clone();
+        let style = ProgressStyle::with_template("[{bar:30}] {status}")
+            .expect("the template is right")
+            .progress_chars("#--")
+            .with_key(
+                "status",
+                move |_: &ProgressState, out: &mut dyn fmt::Write| {
+                    let status = shown.lock().unwrap_or_else(PoisonError::into_inner);
+                    let _ = out.write_str(&status);
+                },
+            );
+        let target = ProgressDrawTarget::stderr();
+        let bar = ProgressBar::with_draw_target(Some(Self::LENGTH), target).with_style(style);
+        Self { bar, status }
     }
 
     fn draw(&self, progress: &Progress) {
-        let (template, message) = if progress.ready < progress.sessions {
-            let message = format!("{} of {} sessions ready", progress.ready, progress.sessions);
-            ("{msg}", message)
+        let status = if progress.ready < progress.sessions {
+            format!("{} of {} sessions ready", progress.ready, progress.sessions)
         } else {
-            let message = format!("{} done, {:.0}/s", progress.done, progress.per_second);
-            ("[{bar:30}] {msg}", message)
+            format!("{} done, {:.0}/s", progress.done, progress.per_second)
         };
-        let style = ProgressStyle::with_template(template).expect("the template is right");
-        self.0.set_style(style.progress_chars("#--"));
-        self.0
-            .set_position((progress.fraction * Self::LENGTH as f64) as u64);
-        self.0.set_message(message);
+        *self.status.lock().unwrap_or_else(PoisonError::into_inner) = status;
+        (self.bar).update(|state| state.set_pos((progress.fraction * Self::LENGTH as f64) as u64));
     }
 
     fn clear(&self) {
-        self.0.finish_and_clear();
+        self.bar.finish_and_clear();
     }
 }
