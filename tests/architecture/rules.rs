@@ -139,10 +139,11 @@ pub(super) const TABLE: &[Rule] = &[
         ],
         std: ALL,
     },
+    // nix knows who runs the program, whom libpq logs in as where nobody is named.
     Rule {
         module: "config",
         ours: &[],
-        crates: &["serde", "serde_json", "thiserror"],
+        crates: &["nix", "serde", "serde_json", "thiserror"],
         std: ALL,
     },
     // It creates the role and the database of the configuration, with a password that
