@@ -67,6 +67,8 @@ pub(super) struct Terms {
     pub(super) wanted: TargetSessionAttrs,
     /// How long statements may run. If it is set the watch wants to know when they begin and end.
     pub(super) statement_timeout: Option<Duration>,
+    /// Whether cp_openfun may have set another.
+    pub(super) limit_is_doubtful: bool,
     /// What undoes what a job leaves behind.
     pub(super) reset: Option<String>,
     /// When it has reached its `max_lifetime`.
@@ -88,6 +90,7 @@ impl Connection {
             desk: None,
             client,
             statements: Statements::new(terms.statement_cache),
+            limit: Limit::new(terms.limit_is_doubtful),
             terms,
             last_used: Instant::now(),
             unanswered: false,
@@ -97,7 +100,6 @@ impl Connection {
             in_transaction: false,
             bare: false,
             failure: None,
-            limit: Limit::default(),
         }
     }
 

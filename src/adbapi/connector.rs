@@ -71,6 +71,7 @@ impl Connector {
             slow_query: self.settings.slow_query,
             wanted: self.wanted,
             statement_timeout: self.settings.statement_timeout,
+            limit_is_doubtful: self.settings.cp_openfun.is_some(),
             reset,
             expires: self
                 .settings

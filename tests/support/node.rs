@@ -19,7 +19,8 @@ use tempfile::TempDir;
 use super::wait;
 
 /// What a node reads from the environment; a developer's own values are not for tests.
-pub const ENVIRONMENT: [&str; 41] = [
+pub const ENVIRONMENT: [&str; 42] = [
+    "PGCONNECT_TIMEOUT",
     "DATABASE_URL",
     "RUST_LOG",
     "PGAPPNAME",

@@ -34,7 +34,7 @@ impl Connection {
         };
         let result = self.limited("", |client| client.batch_execute(commit));
         self.in_transaction = false;
-        self.limit.end_of_transaction();
+        self.limit.end();
         self.suspect |= self.bare && result.is_err();
         self.check_still_ours();
         let Err(error) = result else { return Ok(()) };
@@ -65,7 +65,7 @@ impl Connection {
 
     fn send_rollback(&mut self) {
         self.in_transaction = false;
-        self.limit.end_of_transaction();
+        self.limit.end();
         if self.is_broken() {
             return;
         }

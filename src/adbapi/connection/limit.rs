@@ -10,7 +10,6 @@ const CHANGES: [&[u8]; 3] = [b"statement_timeout", b"reset all", b"discard all"]
 
 const QUESTION: &str = "SELECT setting FROM pg_settings WHERE name = 'statement_timeout'";
 
-#[derive(Default)]
 pub(super) struct Limit {
     /// Something was sent that may have changed it.
     pub(super) is_doubtful: bool,
@@ -19,8 +18,15 @@ pub(super) struct Limit {
 }
 
 impl Limit {
-    /// What is set for a transaction only ends with it.
-    pub(super) fn end_of_transaction(&mut self) {
+    pub(super) fn new(is_doubtful: bool) -> Self {
+        Self {
+            is_doubtful,
+            is_longer: false,
+        }
+    }
+
+    /// What is set for a transaction only ends with it, as all that is set does when the session is reset.
+    pub(super) fn end(&mut self) {
         self.is_doubtful |= self.is_longer;
     }
 }

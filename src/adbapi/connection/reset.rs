@@ -5,7 +5,7 @@ use tracing::warn;
 
 use super::super::LOG;
 use super::super::error::describe;
-use super::{Connection, limit::Limit};
+use super::Connection;
 
 /// DISCARD ALL without what it does to prepared statements, which are ours.
 const DISCARD: &str = "CLOSE ALL; SET SESSION AUTHORIZATION DEFAULT; RESET ALL; UNLISTEN *; \
@@ -40,6 +40,6 @@ impl Connection {
             warn!(target: LOG, "a session could not be reset, it is discarded: {}", describe(&error));
             self.broken = true;
         }
-        self.limit = Limit::default();
+        self.limit.end();
     }
 }

@@ -255,3 +255,29 @@ fn a_job_that_switches_its_limit_off_runs_on_and_nobody_says_that_postgresql_is_
     let error = outcome(pool.run_query(sleep, ())).unwrap_err();
     assert_eq!(error.sqlstate().unwrap().code(), "57014", "{error}");
 }
+
+#[test]
+fn a_limit_that_cp_openfun_has_switched_off_is_off_after_a_reset_as_well() {
+    let limit = Duration::from_millis(200);
+    let pool = pool(|b| {
+        let pool = b.cp_max(1).cp_min(0).statement_timeout(limit);
+        let pool = pool.reset(Reset::Discard);
+        pool.cp_openfun(|client| client.batch_execute("SET statement_timeout = 0"))
+    });
+    for _ in 0..2 {
+        outcome(pool.run_query("SELECT pg_sleep(1)::text", ())).unwrap();
+    }
+}
+
+#[test]
+fn what_is_left_to_the_system_of_tcp_is_no_hindrance() {
+    let mut config = Cluster::shared().tcp_config();
+    config
+        .keepalives_idle(Duration::ZERO)
+        .keepalives_interval(Duration::ZERO)
+        .keepalives_retries(0)
+        .tcp_user_timeout(Duration::ZERO);
+    let pool = ConnectionPool::builder(config).connect_timeout(Duration::MAX);
+    let pool = pool.cp_max(1).cp_min(0).build().unwrap();
+    assert_eq!(value::<i32>(&pool, "SELECT 1"), 1);
+}

@@ -2,6 +2,7 @@
 
 use std::fs;
 use std::path::Path;
+use std::process::Command;
 use std::time::Duration;
 
 use tempfile::TempDir;
@@ -38,6 +39,32 @@ fn every_parameter_is_a_key_or_has_a_word_for_who_writes_it() {
         {
             assert_eq!(DATABASE.use_of(key), Some(&Use::Served), "{key}");
         }
+    }
+}
+
+/// Those that libpq has had since version 16 or 17.
+const NEWER: [&str; 5] = [
+    "require_auth",
+    "sslcertmode",
+    "gssdelegation",
+    "load_balance_hosts",
+    "sslnegotiation",
+];
+
+#[test]
+fn psql_knows_every_parameter_too() {
+    let parameters = PARAMETERS.iter().map(|parameter| parameter.name);
+    for name in parameters.filter(|name| !name.is_empty() && !NEWER.contains(name)) {
+        let url = format!("postgresql://127.0.0.1:1/d?{name}=");
+        let psql = Command::new("psql")
+            .args([&url, "-X", "-c", "SELECT 1"])
+            .output();
+        let psql = psql.expect("this test needs psql; scripts/test installs it");
+        let said = String::from_utf8_lossy(&psql.stderr).into_owned();
+        assert!(
+            !said.contains("invalid URI query parameter"),
+            "{name}: {said}"
+        );
     }
 }
 
