@@ -18,6 +18,7 @@ mod embedded;
 mod faults;
 mod hello;
 mod http;
+mod libpq;
 mod lifecycle;
 mod output;
 mod restart;

@@ -2,26 +2,30 @@
 //! nothing of how the database is reached.
 
 mod given;
+mod servers;
+mod service;
+mod sources;
+mod tls;
+mod user;
 
 use std::ops::RangeInclusive;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::time::Duration;
 
-use self::given::{Given, Sources};
+use self::given::Given;
+use self::servers::{is_unix_socket, servers};
+use self::sources::Sources;
+use self::tls::tls;
+#[cfg(test)]
+pub(super) use self::user::socket_directory;
 use super::check::Context;
 use super::duration::{Times, time};
-use super::json::Json;
 use super::keys;
-use super::listener::PORT;
 use super::model::{
-    Database, Keepalives, Secret, Server, SslMode, SslRootCert, TargetSessionAttrs,
+    ChannelBinding, Database, Keepalives, Reset, Secret, SslMode, TargetSessionAttrs,
 };
 use super::reader::{Cursor, Object};
 
-/// PostgreSQL's, as libpq has it.
-const DEFAULT_HOST: &str = "localhost";
-const DEFAULT_PORT: u16 = 5432;
-const DEFAULT_USER: &str = "postgres";
 const DEFAULT_APPLICATION: &str = "wampgres";
 /// adbapi's, but for `cp_max` (there 5).
 const DEFAULT_CP_MIN: u32 = 3;
@@ -44,22 +48,22 @@ const CP_MAX: RangeInclusive<u64> = 1..=1000;
 const QUEUE_LIMIT: RangeInclusive<u64> = 1..=1_000_000;
 const STATEMENTS: RangeInclusive<u64> = 0..=10_000;
 const SLOW_MILLIS: RangeInclusive<u64> = 0..=86_400_000;
-/// The system's most.
-const PROBES: RangeInclusive<u64> = 1..=127;
+/// The system's most; 0 leaves it to the system, as does a time of 0.
+const PROBES: RangeInclusive<u64> = 0..=127;
 
 const SECOND: Duration = Duration::from_secs(1);
-const HOUR: Duration = Duration::from_secs(60 * 60);
+/// As many seconds as a socket takes.
+const PROBE_MOST: Duration = Duration::from_secs(i16::MAX as u64);
 const DAY: Duration = Duration::from_secs(24 * 60 * 60);
-const CONNECT_TIMES: Times =
-    Times::between(Duration::from_millis(100), Duration::from_secs(10 * 60));
+const CONNECT_TIMES: Times = Times::between(Duration::from_millis(100), DAY).or_zero();
 const QUEUE_TIMES: Times = Times::between(Duration::from_millis(1), DAY).or_zero();
 const STATEMENT_TIMES: Times = Times::between(Duration::from_millis(1), DAY)
     .or_zero()
     .elsewhere_millis();
 const CONNECTION_TIMES: Times =
     Times::between(SECOND, Duration::from_secs(30 * 24 * 60 * 60)).or_zero();
-const PROBE_TIMES: Times = Times::between(SECOND, HOUR);
-const USER_TIMES: Times = Times::between(SECOND, HOUR).or_zero().elsewhere_millis();
+const PROBE_TIMES: Times = Times::between(SECOND, PROBE_MOST).or_zero();
+const USER_TIMES: Times = Times::between(SECOND, DAY).or_zero().elsewhere_millis();
 
 /// Checks a database that is written down, and fills in what is not. `None` when it has a fault.
 pub(super) fn written(item: &Cursor<'_>, context: &Context<'_>) -> Option<Database> {
@@ -78,20 +82,36 @@ pub(super) fn from_environment(component: &Cursor<'_>, context: &Context<'_>) ->
 /// What comes back counts only if no fault was reported.
 fn read(object: &Object<'_>, context: &Context<'_>) -> Database {
     let sources = Sources::new(object, context);
-    let user = string(sources.find("user"))
-        .or_else(|| sources.variable("USER"))
-        .unwrap_or_else(|| DEFAULT_USER.to_owned());
-    let (sslmode, sslrootcert) = tls(&sources, context.base_dir);
+    let user = user(&sources);
+    let servers = servers(&sources);
+    let tls = tls(&sources, context.base_dir);
+    let has_unix_socket = servers.iter().any(is_unix_socket);
+    let has_tls = tls.sslmode != SslMode::Disable && !servers.iter().all(is_unix_socket);
+    let channel_binding = channel_binding(&sources, tls.sslmode, has_unix_socket);
+    sources.judge_the_rest(has_tls, has_unix_socket);
     let (cp_min, cp_max) = connections(object);
     Database {
-        servers: servers(&sources),
+        servers,
         database: string(sources.find("database")).unwrap_or_else(|| user.clone()),
         user,
         password: sources.find("password").map(password),
-        sslmode,
-        sslrootcert,
+        passfile: passfile(&sources, context),
+        channel_binding,
+        sslmode: tls.sslmode,
+        sslrootcert: tls.sslrootcert,
+        client_certificate: tls.client_certificate,
+        direct_tls: tls.direct,
+        sslsni: sources
+            .find("sslsni")
+            .and_then(|given| given.flag())
+            .unwrap_or(true),
+        tls_versions: tls.versions,
+        load_balance_hosts: (sources.find("load_balance_hosts"))
+            .and_then(|given| given.one_of(&keys::LOAD_BALANCE))
+            == Some("random"),
         target_session_attrs: target_session_attrs(&sources),
         application_name: string(sources.find("application_name"))
+            .or_else(|| string(sources.find("fallback_application_name")))
             .unwrap_or_else(|| DEFAULT_APPLICATION.to_owned()),
         options: options(&sources),
         keepalives: keepalives(&sources),
@@ -110,12 +130,12 @@ fn read(object: &Object<'_>, context: &Context<'_>) -> Database {
         cp_name: written_text(object, "cp_name"),
         queue_limit: object.integer("queue_limit", &QUEUE_LIMIT, DEFAULT_QUEUE_LIMIT),
         queue_timeout: written_limit(object, "queue_timeout", &QUEUE_TIMES, None),
-        connect_timeout: found_time(
+        connect_timeout: limit(found_time(
             &sources,
             "connect_timeout",
             &CONNECT_TIMES,
             DEFAULT_CONNECT_TIMEOUT,
-        ),
+        )),
         statement_timeout: written_limit(object, "statement_timeout", &STATEMENT_TIMES, None),
         idle_timeout: written_limit(
             object,
@@ -133,7 +153,54 @@ fn read(object: &Object<'_>, context: &Context<'_>) -> Database {
             .and_then(|member| member.integer_in(&SLOW_MILLIS))
             .map(Duration::from_millis),
         statement_cache: object.integer("statement_cache", &STATEMENTS, DEFAULT_STATEMENT_CACHE),
+        reset: match (object.member("reset")).and_then(|member| member.one_of(&keys::RESET)) {
+            Some("discard") => Reset::Discard,
+            _ => Reset::None,
+        },
     }
+}
+
+/// As libpq has it: who runs the program, by the system's word.
+fn user(sources: &Sources<'_>) -> String {
+    let given = string(sources.find("user"));
+    given.or_else(user::name).unwrap_or_else(|| {
+        let place = &sources.object.at;
+        place.fault_unseen("has no `user`, and the system has no name for who runs the program");
+        String::new()
+    })
+}
+
+/// The file in which libpq looks for passwords (PostgreSQL's manual, 34.16).
+fn passfile(sources: &Sources<'_>, context: &Context<'_>) -> Option<PathBuf> {
+    match sources.find("passfile") {
+        Some(given) => given.file(context.base_dir),
+        None => user::home(&|name| sources.variable(name)).map(|home| home.join(".pgpass")),
+    }
+}
+
+/// Whether passwords are bound to the channel, and what else says that they must be.
+fn channel_binding(sources: &Sources<'_>, mode: SslMode, has_unix_socket: bool) -> ChannelBinding {
+    let given = sources.find("channel_binding");
+    let word = (given.as_ref()).and_then(|given| given.one_of(&keys::CHANNEL_BINDING));
+    let binding = match word {
+        Some("disable") => ChannelBinding::Disable,
+        Some("require") => ChannelBinding::Require,
+        _ => ChannelBinding::Prefer,
+    };
+    if let (ChannelBinding::Require, Some(given)) = (binding, &given) {
+        if mode == SslMode::Disable {
+            given.fault("cannot be `require` where `sslmode` is `disable`: only TLS has a channel to bind to");
+        } else if has_unix_socket {
+            given.fault("cannot be `require` on a Unix socket: only TLS has a channel to bind to");
+        }
+    }
+    if let Some(given) = sources.find("require_auth")
+        && given.one_of(&keys::REQUIRE_AUTH).is_some()
+        && binding != ChannelBinding::Require
+    {
+        given.fault("must have `channel_binding` `require` beside it, which makes sure of it");
+    }
+    binding
 }
 
 /// A text that goes to PostgreSQL, whose protocol ends texts with a NUL.
@@ -188,144 +255,26 @@ fn password(given: Given<'_>) -> Secret {
     })
 }
 
-/// One server, or several in the order in which to try them, in libpq's notation (PostgreSQL's manual, 34.1.1.3).
-fn servers(sources: &Sources<'_>) -> Vec<Server> {
-    let hosts = string(sources.find("host")).unwrap_or_default();
-    let hosts: Vec<&str> = hosts.split(',').map(str::trim).collect();
-    let ports = match sources.find("port") {
-        Some(given) => ports(&given, hosts.len()),
-        None => vec![DEFAULT_PORT],
-    };
-    let server = |(host, port): (&str, u16)| Server {
-        host: match host {
-            "" => DEFAULT_HOST,
-            host => host,
-        }
-        .to_owned(),
-        port,
-    };
-    match ports[..] {
-        [port] => hosts.into_iter().map(|host| server((host, port))).collect(),
-        _ => hosts.into_iter().zip(ports).map(server).collect(),
-    }
-}
-
-/// One port for all hosts, or one for each.
-fn ports(given: &Given<'_>, hosts: usize) -> Vec<u16> {
-    let in_range = |port: &u64| (1..=*PORT.end()).contains(port);
-    let ports: Option<Vec<u64>> = match given {
-        Given::Written(member) if !matches!(member.value(), Json::String(_)) => {
-            match member.value() {
-                Json::Number(number) => number.as_u64().filter(in_range).map(|port| vec![port]),
-                _ => None,
-            }
-        }
-        given => given.text().and_then(|text| {
-            text.split(',')
-                .map(|port| match port.trim() {
-                    "" => Some(u64::from(DEFAULT_PORT)),
-                    port => port.parse().ok().filter(in_range),
-                })
-                .collect()
-        }),
-    };
-    let Some(ports) = ports else {
-        given.fault(format!(
-            "must be an integer from 1 to {}, or one for each host as in \"5432,5433\"",
-            PORT.end()
-        ));
-        return vec![DEFAULT_PORT];
-    };
-    if ports.len() != 1 && ports.len() != hosts {
-        given.fault(format!(
-            "must be one port for all hosts or one for each: there are {} ports for {hosts} {}",
-            ports.len(),
-            if hosts == 1 { "host" } else { "hosts" }
-        ));
-    }
-    let narrow = |port| u16::try_from(port).expect("ports were compared with their range");
-    ports.into_iter().map(narrow).collect()
-}
-
-/// As libpq has it (PostgreSQL's manual, 34.19), but that nothing is looked for in the user's home.
-fn tls(sources: &Sources<'_>, base_dir: &Path) -> (SslMode, Option<SslRootCert>) {
-    let given_mode = sources.find("sslmode");
-    let given_cert = sources.find("sslrootcert");
-    let cert = (given_cert.as_ref()).and_then(|given| root_cert(given, base_dir));
-    let Some(given_mode) = given_mode else {
-        let mode = match cert {
-            Some(SslRootCert::System) => SslMode::VerifyFull,
-            _ => SslMode::Prefer,
-        };
-        return (mode, cert);
-    };
-    let mode = match given_mode.one_of(&keys::SSL_MODES) {
-        Some("disable") => SslMode::Disable,
-        Some("allow") => SslMode::Allow,
-        Some("require") => SslMode::Require,
-        Some("verify-ca") => SslMode::VerifyCa,
-        Some("verify-full") => SslMode::VerifyFull,
-        Some(_) => SslMode::Prefer,
-        None => return (SslMode::default(), cert),
-    };
-    match (mode, &given_cert) {
-        (SslMode::VerifyCa | SslMode::VerifyFull, None) => given_mode.fault(
-            "must have an `sslrootcert` beside it: a PEM file, or with `verify-full` also `system`",
-        ),
-        (SslMode::Disable, Some(Given::Written(member))) => {
-            member.note("has no effect: with this `sslmode` there is no TLS");
-        }
-        _ => {}
-    }
-    if mode != SslMode::VerifyFull && cert == Some(SslRootCert::System) {
-        given_mode.fault(
-            "must be `verify-full` where `sslrootcert` is `system`, which vouches for every host there is",
-        );
-    }
-    (mode, cert)
-}
-
-fn root_cert(given: &Given<'_>, base_dir: &Path) -> Option<SslRootCert> {
-    let written = given.text()?;
-    if written == "system" {
-        return Some(SslRootCert::System);
-    }
-    let file = match given {
-        Given::Written(_) => base_dir.join(written),
-        // A variable is set for whatever runs in the directory it is set in.
-        Given::Environment { .. } => {
-            std::path::absolute(written).unwrap_or_else(|_| PathBuf::from(written))
-        }
-    };
-    if file.is_file() {
-        return Some(SslRootCert::File(file));
-    }
-    match given {
-        Given::Written(member) => member.fault(format!(
-            "there is no file {}; relative ones are relative to the config file",
-            file.display()
-        )),
-        given => given.fault("must be `system` or a file that exists"),
-    }
-    None
-}
-
 fn target_session_attrs(sources: &Sources<'_>) -> TargetSessionAttrs {
     let given = sources.find("target_session_attrs");
     match given.and_then(|given| given.one_of(&keys::SESSION_ATTRIBUTES)) {
         Some("read-write") => TargetSessionAttrs::ReadWrite,
         Some("read-only") => TargetSessionAttrs::ReadOnly,
+        Some("primary") => TargetSessionAttrs::Primary,
+        Some("standby") => TargetSessionAttrs::Standby,
+        Some("prefer-standby") => TargetSessionAttrs::PreferStandby,
         _ => TargetSessionAttrs::Any,
     }
 }
 
-/// The `options`, and behind them, where it has the last word, the `search_path`.
+/// The `options`, and behind them, where they have the last word, the settings of variables and the `search_path`.
 fn options(sources: &Sources<'_>) -> Option<String> {
-    let path = written_text(sources.object, "search_path");
-    let path = path.map(|path| format!("-c search_path={}", one_argument(&path)));
+    let path = written_text(sources.object, "search_path").map(|path| ("search_path", path));
+    let settings = (sources.session_settings().chain(path))
+        .map(|(name, value)| format!("-c {name}={}", one_argument(&value)));
     let all: Vec<String> = string(sources.find("options"))
         .into_iter()
-        .chain(path)
+        .chain(settings)
         .collect();
     (!all.is_empty()).then(|| all.join(" "))
 }

@@ -3,7 +3,7 @@
 
 mod database;
 
-pub(super) use database::{DATABASE, SESSION_ATTRIBUTES, SSL_MODES};
+pub(super) use database::*;
 
 /// What becomes of a key.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

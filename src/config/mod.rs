@@ -30,6 +30,7 @@ mod duration;
 mod fault;
 mod json;
 mod keys;
+mod libpq;
 mod listener;
 mod model;
 mod reader;
@@ -42,10 +43,10 @@ mod words;
 
 pub use fault::{ConfigError, Fault, Note};
 pub use model::{
-    Allow, Component, Connect, Database, Disclose, Home, IpVersion, Keepalives, Listener,
-    ListenerService, MatchPolicy, NodeConfig, PathService, Permission, Realm, Role, RouterWorker,
-    Secret, Server, SslMode, SslRootCert, StaticOptions, TargetSessionAttrs, TcpEndpoint,
-    WebSocketOptions,
+    Allow, ChannelBinding, ClientCertificate, Component, Connect, Database, Disclose, Home,
+    IpVersion, Keepalives, Listener, ListenerService, MatchPolicy, NodeConfig, PathService,
+    Permission, Realm, Reset, Role, RouterWorker, Secret, Server, SslMode, SslRootCert,
+    StaticOptions, TargetSessionAttrs, TcpEndpoint, TlsVersion, WebSocketOptions,
 };
 
 /// What a check needs to know of the world.
@@ -55,7 +56,7 @@ pub struct Options<'a> {
     pub classes: &'a [&'a str],
     /// Those of them that have a database even if their `extra` names none.
     pub database_classes: &'a [&'a str],
-    /// Looks up an environment variable: `PGHOST` and its like, `DATABASE_URL`, `USER`. A node's is
+    /// Looks up an environment variable: `PGHOST` and its like, `DATABASE_URL`, `HOME`. A node's is
     /// [`process_environment`].
     pub environment: &'a dyn Fn(&str) -> Option<String>,
 }

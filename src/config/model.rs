@@ -14,7 +14,8 @@ use super::fault::Note;
 mod database;
 
 pub use database::{
-    Database, Keepalives, Secret, Server, SslMode, SslRootCert, TargetSessionAttrs,
+    ChannelBinding, ClientCertificate, Database, Keepalives, Reset, Secret, Server, SslMode,
+    SslRootCert, TargetSessionAttrs, TlsVersion,
 };
 
 /// A whole node, every part of which has been checked.

@@ -3,6 +3,8 @@
 
 use std::collections::BTreeMap;
 
+use super::libpq;
+
 /// Where a WebSocket client connects to.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct WebSocketUrl {
@@ -47,31 +49,16 @@ impl WebSocketUrl {
     }
 }
 
-/// The keys of `extra.database` that may stand behind the `?` of a URL, in libpq's spelling; `dbname` is `database`.
-const PARAMETERS: [&str; 16] = [
-    "host",
-    "port",
-    "dbname",
-    "user",
-    "password",
-    "sslmode",
-    "sslrootcert",
-    "target_session_attrs",
-    "application_name",
-    "options",
-    "connect_timeout",
-    "keepalives",
-    "keepalives_idle",
-    "keepalives_interval",
-    "keepalives_count",
-    "tcp_user_timeout",
-];
-
-/// What a URL says of a database connection, by the key of `extra.database`. Ports and numbers have not been read.
+/// What a URL says of a database connection, by the name of libpq's parameter. Nothing has been read but text.
 #[derive(Default)]
-pub(super) struct PostgresUrl(BTreeMap<&'static str, String>);
+pub(super) struct PostgresUrl(pub(super) BTreeMap<&'static str, String>);
 
 impl PostgresUrl {
+    /// Whether the URL is one of PostgreSQL's at all.
+    pub(super) fn is_postgres(url: &str) -> bool {
+        url.starts_with("postgresql://") || url.starts_with("postgres://")
+    }
+
     /// Parses `postgresql://[user[:password]@][host[:port],...][/database][?parameters]` (PostgreSQL's manual,
     /// 34.1.1.2).
     pub(super) fn parse(url: &str) -> Result<Self, String> {
@@ -85,33 +72,48 @@ impl PostgresUrl {
         let (user, password) = login.split_once(':').unwrap_or((login, ""));
         let mut url = PostgresUrl::default();
         url.servers(addresses)?;
-        url.insert("database", decoded(database)?);
+        url.insert("dbname", decoded(database)?);
         url.insert("user", decoded(user)?);
         url.insert("password", decoded(password)?);
+        // A `?` or `&` that belongs to a password makes parts of it look like names.
+        let mut may_name = !parameters.contains('@');
         for parameter in parameters.split('&').filter(|text| !text.is_empty()) {
             let (name, value) = parameter.split_once('=').unwrap_or((parameter, ""));
-            let known = PARAMETERS.iter().find(|known| **known == name);
-            let Some(known) = known else {
-                return Err(format!(
-                    "it has a parameter that is none of {}",
-                    PARAMETERS.join(", ")
-                ));
-            };
-            let key = match *known {
-                "dbname" => "database",
-                name => name,
-            };
-            url.insert(key, decoded(value)?);
+            url.parameter(name, value, may_name)?;
+            may_name &= !name.contains("password");
         }
         Ok(url)
     }
 
-    pub(super) fn get(&self, key: &str) -> Option<&str> {
-        self.0.get(key).map(String::as_str)
+    fn parameter(&mut self, name: &str, value: &str, may_name: bool) -> Result<(), String> {
+        // For the sake of JDBC's URLs, as libpq takes it.
+        if (name, value) == ("ssl", "true") {
+            self.insert("sslmode", Some("require".to_owned()));
+            return Ok(());
+        }
+        let Some(known) = libpq::named(name) else {
+            let is_word = |c: char| c.is_ascii_alphanumeric() || c == '_';
+            let shown = match may_name && name.len() <= 40 && name.chars().all(is_word) {
+                true => format!("`{name}`"),
+                false => "that is not shown".to_owned(),
+            };
+            return Err(format!(
+                "it has a parameter {shown}, which libpq does not know: remove it"
+            ));
+        };
+        self.insert(known.name, decoded(value)?);
+        Ok(())
     }
 
-    fn insert(&mut self, key: &'static str, value: Option<String>) {
-        self.0.extend(value.map(|value| (key, value)));
+    fn insert(&mut self, name: &'static str, value: Option<String>) {
+        let Some(value) = value else { return };
+        match name {
+            "requiressl" => {
+                let mode = libpq::sslmode_of_requiressl(&value);
+                self.0.insert("sslmode", mode.to_owned())
+            }
+            name => self.0.insert(name, value),
+        };
     }
 
     /// The hosts and the ports, each as a list with a place for every server.

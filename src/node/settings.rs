@@ -8,7 +8,7 @@ use std::{
     time::Duration,
 };
 
-use postgres::config::TargetSessionAttrs;
+use postgres::config::{ChannelBinding, LoadBalanceHosts, SslNegotiation};
 
 use super::Error;
 use crate::config::{
@@ -218,12 +218,30 @@ pub(super) fn pool(database: &Database) -> adbapi::Builder {
         .cp_good_sql(database.cp_good_sql.as_str())
         .queue_limit(database.queue_limit)
         .queue_timeout(database.queue_timeout)
-        .connect_timeout(database.connect_timeout)
+        .connect_timeout(database.connect_timeout.unwrap_or(Duration::MAX))
         .statement_timeout(database.statement_timeout)
         .idle_timeout(database.idle_timeout)
         .max_lifetime(database.max_lifetime)
         .slow_query(database.slow_query)
-        .statement_cache(database.statement_cache);
+        .statement_cache(database.statement_cache)
+        .reset(match database.reset {
+            config::Reset::None => adbapi::Reset::None,
+            config::Reset::Discard => adbapi::Reset::Discard,
+        })
+        .target_session_attrs(session_attrs(database.target_session_attrs))
+        .sslsni(database.sslsni)
+        .tls_versions(
+            tls_version(database.tls_versions.0),
+            tls_version(database.tls_versions.1),
+        );
+    let builder = match &database.passfile {
+        Some(file) => builder.passfile(file),
+        None => builder,
+    };
+    let builder = match &database.client_certificate {
+        Some(own) => builder.client_certificate(&own.certificate, &own.key),
+        None => builder,
+    };
     let builder = match &database.sslrootcert {
         Some(SslRootCert::File(file)) => builder.sslrootcert(file),
         Some(SslRootCert::System) => builder.sslrootcert("system"),
@@ -233,6 +251,26 @@ pub(super) fn pool(database: &Database) -> adbapi::Builder {
     match &database.cp_name {
         Some(name) => builder.cp_name(name.as_str()),
         None => builder,
+    }
+}
+
+fn session_attrs(wanted: config::TargetSessionAttrs) -> adbapi::TargetSessionAttrs {
+    use adbapi::TargetSessionAttrs as Wanted;
+    use config::TargetSessionAttrs as Written;
+    match wanted {
+        Written::Any => Wanted::Any,
+        Written::ReadWrite => Wanted::ReadWrite,
+        Written::ReadOnly => Wanted::ReadOnly,
+        Written::Primary => Wanted::Primary,
+        Written::Standby => Wanted::Standby,
+        Written::PreferStandby => Wanted::PreferStandby,
+    }
+}
+
+fn tls_version(version: config::TlsVersion) -> adbapi::TlsVersion {
+    match version {
+        config::TlsVersion::V1_2 => adbapi::TlsVersion::V1_2,
+        config::TlsVersion::V1_3 => adbapi::TlsVersion::V1_3,
     }
 }
 
@@ -252,15 +290,24 @@ fn connection(database: &Database) -> postgres::Config {
     let mut postgres = postgres::Config::new();
     for server in &database.servers {
         postgres.host(&server.host).port(server.port);
+        server.address.map(|address| postgres.hostaddr(address));
     }
     postgres
         .dbname(&database.database)
         .user(&database.user)
         .application_name(&database.application_name)
-        .target_session_attrs(match database.target_session_attrs {
-            config::TargetSessionAttrs::Any => TargetSessionAttrs::Any,
-            config::TargetSessionAttrs::ReadWrite => TargetSessionAttrs::ReadWrite,
-            config::TargetSessionAttrs::ReadOnly => TargetSessionAttrs::ReadOnly,
+        .channel_binding(match database.channel_binding {
+            config::ChannelBinding::Disable => ChannelBinding::Disable,
+            config::ChannelBinding::Prefer => ChannelBinding::Prefer,
+            config::ChannelBinding::Require => ChannelBinding::Require,
+        })
+        .ssl_negotiation(match database.direct_tls {
+            true => SslNegotiation::Direct,
+            false => SslNegotiation::Postgres,
+        })
+        .load_balance_hosts(match database.load_balance_hosts {
+            true => LoadBalanceHosts::Random,
+            false => LoadBalanceHosts::Disable,
         })
         .keepalives(database.keepalives.is_some())
         // Zero is how a socket is told that the system decides.
@@ -271,8 +318,10 @@ fn connection(database: &Database) -> postgres::Config {
             .keepalives_interval(keepalives.interval)
             .keepalives_retries(keepalives.count);
     }
-    if let Some(password) = &database.password {
-        postgres.password(password.expose());
+    // As in libpq, an empty one is none.
+    let password = database.password.as_ref().map(config::Secret::expose);
+    if let Some(password) = password.filter(|password| !password.is_empty()) {
+        postgres.password(password);
     }
     if let Some(options) = &database.options {
         postgres.options(options);

@@ -19,20 +19,49 @@ use tempfile::TempDir;
 use super::wait;
 
 /// What a node reads from the environment; a developer's own values are not for tests.
-pub const ENVIRONMENT: [&str; 13] = [
-    "DATABASE_URL",
-    "PGAPPNAME",
+pub const ENVIRONMENT: [&str; 42] = [
     "PGCONNECT_TIMEOUT",
+    "DATABASE_URL",
+    "RUST_LOG",
+    "PGAPPNAME",
+    "PGCHANNELBINDING",
+    "PGCLIENTENCODING",
     "PGDATABASE",
+    "PGDATESTYLE",
+    "PGGEQO",
+    "PGGSSDELEGATION",
+    "PGGSSENCMODE",
+    "PGGSSLIB",
     "PGHOST",
+    "PGHOSTADDR",
+    "PGKRBSRVNAME",
+    "PGLOADBALANCEHOSTS",
+    "PGLOCALEDIR",
     "PGOPTIONS",
+    "PGPASSFILE",
     "PGPASSWORD",
     "PGPORT",
+    "PGREQUIREAUTH",
+    "PGREQUIREPEER",
+    "PGREQUIRESSL",
+    "PGSERVICE",
+    "PGSERVICEFILE",
+    "PGSSLCERT",
+    "PGSSLCERTMODE",
+    "PGSSLCOMPRESSION",
+    "PGSSLCRL",
+    "PGSSLCRLDIR",
+    "PGSSLKEY",
+    "PGSSLMAXPROTOCOLVERSION",
+    "PGSSLMINPROTOCOLVERSION",
     "PGSSLMODE",
+    "PGSSLNEGOTIATION",
     "PGSSLROOTCERT",
+    "PGSSLSNI",
+    "PGSYSCONFDIR",
     "PGTARGETSESSIONATTRS",
+    "PGTZ",
     "PGUSER",
-    "RUST_LOG",
 ];
 
 /// A running node. Dropped, it is killed.
@@ -58,14 +87,29 @@ impl Node {
         Self::start_program(Path::new(env!("CARGO_BIN_EXE_wampgres")), config, args)
     }
 
+    /// The same with these variables in its environment.
+    pub fn start_in(config: &Value, environment: &[(&str, &str)]) -> Self {
+        let program = Path::new(env!("CARGO_BIN_EXE_wampgres"));
+        Self::start_all(program, config, &[], environment)
+    }
+
     /// The same with another program of the same command line.
     pub fn start_program(program: &Path, config: &Value, args: &[&str]) -> Self {
+        Self::start_all(program, config, args, &[])
+    }
+
+    fn start_all(
+        program: &Path,
+        config: &Value,
+        args: &[&str],
+        environment: &[(&str, &str)],
+    ) -> Self {
         let directory = tempfile::tempdir().expect("a temporary directory");
         std::fs::create_dir_all(directory.path().join("web/shared")).expect("the page's place");
         let file = directory.path().join("config.json");
         std::fs::write(&file, config.to_string()).expect("the configuration is written");
         let listeners = listener_count(config);
-        let mut node = Self::spawn(program, &file, args, directory);
+        let mut node = Self::spawn(program, &file, args, environment, directory);
         while node.addresses.len() < listeners {
             let line = node.next_line("the address of a listener");
             let address = line
@@ -80,11 +124,18 @@ impl Node {
         node
     }
 
-    fn spawn(program: &Path, file: &Path, args: &[&str], directory: TempDir) -> Self {
+    fn spawn(
+        program: &Path,
+        file: &Path,
+        args: &[&str],
+        environment: &[(&str, &str)],
+        directory: TempDir,
+    ) -> Self {
         let mut command = Command::new(program);
         for name in ENVIRONMENT {
             command.env_remove(name);
         }
+        command.envs(environment.iter().copied());
         let mut child = command
             .args(["start", "--config"])
             .arg(file)

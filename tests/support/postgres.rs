@@ -105,6 +105,11 @@ impl Postgres {
         command
     }
 
+    /// The directory of its Unix socket.
+    pub fn socket_directory(&self) -> &Path {
+        &self.scratch.path
+    }
+
     /// The database that every cluster has.
     pub fn database(&self) -> Database {
         Database {
@@ -132,6 +137,11 @@ impl Database {
             "host": "127.0.0.1", "port": self.port, "database": self.name,
             "user": USER, "password": PASSWORD
         })
+    }
+
+    /// The port of its server.
+    pub fn port(&self) -> u16 {
+        self.port
     }
 
     /// The database's name.

@@ -1,6 +1,8 @@
 //! Owns the settings of a pool, their defaults and their checks; opens nothing.
 
 use std::fmt;
+use std::io;
+use std::net::{IpAddr, ToSocketAddrs};
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
@@ -9,8 +11,9 @@ use postgres::Client;
 
 use super::error::Error;
 use super::pool::ConnectionPool;
+use super::session_attrs::TargetSessionAttrs;
 use super::shift::QUICK;
-use super::tls::{SslMode, Tls};
+use super::tls::{SslMode, Tls, TlsVersion};
 
 /// What no limit needs to exceed: 24 days, as much as PostgreSQL's own limits hold. An instant much further away may
 /// not exist.
@@ -41,9 +44,28 @@ pub struct Builder {
     pub(super) slow_query: Option<Duration>,
     pub(super) sslmode: Option<SslMode>,
     pub(super) sslrootcert: Option<PathBuf>,
+    pub(super) client_certificate: Option<(PathBuf, PathBuf)>,
+    pub(super) sslsni: bool,
+    pub(super) tls_versions: (TlsVersion, TlsVersion),
+    pub(super) passfile: Option<PathBuf>,
+    pub(super) target_session_attrs: Option<TargetSessionAttrs>,
+    pub(super) reset: Reset,
     pub(super) wait_awake: bool,
     /// How quick jobs are for some workers to be sent away. Only tests set it.
     pub(super) quick: Duration,
+    /// Where names lead. Only tests set it.
+    pub(super) resolve: fn(&str) -> io::Result<Vec<IpAddr>>,
+}
+
+/// What becomes of what a job leaves in its session: settings, the role, temporary tables, open cursors, advisory locks,
+/// LISTEN.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Reset {
+    /// It stays for the next job on the connection, as in Twisted.
+    #[default]
+    None,
+    /// It is undone before the next job, as by `DISCARD ALL`; prepared statements stay.
+    Discard,
 }
 
 impl Builder {
@@ -68,8 +90,20 @@ impl Builder {
             slow_query: None,
             sslmode: None,
             sslrootcert: None,
+            client_certificate: None,
+            sslsni: true,
+            tls_versions: (TlsVersion::V1_2, TlsVersion::V1_3),
+            passfile: None,
+            target_session_attrs: None,
+            reset: Reset::None,
             wait_awake: true,
             quick: QUICK,
+            resolve: |name| {
+                Ok((name, 0)
+                    .to_socket_addrs()?
+                    .map(|address| address.ip())
+                    .collect())
+            },
         }
     }
 
@@ -150,7 +184,8 @@ impl Builder {
     }
 
     /// How long a statement may run (no limit): PostgreSQL then ends it with SQLSTATE 57014. If PostgreSQL does not
-    /// even do that, being frozen, the job fails with [`Error::Timeout`] half a second later. Whole milliseconds.
+    /// even do that, being frozen, the job fails with [`Error::Timeout`] half a second later. Whole milliseconds. A job may
+    /// set another for itself (`SET LOCAL statement_timeout`).
     pub fn statement_timeout(mut self, timeout: impl Into<Option<Duration>>) -> Self {
         self.statement_timeout = timeout.into();
         self
@@ -193,6 +228,49 @@ impl Builder {
     /// for the CAs that the system trusts, and for [`SslMode::VerifyFull`]: with a weaker mode they prove nothing.
     pub fn sslrootcert(mut self, file: impl Into<PathBuf>) -> Self {
         self.sslrootcert = Some(file.into());
+        self
+    }
+
+    /// A certificate to show to servers that ask for one, and its key: PEM files, read by [`build`](Self::build). Nobody
+    /// else may read that of the key, which must not be encrypted.
+    pub fn client_certificate(
+        mut self,
+        sslcert: impl Into<PathBuf>,
+        sslkey: impl Into<PathBuf>,
+    ) -> Self {
+        self.client_certificate = Some((sslcert.into(), sslkey.into()));
+        self
+    }
+
+    /// Whether the name of the server is told to it in the clear (yes), as proxies need it.
+    pub fn sslsni(mut self, tell: bool) -> Self {
+        self.sslsni = tell;
+        self
+    }
+
+    /// The oldest and the newest version of TLS to speak (1.2 and 1.3).
+    pub fn tls_versions(mut self, oldest: TlsVersion, newest: TlsVersion) -> Self {
+        self.tls_versions = (oldest, newest);
+        self
+    }
+
+    /// The file in which each attempt to connect looks for its password where the connection config has none (no file):
+    /// libpq's `.pgpass`, with its format and its demand that nobody else may read it. It need not be there.
+    pub fn passfile(mut self, file: impl Into<PathBuf>) -> Self {
+        self.passfile = Some(file.into());
+        self
+    }
+
+    /// Which of the servers to take (as the connection config says, which knows three of the six).
+    pub fn target_session_attrs(mut self, wanted: TargetSessionAttrs) -> Self {
+        self.target_session_attrs = Some(wanted);
+        self
+    }
+
+    /// What is undone of what a job left in its session ([`Reset::None`]). [`Reset::Discard`] costs a round trip after
+    /// each job. The settings that [`cp_openfun`](Self::cp_openfun) made are kept, whatever else it did is undone, too.
+    pub fn reset(mut self, reset: Reset) -> Self {
+        self.reset = reset;
         self
     }
 
@@ -290,6 +368,11 @@ impl Builder {
             ));
         }
         Ok(())
+    }
+
+    /// Which servers are wanted.
+    pub(super) fn wanted(&self) -> TargetSessionAttrs {
+        (self.target_session_attrs).unwrap_or(TargetSessionAttrs::of_config(&self.config))
     }
 
     /// How many servers the connection config names.

@@ -2,6 +2,8 @@
 //! Knows no queue and no job.
 
 mod atomic;
+mod limit;
+mod reset;
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -9,13 +11,18 @@ use std::time::{Duration, Instant};
 use deferred::Interrupt;
 use postgres::error::{DbError, SqlState};
 use postgres::fallible_iterator::FallibleIterator;
-use postgres::{Client, Row, SimpleQueryMessage, Statement};
+use postgres::{Client, Row, Statement};
 use tracing::warn;
 
 use super::desk::Desk;
 use super::error::{Error, describe, means_lost};
 use super::params::Params;
+use super::session_attrs::TargetSessionAttrs;
 use super::statements::{Statements, transaction_control};
+
+use limit::Limit;
+pub(super) use reset::reset_script;
+
 /// How long a connection has to answer when it is tried, before it counts as dead.
 pub(super) const TRIAL: Duration = Duration::from_secs(1);
 
@@ -46,6 +53,8 @@ pub struct Connection {
     bare: bool,
     /// What the first statement that failed in this transaction said.
     failure: Option<Box<str>>,
+    /// What is known of the session's own `statement_timeout`.
+    limit: Limit,
 }
 
 /// What a connection is held to by the pool's settings.
@@ -54,10 +63,14 @@ pub(super) struct Terms {
     pub(super) statement_cache: usize,
     /// From which duration on a statement is logged.
     pub(super) slow_query: Option<Duration>,
-    /// Whether it is of no use when it cannot write.
-    pub(super) read_write: bool,
-    /// Whether the watch wants to know when statements begin and end.
-    pub(super) timed: bool,
+    /// What its server must be.
+    pub(super) wanted: TargetSessionAttrs,
+    /// How long statements may run. If it is set the watch wants to know when they begin and end.
+    pub(super) statement_timeout: Option<Duration>,
+    /// Whether cp_openfun may have set another.
+    pub(super) limit_is_doubtful: bool,
+    /// What undoes what a job leaves behind.
+    pub(super) reset: Option<String>,
     /// When it has reached its `max_lifetime`.
     pub(super) expires: Option<Instant>,
 }
@@ -77,6 +90,7 @@ impl Connection {
             desk: None,
             client,
             statements: Statements::new(terms.statement_cache),
+            limit: Limit::new(terms.limit_is_doubtful),
             terms,
             last_used: Instant::now(),
             unanswered: false,
@@ -120,9 +134,10 @@ impl Connection {
     /// The bare client of the `postgres` crate: COPY, several statements in one text, LISTEN and so on.
     ///
     /// Leave the transaction to the pool. What is set for the session (`SET`, temporary tables, advisory locks)
-    /// stays for the next job on this connection, as in Twisted. Notifications that a job does not read are dropped.
+    /// stays for the next job on this connection, as in Twisted, unless [`reset`](super::Builder::reset) says otherwise. Notifications that a job does not read are dropped.
     pub fn client(&mut self) -> &mut Client {
         self.bare = true;
+        self.limit.is_doubtful = true;
         &mut self.client
     }
 
@@ -154,7 +169,7 @@ impl Connection {
         }
         self.logged(sql, |connection| {
             connection
-                .timed(|client| client.execute_typed(sql, &[]))
+                .limited(sql, |client| client.execute_typed(sql, &[]))
                 .map_err(|error| Failure::Final(connection.observe(error)))
         })
     }
@@ -232,7 +247,7 @@ impl Connection {
         run: &impl Fn(&mut Client, &Statement) -> Result<T, postgres::Error>,
     ) -> Result<T, Failure> {
         let statement = self.prepare(sql)?;
-        let error = match self.timed(|client| run(client, &statement)) {
+        let error = match self.limited(sql, |client| run(client, &statement)) {
             Ok(value) => return Ok(value),
             Err(error) => error,
         };
@@ -247,7 +262,7 @@ impl Connection {
         if changed && !self.in_transaction {
             let statement = self.prepare(sql)?;
             return self
-                .timed(|client| run(client, &statement))
+                .limited(sql, |client| run(client, &statement))
                 .map_err(|error| Failure::Final(self.observe(error)));
         }
         if gone && !self.in_transaction {
@@ -297,7 +312,9 @@ impl Connection {
             self.broken = true;
             return Error::ConnectionLost(error);
         }
-        if self.terms.read_write && error.code() == Some(&SqlState::READ_ONLY_SQL_TRANSACTION) {
+        if self.terms.wanted.is_to_write()
+            && error.code() == Some(&SqlState::READ_ONLY_SQL_TRANSACTION)
+        {
             // The server is no primary any more.
             self.broken = true;
         }
@@ -375,7 +392,10 @@ impl Connection {
 
     /// Asks PostgreSQL something under the eyes of the watch.
     fn timed<T>(&mut self, ask: impl FnOnce(&mut Client) -> T) -> T {
-        let desk = self.desk.as_ref().filter(|_| self.terms.timed);
+        let desk = self
+            .desk
+            .as_ref()
+            .filter(|_| self.terms.statement_timeout.is_some());
         let Some(desk) = desk else {
             return ask(&mut self.client);
         };
@@ -431,14 +451,8 @@ impl Connection {
         if !good_sql.is_empty() {
             self.client.simple_query(good_sql)?;
         }
-        if self.terms.read_write {
-            let answers = self.client.simple_query("SHOW transaction_read_only")?;
-            let read_only = answers.iter().any(
-                |answer| matches!(answer, SimpleQueryMessage::Row(row) if row.get(0) == Some("on")),
-            );
-            if read_only {
-                return Err(Error::custom("the server has become read-only"));
-            }
+        if let Some(objection) = self.terms.wanted.objection(&mut self.client)? {
+            return Err(Error::custom(objection));
         }
         self.suspect = false;
         Ok(())

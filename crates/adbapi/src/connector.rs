@@ -7,17 +7,17 @@ use std::time::{Duration, Instant};
 
 use crossbeam_channel::Sender;
 use postgres::CancelToken;
-use postgres::config::TargetSessionAttrs;
 use r2d2::{CustomizeConnection, HandleError, ManageConnection};
 use tokio_postgres_rustls::MakeRustlsConnect;
 use tracing::{info, warn};
 
 use super::LOG;
-use super::builder::Builder;
-use super::connection::{Connection, TRIAL, Terms};
+use super::builder::{Builder, Reset};
+use super::connection::{Connection, TRIAL, Terms, reset_script};
 use super::error::{Error, describe};
 use super::health::{Health, jitter};
 use super::server::Server;
+use super::session_attrs::TargetSessionAttrs;
 use super::tls::Tls;
 use super::watch::{Brake, Order};
 
@@ -33,7 +33,7 @@ pub(super) struct Connector {
     settings: Builder,
     health: Arc<Health>,
     orders: Sender<Order>,
-    read_write: bool,
+    wanted: TargetSessionAttrs,
 }
 
 impl Connector {
@@ -48,16 +48,20 @@ impl Connector {
             settings: settings.clone(),
             health,
             orders,
-            read_write: settings.config.get_target_session_attrs() == TargetSessionAttrs::ReadWrite,
+            wanted: settings.wanted(),
         }
     }
 
     fn open(&self) -> Result<Connection, String> {
-        let mut client = Server::connect(&self.servers)?;
+        let mut client = Server::connect(&self.servers, &self.health)?;
         if let Some(openfun) = &self.settings.cp_openfun {
             openfun(&mut client)
                 .map_err(|error| format!("cp_openfun failed: {}", describe(&error)))?;
         }
+        let reset = match self.settings.reset {
+            Reset::None => None,
+            Reset::Discard => Some(reset_script(&mut client).map_err(|error| describe(&error))?),
+        };
         let brake = Brake {
             token: Arc::new(client.cancel_token()),
             orders: self.orders.clone(),
@@ -65,8 +69,10 @@ impl Connector {
         let terms = Terms {
             statement_cache: self.settings.statement_cache,
             slow_query: self.settings.slow_query,
-            read_write: self.read_write,
-            timed: self.settings.statement_timeout.is_some(),
+            wanted: self.wanted,
+            statement_timeout: self.settings.statement_timeout,
+            limit_is_doubtful: self.settings.cp_openfun.is_some(),
+            reset,
             expires: self
                 .settings
                 .max_lifetime
@@ -90,9 +96,11 @@ impl Connector {
         }
         let began = Instant::now();
         let mut tried = connection.look();
-        // A server that has become read-only keeps its connections, so only asking helps.
+        // A server that has become read-only, or is promoted, keeps its connections, so only asking helps.
         if tried.is_ok()
-            && (connection.is_suspect() || idle > STALE || (others_lost && self.read_write))
+            && (connection.is_suspect()
+                || idle > STALE
+                || (others_lost && self.wanted.may_change()))
         {
             tried = connection.ask(&self.settings.cp_good_sql);
         }

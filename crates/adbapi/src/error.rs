@@ -55,8 +55,12 @@ pub enum Error {
     },
 
     /// PostgreSQL gave no answer, not even to say that the statement had reached `statement_timeout`: it is frozen
-    /// or cannot be reached. Whether the statement ran is unknown.
-    #[error("no answer from PostgreSQL, although statement_timeout is {} ms; it may be frozen", .limit.as_millis())]
+    /// or cannot be reached. Whether the statement ran is unknown. A job whose session has another limit than the pool's
+    /// is left to that.
+    #[error(
+        "no answer from PostgreSQL, although statement_timeout is {} ms; it may be frozen, or a function has set another \
+         statement_timeout for the session", .limit.as_millis()
+    )]
     Timeout {
         /// The pool's `statement_timeout`.
         limit: Duration,

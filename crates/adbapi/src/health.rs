@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 
 use tracing::{error, info};
 
+use super::server::SILENT;
 use super::stats::Stats;
 
 /// While PostgreSQL is away, attempts to connect are at least this far apart, whoever makes them.
@@ -22,6 +23,8 @@ pub(super) struct Health {
     last_loss: Moment,
     last_silence: Moment,
     connecting: AtomicU32,
+    /// The names that attempts to connect are waiting for.
+    resolving: Mutex<Vec<String>>,
     opened: AtomicU64,
     lost: AtomicU64,
 }
@@ -41,6 +44,7 @@ impl Health {
             last_loss: Moment::default(),
             last_silence: Moment::default(),
             connecting: AtomicU32::new(0),
+            resolving: Mutex::default(),
             opened: AtomicU64::new(0),
             lost: AtomicU64::new(0),
         }
@@ -83,6 +87,33 @@ impl Health {
         let result = attempt();
         self.connecting.fetch_sub(1, Ordering::Relaxed);
         result
+    }
+
+    /// Remembers a name while the system looks for its addresses, which it may do for long.
+    pub(super) fn resolving<T>(&self, name: &str, resolve: impl FnOnce() -> T) -> T {
+        self.names().push(name.to_owned());
+        let result = resolve();
+        let mut names = self.names();
+        if let Some(at) = names.iter().position(|one| one == name) {
+            names.swap_remove(at);
+        }
+        result
+    }
+
+    fn names(&self) -> MutexGuard<'_, Vec<String>> {
+        self.resolving
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// What an attempt to connect is at that neither succeeds nor fails.
+    pub(super) fn hangs_at(&self) -> String {
+        match self.names().first() {
+            Some(name) => format!(
+                "the host name {name} does not resolve in time: the system's name servers do not answer"
+            ),
+            None => SILENT.to_owned(),
+        }
     }
 
     /// The figures that are kept here.

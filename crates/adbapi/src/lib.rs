@@ -114,12 +114,14 @@
 //! `Prefer` costs a server without TLS one short round trip for each new connection and nothing afterwards. One with
 //! TLS encrypts, also on 127.0.0.1: say `Disable` there, or connect to its Unix socket, which is never encrypted.
 //!
-//! Other than in libpq: a host name must be among the certificate's alternative names, its common name does not count;
-//! certificates of X.509 version 1 (which `openssl x509 -req` makes without extensions) serve `Require` but not
-//! `VerifyCa` and `VerifyFull`; there are no default files in `~/.postgresql`, no client
-//! certificates and no revocation lists; `Allow` and `Prefer` try the other way only when TLS fails or `pg_hba.conf`
-//! refuses the connection (SQLSTATE 28000). A connection string knows `disable`, `prefer` and `require` only; the
-//! others are the builder's.
+//! [`client_certificate`](Builder::client_certificate), [`sslsni`](Builder::sslsni) and
+//! [`tls_versions`](Builder::tls_versions) are libpq's as well. As in libpq, the common name counts where a certificate has no
+//! alternative name of the host's kind, and a certificate of X.509 version 1 (which `openssl x509 -req` makes without
+//! extensions) is taken if one of `sslrootcert` itself has signed it.
+//!
+//! Other than in libpq: there are no default files in `~/.postgresql` and no revocation lists; `Allow` and `Prefer` try the
+//! other way only when TLS fails or `pg_hba.conf` refuses the connection (SQLSTATE 28000). A connection string knows
+//! `disable`, `prefer` and `require` only; the others are the builder's.
 //!
 //! # What limits what
 //!
@@ -128,7 +130,7 @@
 //! | [`queue_limit`](Builder::queue_limit) | 1024 jobs | one more fails at once: [`Error::QueueFull`] |
 //! | [`queue_timeout`](Builder::queue_timeout) | none | a job no worker took by then fails: [`Error::QueueTimeout`] |
 //! | [`connect_timeout`](Builder::connect_timeout) | 5 s from submission | a job without a connection fails: [`Error::Unavailable`], with the reason |
-//! | [`statement_timeout`](Builder::statement_timeout) | none | PostgreSQL ends the statement (57014); if it is frozen, [`Error::Timeout`] half a second later |
+//! | [`statement_timeout`](Builder::statement_timeout) | none | PostgreSQL ends the statement (57014); if it is frozen, [`Error::Timeout`] half a second later; a job may set another |
 //! | [`idle_timeout`](Builder::idle_timeout), [`max_lifetime`](Builder::max_lifetime) | 10 min, 30 min | the connection is closed between jobs |
 //! | [`close_grace`](Builder::close_grace) | 5 s | what runs then is cancelled: [`Error::Closed`] |
 //!
@@ -138,7 +140,8 @@
 //! Where the connection config leaves it open, TCP connections get a `tcp_user_timeout` and a keepalive of 30 s, the
 //! `application_name` is `cp_name`, and connecting, login included, takes at most an equal share of `connect_timeout`
 //! for each address of a host. With `target_session_attrs=read-write` the pool moves to the next host when a primary
-//! is gone, and lets go of one that has become read-only. A pooler such as PgBouncer in transaction mode wants
+//! is gone, and lets go of one that has become read-only; [`target_session_attrs`](Builder::target_session_attrs) has all six
+//! of libpq's. A pooler such as PgBouncer in transaction mode wants
 //! `statement_cache(0)`.
 //!
 //! # Coming from Twisted
@@ -179,7 +182,8 @@
 //!   a closure that swallows an SQL error and returns `Ok` gets [`Error::Aborted`] instead of a COMMIT that quietly
 //!   rolls back.
 //! - Single statements may run outside of any transaction (VACUUM, CREATE DATABASE); what they set for the session
-//!   (SET, temporary tables, LISTEN) stays for whichever job comes next on that connection.
+//!   (SET, temporary tables, LISTEN) stays for whichever job comes next on that connection, unless
+//!   [`reset`](Builder::reset) says otherwise.
 //! - The queue is bounded ([`Error::QueueFull`]); Twisted's grows until memory ends.
 //! - No connection within `connect_timeout` is an error with a reason ([`Error::Unavailable`]); in Twisted each job
 //!   tries for itself, as long as the driver takes.
@@ -194,6 +198,7 @@
 
 mod aliases;
 mod builder;
+mod certificate;
 mod connection;
 mod connector;
 mod desk;
@@ -202,9 +207,11 @@ mod health;
 mod job;
 mod notices;
 mod params;
+mod passfile;
 mod pool;
 mod running;
 mod server;
+mod session_attrs;
 mod shift;
 mod statements;
 mod stats;
@@ -217,13 +224,14 @@ mod worker;
 mod tests;
 
 pub use aliases::{CancelHandle, Deferred, Promise, deferred};
-pub use builder::Builder;
+pub use builder::{Builder, Reset};
 pub use connection::Connection;
 pub use error::Error;
 pub use params::{Params, Sql, Value, params};
 pub use pool::ConnectionPool;
+pub use session_attrs::TargetSessionAttrs;
 pub use stats::{ErrorCounts, Stats};
-pub use tls::SslMode;
+pub use tls::{SslMode, TlsVersion};
 pub use transaction::Transaction;
 
 /// What the values and rows of statements are made of: the `postgres` crate, in the version used here.

@@ -1,21 +1,26 @@
 //! Owns how one server is reached: at its addresses one after the other, each within a time limit. Knows no pool.
 
 use std::hash::{BuildHasher, RandomState};
-use std::net::{IpAddr, ToSocketAddrs};
+use std::io;
+use std::net::IpAddr;
 use std::panic::resume_unwind;
+use std::path::PathBuf;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
 use crossbeam_channel::{RecvTimeoutError, bounded};
-use postgres::config::{Host, LoadBalanceHosts};
+use postgres::config::{self, Host, LoadBalanceHosts};
 use postgres::{Client, Config};
 use r2d2::ManageConnection;
 use r2d2_postgres::PostgresConnectionManager;
 
 use super::builder::Builder;
 use super::error::describe;
+use super::health::Health;
 use super::notices;
+use super::passfile::{self, Login};
+use super::session_attrs::TargetSessionAttrs;
 use super::tls::{Tls, may_depend_on_encryption};
 
 /// What is wrong when connecting neither succeeds nor fails.
@@ -24,6 +29,12 @@ pub(super) const SILENT: &str = "PostgreSQL does not answer to connecting";
 /// How long the other end of a TCP connection may leave data unacknowledged, or be silent before it is probed. The
 /// system's own defaults are a quarter of an hour and two hours.
 const PEER_SILENT: Duration = Duration::from_secs(30);
+
+/// After which silence Linux sends the first probe where nothing is set.
+const SYSTEMS_IDLE: Duration = Duration::from_secs(2 * 60 * 60);
+
+/// What the reason for a wrong password has in it, whatever the language.
+const WRONG_PASSWORD: &str = "28P01";
 
 /// More attempts than these never hang at one address at a time.
 const MOST_HANGING: usize = 8;
@@ -36,10 +47,23 @@ pub(super) struct Server {
     tls: Tls,
     /// What is sent to each new session.
     setup: Option<String>,
+    /// What is looked up for each attempt where there is no password.
+    passwords: Option<Passwords>,
+    wanted: TargetSessionAttrs,
+    resolve: fn(&str) -> io::Result<Vec<IpAddr>>,
     /// How long an attempt at one address may take. The client library itself only limits how long TCP may take.
     limit: Duration,
     /// Attempts that were given up and have not come to their end, by their address.
     hanging: Mutex<Vec<Hanging>>,
+}
+
+/// A password file, and what its line must be for.
+struct Passwords {
+    file: PathBuf,
+    host: String,
+    port: u16,
+    database: String,
+    user: String,
 }
 
 struct Hanging {
@@ -59,6 +83,9 @@ impl Server {
                 let (name, config, limit) = dial_config(settings, n);
                 Self {
                     name,
+                    passwords: Passwords::of(settings, &config),
+                    wanted: settings.wanted(),
+                    resolve: settings.resolve,
                     config,
                     tls: tls.clone(),
                     setup: setup.clone(),
@@ -76,14 +103,30 @@ impl Server {
     ///
     /// # Blocking
     /// For as long as names take to resolve, and the limit of each address.
-    pub(super) fn connect(servers: &[Self]) -> Result<Client, String> {
+    pub(super) fn connect(servers: &[Self], health: &Health) -> Result<Client, String> {
         let mut servers: Vec<_> = servers.iter().collect();
         if servers.iter().any(|server| server.is_any_as_good()) {
             shuffle(&mut servers);
         }
+        let wanted = servers.first().map(|server| server.wanted);
+        let mut reason = String::new();
+        for round in wanted.unwrap_or_default().rounds() {
+            match Self::connect_to_first(&servers, *round, health) {
+                Ok(client) => return Ok(client),
+                Err(why) => reason = why,
+            }
+        }
+        Err(reason)
+    }
+
+    fn connect_to_first(
+        servers: &[&Self],
+        wanted: TargetSessionAttrs,
+        health: &Health,
+    ) -> Result<Client, String> {
         let mut reasons = Vec::new();
-        for server in &servers {
-            match server.connect_to_any() {
+        for server in servers {
+            match server.connect_to_any(wanted, health) {
                 Ok(client) => return Ok(client),
                 Err(reason) if servers.len() == 1 => return Err(reason),
                 Err(reason) => reasons.push(format!("{}: {reason}", server.name)),
@@ -98,10 +141,14 @@ impl Server {
         self.config.get_load_balance_hosts() == LoadBalanceHosts::Random
     }
 
-    fn connect_to_any(&self) -> Result<Client, String> {
+    fn connect_to_any(
+        &self,
+        wanted: TargetSessionAttrs,
+        health: &Health,
+    ) -> Result<Client, String> {
         let mut reasons = Vec::new();
-        for address in self.addresses()? {
-            match self.connect_to(address) {
+        for address in self.addresses(health)? {
+            match self.connect_to(address, wanted) {
                 Ok(client) => return Ok(client),
                 Err(reason) => reasons.push(reason),
             }
@@ -113,15 +160,16 @@ impl Server {
     }
 
     /// Where the name leads; `None` where there is nothing to resolve.
-    fn addresses(&self) -> Result<Vec<Option<IpAddr>>, String> {
+    fn addresses(&self, health: &Health) -> Result<Vec<Option<IpAddr>>, String> {
         let (Some(Host::Tcp(name)), []) =
             (self.config.get_hosts().first(), self.config.get_hostaddrs())
         else {
             return Ok(vec![None]);
         };
-        let found = (name.as_str(), 0).to_socket_addrs();
-        let found = found.map_err(|error| format!("error connecting to server: {error}"))?;
-        let mut addresses: Vec<_> = found.map(|address| Some(address.ip())).collect();
+        let found = health.resolving(name, || (self.resolve)(name));
+        let found =
+            found.map_err(|error| format!("the host name {name} does not resolve: {error}"))?;
+        let mut addresses: Vec<_> = found.into_iter().map(Some).collect();
         if self.is_any_as_good() {
             shuffle(&mut addresses);
         }
@@ -130,18 +178,25 @@ impl Server {
 
     /// Tries an address on a thread of its own, to be left alone when the limit is over. An address where an attempt has
     /// hung of late is passed over, so such threads are few; later it may have been that attempt alone.
-    fn connect_to(&self, address: Option<IpAddr>) -> Result<Client, String> {
+    fn connect_to(
+        &self,
+        address: Option<IpAddr>,
+        wanted: TargetSessionAttrs,
+    ) -> Result<Client, String> {
         if self.hangs(address) {
             return Err(SILENT.to_owned());
         }
         let mut config = self.config.clone();
         config.notice_callback(notices::of_one_connection());
         address.map(|address| config.hostaddr(address));
+        config.target_session_attrs(wanted.to_config());
+        let hint = self.take_password(&mut config);
         let (tls, setup) = (self.tls.clone(), self.setup.clone());
         let (answer, answered) = bounded(1);
         let attempt = move || {
+            let session = open_session(&config, &tls, setup.as_deref(), wanted);
             // One that comes too late is closed here.
-            let _ = answer.send(open_session(&config, &tls, setup.as_deref()));
+            let _ = answer.send(session.map_err(|reason| hint.explain(reason)));
         };
         let thread = thread::Builder::new().name("db-connect".into());
         let thread = thread
@@ -163,6 +218,26 @@ impl Server {
         }
     }
 
+    /// Looks for a password where there is none, and for what to say if it is none that will do.
+    fn take_password(&self, config: &mut Config) -> Hint {
+        let Some(passwords) = &self.passwords else {
+            return Hint::Nothing;
+        };
+        let login = Login {
+            host: &passwords.host,
+            port: passwords.port,
+            database: &passwords.database,
+            user: &passwords.user,
+        };
+        match passfile::find(&passwords.file, &login) {
+            Ok(password) => {
+                config.password(password);
+                Hint::FromFile(passwords.file.display().to_string())
+            }
+            Err(why) => Hint::NotInFile(why),
+        }
+    }
+
     fn hanging(&self) -> MutexGuard<'_, Vec<Hanging>> {
         self.hanging.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -179,22 +254,69 @@ impl Server {
     }
 }
 
+impl Passwords {
+    /// What to look up for this server, if anything.
+    fn of(settings: &Builder, config: &Config) -> Option<Self> {
+        let file = settings.passfile.clone()?;
+        if config.get_password().is_some() {
+            return None;
+        }
+        let host = match config.get_hosts().first() {
+            Some(Host::Tcp(name)) => name.clone(),
+            Some(Host::Unix(directory)) => directory.display().to_string(),
+            None => String::new(),
+        };
+        let user = config.get_user().unwrap_or_default().to_owned();
+        Some(Self {
+            file,
+            host,
+            port: config.get_ports().first().copied().unwrap_or(5432),
+            database: config.get_dbname().unwrap_or(&user).to_owned(),
+            user,
+        })
+    }
+}
+
+/// Where the password is from, for a reason that is about it.
+enum Hint {
+    /// The connection config, or nowhere.
+    Nothing,
+    FromFile(String),
+    /// Why it is not there.
+    NotInFile(String),
+}
+
+impl Hint {
+    fn explain(&self, reason: String) -> String {
+        // The client library tells by its words only; PostgreSQL's are translated, its codes are not.
+        match self {
+            Self::NotInFile(why) if reason.contains("password missing") => {
+                format!(
+                    "{reason}: PostgreSQL asks for one, none is set (`password`, PGPASSWORD, DATABASE_URL), and {why}"
+                )
+            }
+            Self::FromFile(file) if reason.contains(WRONG_PASSWORD) => {
+                format!("{reason}; the password is that of {file}")
+            }
+            _ => reason,
+        }
+    }
+}
+
 /// Connects in one of the ways there are, encrypted or not, and sets the session up.
-fn open_session(config: &Config, tls: &Tls, setup: Option<&str>) -> Result<Client, String> {
+fn open_session(
+    config: &Config,
+    tls: &Tls,
+    setup: Option<&str>,
+    wanted: TargetSessionAttrs,
+) -> Result<Client, String> {
     let mut reasons = Vec::new();
     for way in tls.ways(config) {
         let mut config = config.clone();
         config.ssl_mode(way);
         let connected = PostgresConnectionManager::new(config, tls.streams.clone()).connect();
         let error = match connected {
-            Ok(mut client) => {
-                if let Some(setup) = setup {
-                    client
-                        .batch_execute(setup)
-                        .map_err(|error| describe(&error))?;
-                }
-                return Ok(client);
-            }
+            Ok(client) => return set_up(client, setup, wanted),
             Err(error) => error,
         };
         reasons.push(tls.describe(&error));
@@ -203,6 +325,25 @@ fn open_session(config: &Config, tls: &Tls, setup: Option<&str>) -> Result<Clien
         }
     }
     Err(reasons.join("; and then: "))
+}
+
+fn set_up(
+    mut client: Client,
+    setup: Option<&str>,
+    wanted: TargetSessionAttrs,
+) -> Result<Client, String> {
+    // The client library has looked after the others.
+    if wanted.to_config() == config::TargetSessionAttrs::Any {
+        let objection = wanted.objection(&mut client);
+        if let Some(objection) = objection.map_err(|error| describe(&error))? {
+            return Err(objection.to_owned());
+        }
+    }
+    if let Some(setup) = setup {
+        let done = client.batch_execute(setup);
+        done.map_err(|error| describe(&error))?;
+    }
+    Ok(client)
 }
 
 fn shuffle<T>(list: &mut [T]) {
@@ -240,7 +381,11 @@ fn dial_config(settings: &Builder, n: usize) -> (String, Config, Duration) {
     let mut idle = given.get_keepalives_idle();
     if idle == Config::new().get_keepalives_idle() {
         idle = PEER_SILENT;
+    } else if idle.is_zero() {
+        idle = SYSTEMS_IDLE;
     }
+    let interval = given.get_keepalives_interval().unwrap_or(PEER_SILENT / 3);
+    let probes = given.get_keepalives_retries().unwrap_or(3);
     config
         .port(port)
         .connect_timeout(limit)
@@ -249,11 +394,15 @@ fn dial_config(settings: &Builder, n: usize) -> (String, Config, Duration) {
         .tcp_user_timeout(given.get_tcp_user_timeout().copied().unwrap_or(PEER_SILENT))
         .keepalives(given.get_keepalives())
         .keepalives_idle(idle)
-        .keepalives_interval(given.get_keepalives_interval().unwrap_or(PEER_SILENT / 3))
-        .keepalives_retries(given.get_keepalives_retries().unwrap_or(3))
-        .target_session_attrs(given.get_target_session_attrs())
         .channel_binding(given.get_channel_binding())
         .load_balance_hosts(given.get_load_balance_hosts());
+    // As in libpq, 0 leaves it to the system, which a socket is told by nothing.
+    if !interval.is_zero() {
+        config.keepalives_interval(interval);
+    }
+    if probes > 0 {
+        config.keepalives_retries(probes);
+    }
     given.get_user().map(|user| config.user(user));
     given.get_password().map(|word| config.password(word));
     given.get_dbname().map(|database| config.dbname(database));

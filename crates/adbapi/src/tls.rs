@@ -3,6 +3,7 @@
 use std::fmt;
 use std::fs;
 use std::io;
+use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 use std::str::FromStr;
 use std::sync::Arc;
@@ -10,19 +11,25 @@ use std::sync::Arc;
 use postgres::config::{self, Host, SslNegotiation};
 use postgres::error::SqlState;
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
-use rustls::client::{verify_server_cert_signed_by_trust_anchor, verify_server_name};
+use rustls::client::verify_server_cert_signed_by_trust_anchor;
 use rustls::crypto::{self, CryptoProvider};
 use rustls::pki_types::pem::PemObject;
-use rustls::pki_types::{CertificateDer, ServerName, SubjectPublicKeyInfoDer, UnixTime};
+use rustls::pki_types::{
+    CertificateDer, PrivateKeyDer, ServerName, SubjectPublicKeyInfoDer, UnixTime,
+};
 use rustls::server::ParsedCertificate;
+use rustls::sign::{CertifiedKey, SingleCertAndKey};
 use rustls::{
-    CertificateError, ClientConfig, DigitallySignedStruct, RootCertStore, SignatureScheme,
+    CertificateError, ClientConfig, DigitallySignedStruct, InconsistentKeys, RootCertStore,
+    SignatureScheme, SupportedProtocolVersion,
 };
 use tokio_postgres_rustls::MakeRustlsConnect;
-use x509_cert::Certificate;
-use x509_cert::der::{Decode, Encode};
+use x509_cert::der::Encode;
 
 use super::builder::Builder;
+use super::certificate::{
+    check_dates, check_name, check_signature, check_version_1, is_version_1, parse,
+};
 use super::error::{Error, describe};
 
 /// What an `sslrootcert` that names no file says: the certificates that the system trusts.
@@ -48,6 +55,15 @@ pub enum SslMode {
     VerifyCa,
     /// As [`VerifyCa`](Self::VerifyCa), and the certificate is for the host that the connection config names.
     VerifyFull,
+}
+
+/// A version of TLS, of those that there are here.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum TlsVersion {
+    /// TLS 1.2.
+    V1_2,
+    /// TLS 1.3.
+    V1_3,
 }
 
 /// The modes and libpq's words for them.
@@ -103,17 +119,27 @@ impl Tls {
             _ => None,
         };
         let provider = Arc::new(crypto::ring::default_provider());
+        let identity = match &settings.client_certificate {
+            Some((certificate, key)) if mode != SslMode::Disable => {
+                Some(identity(certificate, key, &provider)?)
+            }
+            _ => None,
+        };
         let verifier = Verifier {
             trust,
             host: mode == SslMode::VerifyFull,
             provider: provider.clone(),
         };
-        let mut config = ClientConfig::builder_with_provider(provider)
-            .with_safe_default_protocol_versions()
+        let config = ClientConfig::builder_with_provider(provider)
+            .with_protocol_versions(&versions(settings.tls_versions)?)
             .expect("ring has what TLS 1.2 and 1.3 need")
             .dangerous()
-            .with_custom_certificate_verifier(Arc::new(verifier))
-            .with_no_client_auth();
+            .with_custom_certificate_verifier(Arc::new(verifier));
+        let mut config = match identity {
+            Some(identity) => config.with_client_cert_resolver(Arc::new(identity)),
+            None => config.with_no_client_auth(),
+        };
+        config.enable_sni = settings.sslsni;
         // As libpq 17 does: what answers to this is no server of another protocol. sslnegotiation=direct needs it.
         config.alpn_protocols = vec![b"postgresql".to_vec()];
         Ok(Self {
@@ -149,6 +175,63 @@ impl Tls {
         }
         text
     }
+}
+
+/// The versions of TLS from one to another.
+fn versions(
+    (from, to): (TlsVersion, TlsVersion),
+) -> Result<Vec<&'static SupportedProtocolVersion>, String> {
+    let all = [
+        (TlsVersion::V1_2, &rustls::version::TLS12),
+        (TlsVersion::V1_3, &rustls::version::TLS13),
+    ];
+    let within = (all.into_iter()).filter(|(version, _)| (from..=to).contains(version));
+    let within: Vec<_> = within.map(|(_, version)| version).collect();
+    match within.is_empty() {
+        true => Err("the newest version of TLS is older than the oldest: exchange them".into()),
+        false => Ok(within),
+    }
+}
+
+/// What we prove to be.
+fn identity(
+    certificate: &Path,
+    key: &Path,
+    provider: &CryptoProvider,
+) -> Result<SingleCertAndKey, String> {
+    let of_certificate = certificate.display();
+    let chain = CertificateDer::pem_file_iter(certificate)
+        .and_then(Iterator::collect::<Result<Vec<_>, _>>)
+        .map_err(|error| format!("sslcert: {of_certificate} cannot be read ({error})"))?;
+    if chain.is_empty() {
+        return Err(format!("sslcert: {of_certificate} holds no certificate"));
+    }
+    let of_key = key.display();
+    let found = fs::metadata(key).map_err(|error| format!("sslkey: {of_key}: {error}"))?;
+    // libpq's rule: a group may read the key of root.
+    let others = if found.uid() == 0 { 0o037 } else { 0o077 };
+    if found.mode() & others != 0 {
+        return Err(format!(
+            "sslkey: others may read {of_key}: chmod 600 {of_key}"
+        ));
+    }
+    let key = PrivateKeyDer::from_pem_file(key).map_err(|_| {
+        format!(
+            "sslkey: {of_key} holds no private key that can be read; if it has a passphrase, take that off with \
+             openssl pkey -in {of_key} -out NEW"
+        )
+    })?;
+    let key = (provider.key_provider.load_private_key(key))
+        .map_err(|error| format!("sslkey: {of_key} cannot be used ({error})"))?;
+    let identity = CertifiedKey::new(chain, key);
+    if let Err(rustls::Error::InconsistentKeys(InconsistentKeys::KeyMismatch)) =
+        identity.keys_match()
+    {
+        return Err(format!(
+            "sslkey: {of_key} is not the key of {of_certificate}"
+        ));
+    }
+    Ok(SingleCertAndKey::from(identity))
 }
 
 /// Whether the next way to connect may succeed where this one failed.
@@ -294,6 +377,8 @@ impl ServerCertVerifier for Verifier {
         // The usual self-signed certificate says that it is a CA's, which path building takes ill of a server.
         if trust.given.contains(end_entity) {
             check_dates(end_entity, now)?;
+        } else if is_version_1(end_entity) {
+            check_version_1(end_entity, &trust.given, now, &self.provider)?;
         } else {
             verify_server_cert_signed_by_trust_anchor(
                 &ParsedCertificate::try_from(end_entity)?,
@@ -304,7 +389,7 @@ impl ServerCertVerifier for Verifier {
             )?;
         }
         if self.host {
-            verify_server_name(&ParsedCertificate::try_from(end_entity)?, server_name)?;
+            check_name(end_entity, server_name)?;
         }
         Ok(ServerCertVerified::assertion())
     }
@@ -315,6 +400,10 @@ impl ServerCertVerifier for Verifier {
         cert: &CertificateDer<'_>,
         signature: &DigitallySignedStruct,
     ) -> Result<HandshakeSignatureValid, rustls::Error> {
+        if is_version_1(cert) {
+            check_signature(cert, message, signature, &self.provider)?;
+            return Ok(HandshakeSignatureValid::assertion());
+        }
         let algorithms = &self.provider.signature_verification_algorithms;
         crypto::verify_tls12_signature(message, cert, signature, algorithms)
     }
@@ -340,22 +429,4 @@ impl ServerCertVerifier for Verifier {
             .signature_verification_algorithms
             .supported_schemes()
     }
-}
-
-fn parse(certificate: &CertificateDer<'_>) -> Result<Certificate, CertificateError> {
-    Certificate::from_der(certificate).map_err(|_| CertificateError::BadEncoding)
-}
-
-fn check_dates(certificate: &CertificateDer<'_>, now: UnixTime) -> Result<(), CertificateError> {
-    let validity = parse(certificate)?.tbs_certificate.validity;
-    let [not_before, not_after] = [validity.not_before, validity.not_after]
-        .map(|time| UnixTime::since_unix_epoch(time.to_unix_duration()));
-    let time = now;
-    if time < not_before {
-        return Err(CertificateError::NotValidYetContext { time, not_before });
-    }
-    if time > not_after {
-        return Err(CertificateError::ExpiredContext { time, not_after });
-    }
-    Ok(())
 }

@@ -17,7 +17,6 @@ use super::desk::Desk;
 use super::error::Error;
 use super::health::Health;
 use super::job::Job;
-use super::server::SILENT;
 use super::shift::{Pace, Shift};
 use super::stats::ErrorKind;
 use super::watch::Order;
@@ -202,6 +201,8 @@ impl Worker {
             let failure = outcome.as_ref().err().map(ErrorKind::from);
             self.desk.done(end.err().or(failure));
             job.work.finish(outcome);
+            // The caller has its answer and does not wait for this.
+            connection.reset();
             return connection.is_fit().then_some(connection);
         }
     }
@@ -240,8 +241,9 @@ impl Worker {
             let waited = submitted.elapsed();
             let reason = self.health.reason().unwrap_or_else(|| {
                 // Somebody must say so, and then the jobs behind this one need not wait to find out.
-                self.health.refused(SILENT);
-                SILENT.to_owned()
+                let reason = self.health.hangs_at();
+                self.health.refused(&reason);
+                reason
             });
             let reason = reason.into();
             Error::Unavailable { reason, waited }

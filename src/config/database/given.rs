@@ -1,94 +1,25 @@
-//! Owns where a parameter of a database comes from: the document, one of libpq's variables, or `DATABASE_URL`. Knows
-//! the names that it has in each, not what it means.
+//! Owns what is known of one parameter of a database, and how it is read and blamed, wherever it was found. Knows
+//! nothing of what it means.
 
 use std::fmt::Display;
 use std::ops::RangeInclusive;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use crate::config::check::Context;
 use crate::config::duration::{Times, time};
 use crate::config::json::Json;
 use crate::config::keys::Choice;
-use crate::config::reader::{Cursor, Object};
-use crate::config::url::PostgresUrl;
+use crate::config::reader::Cursor;
 use crate::config::words::either;
-
-/// The keys that the environment can fill in, and libpq's variables for them (PostgreSQL's manual, 34.15).
-const VARIABLES: [(&str, &str); 11] = [
-    ("host", "PGHOST"),
-    ("port", "PGPORT"),
-    ("database", "PGDATABASE"),
-    ("user", "PGUSER"),
-    ("password", "PGPASSWORD"),
-    ("sslmode", "PGSSLMODE"),
-    ("sslrootcert", "PGSSLROOTCERT"),
-    ("target_session_attrs", "PGTARGETSESSIONATTRS"),
-    ("application_name", "PGAPPNAME"),
-    ("options", "PGOPTIONS"),
-    ("connect_timeout", "PGCONNECT_TIMEOUT"),
-];
-
-/// Where a database is. `DATABASE_URL` has a say only if one of these is open: else it speaks of another database.
-const PLACE: [&str; 5] = ["host", "port", "database", "user", "password"];
-
-const URL: &str = "DATABASE_URL";
-
-/// All that is known of one database.
-pub(super) struct Sources<'a> {
-    pub(super) object: &'a Object<'a>,
-    environment: &'a dyn Fn(&str) -> Option<String>,
-    url: PostgresUrl,
-}
-
-impl<'a> Sources<'a> {
-    pub(super) fn new(object: &'a Object<'a>, context: &Context<'a>) -> Self {
-        let mut sources = Sources {
-            object,
-            environment: context.options.environment,
-            url: PostgresUrl::default(),
-        };
-        let whole = PLACE.iter().all(|key| sources.find(key).is_some());
-        if let (false, Some(url)) = (whole, sources.variable(URL)) {
-            sources.url = PostgresUrl::parse(&url).unwrap_or_else(|problem| {
-                object.at.fault_unseen(format!(
-                    "the environment's {URL} fills in what is not written, but is malformed: {problem}"
-                ));
-                PostgresUrl::default()
-            });
-        }
-        sources
-    }
-
-    /// What the environment says, if it says anything.
-    pub(super) fn variable(&self, name: &str) -> Option<String> {
-        (self.environment)(name).filter(|value| !value.is_empty())
-    }
-
-    /// The parameter `key`: as it is written, else as a variable has it, else as the URL has it.
-    pub(super) fn find(&self, key: &'static str) -> Option<Given<'a>> {
-        if let Some(member) = self.object.member(key) {
-            return Some(Given::Written(member));
-        }
-        let variable = VARIABLES.iter().find(|(name, _)| *name == key);
-        let from = |variable, value| Given::Environment {
-            place: self.object.at.clone(),
-            variable,
-            key,
-            value,
-        };
-        variable
-            .and_then(|(_, variable)| Some(from(variable, self.variable(variable)?)))
-            .or_else(|| Some(from(URL, self.url.get(key)?.to_owned())))
-    }
-}
 
 /// A parameter of a database, and where it was found.
 pub(super) enum Given<'a> {
     Written(Cursor<'a>),
-    Environment {
+    Elsewhere {
         /// The database, or the component, that has no such key.
         place: Cursor<'a>,
-        variable: &'static str,
+        /// `the environment's PGHOST`.
+        source: String,
         key: &'static str,
         value: String,
     },
@@ -99,28 +30,45 @@ impl Given<'_> {
     pub(super) fn fault(&self, must: impl Display) {
         match self {
             Given::Written(member) => member.fault(must.to_string()),
-            Given::Environment {
-                place,
-                variable,
-                key,
-                ..
-            } => place.fault_unseen(format!(
-                "the environment's {variable} fills in `{key}`, which {must}"
-            )),
+            Given::Elsewhere {
+                place, source, key, ..
+            } => place.fault_unseen(format!("{source} fills in `{key}`, which {must}")),
+        }
+    }
+
+    /// Says that it is of no use here.
+    pub(super) fn note(&self, text: &str) {
+        match self {
+            Given::Written(member) => member.note(text),
+            Given::Elsewhere {
+                place, source, key, ..
+            } => place.note(format!("{source} fills in `{key}`, which {text}")),
         }
     }
 
     pub(super) fn text(&self) -> Option<&str> {
         match self {
             Given::Written(member) => member.text(),
-            Given::Environment { value, .. } => Some(value),
+            Given::Elsewhere { value, .. } => Some(value),
         }
+    }
+
+    /// A file. A relative one that is written is beside the document; a variable is set for whatever runs in the
+    /// directory it is set in.
+    pub(super) fn file(&self, base_dir: &Path) -> Option<PathBuf> {
+        let written = self.text()?;
+        Some(match self {
+            Given::Written(_) => base_dir.join(written),
+            Given::Elsewhere { .. } => {
+                std::path::absolute(written).unwrap_or_else(|_| PathBuf::from(written))
+            }
+        })
     }
 
     pub(super) fn one_of(&self, choice: &'static Choice) -> Option<&'static str> {
         let value = match self {
             Given::Written(member) => return member.one_of(choice),
-            Given::Environment { value, .. } => value,
+            Given::Elsewhere { value, .. } => value,
         };
         let served = choice.served.iter().find(|served| *served == value);
         if served.is_none() {
@@ -129,10 +77,21 @@ impl Given<'_> {
         served.copied()
     }
 
+    /// The same in whatever case, as libpq has it for some.
+    pub(super) fn one_of_in_any_case(&self, choice: &'static Choice) -> Option<&'static str> {
+        let value = self.text()?;
+        let mut words = choice.served.iter();
+        let word = words.find(|word| word.eq_ignore_ascii_case(value));
+        if word.is_none() {
+            self.fault(format!("must be {}", either(choice.served)));
+        }
+        word.copied()
+    }
+
     pub(super) fn integer_in(&self, range: &RangeInclusive<u64>) -> Option<u64> {
         let value = match self {
             Given::Written(member) => return member.integer_in(range),
-            Given::Environment { value, .. } => value.parse().ok(),
+            Given::Elsewhere { value, .. } => value.trim().parse().ok(),
         };
         let value = value.filter(|value| range.contains(value));
         if value.is_none() {
@@ -153,7 +112,7 @@ impl Given<'_> {
                 Json::Number(number) => number.as_u64().filter(|n| *n <= 1).map(|n| n == 1),
                 _ => None,
             },
-            Given::Environment { value, .. } => match value.as_str() {
+            Given::Elsewhere { value, .. } => match value.as_str() {
                 "0" => Some(false),
                 "1" => Some(true),
                 _ => None,
@@ -169,7 +128,11 @@ impl Given<'_> {
     pub(super) fn time(&self, times: &Times) -> Option<Duration> {
         let value = match self {
             Given::Written(member) => return time(member, times),
-            Given::Environment { value, .. } => value.parse().ok(),
+            // libpq takes what is negative for no limit.
+            Given::Elsewhere { value, .. } => {
+                let value: Option<i64> = value.trim().parse().ok();
+                value.map(|value| u64::try_from(value).unwrap_or(0))
+            }
         };
         let (unit, of): (_, fn(u64) -> Duration) = match times.elsewhere_millis {
             true => ("milliseconds", Duration::from_millis),

@@ -2,7 +2,9 @@
 //! `cp_`, and the pool's own.
 
 use super::Use::{Instead, Served};
-use super::{Choice, Keys};
+use super::{Choice, Keys, inert};
+
+const NO_GSSAPI: &str = "there is no GSSAPI here";
 
 pub(in crate::config) static DATABASE: Keys = Keys {
     of: "Database",
@@ -12,8 +14,21 @@ pub(in crate::config) static DATABASE: Keys = Keys {
         ("database", Served),
         ("user", Served),
         ("password", Served),
+        ("hostaddr", Served),
+        ("service", Served),
+        ("passfile", Served),
+        ("channel_binding", Served),
+        ("require_auth", Served),
         ("sslmode", Served),
         ("sslrootcert", Served),
+        ("sslcert", Served),
+        ("sslkey", Served),
+        ("sslcertmode", Served),
+        ("sslnegotiation", Served),
+        ("sslsni", Served),
+        ("ssl_min_protocol_version", Served),
+        ("ssl_max_protocol_version", Served),
+        ("load_balance_hosts", Served),
         ("target_session_attrs", Served),
         ("application_name", Served),
         ("options", Served),
@@ -32,6 +47,7 @@ pub(in crate::config) static DATABASE: Keys = Keys {
         ("max_lifetime", Served),
         ("slow_query_ms", Served),
         ("statement_cache", Served),
+        ("reset", Served),
         ("keepalives", Served),
         ("keepalives_idle", Served),
         ("keepalives_interval", Served),
@@ -44,13 +60,37 @@ pub(in crate::config) static DATABASE: Keys = Keys {
         ("dbname", Instead("write `database`")),
         ("username", Instead("write `user`")),
         ("hostname", Instead("write `host`")),
-        (
-            "hostaddr",
-            Instead("write `host`, which takes addresses too"),
-        ),
         ("ssl", Instead("write `sslmode`")),
-        ("sslcert", Instead("certificates of clients are not served")),
-        ("sslkey", Instead("certificates of clients are not served")),
+        (
+            "fallback_application_name",
+            Instead("write `application_name`"),
+        ),
+        ("requiressl", Instead("write `sslmode`")),
+        ("client_encoding", inert("", "sessions speak UTF-8")),
+        ("sslcompression", inert("", "TLS never compresses here")),
+        (
+            "sslpassword",
+            inert("", "an `sslkey` must not be encrypted"),
+        ),
+        ("krbsrvname", inert("", NO_GSSAPI)),
+        ("gsslib", inert("", NO_GSSAPI)),
+        ("gssdelegation", inert("", NO_GSSAPI)),
+        ("gssencmode", Instead("there is no GSSAPI here: remove it")),
+        ("replication", Instead("sessions are for SQL: remove it")),
+        (
+            "sslcrl",
+            Instead("revocation lists are not read: remove it"),
+        ),
+        (
+            "sslcrldir",
+            Instead("revocation lists are not read: remove it"),
+        ),
+        (
+            "requirepeer",
+            Instead(
+                "who serves a Unix socket is not asked: let only that user write to its directory",
+            ),
+        ),
         ("schema", Instead("write `search_path`")),
         (
             "close_grace",
@@ -72,8 +112,32 @@ pub(in crate::config) static SSL_MODES: Choice = Choice {
     not_yet: &[],
 };
 
-/// Those of libpq's that the client library knows.
-pub(in crate::config) static SESSION_ATTRIBUTES: Choice = Choice {
-    served: &["any", "read-write", "read-only"],
-    not_yet: &[],
-};
+const fn served(served: &'static [&'static str]) -> Choice {
+    Choice {
+        served,
+        not_yet: &[],
+    }
+}
+
+/// libpq's.
+pub(in crate::config) static SESSION_ATTRIBUTES: Choice = served(&[
+    "any",
+    "read-write",
+    "read-only",
+    "primary",
+    "standby",
+    "prefer-standby",
+]);
+pub(in crate::config) static CHANNEL_BINDING: Choice = served(&["disable", "prefer", "require"]);
+pub(in crate::config) static SSL_NEGOTIATION: Choice = served(&["postgres", "direct"]);
+/// Without libpq's `require`: whether a server has asked for a certificate is not seen.
+pub(in crate::config) static SSL_CERT_MODE: Choice = served(&["disable", "allow"]);
+/// The two old ones ask for no more than what is so anyway.
+pub(in crate::config) static LEAST_TLS: Choice =
+    served(&["TLSv1", "TLSv1.1", "TLSv1.2", "TLSv1.3"]);
+pub(in crate::config) static NEWEST_TLS: Choice = served(&["TLSv1.2", "TLSv1.3"]);
+pub(in crate::config) static LOAD_BALANCE: Choice = served(&["disable", "random"]);
+pub(in crate::config) static REQUIRE_AUTH: Choice = served(&["scram-sha-256"]);
+
+/// The pool's.
+pub(in crate::config) static RESET: Choice = served(&["none", "discard"]);

@@ -2,6 +2,7 @@
 //! of how the values came to be.
 
 use std::fmt;
+use std::net::IpAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -17,10 +18,24 @@ pub struct Database {
     pub user: String,
     /// Its password, if the server asks for one.
     pub password: Option<Secret>,
+    /// The file in which to look for a password where there is none; it need not be there.
+    pub passfile: Option<PathBuf>,
+    /// Whether passwords must be bound to the encrypted channel.
+    pub channel_binding: ChannelBinding,
     /// How connections are secured.
     pub sslmode: SslMode,
     /// Whose certificates are trusted; there whenever `sslmode` verifies, and the system's with `VerifyFull` only.
     pub sslrootcert: Option<SslRootCert>,
+    /// What we prove to be.
+    pub client_certificate: Option<ClientCertificate>,
+    /// Whether TLS begins at once (libpq's `sslnegotiation` `direct`), where it is certain that there is TLS.
+    pub direct_tls: bool,
+    /// Whether the server is told by which name it is called.
+    pub sslsni: bool,
+    /// The oldest and the newest version of TLS.
+    pub tls_versions: (TlsVersion, TlsVersion),
+    /// Whether the servers are tried in random order.
+    pub load_balance_hosts: bool,
     /// What a session must be able to do for its server to be taken.
     pub target_session_attrs: TargetSessionAttrs,
     /// What PostgreSQL calls the sessions.
@@ -47,8 +62,8 @@ pub struct Database {
     pub queue_limit: usize,
     /// How long a job may wait for a worker; `None` sets no limit.
     pub queue_timeout: Option<Duration>,
-    /// How long a job may wait for a connection, and connecting to all servers may take.
-    pub connect_timeout: Duration,
+    /// How long a job may wait for a connection, and connecting to all servers may take; `None` sets no limit.
+    pub connect_timeout: Option<Duration>,
     /// How long a statement may run; `None` sets no limit.
     pub statement_timeout: Option<Duration>,
     /// After which time without a job a connection beyond `cp_min` is closed; `None` keeps it.
@@ -59,16 +74,25 @@ pub struct Database {
     pub slow_query: Option<Duration>,
     /// Prepared statements kept by each connection; 0 keeps none.
     pub statement_cache: usize,
+    /// What is undone of what a job left in its session.
+    pub reset: Reset,
 }
 
 impl Database {
     /// Moves the database to a server of its own on this machine, of which neither TLS nor a place in a cluster can be
     /// asked.
     pub fn move_to(&mut self, host: impl Into<String>, port: u16) {
-        let host = host.into();
-        self.servers = vec![Server { host, port }];
+        let (host, address) = (host.into(), None);
+        self.servers = vec![Server {
+            host,
+            address,
+            port,
+        }];
         self.sslmode = SslMode::Disable;
         self.sslrootcert = None;
+        self.client_certificate = None;
+        self.direct_tls = false;
+        self.channel_binding = ChannelBinding::Prefer;
         self.target_session_attrs = TargetSessionAttrs::Any;
     }
 }
@@ -78,6 +102,8 @@ impl Database {
 pub struct Server {
     /// A name, an address, or the directory of a Unix socket (then it begins with `/`).
     pub host: String,
+    /// Where to connect, if not to where `host` leads.
+    pub address: Option<IpAddr>,
     /// TCP port, or the number in the Unix socket's name.
     pub port: u16,
 }
@@ -129,9 +155,15 @@ pub enum TargetSessionAttrs {
     ReadWrite,
     /// Only read.
     ReadOnly,
+    /// The server is no standby.
+    Primary,
+    /// The server is a standby.
+    Standby,
+    /// A standby if there is one, else any.
+    PreferStandby,
 }
 
-/// How the other end of an idle TCP connection is probed.
+/// How the other end of an idle TCP connection is probed. `0` leaves it to the system.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Keepalives {
     /// After which silence the first probe is sent; whole seconds.
@@ -140,6 +172,46 @@ pub struct Keepalives {
     pub interval: Duration,
     /// After how many unanswered probes the connection counts as lost.
     pub count: u32,
+}
+
+/// Whether a password is bound to the channel it is sent through, so that nobody between can use it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum ChannelBinding {
+    /// Never.
+    Disable,
+    /// If the server can.
+    #[default]
+    Prefer,
+    /// Always: who cannot is no server of ours.
+    Require,
+}
+
+/// A certificate to show to servers, and its key. Absolute, and there when they were checked.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ClientCertificate {
+    /// A PEM file.
+    pub certificate: PathBuf,
+    /// A PEM file that nobody else may read.
+    pub key: PathBuf,
+}
+
+/// The versions of TLS that there are here; older ones are not spoken.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum TlsVersion {
+    /// TLS 1.2.
+    V1_2,
+    /// TLS 1.3.
+    V1_3,
+}
+
+/// What becomes of what a job leaves in its session.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Reset {
+    /// It stays for the next job.
+    #[default]
+    None,
+    /// It is undone, as by `DISCARD ALL`; prepared statements stay.
+    Discard,
 }
 
 /// A text that is never shown.

@@ -3,9 +3,11 @@
 use std::path::Path;
 use std::time::Duration;
 
-use super::{NODE, check_in, faults, node, node_with, server};
+use super::{NODE, check_in, faults, me, node, node_with, server};
+use crate::config::database::socket_directory;
 use crate::config::{
-    Component, Database, Keepalives, Secret, SslMode, SslRootCert, TargetSessionAttrs,
+    ChannelBinding, ClientCertificate, Component, Database, Keepalives, Reset, Secret, Server,
+    SslMode, SslRootCert, TargetSessionAttrs, TlsVersion,
 };
 
 /// The database of [`NODE`]'s container with these fields.
@@ -16,12 +18,19 @@ fn database(fields: &str) -> Database {
 #[test]
 fn an_empty_database_has_the_defaults_of_libpq_and_adbapi() {
     let expected = Database {
-        servers: vec![server("localhost", 5432)],
-        database: "postgres".into(),
-        user: "postgres".into(),
+        servers: vec![server(socket_directory(), 5432)],
+        database: me(),
+        user: me(),
         password: None,
+        passfile: Some("/home/joe/.pgpass".into()),
+        channel_binding: ChannelBinding::Prefer,
         sslmode: SslMode::Prefer,
         sslrootcert: None,
+        client_certificate: None,
+        direct_tls: false,
+        sslsni: true,
+        tls_versions: (TlsVersion::V1_2, TlsVersion::V1_3),
+        load_balance_hosts: false,
         target_session_attrs: TargetSessionAttrs::Any,
         application_name: "wampgres".into(),
         options: None,
@@ -39,16 +48,17 @@ fn an_empty_database_has_the_defaults_of_libpq_and_adbapi() {
         cp_name: None,
         queue_limit: 1024,
         queue_timeout: None,
-        connect_timeout: Duration::from_secs(5),
+        connect_timeout: Some(Duration::from_secs(5)),
         statement_timeout: None,
         idle_timeout: Some(Duration::from_secs(600)),
         max_lifetime: Some(Duration::from_secs(1800)),
         slow_query: None,
         statement_cache: 100,
+        reset: Reset::None,
     };
-    assert_eq!(database("{}"), expected);
-    let user = super::database("{}", &[("USER", "joe")]);
-    assert_eq!((user.user.as_str(), user.database.as_str()), ("joe", "joe"));
+    // USER is anybody's word; libpq asks the system who runs the program.
+    let environment = [("USER", "root"), ("HOME", "/home/joe")];
+    assert_eq!(super::database("{}", &environment), expected);
 }
 
 #[test]
@@ -61,21 +71,39 @@ fn everything_can_be_written() {
         "cp_good_sql": "SELECT 2", "cp_name": "shop", "queue_limit": 10, "queue_timeout": 1.5,
         "connect_timeout": 0.5, "statement_timeout": 30, "idle_timeout": "1min", "max_lifetime": "1h",
         "slow_query_ms": 250, "statement_cache": 0, "keepalives": true, "keepalives_idle": 60,
-        "keepalives_interval": "5s", "keepalives_count": 4, "tcp_user_timeout": "20000ms"
+        "keepalives_interval": "5s", "keepalives_count": 4, "tcp_user_timeout": "20000ms",
+        "hostaddr": "127.0.0.1,127.0.0.2,::1", "passfile": "pass", "channel_binding": "require",
+        "require_auth": "scram-sha-256", "sslcert": "Cargo.toml", "sslkey": "Cargo.lock",
+        "sslcertmode": "allow", "sslnegotiation": "direct", "sslsni": false,
+        "ssl_min_protocol_version": "TLSv1.3", "ssl_max_protocol_version": "TLSv1.3",
+        "load_balance_hosts": "random", "reset": "discard"
     }"#;
+    let here = |file| Path::new(env!("CARGO_MANIFEST_DIR")).join(file);
+    let at = |address: &str, server| Server {
+        address: Some(address.parse().unwrap()),
+        ..server
+    };
     let expected = Database {
         servers: vec![
-            server("one.example", 5433),
-            server("two.example", 5432),
-            server("::1", 5434),
+            at("127.0.0.1", server("one.example", 5433)),
+            at("127.0.0.2", server("two.example", 5432)),
+            at("::1", server("::1", 5434)),
         ],
         database: "shop".into(),
         user: "app".into(),
         password: Some(Secret::new("s3cret")),
+        passfile: Some(here("pass")),
+        channel_binding: ChannelBinding::Require,
         sslmode: SslMode::VerifyCa,
-        sslrootcert: Some(SslRootCert::File(
-            Path::new(env!("CARGO_MANIFEST_DIR")).join("Cargo.toml"),
-        )),
+        sslrootcert: Some(SslRootCert::File(here("Cargo.toml"))),
+        client_certificate: Some(ClientCertificate {
+            certificate: here("Cargo.toml"),
+            key: here("Cargo.lock"),
+        }),
+        direct_tls: true,
+        sslsni: false,
+        tls_versions: (TlsVersion::V1_3, TlsVersion::V1_3),
+        load_balance_hosts: true,
         target_session_attrs: TargetSessionAttrs::ReadWrite,
         application_name: "till".into(),
         options: Some("-c geqo=off -c search_path=shop,public".into()),
@@ -93,12 +121,13 @@ fn everything_can_be_written() {
         cp_name: Some("shop".into()),
         queue_limit: 10,
         queue_timeout: Some(Duration::from_millis(1500)),
-        connect_timeout: Duration::from_millis(500),
+        connect_timeout: Some(Duration::from_millis(500)),
         statement_timeout: Some(Duration::from_secs(30)),
         idle_timeout: Some(Duration::from_secs(60)),
         max_lifetime: Some(Duration::from_secs(3600)),
         slow_query: Some(Duration::from_millis(250)),
         statement_cache: 0,
+        reset: Reset::Discard,
     };
     let database = database(all);
     assert_eq!(database, expected);
@@ -178,7 +207,7 @@ fn one_port_is_for_all_hosts() {
             r#"{"host": "a,,/run/pg"}"#,
             vec![
                 server("a", 5432),
-                server("localhost", 5432),
+                server(socket_directory(), 5432),
                 server("/run/pg", 5432),
             ],
         ),
@@ -297,8 +326,8 @@ const FAULTS: &[(&str, &str)] = &[
     ),
     (r#""ssl": true"#, "ssl: not a key here; write `sslmode`"),
     (
-        r#""sslkey": "x""#,
-        "sslkey: not a key here; certificates of clients are not served",
+        r#""sslcert": "Cargo.toml""#,
+        "sslcert: seen \"Cargo.toml\"; must have an `sslkey` beside it, a PEM file",
     ),
     (r#""user": """#, "user: seen \"\"; must not be empty"),
     (
@@ -330,12 +359,13 @@ const FAULTS: &[(&str, &str)] = &[
          which vouches for every host there is",
     ),
     (
-        r#""target_session_attrs": "primary""#,
-        "target_session_attrs: seen \"primary\"; must be `any`, `read-write` or `read-only`",
+        r#""target_session_attrs": "master""#,
+        "target_session_attrs: seen \"master\"; must be `any`, `read-write`, `read-only`, `primary`, `standby` or \
+         `prefer-standby`",
     ),
     (
-        r#""connect_timeout": 0"#,
-        "connect_timeout: seen 0; must be from 0.1 to 600 seconds, \
+        r#""connect_timeout": 0.01"#,
+        "connect_timeout: seen 0.01; must be 0 for no limit or from 0.1 to 86400 seconds, \
          as a number or with a unit as in \"500ms\" or \"2min\"",
     ),
     (
@@ -360,7 +390,7 @@ const FAULTS: &[(&str, &str)] = &[
     ),
     (
         r#""tcp_user_timeout": 0.5"#,
-        "tcp_user_timeout: seen 0.5; must be 0 for no limit or from 1 to 3600 seconds, \
+        "tcp_user_timeout: seen 0.5; must be 0 for no limit or from 1 to 86400 seconds, \
          as a number or with a unit as in \"500ms\" or \"2min\"",
     ),
     (
@@ -372,15 +402,17 @@ const FAULTS: &[(&str, &str)] = &[
         "keepalives: seen 2; must be true or false, or libpq's 1 or 0",
     ),
     (
-        r#""keepalives_count": 0"#,
-        "keepalives_count: seen 0; must be an integer from 1 to 127",
+        r#""keepalives_count": 128"#,
+        "keepalives_count: seen 128; must be an integer from 0 to 127",
     ),
     (
         r#""queue_timout": 5"#,
         "queue_timout: unknown key, did you mean `queue_timeout`?; allowed: host, port, database, user, password, \
-         sslmode, sslrootcert, target_session_attrs, application_name, options, search_path, cp_min, cp_max, \
+         hostaddr, service, passfile, channel_binding, require_auth, sslmode, sslrootcert, sslcert, sslkey, \
+         sslcertmode, sslnegotiation, sslsni, ssl_min_protocol_version, ssl_max_protocol_version, \
+         load_balance_hosts, target_session_attrs, application_name, options, search_path, cp_min, cp_max, \
          cp_noisy, cp_reconnect, cp_good_sql, cp_name, queue_limit, queue_timeout, connect_timeout, \
-         statement_timeout, idle_timeout, max_lifetime, slow_query_ms, statement_cache, keepalives, \
+         statement_timeout, idle_timeout, max_lifetime, slow_query_ms, statement_cache, reset, keepalives, \
          keepalives_idle, keepalives_interval, keepalives_count, tcp_user_timeout",
     ),
 ];
@@ -424,7 +456,7 @@ fn a_class_with_a_database_needs_no_extra() {
     )]);
     let node = check_in(&text, &[("PGDATABASE", "test"), ("PGHOST", "")]).unwrap();
     let database = node.components[1].database.clone().unwrap();
-    assert_eq!(database.servers, [server("localhost", 5432)]);
+    assert_eq!(database.servers, [server(socket_directory(), 5432)]);
     assert_eq!(database.database, "test");
     assert_eq!(node.components[0].database, None, "a plain class has none");
 }

@@ -1,6 +1,7 @@
 //! Holds `docs/config.md` to the tables of keys.
 
 use crate::config::keys::{ALL_CHOICES, ALL_KEYS, Use};
+use crate::config::libpq::{Means, PARAMETERS, Protects};
 
 const DOCUMENT: &str = include_str!("../../../docs/config.md");
 
@@ -69,4 +70,39 @@ fn every_choice_is_documented_as_what_it_is() {
             }
         }
     }
+}
+
+/// The rows that `docs/config.md` has for the parameters of libpq.
+fn parameters() -> String {
+    let code = |text: &str| match text {
+        "" => String::new(),
+        text => format!("`{text}`"),
+    };
+    let rows = PARAMETERS.iter().map(|parameter| {
+        let here = match parameter.means {
+            Means::Key(key) => format!("fills in `{key}`"),
+            Means::NoEffect(why) => format!("no effect: {why}"),
+            Means::NoEffectIf(values, why) => {
+                let values: Vec<String> = values.iter().map(|value| code(value)).collect();
+                format!("no effect if {}, else refused: {why}", values.join(", "))
+            }
+            Means::Refused(Protects::Tls, why) => format!("refused where there is TLS: {why}"),
+            Means::Refused(Protects::UnixSocket, why) => {
+                format!("refused on a Unix socket: {why}")
+            }
+            Means::Session(setting) => format!("sets `{setting}` in each session"),
+        };
+        let (name, variable) = (code(parameter.name), code(parameter.variable));
+        format!("| {name} | {variable} | {here} |")
+    });
+    rows.collect::<Vec<_>>().join("\n")
+}
+
+#[test]
+fn every_parameter_of_libpq_is_documented_as_what_it_is() {
+    let rows = parameters();
+    assert!(
+        section("Parameters of libpq").contains(&rows),
+        "docs/config.md, Parameters of libpq: should have these rows:\n{rows}"
+    );
 }

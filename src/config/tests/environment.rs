@@ -4,6 +4,7 @@ use std::path::Path;
 use std::time::Duration;
 
 use super::{check_in, database, node_with, server};
+use crate::config::database::socket_directory;
 use crate::config::{ConfigError, Secret, SslMode, SslRootCert, TargetSessionAttrs};
 
 /// The faults of an empty database in this environment.
@@ -79,7 +80,7 @@ fn variables_fill_in_how_connections_are_made() {
         filled.options.as_deref(),
         Some("-c geqo=off -c search_path=shop")
     );
-    assert_eq!(filled.connect_timeout, Duration::from_secs(2));
+    assert_eq!(filled.connect_timeout, Some(Duration::from_secs(2)));
 
     let written = database(
         r#"{"sslmode": "verify-full", "sslrootcert": "Cargo.toml", "target_session_attrs": "any",
@@ -91,7 +92,7 @@ fn variables_fill_in_how_connections_are_made() {
     assert_eq!(written.target_session_attrs, TargetSessionAttrs::Any);
     assert_eq!(written.application_name, "a");
     assert_eq!(written.options.as_deref(), Some("-c jit=off"));
-    assert_eq!(written.connect_timeout, Duration::from_secs(3));
+    assert_eq!(written.connect_timeout, Some(Duration::from_secs(3)));
 }
 
 #[test]
@@ -116,7 +117,7 @@ fn urls_are_taken_apart() {
             "postgres://%2Frun%2Fpostgresql/test",
             vec![server("/run/postgresql", 5432)],
         ),
-        ("postgres://", vec![server("localhost", 5432)]),
+        ("postgres://", vec![server(socket_directory(), 5432)]),
         (
             "postgres://a,b/test",
             vec![server("a", 5432), server("b", 5432)],
@@ -149,7 +150,7 @@ fn a_url_has_parameters_in_libpqs_units() {
     assert_eq!(database.target_session_attrs, TargetSessionAttrs::ReadOnly);
     assert_eq!(database.application_name, "a b");
     assert_eq!(database.options.as_deref(), Some("-c geqo=off"));
-    assert_eq!(database.connect_timeout, Duration::from_secs(7));
+    assert_eq!(database.connect_timeout, Some(Duration::from_secs(7)));
     assert_eq!(database.tcp_user_timeout, Some(Duration::from_secs(20)));
     let keepalives = database.keepalives.unwrap();
     assert_eq!(
@@ -205,12 +206,12 @@ fn a_malformed_environment_is_a_fault_that_says_why_and_shows_no_value() {
         (
             "PGTARGETSESSIONATTRS",
             "hunter2",
-            "which must be `any`, `read-write` or `read-only`",
+            "which must be `any`, `read-write`, `read-only`, `primary`, `standby` or `prefer-standby`",
         ),
         (
             "PGCONNECT_TIMEOUT",
-            "0",
-            "which must be a whole number of seconds, from 0.1 to 600 seconds",
+            "soon",
+            "which must be a whole number of seconds, 0 for no limit or from 0.1 to 86400 seconds",
         ),
         (
             "DATABASE_URL",
@@ -250,13 +251,13 @@ fn a_malformed_environment_is_a_fault_that_says_why_and_shows_no_value() {
         (
             "DATABASE_URL",
             "postgres://u:?hunter2@h/d",
-            "it has a parameter that is none of host, port, dbname, user, password, sslmode,",
+            "it has a parameter that is not shown, which libpq does not know: remove it",
         ),
         (
             "DATABASE_URL",
             "postgres://u:hunter2@h/d?tcp_user_timeout=5",
             "`tcp_user_timeout`, which must be a whole number of milliseconds, \
-             0 for no limit or from 1 to 3600 seconds",
+             0 for no limit or from 1 to 86400 seconds",
         ),
         (
             "DATABASE_URL",
@@ -266,7 +267,7 @@ fn a_malformed_environment_is_a_fault_that_says_why_and_shows_no_value() {
         (
             "DATABASE_URL",
             "postgres://u:hunter2@h/d?keepalives_count=x",
-            "`keepalives_count`, which must be an integer from 1 to 127",
+            "`keepalives_count`, which must be an integer from 0 to 127",
         ),
     ] {
         let found = faults(&[(variable, value)]);

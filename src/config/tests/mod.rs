@@ -4,6 +4,7 @@ mod database;
 mod documented;
 mod environment;
 mod faults;
+mod libpq;
 mod model;
 mod secrets;
 mod syntax;
@@ -104,6 +105,13 @@ fn database(fields: &str, environment: &[(&str, &str)]) -> Database {
 fn server(host: &str, port: u16) -> Server {
     Server {
         host: host.to_owned(),
+        address: None,
         port,
     }
+}
+
+/// Who runs the tests.
+fn me() -> String {
+    let me = nix::unistd::User::from_uid(nix::unistd::geteuid());
+    me.unwrap().expect("the user has a name").name
 }

@@ -96,15 +96,18 @@ fn the_projects_own_config_is_the_references_node() {
 #[test]
 fn a_node_is_summed_up() {
     let root = env!("CARGO_MANIFEST_DIR");
+    let socket = crate::config::database::socket_directory();
     assert_eq!(
-        node(NODE).to_string().replace(root, "ROOT"),
+        (node(NODE).to_string())
+            .replace(root, "ROOT")
+            .replace(socket, "SOCKET"),
         "realm realm1: anonymous (1 permission)\n\
          listener *:8080\n  \
          /: files of ROOT/.\n  \
          /ws: websocket\n\
          component test.Plain: realm realm1, in this process\n\
          component hello.MyDatabaseComponent: realm realm1, in this process; \
-         database testuser of testuser at localhost:5432, 3 to 10 connections"
+         database testuser of testuser at SOCKET:5432, 3 to 10 connections"
     );
 }
 

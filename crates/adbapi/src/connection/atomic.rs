@@ -32,8 +32,9 @@ impl Connection {
             (false, _) => "COMMIT",
             (true, _) => "SELECT; COMMIT",
         };
-        let result = self.timed(|client| client.batch_execute(commit));
+        let result = self.limited("", |client| client.batch_execute(commit));
         self.in_transaction = false;
+        self.limit.end();
         self.suspect |= self.bare && result.is_err();
         self.check_still_ours();
         let Err(error) = result else { return Ok(()) };
@@ -64,6 +65,7 @@ impl Connection {
 
     fn send_rollback(&mut self) {
         self.in_transaction = false;
+        self.limit.end();
         if self.is_broken() {
             return;
         }

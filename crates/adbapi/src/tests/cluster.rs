@@ -120,6 +120,13 @@ impl Cluster {
         write(&self.data.join("postgresql.auto.conf"), "ssl = on\n");
     }
 
+    /// With TLS, before the start: clients may show certificates of this authority.
+    pub(crate) fn ask_for_certificates_of(&self, authority: &str) {
+        write(&self.data.join("root.crt"), authority);
+        let settings = "ssl = on\nssl_ca_file = 'root.crt'\n";
+        write(&self.data.join("postgresql.auto.conf"), settings);
+    }
+
     /// Before the start: who gets in, as `pg_hba.conf` says it.
     pub(crate) fn let_in(&self, rules: &str) {
         write(&self.data.join("pg_hba.conf"), rules);

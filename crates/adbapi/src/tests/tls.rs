@@ -2,15 +2,14 @@
 
 use std::io::{Read, Write};
 use std::net::{Shutdown, TcpListener, TcpStream};
-use std::path::{Path, PathBuf};
-use std::process::Command;
+use std::path::Path;
 use std::sync::{OnceLock, mpsc};
 use std::thread;
 use std::time::{Duration, Instant};
 
 use postgres::config::{ChannelBinding, SslNegotiation};
 use rcgen::{BasicConstraints, CertificateParams, DnType, IsCa, Issuer, KeyPair, date_time_ymd};
-use tempfile::{NamedTempFile, TempDir};
+use tempfile::NamedTempFile;
 
 use super::super::{ConnectionPool, Error, SslMode};
 use super::cluster::Cluster;
@@ -315,38 +314,6 @@ fn a_self_signed_certificate_is_trusted_when_it_is_in_sslrootcert_itself_and_not
         let stranger = pool(SslMode::VerifyFull, "127.0.0.1");
         assert_refused(&stranger, &[fault.unwrap_or("not valid for name")]);
     }
-}
-
-#[test]
-fn a_certificate_of_version_1_encrypts_and_proves_nothing() {
-    let dir = TempDir::new().unwrap();
-    let path = |name: &str| dir.path().join(name);
-    let openssl = |args: &str| {
-        let status = Command::new("openssl")
-            .args(args.split(' '))
-            .current_dir(&dir)
-            .stderr(std::process::Stdio::null())
-            .status()
-            .expect("this test needs openssl; scripts/test installs it");
-        assert!(status.success(), "openssl {args}");
-    };
-    openssl("req -new -x509 -nodes -newkey rsa:2048 -subj /CN=root -keyout ca.key -out ca.crt");
-    openssl(
-        "req -new -nodes -newkey rsa:2048 -subj /CN=localhost -keyout server.key -out server.csr",
-    );
-    openssl("x509 -req -in server.csr -CA ca.crt -CAkey ca.key -CAcreateserial -out server.crt");
-    let read = |name: &str| std::fs::read_to_string(path(name)).unwrap();
-    let cluster = Cluster::new();
-    cluster.offer_tls(&read("server.crt"), &read("server.key"));
-    cluster.start();
-    let pool = |mode, root: Option<PathBuf>| {
-        pool_with(named(&cluster, "localhost"), mode, root.as_deref())
-    };
-    assert_eq!(end(&pool(SslMode::Require, None)), End::Encrypted);
-    assert_refused(
-        &pool(SslMode::VerifyFull, Some(path("ca.crt"))),
-        &["UnsupportedCertVersion"],
-    );
 }
 
 #[test]

@@ -1,0 +1,32 @@
+//! Owns who runs the program and where PostgreSQL of this machine is, for what nobody has said. Knows no parameters.
+
+use std::path::{Path, PathBuf};
+
+use nix::unistd::{User, geteuid};
+
+/// Where the server of this machine has its socket: the directory of Debian's PostgreSQL and most others, or that of
+/// one built from source.
+const SOCKET_DIRECTORIES: [&str; 2] = ["/var/run/postgresql", "/tmp"];
+
+/// The user who runs the program, by the system's word and not by the environment's.
+pub(super) fn name() -> Option<String> {
+    this().map(|user| user.name)
+}
+
+/// That user's home.
+pub(super) fn home(variable: &dyn Fn(&str) -> Option<String>) -> Option<PathBuf> {
+    (variable("HOME").map(PathBuf::from)).or_else(|| this().map(|user| user.dir))
+}
+
+fn this() -> Option<User> {
+    User::from_uid(geteuid()).ok().flatten()
+}
+
+/// The directory in which to look for a server that nobody has named.
+pub(in crate::config) fn socket_directory() -> &'static str {
+    let [usual, other] = SOCKET_DIRECTORIES;
+    match Path::new(usual).is_dir() {
+        true => usual,
+        false => other,
+    }
+}
