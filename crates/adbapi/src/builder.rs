@@ -9,10 +9,10 @@ use std::time::Duration;
 
 use postgres::Client;
 
+use super::active_workers::QUICK;
 use super::error::Error;
 use super::pool::ConnectionPool;
 use super::session_attrs::TargetSessionAttrs;
-use super::shift::QUICK;
 use super::tls::{SslMode, Tls, TlsVersion};
 
 /// What no limit needs to exceed: 24 days, as much as PostgreSQL's own limits hold. An instant much further away may

@@ -1,7 +1,7 @@
 //! Owns one session with PostgreSQL: its client, its prepared statements and what is known of its fitness.
 //! Knows no queue and no job.
 
-mod atomic;
+mod commit;
 mod limit;
 mod reset;
 
@@ -14,11 +14,11 @@ use postgres::fallible_iterator::FallibleIterator;
 use postgres::{Client, Row, Statement};
 use tracing::warn;
 
-use super::desk::Desk;
 use super::error::{Error, describe, means_lost};
 use super::params::Params;
 use super::session_attrs::TargetSessionAttrs;
 use super::statements::{Statements, transaction_control};
+use super::worker_state::WorkerState;
 
 use limit::Limit;
 pub(super) use reset::reset_script;
@@ -34,10 +34,10 @@ const LOOK: Duration = Duration::from_millis(1);
 pub struct Connection {
     client: Client,
     statements: Statements<Statement>,
-    terms: Terms,
-    brake: Arc<dyn Interrupt<Error>>,
+    settings: ConnectionSettings,
+    canceller: Arc<dyn Interrupt<Error>>,
     /// Of the worker that has the connection.
-    desk: Option<Arc<Desk>>,
+    state: Option<Arc<WorkerState>>,
     pub(super) last_used: Instant,
     /// Whether the server still owes an answer, so that dropping the connection would wait for it.
     unanswered: bool,
@@ -58,7 +58,7 @@ pub struct Connection {
 }
 
 /// What a connection is held to by the pool's settings.
-pub(super) struct Terms {
+pub(super) struct ConnectionSettings {
     /// How many prepared statements it keeps.
     pub(super) statement_cache: usize,
     /// From which duration on a statement is logged.
@@ -84,14 +84,18 @@ pub(super) enum Failure {
 }
 
 impl Connection {
-    pub(super) fn new(client: Client, brake: Arc<dyn Interrupt<Error>>, terms: Terms) -> Self {
+    pub(super) fn new(
+        client: Client,
+        canceller: Arc<dyn Interrupt<Error>>,
+        settings: ConnectionSettings,
+    ) -> Self {
         Self {
-            brake,
-            desk: None,
+            canceller,
+            state: None,
             client,
-            statements: Statements::new(terms.statement_cache),
-            limit: Limit::new(terms.limit_is_doubtful),
-            terms,
+            statements: Statements::new(settings.statement_cache),
+            limit: Limit::new(settings.limit_is_doubtful),
+            settings,
             last_used: Instant::now(),
             unanswered: false,
             round_trip: Duration::MAX,
@@ -152,7 +156,7 @@ impl Connection {
     }
 
     pub(super) fn try_execute(&mut self, sql: &str, params: &Params<'_>) -> Result<u64, Failure> {
-        if self.terms.statement_cache == 0 && !self.in_transaction && params.is_empty() {
+        if self.settings.statement_cache == 0 && !self.in_transaction && params.is_empty() {
             return self.run_once(sql);
         }
         self.run(sql, |client, statement| {
@@ -197,7 +201,7 @@ impl Connection {
     ) -> Result<T, Failure> {
         self.check_stopped()?;
         self.logged(sql, |connection| {
-            if connection.terms.statement_cache > 0 || connection.in_transaction {
+            if connection.settings.statement_cache > 0 || connection.in_transaction {
                 connection.run_prepared(sql, &run)
             } else {
                 connection.run_pinned(sql, &run)
@@ -228,7 +232,7 @@ impl Connection {
         sql: &str,
         run: impl FnOnce(&mut Self) -> Result<T, Failure>,
     ) -> Result<T, Failure> {
-        let Some(threshold) = self.terms.slow_query else {
+        let Some(threshold) = self.settings.slow_query else {
             return run(self);
         };
         let began = Instant::now();
@@ -273,8 +277,8 @@ impl Connection {
 
     fn prepare(&mut self, sql: &str) -> Result<Statement, Failure> {
         let found = self.statements.find(sql);
-        if let Some(desk) = &self.desk {
-            desk.statement_looked_up(found.is_some());
+        if let Some(state) = &self.state {
+            state.statement_looked_up(found.is_some());
         }
         if let Some(statement) = found {
             return Ok(statement);
@@ -312,7 +316,7 @@ impl Connection {
             self.broken = true;
             return Error::ConnectionLost(error);
         }
-        if self.terms.wanted.is_to_write()
+        if self.settings.wanted.is_to_write()
             && error.code() == Some(&SqlState::READ_ONLY_SQL_TRANSACTION)
         {
             // The server is no primary any more.
@@ -340,7 +344,7 @@ impl Connection {
     }
 
     pub(super) fn is_expired(&self, now: Instant) -> bool {
-        self.terms.expires.is_some_and(|end| end <= now)
+        self.settings.expires.is_some_and(|end| end <= now)
     }
 
     /// Whether it may serve the next job as it is.
@@ -357,12 +361,12 @@ impl Connection {
         self.suspect
     }
 
-    pub(super) fn brake(&self) -> &Arc<dyn Interrupt<Error>> {
-        &self.brake
+    pub(super) fn canceller(&self) -> &Arc<dyn Interrupt<Error>> {
+        &self.canceller
     }
 
     /// Tells the connection which worker has it, if any.
-    pub(super) fn lend(&mut self, to: Option<Arc<Desk>>) {
+    pub(super) fn set_worker(&mut self, to: Option<Arc<WorkerState>>) {
         if to.is_none() {
             self.last_used = Instant::now();
             // Those of a LISTEN that the job did not read would pile up. While there are some, none is waited for.
@@ -371,7 +375,7 @@ impl Connection {
                 let _ = unread.iter().next();
             }
         }
-        self.desk = to;
+        self.state = to;
     }
 
     /// Fails if the transaction has lost its point: its job was stopped, where a cancel request only stops the
@@ -384,24 +388,24 @@ impl Connection {
             let cause = self.failure.clone().unwrap_or_default();
             return Err(Failure::Final(Error::Aborted(cause)));
         }
-        match &self.desk {
-            Some(desk) if desk.is_interrupted() => Err(Failure::Final(Error::Cancelled)),
+        match &self.state {
+            Some(state) if state.is_interrupted() => Err(Failure::Final(Error::Cancelled)),
             _ => Ok(()),
         }
     }
 
     /// Asks PostgreSQL something under the eyes of the watch.
     fn timed<T>(&mut self, ask: impl FnOnce(&mut Client) -> T) -> T {
-        let desk = self
-            .desk
+        let state = self
+            .state
             .as_ref()
-            .filter(|_| self.terms.statement_timeout.is_some());
-        let Some(desk) = desk else {
+            .filter(|_| self.settings.statement_timeout.is_some());
+        let Some(state) = state else {
             return ask(&mut self.client);
         };
-        desk.statement_begins();
+        state.statement_begins();
         let answer = ask(&mut self.client);
-        desk.statement_ends();
+        state.statement_ends();
         answer
     }
 
@@ -451,7 +455,7 @@ impl Connection {
         if !good_sql.is_empty() {
             self.client.simple_query(good_sql)?;
         }
-        if let Some(objection) = self.terms.wanted.objection(&mut self.client)? {
+        if let Some(objection) = self.settings.wanted.objection(&mut self.client)? {
             return Err(Error::custom(objection));
         }
         self.suspect = false;

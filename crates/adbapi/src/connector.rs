@@ -13,13 +13,13 @@ use tracing::{info, warn};
 
 use super::LOG;
 use super::builder::{Builder, Reset};
-use super::connection::{Connection, TRIAL, Terms, reset_script};
+use super::connection::{Connection, ConnectionSettings, TRIAL, reset_script};
 use super::error::{Error, describe};
 use super::health::{Health, jitter};
 use super::server::Server;
 use super::session_attrs::TargetSessionAttrs;
 use super::tls::Tls;
-use super::watch::{Brake, Order};
+use super::watch::{Command, StatementCanceller};
 
 /// A connection that worked this short a time ago is taken to work still: looking would cost more than a query.
 pub(super) const TRUSTED: Duration = Duration::from_millis(10);
@@ -32,7 +32,7 @@ pub(super) struct Connector {
     servers: Vec<Server>,
     settings: Builder,
     health: Arc<Health>,
-    orders: Sender<Order>,
+    commands: Sender<Command>,
     wanted: TargetSessionAttrs,
 }
 
@@ -41,13 +41,13 @@ impl Connector {
         settings: &Builder,
         tls: &Tls,
         health: Arc<Health>,
-        orders: Sender<Order>,
+        commands: Sender<Command>,
     ) -> Self {
         Self {
             servers: Server::all(settings, tls),
             settings: settings.clone(),
             health,
-            orders,
+            commands,
             wanted: settings.wanted(),
         }
     }
@@ -62,11 +62,11 @@ impl Connector {
             Reset::None => None,
             Reset::Discard => Some(reset_script(&mut client).map_err(|error| describe(&error))?),
         };
-        let brake = Brake {
+        let canceller = StatementCanceller {
             token: Arc::new(client.cancel_token()),
-            orders: self.orders.clone(),
+            commands: self.commands.clone(),
         };
-        let terms = Terms {
+        let settings = ConnectionSettings {
             statement_cache: self.settings.statement_cache,
             slow_query: self.settings.slow_query,
             wanted: self.wanted,
@@ -78,7 +78,7 @@ impl Connector {
                 .max_lifetime
                 .map(|lifetime| Instant::now() + lifetime - jitter(lifetime / 10)),
         };
-        let mut connection = Connection::new(client, Arc::new(brake), terms);
+        let mut connection = Connection::new(client, Arc::new(canceller), settings);
         connection.measure().map_err(|error| error.reason())?;
         Ok(connection)
     }

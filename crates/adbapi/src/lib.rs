@@ -196,12 +196,12 @@
 //! Through `tracing`, with target `adbapi`. The `tokio-postgres` crate writes statements with their
 //! parameters to the `log` facade at level DEBUG: keep `tokio_postgres` at INFO where those are secret.
 
+mod active_workers;
 mod aliases;
 mod builder;
 mod certificate;
 mod connection;
 mod connector;
-mod desk;
 mod error;
 mod health;
 mod job;
@@ -212,13 +212,13 @@ mod pool;
 mod running;
 mod server;
 mod session_attrs;
-mod shift;
 mod statements;
 mod stats;
 mod tls;
 mod transaction;
 mod watch;
 mod worker;
+mod worker_state;
 
 #[cfg(test)]
 mod tests;

@@ -137,11 +137,11 @@ impl ConnectionPool {
         }
     }
 
-    /// Who of the workers of a pool that runs is on shift.
+    /// Which workers of a pool that runs are active.
     #[cfg(test)]
-    pub(super) fn shift(&self) -> Option<Arc<super::shift::Shift>> {
+    pub(super) fn active(&self) -> Option<Arc<super::active_workers::ActiveWorkers>> {
         match &*self.handle.phase() {
-            Phase::Running(running) => running.shift(),
+            Phase::Running(running) => running.active(),
             Phase::Unstarted | Phase::Closed => None,
         }
     }

@@ -9,17 +9,17 @@ use crossbeam_channel::{Receiver, Sender, TrySendError, bounded};
 use tracing::warn;
 
 use super::LOG;
+use super::active_workers::ActiveWorkers;
 use super::builder::Builder;
 use super::connector::{AlreadyLogged, Connector, Release};
-use super::desk::Desk;
 use super::error::Error;
 use super::health::Health;
 use super::job::Job;
-use super::shift::Shift;
 use super::stats::Stats;
 use super::tls::Tls;
-use super::watch::{Order, Waiting, Watch};
+use super::watch::{Command, Waiting, Watch};
 use super::worker::Worker;
+use super::worker_state::WorkerState;
 
 /// r2d2 makes the pause between attempts to connect grow up to half of its connection timeout. One second keeps
 /// the first success within half a second of PostgreSQL's return. What a job waits is our own `connect_timeout`.
@@ -28,7 +28,7 @@ const R2D2_TIMEOUT: Duration = Duration::from_secs(1);
 const CANCEL_GRACE: Duration = Duration::from_secs(1);
 
 /// How many cancel requests may wait to be sent.
-const ORDERS: usize = 1024;
+const COMMANDS: usize = 1024;
 
 /// The moving parts of a pool that was started.
 pub(super) struct Running {
@@ -38,13 +38,13 @@ pub(super) struct Running {
     /// The jobs in the queue, if there is a limit to their wait.
     waiting: Option<Arc<Waiting>>,
     closing: Arc<AtomicBool>,
-    desks: Vec<Arc<Desk>>,
+    states: Vec<Arc<WorkerState>>,
     workers: Vec<JoinHandle<()>>,
     alive: Arc<Alive>,
-    orders: Sender<Order>,
+    commands: Sender<Command>,
     watch: JoinHandle<()>,
     #[cfg(test)]
-    shift: Option<Arc<Shift>>,
+    active: Option<Arc<ActiveWorkers>>,
     connections: r2d2::Pool<Connector>,
     health: Arc<Health>,
     /// How many jobs found the queue full.
@@ -54,7 +54,7 @@ pub(super) struct Running {
 impl Running {
     pub(super) fn start(settings: &Builder, tls: &Tls) -> Result<Self, Error> {
         let health = Arc::new(Health::new(settings.subject()));
-        let (orders, watch_orders) = bounded(ORDERS);
+        let (commands, watch_commands) = bounded(COMMANDS);
         let connections = r2d2::Pool::builder()
             .max_size(settings.cp_max)
             .min_idle(Some(settings.cp_min))
@@ -68,33 +68,33 @@ impl Running {
                 settings,
                 tls,
                 health.clone(),
-                orders.clone(),
+                commands.clone(),
             ));
         let (jobs, unworked) = bounded(settings.queue_limit);
         let closing = Arc::new(AtomicBool::new(false));
-        let stranded = Arc::new(AtomicU32::new(0));
+        let connectionless = Arc::new(AtomicU32::new(0));
         let alive = Arc::new(Alive::default());
-        let desks: Vec<Arc<Desk>> = (0..settings.cp_max).map(|_| Arc::default()).collect();
+        let states: Vec<Arc<WorkerState>> = (0..settings.cp_max).map(|_| Arc::default()).collect();
         let mut workers = Vec::new();
         // Who sleeps whenever it waits does not look for work either.
-        let shift = (Shift::new(settings.cp_max, settings.quick))
+        let active = (ActiveWorkers::new(settings.cp_max, settings.quick))
             .filter(|_| settings.wait_awake)
             .map(Arc::new);
-        for (number, desk) in (1..).zip(&desks) {
+        for (number, state) in (1..).zip(&states) {
             let worker = Worker {
                 jobs: unworked.clone(),
                 connections: connections.clone(),
                 health: health.clone(),
-                desk: desk.clone(),
+                state: state.clone(),
                 closing: closing.clone(),
-                stranded: stranded.clone(),
+                connectionless: connectionless.clone(),
                 connect_timeout: settings.connect_timeout,
                 reconnect: settings.cp_reconnect,
                 noisy: settings.cp_noisy,
                 wait_awake: settings.wait_awake,
                 number,
-                shift: shift.clone(),
-                orders: orders.clone(),
+                active: active.clone(),
+                commands: commands.clone(),
             };
             let life = Life::begin(&alive);
             workers.push(spawn(format!("db-worker-{number}"), move || {
@@ -104,11 +104,11 @@ impl Running {
         }
         let waiting = settings.queue_timeout.map(Waiting::new).map(Arc::new);
         let watch = Watch {
-            orders: watch_orders,
-            desks: desks.clone(),
+            commands: watch_commands,
+            states: states.clone(),
             statement_timeout: settings.statement_timeout,
             waiting: waiting.clone(),
-            shift: shift.clone(),
+            active: active.clone(),
             tls: tls.streams.clone(),
         };
         let watch = spawn("db-watch".into(), move || watch.run())?;
@@ -117,13 +117,13 @@ impl Running {
             unworked,
             waiting,
             closing,
-            desks,
+            states,
             workers,
             alive,
-            orders,
+            commands,
             watch,
             #[cfg(test)]
-            shift,
+            active,
             connections,
             health,
             refused: AtomicU64::new(0),
@@ -147,14 +147,14 @@ impl Running {
     }
 
     #[cfg(test)]
-    pub(super) fn shift(&self) -> Option<Arc<Shift>> {
-        self.shift.clone()
+    pub(super) fn active(&self) -> Option<Arc<ActiveWorkers>> {
+        self.active.clone()
     }
 
     pub(super) fn stats(&self) -> Stats {
         let mut stats = Stats::default();
-        // No worker takes a job or has done with one while all desks are held.
-        Desk::survey(&self.desks, &mut stats, |stats| {
+        // No worker takes a job or has done with one while all states are held.
+        WorkerState::survey(&self.states, &mut stats, |stats| {
             let connections = self.connections.state().connections;
             stats.connections = connections.max(stats.busy);
             stats.idle = stats.connections - stats.busy;
@@ -170,10 +170,10 @@ impl Running {
             jobs,
             unworked,
             closing,
-            desks,
+            states,
             workers,
             alive,
-            orders,
+            commands,
             watch,
             connections,
             ..
@@ -190,10 +190,10 @@ impl Running {
         let own = usize::from(workers.iter().any(|worker| worker.thread().id() == here));
         let mut ended = alive.wait_until_at_most(own, grace);
         if !ended {
-            desks.iter().for_each(|desk| desk.stop(Error::Closed));
+            states.iter().for_each(|state| state.stop(Error::Closed));
             ended = alive.wait_until_at_most(own, CANCEL_GRACE);
         }
-        let _ = orders.send_timeout(Order::End, CANCEL_GRACE);
+        let _ = commands.send_timeout(Command::End, CANCEL_GRACE);
         if !ended {
             // Joining would hang the caller for as long as the closure or the server does.
             warn!(target: LOG, "the pool closed while {} jobs would not end", alive.count() - own);

@@ -13,11 +13,11 @@ use tokio_postgres_rustls::MakeRustlsConnect;
 use tracing::warn;
 
 use super::LOG;
+use super::active_workers::{ActiveWorkers, ROUND};
 use super::aliases::JobControl;
 use super::connector::stop_statement;
-use super::desk::Desk;
 use super::error::Error;
-use super::shift::{ROUND, Shift};
+use super::worker_state::WorkerState;
 
 /// A cancel request that came between two statements of a job stopped neither: it is sent again after this time, and
 /// again after twice that, until the job has ended.
@@ -28,28 +28,28 @@ const REPEAT_AT_MOST: Duration = Duration::from_secs(5);
 /// gone, and the job is answered here.
 const MARGIN: Duration = Duration::from_millis(500);
 
-/// What the watch is told.
-pub(super) enum Order {
+/// What other threads ask of the watch.
+pub(super) enum Command {
     /// Stop what the connection of this token does for this job.
     Stop(JobControl, Arc<CancelToken>),
-    /// Jobs are quick: let fewer workers be on shift, and look after them.
-    ShortenShift,
+    /// Jobs are quick: let fewer workers be active, and review them.
+    ReduceWorkers,
     /// The pool has closed.
     End,
 }
 
-/// One connection's way to have its statement stopped.
-pub(super) struct Brake {
+/// Has the statement of one connection stopped.
+pub(super) struct StatementCanceller {
     pub(super) token: Arc<CancelToken>,
-    pub(super) orders: Sender<Order>,
+    pub(super) commands: Sender<Command>,
 }
 
-impl Interrupt<Error> for Brake {
+impl Interrupt<Error> for StatementCanceller {
     fn interrupt(&self, job: JobControl) {
         // Full means a thousand jobs are being stopped already; then this one runs on with nobody to hear of it.
         if self
-            .orders
-            .try_send(Order::Stop(job, self.token.clone()))
+            .commands
+            .try_send(Command::Stop(job, self.token.clone()))
             .is_err()
         {
             warn!(target: LOG, "too many statements to cancel at once: one runs on");
@@ -58,15 +58,15 @@ impl Interrupt<Error> for Brake {
 }
 
 pub(super) struct Watch {
-    pub(super) orders: Receiver<Order>,
-    pub(super) desks: Vec<Arc<Desk>>,
+    pub(super) commands: Receiver<Command>,
+    pub(super) states: Vec<Arc<WorkerState>>,
     pub(super) statement_timeout: Option<Duration>,
     pub(super) waiting: Option<Arc<Waiting>>,
-    pub(super) shift: Option<Arc<Shift>>,
+    pub(super) active: Option<Arc<ActiveWorkers>>,
     pub(super) tls: MakeRustlsConnect,
 }
 
-/// A round of looking after the workers on shift.
+/// A round of reviewing the active workers.
 struct Round {
     began: Instant,
     /// How many jobs each had done by then.
@@ -80,18 +80,18 @@ struct Request {
     due: Instant,
     pause: Duration,
     /// Sends it.
-    courier: Option<JoinHandle<()>>,
+    thread: Option<JoinHandle<()>>,
 }
 
 impl Request {
     /// Sends it on a thread of its own: to a server that is gone or frozen that takes its time, and answers must not
     /// wait for it. There are never more such threads than jobs that run.
     fn send(&mut self, tls: &MakeRustlsConnect) {
-        if self.courier.as_ref().is_none_or(JoinHandle::is_finished) {
+        if self.thread.as_ref().is_none_or(JoinHandle::is_finished) {
             let (token, tls) = (self.token.clone(), tls.clone());
-            let courier = thread::Builder::new().name("db-cancel".into());
-            match courier.spawn(move || stop_statement(&token, tls)) {
-                Ok(courier) => self.courier = Some(courier),
+            let thread = thread::Builder::new().name("db-cancel".into());
+            match thread.spawn(move || stop_statement(&token, tls)) {
+                Ok(thread) => self.thread = Some(thread),
                 Err(error) => warn!(target: LOG, "no thread to cancel a statement: {error}"),
             }
         }
@@ -107,35 +107,35 @@ impl Watch {
         loop {
             let deadline = self.next_deadline(&requests);
             let round_ends = round.as_ref().map(|round| round.began + ROUND);
-            let order = match deadline.into_iter().chain(round_ends).min() {
-                Some(deadline) => self.orders.recv_deadline(deadline),
+            let command = match deadline.into_iter().chain(round_ends).min() {
+                Some(deadline) => self.commands.recv_deadline(deadline),
                 None => self
-                    .orders
+                    .commands
                     .recv()
                     .map_err(|_| RecvTimeoutError::Disconnected),
             };
             let now = Instant::now();
-            match order {
-                Ok(Order::Stop(job, token)) => requests.push(Request {
+            match command {
+                Ok(Command::Stop(job, token)) => requests.push(Request {
                     job,
                     token,
                     due: now,
                     pause: REPEAT,
-                    courier: None,
+                    thread: None,
                 }),
-                Ok(Order::ShortenShift) => {
+                Ok(Command::ReduceWorkers) => {
                     // Not before a round has shown that none of those who would stay is at a long job.
                     round = round.or_else(|| Some(self.round(now)));
                 }
-                Ok(Order::End) | Err(RecvTimeoutError::Disconnected) => {
-                    // Nobody would call them back later.
-                    self.shift.iter().for_each(|shift| shift.call_back());
+                Ok(Command::End) | Err(RecvTimeoutError::Disconnected) => {
+                    // Nobody would wake them later.
+                    self.active.iter().for_each(|active| active.wake_all());
                     return;
                 }
                 Err(RecvTimeoutError::Timeout) => {}
             }
             if let Some(ended) = round.take_if(|round| round.began + ROUND <= now) {
-                round = self.look_after_shift(&ended, now);
+                round = self.review_workers(&ended, now);
             }
             self.end_overdue_statements(now);
             if let Some(waiting) = &self.waiting {
@@ -154,9 +154,9 @@ impl Watch {
         let now = Instant::now();
         let statements = self.statement_timeout.map(|limit| {
             let oldest = self
-                .desks
+                .states
                 .iter()
-                .filter_map(|desk| desk.statement_since())
+                .filter_map(|state| state.statement_since())
                 .min();
             oldest.unwrap_or(now) + limit + MARGIN
         });
@@ -169,25 +169,25 @@ impl Watch {
     }
 
     fn round(&self, began: Instant) -> Round {
-        let jobs = self.desks.iter().map(|desk| desk.progress().0).collect();
+        let jobs = self.states.iter().map(|state| state.progress().0).collect();
         Round { began, jobs }
     }
 
-    /// Keeps the shift short for another round, or calls all workers back if those on it do not keep up.
-    fn look_after_shift(&self, round: &Round, now: Instant) -> Option<Round> {
-        let shift = self.shift.as_ref()?;
+    /// Keeps few workers active for another round, or wakes all if the active ones do not keep up.
+    fn review_workers(&self, round: &Round, now: Instant) -> Option<Round> {
+        let active = self.active.as_ref()?;
         let (jobs, busy): (Vec<u64>, Vec<bool>) =
-            self.desks.iter().map(|desk| desk.progress()).unzip();
+            self.states.iter().map(|state| state.progress()).unzip();
         let done: Vec<u64> = (jobs.iter().zip(&round.jobs))
             .map(|(now, then)| now - then)
             .collect();
         let is_at_a_long_job = |(done, busy): (&u64, &bool)| *done == 0 && *busy;
-        let stuck = (done.iter().zip(&busy).take(shift.size())).any(is_at_a_long_job);
-        if !stuck && shift.keeps_up(done.iter().sum(), now - round.began) {
-            shift.shorten();
+        let stuck = (done.iter().zip(&busy).take(active.size())).any(is_at_a_long_job);
+        if !stuck && active.keeps_up(done.iter().sum(), now - round.began) {
+            active.reduce();
             return Some(Round { began: now, jobs });
         }
-        shift.call_back();
+        active.wake_all();
         None
     }
 
@@ -198,7 +198,7 @@ impl Watch {
         let Some(since) = now.checked_sub(limit + MARGIN) else {
             return;
         };
-        for job in self.desks.iter().filter_map(|desk| desk.overdue(since)) {
+        for job in self.states.iter().filter_map(|state| state.overdue(since)) {
             job.stop(Error::Timeout { limit });
         }
     }

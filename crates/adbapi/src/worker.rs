@@ -11,21 +11,21 @@ use r2d2::{Pool, PooledConnection};
 use tracing::{error, info};
 
 use super::LOG;
+use super::active_workers::{ActiveWorkers, Pace};
 use super::connection::Failure;
 use super::connector::{Connector, TRUSTED};
-use super::desk::Desk;
 use super::error::Error;
 use super::health::Health;
 use super::job::Job;
-use super::shift::{Pace, Shift};
 use super::stats::ErrorKind;
-use super::watch::Order;
+use super::watch::Command;
+use super::worker_state::WorkerState;
 
 /// While PostgreSQL is there, a job that waited long for a worker still gets this long to get its connection.
 const PATIENCE: Duration = Duration::from_millis(500);
 
-/// How long a worker waits for another to wake up and take a connection. It usually takes far less.
-const GIVE_WAY: Duration = Duration::from_millis(10);
+/// How long a worker waits for another one to wake up and take a connection. It usually takes far less.
+const YIELD: Duration = Duration::from_millis(10);
 
 /// So often a worker that finds no job lets other threads run, which may submit one, before it puts its connection
 /// back and sleeps. Waking a sleeping thread on another processor takes longer than a whole query; looking lets whoever
@@ -42,19 +42,19 @@ pub(super) struct Worker {
     pub(super) jobs: Receiver<Job>,
     pub(super) connections: Pool<Connector>,
     pub(super) health: Arc<Health>,
-    pub(super) desk: Arc<Desk>,
+    pub(super) state: Arc<WorkerState>,
     pub(super) closing: Arc<AtomicBool>,
     /// How many workers have a job and wait for a connection.
-    pub(super) stranded: Arc<AtomicU32>,
+    pub(super) connectionless: Arc<AtomicU32>,
     pub(super) connect_timeout: Duration,
     pub(super) reconnect: bool,
     pub(super) noisy: bool,
     pub(super) wait_awake: bool,
-    /// From 1; those with the lowest are the last to be sent away.
+    /// From 1; those with the lowest stay active.
     pub(super) number: u32,
-    pub(super) shift: Option<Arc<Shift>>,
-    /// To the watch, which looks after the shift.
-    pub(super) orders: Sender<Order>,
+    pub(super) active: Option<Arc<ActiveWorkers>>,
+    /// To the watch, which reviews the active workers.
+    pub(super) commands: Sender<Command>,
 }
 
 impl Worker {
@@ -64,12 +64,12 @@ impl Worker {
         let mut found_at_once = 0;
         let mut pace = Pace::new(Instant::now());
         loop {
-            if let Some(shift) = &self.shift
-                && shift.may_rest(self.number)
+            if let Some(active) = &self.active
+                && active.may_sleep(self.number)
                 && self.jobs.is_empty()
             {
                 kept = None;
-                shift.rest();
+                active.sleep();
                 pace = Pace::new(Instant::now());
             }
             let job = match self.next_soon(&mut found_at_once) {
@@ -92,21 +92,21 @@ impl Worker {
                 now.saturating_duration_since(connection.last_used) >= TRUSTED
             });
             kept = self.work(job, now, kept);
-            if self.stranded.load(Ordering::Relaxed) > 0 {
+            if self.connectionless.load(Ordering::Relaxed) > 0 {
                 kept = None;
-                self.give_way();
+                self.yield_connection();
             }
         }
     }
 
-    /// Asks for a short shift if all workers, as this one, are quick.
+    /// Asks for fewer active workers if all, like this one, are quick.
     fn judge(&self, each_job: Option<Duration>) {
-        if let (Some(each_job), Some(shift)) = (each_job, &self.shift)
-            && shift.is_quick(each_job)
-            && !shift.is_short()
+        if let (Some(each_job), Some(active)) = (each_job, &self.active)
+            && active.is_quick(each_job)
+            && !active.is_reduced()
         {
-            // When there are too many orders already, the next sample is soon there to ask again.
-            let _ = self.orders.try_send(Order::ShortenShift);
+            // Where the watch has too much to do already, the next sample asks again.
+            let _ = self.commands.try_send(Command::ReduceWorkers);
         }
     }
 
@@ -142,10 +142,10 @@ impl Worker {
         mut kept: Option<PooledConnection<Connector>>,
     ) -> Option<PooledConnection<Connector>> {
         let control = job.work.control();
-        self.desk
+        self.state
             .take(&control, now.saturating_duration_since(job.submitted));
         if !control.take() {
-            self.desk.done(control.failure());
+            self.state.done(control.failure());
             return kept;
         }
         // At worst each connection is found dead once, and then all are new.
@@ -157,19 +157,19 @@ impl Worker {
             {
                 Ok(connection) => connection,
                 Err(error) => {
-                    self.desk.done(Some(ErrorKind::from(&error)));
+                    self.state.done(Some(ErrorKind::from(&error)));
                     job.fail(error);
                     return None;
                 }
             };
-            if !control.begin(connection.brake()) {
-                self.desk.done(control.failure());
+            if !control.begin(connection.canceller()) {
+                self.state.done(control.failure());
                 return Some(connection);
             }
-            self.desk.has_connection();
-            connection.lend(Some(self.desk.clone()));
+            self.state.has_connection();
+            connection.set_worker(Some(self.state.clone()));
             let attempt = catch_unwind(AssertUnwindSafe(|| job.work.attempt(&mut connection)));
-            connection.lend(None);
+            connection.set_worker(None);
             if connection.is_broken() {
                 self.health.lost();
             }
@@ -199,7 +199,7 @@ impl Worker {
                 }
             };
             let failure = outcome.as_ref().err().map(ErrorKind::from);
-            self.desk.done(end.err().or(failure));
+            self.state.done(end.err().or(failure));
             job.work.finish(outcome);
             // The caller has its answer and does not wait for this.
             connection.reset();
@@ -213,17 +213,18 @@ impl Worker {
 
     /// Lets a worker that waits have the connection this one has just put back. There may be no other for it: when
     /// PostgreSQL grants fewer connections than there are workers, those that have one would otherwise never let go.
-    fn give_way(&self) {
-        let stranded = self.stranded.load(Ordering::Relaxed);
-        let end = Instant::now() + GIVE_WAY;
-        while self.stranded.load(Ordering::Relaxed) >= stranded && Instant::now() < end {
+    fn yield_connection(&self) {
+        let connectionless = self.connectionless.load(Ordering::Relaxed);
+        let end = Instant::now() + YIELD;
+        while self.connectionless.load(Ordering::Relaxed) >= connectionless && Instant::now() < end
+        {
             thread::sleep(Duration::from_micros(100));
         }
     }
 
     /// A connection that was found in order, within the time the job has for it.
     fn connection(&self, submitted: Instant) -> Result<PooledConnection<Connector>, Error> {
-        // Only who finds none idle is stranded; others would give way to it for nothing.
+        // Only a worker that finds none idle counts; others would wait for it for nothing.
         if let Some(connection) = self.connections.try_get() {
             return Ok(connection);
         }
@@ -234,9 +235,9 @@ impl Worker {
         } else {
             left.max(PATIENCE)
         };
-        self.stranded.fetch_add(1, Ordering::Relaxed);
+        self.connectionless.fetch_add(1, Ordering::Relaxed);
         let connection = self.connections.get_timeout(limit);
-        self.stranded.fetch_sub(1, Ordering::Relaxed);
+        self.connectionless.fetch_sub(1, Ordering::Relaxed);
         connection.map_err(|_| {
             let waited = submitted.elapsed();
             let reason = self.health.reason().unwrap_or_else(|| {

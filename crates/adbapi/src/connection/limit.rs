@@ -35,7 +35,7 @@ impl Connection {
     /// Runs a job's statement: under the eyes of the watch, unless the job has given itself more time than the pool
     /// gives.
     pub(super) fn limited<T>(&mut self, sql: &str, run: impl FnOnce(&mut Client) -> T) -> T {
-        if self.terms.statement_timeout.is_none() {
+        if self.settings.statement_timeout.is_none() {
             return run(&mut self.client);
         }
         if self.limit.is_doubtful {
@@ -58,7 +58,10 @@ impl Connection {
             SimpleQueryMessage::Row(row) => row.get(0)?.parse::<u128>().ok(),
             _ => None,
         });
-        let most = self.terms.statement_timeout.map(|limit| limit.as_millis());
+        let most = self
+            .settings
+            .statement_timeout
+            .map(|limit| limit.as_millis());
         if let (Some(millis), Some(most)) = (millis, most) {
             self.limit = Limit {
                 is_doubtful: false,

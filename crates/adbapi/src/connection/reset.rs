@@ -30,7 +30,7 @@ pub(in super::super) fn reset_script(client: &mut Client) -> Result<String, post
 impl Connection {
     /// Undoes what a job left behind, if that is wanted. A session of which this fails is not used again.
     pub(in super::super) fn reset(&mut self) {
-        let Some(script) = self.terms.reset.as_deref() else {
+        let Some(script) = self.settings.reset.as_deref() else {
             return;
         };
         if self.broken || self.client.is_closed() {

@@ -1,5 +1,6 @@
 //! Owns what the pool's tests share; how a PostgreSQL is started for them is `cluster`'s.
 
+mod active_workers;
 mod closing;
 mod cluster;
 mod faults;
@@ -7,7 +8,6 @@ mod jobs;
 mod judged;
 mod limits;
 mod sessions;
-mod shift;
 mod tls;
 mod upkeep;
 

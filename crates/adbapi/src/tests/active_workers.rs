@@ -1,16 +1,16 @@
-//! Owns the tests of workers that are sent away while jobs are quick, and that come back.
+//! Owns the tests of workers that sleep while jobs are quick, and are woken when they are needed.
 
 use std::sync::{Arc, Barrier};
 use std::thread;
 use std::time::Duration;
 
-use super::super::shift::Shift;
+use super::super::active_workers::ActiveWorkers;
 use super::super::{ConnectionPool, Promise, deferred};
 use super::{eventually, outcome, pool};
 
-/// A pool of three workers more than a short shift has. Jobs are quick for it that are not on a machine with much
-/// else to do.
-fn pool_with_a_reserve(name: &str) -> (ConnectionPool, Arc<Shift>, usize) {
+/// A pool of three workers more than stay active. For it jobs are quick that are not, so that a busy machine does
+/// not matter.
+fn pool_with_a_reserve(name: &str) -> (ConnectionPool, Arc<ActiveWorkers>, usize) {
     let processors = thread::available_parallelism().unwrap().get();
     let workers = 2 * processors + 4;
     let pool = pool(|mut b| {
@@ -18,35 +18,37 @@ fn pool_with_a_reserve(name: &str) -> (ConnectionPool, Arc<Shift>, usize) {
         b.cp_max(u32::try_from(workers).unwrap()).cp_name(name)
     });
     pool.start().unwrap();
-    let shift = pool.shift().expect("there are enough workers for a shift");
-    (pool, shift, workers)
+    let active = pool
+        .active()
+        .expect("there are enough workers for some to sleep");
+    (pool, active, workers)
 }
 
-/// Makes quick jobs until the shift is short.
-fn shorten(pool: &ConnectionPool, shift: &Shift) {
-    eventually("the shift is short", || {
+/// Makes quick jobs until few workers are active.
+fn reduce(pool: &ConnectionPool, active: &ActiveWorkers) {
+    eventually("few workers to be active", || {
         let quick: Vec<_> = (0..200).map(|_| pool.run_query("SELECT 1", ())).collect();
         quick.into_iter().for_each(|job| {
             outcome(job).unwrap();
         });
-        shift.is_short()
+        active.is_reduced()
     });
 }
 
 #[test]
 fn quick_jobs_are_done_by_few_workers() {
-    let (pool, shift, _) = pool_with_a_reserve("shift-few");
-    eventually("three workers rest", || {
-        shorten(&pool, &shift);
-        *shift.resting() == 3
+    let (pool, active, _) = pool_with_a_reserve("active-few");
+    eventually("three workers to sleep", || {
+        reduce(&pool, &active);
+        *active.sleeping() == 3
     });
 }
 
 #[test]
 fn jobs_that_take_long_find_all_workers() {
-    let (pool, shift, workers) = pool_with_a_reserve("shift-all");
+    let (pool, active, workers) = pool_with_a_reserve("active-all");
     for _ in 0..3 {
-        shorten(&pool, &shift);
+        reduce(&pool, &active);
         // Each of them ends only when all have begun.
         let all = Arc::new(Barrier::new(workers));
         let jobs: Vec<_> = (0..workers)
@@ -65,9 +67,9 @@ fn jobs_that_take_long_find_all_workers() {
 }
 
 #[test]
-fn nobody_rests_while_those_who_would_stay_are_at_long_jobs() {
-    let (pool, shift, workers) = pool_with_a_reserve("shift-mixed");
-    // One more than may rest, so one of them is with a worker that would stay.
+fn nobody_sleeps_while_those_who_would_stay_active_have_long_jobs() {
+    let (pool, active, workers) = pool_with_a_reserve("active-mixed");
+    // One more than may sleep, so one of them is with a worker that would stay active.
     let (promises, waits): (Vec<Promise<()>>, Vec<_>) = (0..4).map(|_| deferred()).unzip();
     let long: Vec<_> = waits
         .into_iter()
@@ -79,7 +81,7 @@ fn nobody_rests_while_those_who_would_stay_are_at_long_jobs() {
         quick.into_iter().for_each(|job| {
             outcome(job).unwrap();
         });
-        assert!(!shift.is_short());
+        assert!(!active.is_reduced());
     }
     promises
         .into_iter()
@@ -87,13 +89,13 @@ fn nobody_rests_while_those_who_would_stay_are_at_long_jobs() {
     for job in long {
         outcome(job).unwrap();
     }
-    shorten(&pool, &shift);
+    reduce(&pool, &active);
 }
 
 #[test]
-fn a_pool_closes_while_workers_rest() {
-    let (pool, shift, _) = pool_with_a_reserve("shift-close");
-    shorten(&pool, &shift);
+fn a_pool_closes_while_workers_sleep() {
+    let (pool, active, _) = pool_with_a_reserve("active-close");
+    reduce(&pool, &active);
     pool.close();
-    assert!(!shift.is_short());
+    assert!(!active.is_reduced());
 }

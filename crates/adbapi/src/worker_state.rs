@@ -1,5 +1,5 @@
-//! Owns what a worker has in hand, as those see it who look after the worker from outside. Knows no connection and does
-//! no job.
+//! Owns the state of one worker that other threads may ask for: its job, its statement, its figures. Knows no
+//! connection and does no job.
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
@@ -9,12 +9,13 @@ use deferred::Stage;
 use super::aliases::JobControl;
 use super::error::Error;
 use super::stats::{ErrorKind, Stats, Tally};
-/// What a worker has in hand.
+
+/// The state of one worker.
 #[derive(Default)]
-pub(super) struct Desk(Mutex<InHand>);
+pub(super) struct WorkerState(Mutex<Current>);
 
 #[derive(Default)]
-struct InHand {
+struct Current {
     job: Option<JobControl>,
     has_connection: bool,
     /// When the statement was sent to which PostgreSQL has not answered yet. Only kept for a `statement_timeout`.
@@ -22,32 +23,32 @@ struct InHand {
     tally: Tally,
 }
 
-impl Desk {
-    fn in_hand(&self) -> MutexGuard<'_, InHand> {
+impl WorkerState {
+    fn current(&self) -> MutexGuard<'_, Current> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     pub(super) fn take(&self, job: &JobControl, waited: Duration) {
-        let mut in_hand = self.in_hand();
-        in_hand.job = Some(job.clone());
-        in_hand.tally.longest_wait = in_hand.tally.longest_wait.max(waited);
+        let mut current = self.current();
+        current.job = Some(job.clone());
+        current.tally.longest_wait = current.tally.longest_wait.max(waited);
     }
 
     pub(super) fn has_connection(&self) {
-        self.in_hand().has_connection = true;
+        self.current().has_connection = true;
     }
 
     pub(super) fn done(&self, failure: Option<ErrorKind>) {
-        let mut in_hand = self.in_hand();
-        (in_hand.job, in_hand.has_connection) = (None, false);
+        let mut current = self.current();
+        (current.job, current.has_connection) = (None, false);
         // A panic may have kept a statement from ending.
-        in_hand.statement_since = None;
-        in_hand.tally.count(failure);
+        current.statement_since = None;
+        current.tally.count(failure);
     }
 
     /// A statement was found prepared, or not.
     pub(super) fn statement_looked_up(&self, found: bool) {
-        let tally = &mut self.in_hand().tally;
+        let tally = &mut self.current().tally;
         *(if found {
             &mut tally.statement_hits
         } else {
@@ -55,56 +56,56 @@ impl Desk {
         }) += 1;
     }
 
-    /// Adds what is on all `desks` at one moment; `meanwhile` runs in that moment.
+    /// Adds all `states` as they are at one moment; `meanwhile` runs in that moment.
     pub(super) fn survey(
-        desks: &[Arc<Self>],
+        states: &[Arc<Self>],
         stats: &mut Stats,
         meanwhile: impl FnOnce(&mut Stats),
     ) {
-        let surveyed: Vec<_> = desks.iter().map(|desk| desk.in_hand()).collect();
-        for in_hand in &surveyed {
-            stats.running += u32::from(in_hand.job.is_some());
-            stats.busy += u32::from(in_hand.has_connection);
-            stats.add(&in_hand.tally);
+        let surveyed: Vec<_> = states.iter().map(|state| state.current()).collect();
+        for current in &surveyed {
+            stats.running += u32::from(current.job.is_some());
+            stats.busy += u32::from(current.has_connection);
+            stats.add(&current.tally);
         }
         meanwhile(stats);
     }
 
     /// How many jobs the worker has done, and whether it is at another.
     pub(super) fn progress(&self) -> (u64, bool) {
-        let in_hand = self.in_hand();
-        (in_hand.tally.jobs, in_hand.job.is_some())
+        let current = self.current();
+        (current.tally.jobs, current.job.is_some())
     }
 
     pub(super) fn statement_begins(&self) {
-        self.in_hand().statement_since = Some(Instant::now());
+        self.current().statement_since = Some(Instant::now());
     }
 
     pub(super) fn statement_ends(&self) {
-        self.in_hand().statement_since = None;
+        self.current().statement_since = None;
     }
 
     pub(super) fn statement_since(&self) -> Option<Instant> {
-        self.in_hand().statement_since
+        self.current().statement_since
     }
 
-    /// The job in hand, if PostgreSQL owes it an answer since this moment or longer. It is given once for a statement.
+    /// The worker's job, if PostgreSQL owes it an answer since this moment or longer. It is given once for a statement.
     pub(super) fn overdue(&self, since: Instant) -> Option<JobControl> {
-        let mut in_hand = self.in_hand();
-        in_hand.statement_since.take_if(|began| *began <= since)?;
-        in_hand.job.clone()
+        let mut current = self.current();
+        current.statement_since.take_if(|began| *began <= since)?;
+        current.job.clone()
     }
 
     pub(super) fn is_interrupted(&self) -> bool {
-        self.in_hand()
+        self.current()
             .job
             .as_ref()
             .is_some_and(|job| job.stage() == Stage::Interrupted)
     }
 
-    /// Fails the job in hand, if there is one, and stops what it does.
+    /// Fails the worker's job, if there is one, and stops its statement.
     pub(super) fn stop(&self, error: Error) {
-        let job = self.in_hand().job.clone();
+        let job = self.current().job.clone();
         if let Some(job) = job {
             job.stop(error);
         }

@@ -26,7 +26,7 @@ impl Connection {
         notices::take_no_transaction();
         // An empty SELECT fails in an aborted transaction, which COMMIT itself would not tell us.
         let doubtful = self.bare || self.failure.is_some();
-        let commit = match (doubtful, self.terms.statement_cache) {
+        let commit = match (doubtful, self.settings.statement_cache) {
             (false, 0) => "DEALLOCATE ALL; COMMIT",
             (true, 0) => "SELECT; DEALLOCATE ALL; COMMIT",
             (false, _) => "COMMIT",
@@ -69,7 +69,7 @@ impl Connection {
         if self.is_broken() {
             return;
         }
-        let rollback = match self.terms.statement_cache {
+        let rollback = match self.settings.statement_cache {
             0 => "ROLLBACK; DEALLOCATE ALL",
             _ => "ROLLBACK",
         };

@@ -1,0 +1,159 @@
+//! Owns how many of a pool's workers are active: not all while jobs are many and quick. Knows neither jobs nor
+//! connections.
+//!
+//! Jobs that PostgreSQL answers within microseconds are limited by the processors, and a few workers keep those busy.
+//! All others only look for work in between, and each look costs a switch of threads that the busy ones wait for. So
+//! while jobs are that quick only some workers stay active; the others sleep as soon as they find no job. All are woken
+//! when the active ones do not keep up, because they wait for something other than a processor, or when one of them has
+//! a long job.
+
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
+use std::thread;
+use std::time::{Duration, Instant};
+
+/// Jobs are quick while each of all workers takes no longer for one, on average.
+pub(super) const QUICK: Duration = Duration::from_micros(500);
+
+/// A worker judges its pace by so many jobs at a time.
+const SAMPLE: u32 = 64;
+
+/// So often the active workers are reviewed while not all are active.
+pub(super) const ROUND: Duration = Duration::from_millis(5);
+
+/// Which of a pool's workers are active.
+pub(super) struct ActiveWorkers {
+    /// How many stay active when not all do.
+    size: u32,
+    quick: Duration,
+    is_reduced: AtomicBool,
+    /// How many sleep. Held for falling asleep and for waking, so that nobody misses it.
+    sleeping: Mutex<u32>,
+    woken: Condvar,
+}
+
+impl ActiveWorkers {
+    /// So many workers, all active; `None` if there are too few for any to sleep. Two for each processor keep it
+    /// busy, one that waits for PostgreSQL and one with its answer; one more takes up what is uneven.
+    pub(super) fn new(workers: u32, quick: Duration) -> Option<Self> {
+        let processors = thread::available_parallelism().map_or(1, usize::from);
+        let size = u32::try_from(2 * processors + 1).unwrap_or(u32::MAX);
+        (workers > size).then(|| Self {
+            size,
+            quick,
+            is_reduced: AtomicBool::new(false),
+            sleeping: Mutex::new(0),
+            woken: Condvar::new(),
+        })
+    }
+
+    /// How many workers stay active when not all do: those with the lowest numbers.
+    pub(super) fn size(&self) -> usize {
+        self.size as usize
+    }
+
+    pub(super) fn is_reduced(&self) -> bool {
+        self.is_reduced.load(Ordering::Relaxed)
+    }
+
+    /// Whether the worker of this number, from 1, is not needed now.
+    pub(super) fn may_sleep(&self, number: u32) -> bool {
+        number > self.size && self.is_reduced()
+    }
+
+    /// Sleeps until all workers are woken.
+    pub(super) fn sleep(&self) {
+        let mut sleeping = self.sleeping();
+        *sleeping += 1;
+        let woken = self.woken.wait_while(sleeping, |_| self.is_reduced());
+        *woken.unwrap_or_else(PoisonError::into_inner) -= 1;
+    }
+
+    pub(super) fn sleeping(&self) -> MutexGuard<'_, u32> {
+        self.sleeping.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Whether fewer workers would do if all were at this pace.
+    pub(super) fn is_quick(&self, each_job: Duration) -> bool {
+        each_job <= self.quick
+    }
+
+    pub(super) fn reduce(&self) {
+        self.is_reduced.store(true, Ordering::Relaxed);
+    }
+
+    pub(super) fn wake_all(&self) {
+        let sleeping = self.sleeping();
+        self.is_reduced.store(false, Ordering::Relaxed);
+        drop(sleeping);
+        self.woken.notify_all();
+    }
+
+    /// Whether the active workers, which have done so many jobs in this time, keep up: they must be quicker than all
+    /// were, or they would be reduced again as soon as all are active.
+    pub(super) fn keeps_up(&self, jobs: u64, time: Duration) -> bool {
+        let spent = time.as_nanos() * u128::from(self.size);
+        2 * spent <= self.quick.as_nanos() * u128::from(jobs)
+    }
+}
+
+/// How quickly one worker does its jobs.
+pub(super) struct Pace {
+    since: Instant,
+    jobs: u32,
+}
+
+impl Pace {
+    pub(super) fn new(now: Instant) -> Self {
+        Self {
+            since: now,
+            jobs: 0,
+        }
+    }
+
+    /// Counts a job that begins. What each of a sample took, with the time between them, when this is its last.
+    pub(super) fn count(&mut self, now: Instant) -> Option<Duration> {
+        self.jobs += 1;
+        if self.jobs < SAMPLE {
+            return None;
+        }
+        let sample = now.saturating_duration_since(self.since);
+        *self = Self::new(now);
+        Some(sample / SAMPLE)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_pace_is_the_average_of_a_sample() {
+        let began = Instant::now();
+        let mut pace = Pace::new(began);
+        let step = Duration::from_micros(100);
+        let told: Vec<_> = (1..=2 * SAMPLE)
+            .filter_map(|n| pace.count(began + step * n).map(|each| (n, each)))
+            .collect();
+        assert_eq!(told, [(SAMPLE, step), (2 * SAMPLE, step)]);
+    }
+
+    #[test]
+    fn few_workers_are_all_active_and_so_are_many_at_first() {
+        assert!(ActiveWorkers::new(1, QUICK).is_none());
+        let active = ActiveWorkers::new(1000, QUICK).unwrap();
+        assert!(!active.may_sleep(1000));
+        active.reduce();
+        assert!(active.may_sleep(1000));
+        assert!(!active.may_sleep(1));
+    }
+
+    #[test]
+    fn the_active_workers_keep_up_at_twice_the_pace_of_all() {
+        let active = ActiveWorkers::new(1000, QUICK).unwrap();
+        let jobs = ROUND.as_micros() as u64 * u64::from(active.size) / 250;
+        assert!(active.keeps_up(jobs, ROUND));
+        assert!(!active.keeps_up(jobs - 1, ROUND));
+        assert!(!active.keeps_up(0, ROUND));
+    }
+}
