@@ -1,16 +1,21 @@
-//! Owns how many of a pool's workers are active: not all while jobs are many and quick. Knows neither jobs nor
-//! connections.
+//! Owns how many of a pool's workers are active: not all while jobs are many and quick. Knows
+//! neither jobs nor connections.
 //!
-//! Jobs that PostgreSQL answers within microseconds are limited by the processors, and a few workers keep those busy.
-//! All others only look for work in between, and each look costs a switch of threads that the busy ones wait for. So
-//! while jobs are that quick only some workers stay active; the others sleep as soon as they find no job. All are woken
-//! when the active ones do not keep up, because they wait for something other than a processor, or when one of them has
-//! a long job.
+//! Jobs that PostgreSQL answers within microseconds are limited by the processors, and a few
+//! workers keep those busy. All others only look for work in between, and each look costs a switch
+//! of threads that the busy ones wait for. So while jobs are that quick only some workers stay
+//! active; the others sleep as soon as they find no job. All are woken when the active ones do not
+//! keep up, because they wait for something other than a processor, or when one of them has a long
+//! job.
 
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
-use std::thread;
-use std::time::{Duration, Instant};
+use std::{
+    sync::{
+        Condvar, Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicBool, Ordering},
+    },
+    thread,
+    time::{Duration, Instant},
+};
 
 /// Jobs are quick while each of all workers takes no longer for one, on average.
 pub(super) const QUICK: Duration = Duration::from_micros(500);
@@ -33,8 +38,9 @@ pub(super) struct ActiveWorkers {
 }
 
 impl ActiveWorkers {
-    /// So many workers, all active; `None` if there are too few for any to sleep. Two for each processor keep it
-    /// busy, one that waits for PostgreSQL and one with its answer; one more takes up what is uneven.
+    /// So many workers, all active; `None` if there are too few for any to sleep. Two for each
+    /// processor keep it busy, one that waits for PostgreSQL and one with its answer; one more
+    /// takes up what is uneven.
     pub(super) fn new(workers: u32, quick: Duration) -> Option<Self> {
         let processors = thread::available_parallelism().map_or(1, usize::from);
         let size = u32::try_from(2 * processors + 1).unwrap_or(u32::MAX);
@@ -89,8 +95,8 @@ impl ActiveWorkers {
         self.woken.notify_all();
     }
 
-    /// Whether the active workers, which have done so many jobs in this time, keep up: they must be quicker than all
-    /// were, or they would be reduced again as soon as all are active.
+    /// Whether the active workers, which have done so many jobs in this time, keep up: they must be
+    /// quicker than all were, or they would be reduced again as soon as all are active.
     pub(super) fn keeps_up(&self, jobs: u64, time: Duration) -> bool {
         let spent = time.as_nanos() * u128::from(self.size);
         2 * spent <= self.quick.as_nanos() * u128::from(jobs)
@@ -111,7 +117,8 @@ impl Pace {
         }
     }
 
-    /// Counts a job that begins. What each of a sample took, with the time between them, when this is its last.
+    /// Counts a job that begins. What each of a sample took, with the time between them, when this
+    /// is its last.
     pub(super) fn count(&mut self, now: Instant) -> Option<Duration> {
         self.jobs += 1;
         if self.jobs < SAMPLE {

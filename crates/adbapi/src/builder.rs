@@ -1,28 +1,32 @@
 //! Owns the settings of a pool, their defaults and their checks; opens nothing.
 
-use std::fmt;
-use std::io;
-use std::net::{IpAddr, ToSocketAddrs};
-use std::path::PathBuf;
-use std::sync::Arc;
-use std::time::Duration;
+use std::{
+    fmt, io,
+    net::{IpAddr, ToSocketAddrs},
+    path::PathBuf,
+    sync::Arc,
+    time::Duration,
+};
 
 use postgres::Client;
 
-use super::active_workers::QUICK;
-use super::error::Error;
-use super::pool::ConnectionPool;
-use super::session_attrs::TargetSessionAttrs;
-use super::tls::{SslMode, Tls, TlsVersion};
+use super::{
+    active_workers::QUICK,
+    error::Error,
+    pool::ConnectionPool,
+    session_attrs::TargetSessionAttrs,
+    tls::{SslMode, Tls, TlsVersion},
+};
 
-/// What no limit needs to exceed: 24 days, as much as PostgreSQL's own limits hold. An instant much further away may
-/// not exist.
+/// What no limit needs to exceed: 24 days, as much as PostgreSQL's own limits hold. An instant much
+/// further away may not exist.
 const LONGEST: Duration = Duration::from_millis(i32::MAX as u64);
 
 /// Called once for each new connection, before its first job.
 pub(super) type OpenFun = Arc<dyn Fn(&mut Client) -> Result<(), postgres::Error> + Send + Sync>;
 
-/// The settings of a [`ConnectionPool`], with Twisted's names where Twisted has them. Cloning it copies settings only.
+/// The settings of a [`ConnectionPool`], with Twisted's names where Twisted has them. Cloning it
+/// copies settings only.
 #[derive(Clone)]
 pub struct Builder {
     pub(super) config: postgres::Config,
@@ -57,8 +61,8 @@ pub struct Builder {
     pub(super) resolve: fn(&str) -> io::Result<Vec<IpAddr>>,
 }
 
-/// What becomes of what a job leaves in its session: settings, the role, temporary tables, open cursors, advisory locks,
-/// LISTEN.
+/// What becomes of what a job leaves in its session: settings, the role, temporary tables, open
+/// cursors, advisory locks, LISTEN.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Reset {
     /// It stays for the next job on the connection, as in Twisted.
@@ -107,7 +111,8 @@ impl Builder {
         }
     }
 
-    /// How many idle connections are kept open (3). They are opened in the background when the pool starts.
+    /// How many idle connections are kept open (3). They are opened in the background when the pool
+    /// starts.
     pub fn cp_min(mut self, connections: u32) -> Self {
         self.cp_min = connections;
         self
@@ -125,8 +130,9 @@ impl Builder {
         self
     }
 
-    /// Called once for each new connection before its first job, to set up the session. An error, or a panic,
-    /// discards the connection and counts as a failure to connect. It runs on a thread of the pool and may block.
+    /// Called once for each new connection before its first job, to set up the session. An error,
+    /// or a panic, discards the connection and counts as a failure to connect. It runs on a thread
+    /// of the pool and may block.
     pub fn cp_openfun<F>(mut self, openfun: F) -> Self
     where
         F: Fn(&mut Client) -> Result<(), postgres::Error> + Send + Sync + 'static,
@@ -135,34 +141,37 @@ impl Builder {
         self
     }
 
-    /// Whether connections that died while they idled are replaced without failing a job (yes; Twisted's default is
-    /// no). Without it the job that finds a dead connection fails with [`Error::ConnectionLost`].
+    /// Whether connections that died while they idled are replaced without failing a job (yes;
+    /// Twisted's default is no). Without it the job that finds a dead connection fails with
+    /// [`Error::ConnectionLost`].
     pub fn cp_reconnect(mut self, reconnect: bool) -> Self {
         self.cp_reconnect = reconnect;
         self
     }
 
-    /// A query that always succeeds and changes nothing (`SELECT 1`), to try a connection that idled for long or is
-    /// in doubt.
+    /// A query that always succeeds and changes nothing (`SELECT 1`), to try a connection that
+    /// idled for long or is in doubt.
     pub fn cp_good_sql(mut self, sql: impl Into<String>) -> Self {
         self.cp_good_sql = sql.into();
         self
     }
 
-    /// The pool's name in the log, and the `application_name` PostgreSQL shows unless the config has one.
+    /// The pool's name in the log, and the `application_name` PostgreSQL shows unless the config
+    /// has one.
     pub fn cp_name(mut self, name: impl Into<String>) -> Self {
         self.cp_name = Some(name.into());
         self
     }
 
-    /// How many jobs may wait for a worker (1024); one more fails at once with [`Error::QueueFull`].
+    /// How many jobs may wait for a worker (1024); one more fails at once with
+    /// [`Error::QueueFull`].
     pub fn queue_limit(mut self, jobs: usize) -> Self {
         self.queue_limit = jobs;
         self
     }
 
-    /// Within which time of its submission a job fails with [`Error::Unavailable`] when no connection can be had
-    /// (5 s).
+    /// Within which time of its submission a job fails with [`Error::Unavailable`] when no
+    /// connection can be had (5 s).
     pub fn connect_timeout(mut self, timeout: Duration) -> Self {
         self.connect_timeout = timeout;
         self
@@ -170,69 +179,76 @@ impl Builder {
 
     /// How many prepared statements each connection keeps (256).
     ///
-    /// With 0 nothing outlives a transaction, as a pooler in transaction mode wants it: a `run_operation` without
-    /// parameters is sent unprepared, any other single statement in a transaction of its own, at three more round trips.
+    /// With 0 nothing outlives a transaction, as a pooler in transaction mode wants it: a
+    /// `run_operation` without parameters is sent unprepared, any other single statement in a
+    /// transaction of its own, at three more round trips.
     pub fn statement_cache(mut self, statements: usize) -> Self {
         self.statement_cache = statements;
         self
     }
 
-    /// How long [`close`](ConnectionPool::close) lets running jobs run on (5 s) before their statements are cancelled.
+    /// How long [`close`](ConnectionPool::close) lets running jobs run on (5 s) before their
+    /// statements are cancelled.
     pub fn close_grace(mut self, grace: Duration) -> Self {
         self.close_grace = grace;
         self
     }
 
-    /// How long a statement may run (no limit): PostgreSQL then ends it with SQLSTATE 57014. If PostgreSQL does not
-    /// even do that, being frozen, the job fails with [`Error::Timeout`] half a second later. Whole milliseconds. A job may
-    /// set another for itself (`SET LOCAL statement_timeout`).
+    /// How long a statement may run (no limit): PostgreSQL then ends it with SQLSTATE 57014. If
+    /// PostgreSQL does not even do that, being frozen, the job fails with [`Error::Timeout`] half a
+    /// second later. Whole milliseconds. A job may set another for itself (`SET LOCAL
+    /// statement_timeout`).
     pub fn statement_timeout(mut self, timeout: impl Into<Option<Duration>>) -> Self {
         self.statement_timeout = timeout.into();
         self
     }
 
-    /// How long a job may wait for a worker (no limit) before it fails with [`Error::QueueTimeout`].
+    /// How long a job may wait for a worker (no limit) before it fails with
+    /// [`Error::QueueTimeout`].
     pub fn queue_timeout(mut self, timeout: impl Into<Option<Duration>>) -> Self {
         self.queue_timeout = timeout.into();
         self
     }
 
-    /// After which time without a job a connection is closed (10 min), and up to the half minute between two looks
-    /// later. Up to `cp_min` are replaced by new ones.
+    /// After which time without a job a connection is closed (10 min), and up to the half minute
+    /// between two looks later. Up to `cp_min` are replaced by new ones.
     pub fn idle_timeout(mut self, timeout: impl Into<Option<Duration>>) -> Self {
         self.idle_timeout = timeout.into();
         self
     }
 
-    /// How old a connection may become (30 min), less up to a tenth at random so that they do not all end at once.
-    /// It is closed between two jobs.
+    /// How old a connection may become (30 min), less up to a tenth at random so that they do not
+    /// all end at once. It is closed between two jobs.
     pub fn max_lifetime(mut self, lifetime: impl Into<Option<Duration>>) -> Self {
         self.max_lifetime = lifetime.into();
         self
     }
 
-    /// From which duration on a statement is logged as slow (never): a warning with its SQL and without its
-    /// parameters. Statements on the bare [`Connection::client`](super::Connection::client) are not seen.
+    /// From which duration on a statement is logged as slow (never): a warning with its SQL and
+    /// without its parameters. Statements on the bare
+    /// [`Connection::client`](super::Connection::client) are not seen.
     pub fn slow_query(mut self, threshold: impl Into<Option<Duration>>) -> Self {
         self.slow_query = threshold.into();
         self
     }
 
-    /// Whether and how connections are encrypted (as the connection config says, [`SslMode::Prefer`] by default).
+    /// Whether and how connections are encrypted (as the connection config says,
+    /// [`SslMode::Prefer`] by default).
     pub fn sslmode(mut self, mode: SslMode) -> Self {
         self.sslmode = Some(mode);
         self
     }
 
-    /// A PEM file with the certificates of the CAs to trust (none), read by [`build`](Self::build). `"system"` stands
-    /// for the CAs that the system trusts, and for [`SslMode::VerifyFull`]: with a weaker mode they prove nothing.
+    /// A PEM file with the certificates of the CAs to trust (none), read by [`build`](Self::build).
+    /// `"system"` stands for the CAs that the system trusts, and for [`SslMode::VerifyFull`]: with
+    /// a weaker mode they prove nothing.
     pub fn sslrootcert(mut self, file: impl Into<PathBuf>) -> Self {
         self.sslrootcert = Some(file.into());
         self
     }
 
-    /// A certificate to show to servers that ask for one, and its key: PEM files, read by [`build`](Self::build). Nobody
-    /// else may read that of the key, which must not be encrypted.
+    /// A certificate to show to servers that ask for one, and its key: PEM files, read by
+    /// [`build`](Self::build). Nobody else may read that of the key, which must not be encrypted.
     pub fn client_certificate(
         mut self,
         sslcert: impl Into<PathBuf>,
@@ -254,8 +270,9 @@ impl Builder {
         self
     }
 
-    /// The file in which each attempt to connect looks for its password where the connection config has none (no file):
-    /// libpq's `.pgpass`, with its format and its demand that nobody else may read it. It need not be there.
+    /// The file in which each attempt to connect looks for its password where the connection config
+    /// has none (no file): libpq's `.pgpass`, with its format and its demand that nobody else may
+    /// read it. It need not be there.
     pub fn passfile(mut self, file: impl Into<PathBuf>) -> Self {
         self.passfile = Some(file.into());
         self
@@ -267,24 +284,26 @@ impl Builder {
         self
     }
 
-    /// What is undone of what a job left in its session ([`Reset::None`]). [`Reset::Discard`] costs a round trip after
-    /// each job. The settings that [`cp_openfun`](Self::cp_openfun) made are kept, whatever else it did is undone, too.
+    /// What is undone of what a job left in its session ([`Reset::None`]). [`Reset::Discard`] costs
+    /// a round trip after each job. The settings that [`cp_openfun`](Self::cp_openfun) made are
+    /// kept, whatever else it did is undone, too.
     pub fn reset(mut self, reset: Reset) -> Self {
         self.reset = reset;
         self
     }
 
-    /// Whether a worker that has had a job looks for the next one for some microseconds before it sleeps (yes). Waking
-    /// a sleeping thread can take longer than a query; looking takes processor time while jobs come quickly. While they
-    /// come quickly and are done within microseconds, only two workers for each processor and one more do so, and the
-    /// others sleep until those do not keep up.
+    /// Whether a worker that has had a job looks for the next one for some microseconds before it
+    /// sleeps (yes). Waking a sleeping thread can take longer than a query; looking takes processor
+    /// time while jobs come quickly. While they come quickly and are done within microseconds, only
+    /// two workers for each processor and one more do so, and the others sleep until those do not
+    /// keep up.
     pub fn wait_awake(mut self, awake: bool) -> Self {
         self.wait_awake = awake;
         self
     }
 
-    /// Makes the pool. It connects when it is [started](ConnectionPool::start), so this needs no PostgreSQL. Times of
-    /// more than 24 days count as 24 days.
+    /// Makes the pool. It connects when it is [started](ConnectionPool::start), so this needs no
+    /// PostgreSQL. Times of more than 24 days count as 24 days.
     ///
     /// # Errors
     /// [`Error::Config`] if the settings contradict each other, or if `sslrootcert` cannot be read.

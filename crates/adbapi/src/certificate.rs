@@ -1,19 +1,24 @@
-//! Owns what rustls does not do with a server's certificate and libpq does: names in the common name, and version 1 of
-//! X.509. Opens nothing and knows no settings.
+//! Owns what rustls does not do with a server's certificate and libpq does: names in the common
+//! name, and version 1 of X.509. Opens nothing and knows no settings.
 
-use rustls::client::verify_server_name;
-use rustls::crypto::CryptoProvider;
-use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
-use rustls::server::ParsedCertificate;
-use rustls::{CertificateError, DigitallySignedStruct};
-use x509_cert::Certificate;
-use x509_cert::certificate::Version;
-use x509_cert::der::asn1::{Ia5StringRef, PrintableStringRef, TeletexStringRef, Utf8StringRef};
-use x509_cert::der::oid::db::rfc4519::CN;
-use x509_cert::der::{AnyRef, Decode, Encode};
-use x509_cert::ext::pkix::name::GeneralName;
-use x509_cert::ext::pkix::{BasicConstraints, SubjectAltName};
-use x509_cert::spki::AlgorithmIdentifierOwned;
+use rustls::{
+    CertificateError, DigitallySignedStruct,
+    client::verify_server_name,
+    crypto::CryptoProvider,
+    pki_types::{CertificateDer, ServerName, UnixTime},
+    server::ParsedCertificate,
+};
+use x509_cert::{
+    Certificate,
+    certificate::Version,
+    der::{
+        AnyRef, Decode, Encode,
+        asn1::{Ia5StringRef, PrintableStringRef, TeletexStringRef, Utf8StringRef},
+        oid::db::rfc4519::CN,
+    },
+    ext::pkix::{BasicConstraints, SubjectAltName, name::GeneralName},
+    spki::AlgorithmIdentifierOwned,
+};
 
 pub(super) fn parse(certificate: &CertificateDer<'_>) -> Result<Certificate, CertificateError> {
     Certificate::from_der(certificate).map_err(|_| CertificateError::BadEncoding)
@@ -41,7 +46,8 @@ pub(super) fn check_dates(
     Ok(())
 }
 
-/// Checks that one of `roots` itself has signed a certificate of version 1, and that it is in its time.
+/// Checks that one of `roots` itself has signed a certificate of version 1, and that it is in its
+/// time.
 pub(super) fn check_version_1(
     certificate: &CertificateDer<'_>,
     roots: &[CertificateDer<'_>],
@@ -135,8 +141,8 @@ fn content(algorithm: &AlgorithmIdentifierOwned) -> Result<Vec<u8>, x509_cert::d
     Ok(AnyRef::from_der(&der)?.value().to_vec())
 }
 
-/// Checks that a certificate is for this server: by its alternative names, or, where it has none of the kind, by its
-/// common name.
+/// Checks that a certificate is for this server: by its alternative names, or, where it has none of
+/// the kind, by its common name.
 pub(super) fn check_name(
     certificate: &CertificateDer<'_>,
     server: &ServerName<'_>,

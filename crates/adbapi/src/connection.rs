@@ -1,24 +1,30 @@
-//! Owns one session with PostgreSQL: its client, its prepared statements and what is known of its fitness.
-//! Knows no queue and no job.
+//! Owns one session with PostgreSQL: its client, its prepared statements and what is known of its
+//! fitness. Knows no queue and no job.
 
 mod commit;
 mod limit;
 mod reset;
 
-use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::{
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
 use deferred::Interrupt;
-use postgres::error::{DbError, SqlState};
-use postgres::fallible_iterator::FallibleIterator;
-use postgres::{Client, Row, Statement};
+use postgres::{
+    Client, Row, Statement,
+    error::{DbError, SqlState},
+    fallible_iterator::FallibleIterator,
+};
 use tracing::warn;
 
-use super::error::{Error, describe, means_lost};
-use super::params::Params;
-use super::session_attrs::TargetSessionAttrs;
-use super::statements::{Statements, transaction_control};
-use super::worker_state::WorkerState;
+use super::{
+    error::{Error, describe, means_lost},
+    params::Params,
+    session_attrs::TargetSessionAttrs,
+    statements::{Statements, transaction_control},
+    worker_state::WorkerState,
+};
 
 use limit::Limit;
 pub(super) use reset::reset_script;
@@ -30,7 +36,8 @@ pub(super) const TRIAL: Duration = Duration::from_secs(1);
 const LOOK: Duration = Duration::from_millis(1);
 
 /// A connection of the pool, lent to a closure of
-/// [`run_with_connection`](super::ConnectionPool::run_with_connection). It goes back when the closure returns.
+/// [`run_with_connection`](super::ConnectionPool::run_with_connection). It goes back when the
+/// closure returns.
 pub struct Connection {
     client: Client,
     statements: Statements<Statement>,
@@ -49,7 +56,8 @@ pub struct Connection {
     broken: bool,
     /// Between BEGIN and COMMIT or ROLLBACK.
     in_transaction: bool,
-    /// Since the transaction began, the bare client was lent out, so a statement may have failed unseen.
+    /// Since the transaction began, the bare client was lent out, so a statement may have failed
+    /// unseen.
     bare: bool,
     /// What the first statement that failed in this transaction said.
     failure: Option<Box<str>>,
@@ -110,7 +118,8 @@ impl Connection {
     /// Runs one statement and returns its rows.
     ///
     /// # Errors
-    /// What PostgreSQL said, as [`Error::Database`] or [`Error::ConnectionLost`]; [`Error::TransactionControl`].
+    /// What PostgreSQL said, as [`Error::Database`] or [`Error::ConnectionLost`];
+    /// [`Error::TransactionControl`].
     ///
     /// # Blocking
     /// Until PostgreSQL answered.
@@ -135,10 +144,13 @@ impl Connection {
             .map_err(Failure::into_error)
     }
 
-    /// The bare client of the `postgres` crate: COPY, several statements in one text, LISTEN and so on.
+    /// The bare client of the `postgres` crate: COPY, several statements in one text, LISTEN and so
+    /// on.
     ///
-    /// Leave the transaction to the pool. What is set for the session (`SET`, temporary tables, advisory locks)
-    /// stays for the next job on this connection, as in Twisted, unless [`reset`](super::Builder::reset) says otherwise. Notifications that a job does not read are dropped.
+    /// Leave the transaction to the pool. What is set for the session (`SET`, temporary tables,
+    /// advisory locks) stays for the next job on this connection, as in Twisted, unless
+    /// [`reset`](super::Builder::reset) says otherwise. Notifications that a job does not read are
+    /// dropped.
     pub fn client(&mut self) -> &mut Client {
         self.bare = true;
         self.limit.is_doubtful = true;
@@ -164,9 +176,9 @@ impl Connection {
         })
     }
 
-    /// Sends a statement whole, unprepared. One with parameters cannot be, because only PostgreSQL knows their types; and
-    /// when rows come with types that the client library does not know, it asks for them after the statement has run,
-    /// where a failure would be told as the statement's.
+    /// Sends a statement whole, unprepared. One with parameters cannot be, because only PostgreSQL
+    /// knows their types; and when rows come with types that the client library does not know, it
+    /// asks for them after the statement has run, where a failure would be told as the statement's.
     fn run_once(&mut self, sql: &str) -> Result<u64, Failure> {
         if let Some(word) = transaction_control(sql) {
             return Err(Failure::Final(Error::TransactionControl(word)));
@@ -209,8 +221,8 @@ impl Connection {
         })
     }
 
-    /// Runs one statement in a transaction of its own: a pooler between may give each transaction another session,
-    /// and a statement must run in the one it was prepared in.
+    /// Runs one statement in a transaction of its own: a pooler between may give each transaction
+    /// another session, and a statement must run in the one it was prepared in.
     fn run_pinned<T>(
         &mut self,
         sql: &str,
@@ -255,14 +267,16 @@ impl Connection {
             Ok(value) => return Ok(value),
             Err(error) => error,
         };
-        // "cached plan must not change result type" shares its SQLSTATE with much else, and its text is translated.
+        // "cached plan must not change result type" shares its SQLSTATE with much else, and its
+        // text is translated.
         let routine = error.as_db_error().and_then(DbError::routine);
         let changed = routine == Some("RevalidateCachedQuery");
         let gone = is_gone(&error);
         if changed || gone {
             self.statements.clear();
         }
-        // Either way PostgreSQL refused the statement before it ran, and for nothing that is the job's fault.
+        // Either way PostgreSQL refused the statement before it ran, and for nothing that is the
+        // job's fault.
         if changed && !self.in_transaction {
             let statement = self.prepare(sql)?;
             return self
@@ -288,7 +302,8 @@ impl Connection {
         }
         let prepared = self.timed(|client| client.prepare(sql));
         let statement = prepared.map_err(|error| {
-            // The client library's own statements, which ask for types, may be gone too, and it never notices.
+            // The client library's own statements, which ask for types, may be gone too, and it
+            // never notices.
             self.broken |= is_gone(&error);
             self.observe_harmless(error)
         })?;
@@ -296,7 +311,8 @@ impl Connection {
         Ok(statement)
     }
 
-    /// Draws the conclusions from the failure of something that has no effect, so that it may be done again elsewhere.
+    /// Draws the conclusions from the failure of something that has no effect, so that it may be
+    /// done again elsewhere.
     fn observe_harmless(&mut self, error: postgres::Error) -> Failure {
         let error = self.observe(error);
         if self.broken {
@@ -308,8 +324,9 @@ impl Connection {
 
     /// Draws the conclusions from a failed statement.
     ///
-    /// Of one whose connection was lost nothing more is known. PostgreSQL's farewell may have waited in the socket and
-    /// kept the statement from being sent, or come behind its result, which the client library then throws away.
+    /// Of one whose connection was lost nothing more is known. PostgreSQL's farewell may have
+    /// waited in the socket and kept the statement from being sent, or come behind its result,
+    /// which the client library then throws away.
     fn observe(&mut self, error: postgres::Error) -> Error {
         self.failure.get_or_insert_with(|| describe(&error).into());
         if means_lost(&error) || self.client.is_closed() {
@@ -326,8 +343,8 @@ impl Connection {
             // Of a transaction that the pool does not know.
             self.broken = true;
         }
-        // Without a SQLSTATE it may be a value that did not fit, or a protocol out of step (a COPY that nobody
-        // feeds), where whatever is sent next waits forever: find out at once.
+        // Without a SQLSTATE it may be a value that did not fit, or a protocol out of step (a COPY
+        // that nobody feeds), where whatever is sent next waits forever: find out at once.
         if error.as_db_error().is_none() && self.ask_anything().is_err() {
             self.broken = true;
         }
@@ -369,7 +386,8 @@ impl Connection {
     pub(super) fn set_worker(&mut self, to: Option<Arc<WorkerState>>) {
         if to.is_none() {
             self.last_used = Instant::now();
-            // Those of a LISTEN that the job did not read would pile up. While there are some, none is waited for.
+            // Those of a LISTEN that the job did not read would pile up. While there are some, none
+            // is waited for.
             let mut unread = self.client.notifications();
             while !unread.is_empty() {
                 let _ = unread.iter().next();
@@ -378,8 +396,9 @@ impl Connection {
         self.state = to;
     }
 
-    /// Fails if the transaction has lost its point: its job was stopped, where a cancel request only stops the
-    /// statement that runs when it comes, or its connection is broken, where the next statement might wait forever.
+    /// Fails if the transaction has lost its point: its job was stopped, where a cancel request
+    /// only stops the statement that runs when it comes, or its connection is broken, where the
+    /// next statement might wait forever.
     pub(super) fn check_stopped(&self) -> Result<(), Failure> {
         if !self.in_transaction {
             return Ok(());
@@ -418,16 +437,16 @@ impl Connection {
             // A server as near as that has answered before looking is done.
             return self.ask_anything();
         }
-        // Turns the connection's driver once, which reads what waits in the socket: without a round trip, and a dead
-        // connection is seen at once, but a living one waits for the timer.
+        // Turns the connection's driver once, which reads what waits in the socket: without a round
+        // trip, and a dead connection is seen at once, but a living one waits for the timer.
         let mut notifications = self.client.notifications();
         let mut turns = notifications.timeout_iter(Duration::ZERO);
         while turns.next()?.is_some() {}
         Ok(())
     }
 
-    /// Learns how far the server is. A busy machine makes a near one look far, so it is asked again; one that is far
-    /// twice is far.
+    /// Learns how far the server is. A busy machine makes a near one look far, so it is asked
+    /// again; one that is far twice is far.
     pub(super) fn measure(&mut self) -> Result<(), Error> {
         for asked_before in 0..3 {
             self.ask_anything()?;
@@ -449,7 +468,8 @@ impl Connection {
         Ok(answer?)
     }
 
-    /// Asks the server whether it is still there and well: first with a time limit, then with `good_sql`.
+    /// Asks the server whether it is still there and well: first with a time limit, then with
+    /// `good_sql`.
     pub(super) fn ask(&mut self, good_sql: &str) -> Result<(), Error> {
         self.ask_anything()?;
         if !good_sql.is_empty() {
@@ -463,7 +483,8 @@ impl Connection {
     }
 }
 
-/// Whether a prepared statement is not there any more: DISCARD ALL, or a pooler between that gave us another session.
+/// Whether a prepared statement is not there any more: DISCARD ALL, or a pooler between that gave
+/// us another session.
 fn is_gone(error: &postgres::Error) -> bool {
     error.code() == Some(&SqlState::INVALID_SQL_STATEMENT_NAME)
 }

@@ -1,9 +1,12 @@
-//! Owns how connections are made, tried and thrown away, as r2d2 asks for it. Knows no queue and no job.
+//! Owns how connections are made, tried and thrown away, as r2d2 asks for it. Knows no queue and no
+//! job.
 
-use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::sync::Arc;
-use std::thread;
-use std::time::{Duration, Instant};
+use std::{
+    panic::{AssertUnwindSafe, catch_unwind},
+    sync::Arc,
+    thread,
+    time::{Duration, Instant},
+};
 
 use crossbeam_channel::Sender;
 use postgres::CancelToken;
@@ -11,19 +14,23 @@ use r2d2::{CustomizeConnection, HandleError, ManageConnection};
 use tokio_postgres_rustls::MakeRustlsConnect;
 use tracing::{info, warn};
 
-use super::LOG;
-use super::builder::{Builder, Reset};
-use super::connection::{Connection, ConnectionSettings, TRIAL, reset_script};
-use super::error::{Error, describe};
-use super::health::{Health, jitter};
-use super::server::Server;
-use super::session_attrs::TargetSessionAttrs;
-use super::tls::Tls;
-use super::watch::{Command, StatementCanceller};
+use super::{
+    LOG,
+    builder::{Builder, Reset},
+    connection::{Connection, ConnectionSettings, TRIAL, reset_script},
+    error::{Error, describe},
+    health::{Health, jitter},
+    server::Server,
+    session_attrs::TargetSessionAttrs,
+    tls::Tls,
+    watch::{Command, StatementCanceller},
+};
 
-/// A connection that worked this short a time ago is taken to work still: looking would cost more than a query.
+/// A connection that worked this short a time ago is taken to work still: looking would cost more
+/// than a query.
 pub(super) const TRUSTED: Duration = Duration::from_millis(10);
-/// A connection that idled for this long is tried with `cp_good_sql`: a firewall between may have forgotten it.
+/// A connection that idled for this long is tried with `cp_good_sql`: a firewall between may have
+/// forgotten it.
 const STALE: Duration = Duration::from_secs(30);
 
 /// Our side of r2d2.
@@ -96,7 +103,8 @@ impl Connector {
         }
         let began = Instant::now();
         let mut tried = connection.look();
-        // A server that has become read-only, or is promoted, keeps its connections, so only asking helps.
+        // A server that has become read-only, or is promoted, keeps its connections, so only asking
+        // helps.
         if tried.is_ok()
             && (connection.is_suspect()
                 || idle > STALE
@@ -122,8 +130,8 @@ impl ManageConnection for Connector {
         if self.settings.cp_noisy && !self.health.is_down() {
             info!(target: LOG, "adbapi connecting: {}", self.settings.target());
         }
-        // A panic would make r2d2 lose count of its connections. cp_openfun may, and the client library does when the
-        // system has no file for it.
+        // A panic would make r2d2 lose count of its connections. cp_openfun may, and the client
+        // library does when the system has no file for it.
         let open = || {
             catch_unwind(AssertUnwindSafe(|| self.open())).unwrap_or_else(|panic| {
                 let message = deferred::panic_message(&*panic);
@@ -170,8 +178,9 @@ impl ManageConnection for Connector {
 
 /// Asks the server to stop the statement that runs on the connection of `token`.
 ///
-/// Opens a connection of its own for that, encrypted if the other is; a server that cannot be reached runs the
-/// statement no further either. Blocks for as long as a frozen server does not answer.
+/// Opens a connection of its own for that, encrypted if the other is; a server that cannot be
+/// reached runs the statement no further either. Blocks for as long as a frozen server does not
+/// answer.
 pub(super) fn stop_statement(token: &CancelToken, tls: MakeRustlsConnect) {
     if let Err(error) = token.cancel_query(tls) {
         warn!(target: LOG, "a statement could not be cancelled: {}", describe(&error));
@@ -190,8 +199,8 @@ pub(super) struct Release;
 impl CustomizeConnection<Box<Connection>, Refusal> for Release {
     fn on_release(&self, connection: Box<Connection>) {
         if connection.is_unanswered() {
-            // The drop waits until the server answers or TCP gives it up. A worker must not, nor r2d2; there are never
-            // more such threads than a pool of connections had frozen.
+            // The drop waits until the server answers or TCP gives it up. A worker must not, nor
+            // r2d2; there are never more such threads than a pool of connections had frozen.
             let release = thread::Builder::new().name("db-release".into());
             if let Err(error) = release.spawn(move || drop(connection)) {
                 warn!(target: LOG, "no thread to release a frozen connection: {error}");

@@ -1,21 +1,18 @@
-//! Owns what can go wrong with a job and what a caller may do about it; knows no queue, no thread and no caller.
+//! Owns what can go wrong with a job and what a caller may do about it; knows no queue, no thread
+//! and no caller.
 
-use std::error::Error as StdError;
-use std::fmt::Write as _;
-use std::io;
-use std::time::Duration;
+use std::{error::Error as StdError, fmt::Write as _, io, time::Duration};
 
 use deferred::Failure;
 use postgres::error::{DbError, Severity, SqlState};
 use tracing::error;
 
-use super::LOG;
-use super::stats::ErrorKind;
-use super::tls::rustls_error;
+use super::{LOG, stats::ErrorKind, tls::rustls_error};
 
 /// Why a job has no result.
 ///
-/// A closure given to [`run_interaction`](super::ConnectionPool::run_interaction) returns it too: `?` works on
+/// A closure given to [`run_interaction`](super::ConnectionPool::run_interaction) returns it too:
+/// `?` works on
 /// [`postgres::Error`], and [`Error::custom`] carries an error of the closure's own.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
@@ -24,8 +21,8 @@ pub enum Error {
     #[error("{}", describe(.0))]
     Database(#[source] postgres::Error),
 
-    /// The connection broke while the statement was under way: it may or may not have run (`ConnectionLost` in
-    /// Twisted). Never retried by the pool itself.
+    /// The connection broke while the statement was under way: it may or may not have run
+    /// (`ConnectionLost` in Twisted). Never retried by the pool itself.
     #[error("the connection to PostgreSQL was lost, the statement may or may not have run: {}", describe(.0))]
     ConnectionLost(#[source] postgres::Error),
 
@@ -54,9 +51,9 @@ pub enum Error {
         limit: Duration,
     },
 
-    /// PostgreSQL gave no answer, not even to say that the statement had reached `statement_timeout`: it is frozen
-    /// or cannot be reached. Whether the statement ran is unknown. A job whose session has another limit than the pool's
-    /// is left to that.
+    /// PostgreSQL gave no answer, not even to say that the statement had reached
+    /// `statement_timeout`: it is frozen or cannot be reached. Whether the statement ran is
+    /// unknown. A job whose session has another limit than the pool's is left to that.
     #[error(
         "no answer from PostgreSQL, although statement_timeout is {} ms; it may be frozen, or a function has set another \
          statement_timeout for the session", .limit.as_millis()
@@ -78,7 +75,8 @@ pub enum Error {
     #[error("the job panicked: {0}")]
     Panicked(Box<str>),
 
-    /// The closure returned `Ok` although one of its statements had failed, so PostgreSQL rolled everything back.
+    /// The closure returned `Ok` although one of its statements had failed, so PostgreSQL rolled
+    /// everything back.
     #[error(
         "the transaction was rolled back because a statement in it had failed ({0}); return that error"
     )]
@@ -104,7 +102,8 @@ pub enum Error {
 }
 
 impl Error {
-    /// Wraps an error, or just a message, of the job's own, so that it reaches the caller through the pool.
+    /// Wraps an error, or just a message, of the job's own, so that it reaches the caller through
+    /// the pool.
     pub fn custom(error: impl Into<Box<dyn StdError + Send + Sync>>) -> Self {
         Self::Custom(error.into())
     }
@@ -132,9 +131,10 @@ impl Error {
 
     /// Whether the same job may succeed when it is sent again as it is.
     ///
-    /// True for serialization failures (40001) and deadlocks (40P01), which rolled back; for a full or slow queue and a
-    /// missing connection, where nothing was sent; and for [`Error::ConnectionLost`], where the caller must know
-    /// that running the job twice does no harm.
+    /// True for serialization failures (40001) and deadlocks (40P01), which rolled back; for a full
+    /// or slow queue and a missing connection, where nothing was sent; and for
+    /// [`Error::ConnectionLost`], where the caller must know that running the job twice does no
+    /// harm.
     pub fn is_retryable(&self) -> bool {
         match self {
             Self::ConnectionLost(_)
@@ -166,12 +166,14 @@ impl From<Box<dyn StdError + Send + Sync>> for Error {
     }
 }
 
-/// Whether `error` says that its connection is of no more use, whatever the client library thinks of it.
+/// Whether `error` says that its connection is of no more use, whatever the client library thinks
+/// of it.
 pub(super) fn means_lost(error: &postgres::Error) -> bool {
     if let Some(error) = error.as_db_error() {
-        // After FATAL and PANIC PostgreSQL closes the connection. 57P01 to 57P03 come with FATAL from PostgreSQL but not
-        // from every pooler. Class 08, "connection exception", comes with ERROR when the server has lost a connection
-        // of its own, as postgres_fdw does. PostgreSQL's appendix A.
+        // After FATAL and PANIC PostgreSQL closes the connection. 57P01 to 57P03 come with FATAL
+        // from PostgreSQL but not from every pooler. Class 08, "connection exception", comes with
+        // ERROR when the server has lost a connection of its own, as postgres_fdw does.
+        // PostgreSQL's appendix A.
         let ended = matches!(
             error.parsed_severity(),
             Some(Severity::Fatal | Severity::Panic)
@@ -186,7 +188,8 @@ pub(super) fn means_lost(error: &postgres::Error) -> bool {
     if rustls_error(error).is_some() {
         return true;
     }
-    // An io::Error of these two kinds is a value that could not be encoded or decoded, not a socket.
+    // An io::Error of these two kinds is a value that could not be encoded or decoded, not a
+    // socket.
     let local = [io::ErrorKind::InvalidInput, io::ErrorKind::InvalidData];
     let socket = error
         .source()
@@ -195,8 +198,8 @@ pub(super) fn means_lost(error: &postgres::Error) -> bool {
     error.is_closed() || socket
 }
 
-/// The whole of a PostgreSQL error in one line: `postgres::Error` alone says "db error" and keeps the rest behind
-/// `source()`.
+/// The whole of a PostgreSQL error in one line: `postgres::Error` alone says "db error" and keeps
+/// the rest behind `source()`.
 pub(super) fn describe(error: &postgres::Error) -> String {
     if let Some(db) = error.as_db_error() {
         let mut text = format!(

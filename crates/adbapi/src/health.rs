@@ -1,14 +1,18 @@
-//! Owns what the connections of one pool know together: is PostgreSQL there, why not, when was one lost. Knows no job.
+//! Owns what the connections of one pool know together: is PostgreSQL there, why not, when was one
+//! lost. Knows no job.
 
-use std::hash::{BuildHasher, RandomState};
-use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
-use std::sync::{Mutex, MutexGuard, PoisonError};
-use std::time::{Duration, Instant};
+use std::{
+    hash::{BuildHasher, RandomState},
+    sync::{
+        Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicU32, AtomicU64, Ordering},
+    },
+    time::{Duration, Instant},
+};
 
 use tracing::{error, info};
 
-use super::server::SILENT;
-use super::stats::Stats;
+use super::{server::SILENT, stats::Stats};
 
 /// While PostgreSQL is away, attempts to connect are at least this far apart, whoever makes them.
 const MIN_PAUSE: Duration = Duration::from_millis(100);
@@ -64,7 +68,8 @@ impl Health {
         self.outage().is_some()
     }
 
-    /// Asks leave to connect. While PostgreSQL is away, one attempt at a time speaks for all that would come with it.
+    /// Asks leave to connect. While PostgreSQL is away, one attempt at a time speaks for all that
+    /// would come with it.
     ///
     /// # Errors
     /// The reason of the last failure, when the next attempt is not due yet.
@@ -172,7 +177,8 @@ impl Health {
     }
 }
 
-/// When something last happened, in nanoseconds after a beginning; 0 is never. Read before each job, so not a lock.
+/// When something last happened, in nanoseconds after a beginning; 0 is never. Read before each
+/// job, so not a lock.
 #[derive(Default)]
 struct Moment(AtomicU64);
 
@@ -188,7 +194,8 @@ impl Moment {
     }
 }
 
-/// A random part of `most`. Not for secrets: the standard library's hash seed is random enough to spread load.
+/// A random part of `most`. Not for secrets: the standard library's hash seed is random enough to
+/// spread load.
 pub(super) fn jitter(most: Duration) -> Duration {
     let part = RandomState::new().hash_one(0) as u32;
     most.mul_f64(f64::from(part) / f64::from(u32::MAX))

@@ -1,14 +1,17 @@
-//! Owns what a job is: how it is tried on a connection and how its result reaches its Deferred. Knows no thread.
+//! Owns what a job is: how it is tried on a connection and how its result reaches its Deferred.
+//! Knows no thread.
 
 use std::time::Instant;
 
 use postgres::Row;
 
-use super::aliases::{JobControl, Promise};
-use super::connection::{Connection, Failure};
-use super::error::Error;
-use super::params::{Params, Sql};
-use super::transaction::Transaction;
+use super::{
+    aliases::{JobControl, Promise},
+    connection::{Connection, Failure},
+    error::Error,
+    params::{Params, Sql},
+    transaction::Transaction,
+};
 
 /// A job on its way to a worker.
 pub(super) struct Job {

@@ -1,13 +1,15 @@
-//! Runs blocking PostgreSQL work on a fixed set of worker threads and hands back Deferreds; imports nothing of ours.
+//! Runs blocking PostgreSQL work on a fixed set of worker threads and hands back Deferreds; imports
+//! nothing of ours.
 //!
-//! A Rust take on Twisted's `twisted.enterprise.adbapi`: code that must not block hands SQL to a [`ConnectionPool`]
-//! and gets a [`Deferred`] at once; a worker thread runs the SQL and fires the Deferred. Every job ends in exactly
-//! one result or error: through a panic, a killed backend, a restarted server, a closed pool.
+//! A Rust take on Twisted's `twisted.enterprise.adbapi`: code that must not block hands SQL to a
+//! [`ConnectionPool`] and gets a [`Deferred`] at once; a worker thread runs the SQL and fires the
+//! Deferred. Every job ends in exactly one result or error: through a panic, a killed backend, a
+//! restarted server, a closed pool.
 //!
 //! # How to
 //!
-//! Make a pool. That needs no PostgreSQL yet: connections come with the first jobs, and come back by themselves
-//! after PostgreSQL was away.
+//! Make a pool. That needs no PostgreSQL yet: connections come with the first jobs, and come back
+//! by themselves after PostgreSQL was away.
 //!
 //! ```no_run
 //! use adbapi::{ConnectionPool, Error};
@@ -22,7 +24,8 @@
 //! # Ok(()) }
 //! ```
 //!
-//! Ask one question: one round trip, a prepared statement that is kept. The callback runs on the worker.
+//! Ask one question: one round trip, a prepared statement that is kept. The callback runs on the
+//! worker.
 //!
 //! ```no_run
 //! # use adbapi::{ConnectionPool, Error, params};
@@ -36,7 +39,8 @@
 //! # }
 //! ```
 //!
-//! Do several things as one: all of it is committed if the closure returns `Ok`, none of it otherwise.
+//! Do several things as one: all of it is committed if the closure returns `Ok`, none of it
+//! otherwise.
 //!
 //! ```no_run
 //! # use adbapi::{ConnectionPool, Error, params};
@@ -68,7 +72,8 @@
 //! # Ok(()) }
 //! ```
 //!
-//! Change your mind, from any thread: the caller is answered at once, and the statement is stopped in PostgreSQL.
+//! Change your mind, from any thread: the caller is answered at once, and the statement is stopped
+//! in PostgreSQL.
 //!
 //! ```no_run
 //! # use adbapi::ConnectionPool;
@@ -95,7 +100,8 @@
 //!
 //! # TLS
 //!
-//! [`sslmode`](Builder::sslmode) and [`sslrootcert`](Builder::sslrootcert) mean what they mean in libpq:
+//! [`sslmode`](Builder::sslmode) and [`sslrootcert`](Builder::sslrootcert) mean what they mean in
+//! libpq:
 //!
 //! | [`SslMode`] | encrypted | the server's certificate |
 //! |---|---|---|
@@ -106,22 +112,26 @@
 //! | `VerifyCa` | likewise | signed by a CA in `sslrootcert` |
 //! | `VerifyFull` | likewise | likewise, and for the `host` of the connection config |
 //!
-//! A certificate that is in `sslrootcert` itself is trusted too, so a self-signed one needs no CA. With
-//! `sslrootcert("system")` the CAs of the operating system are trusted, and the mode is `VerifyFull`. Cancel requests
-//! are encrypted as their connection is. Passwords are bound to the channel where PostgreSQL offers it
-//! (SCRAM-SHA-256-PLUS; `channel_binding=require` in the connection config insists).
+//! A certificate that is in `sslrootcert` itself is trusted too, so a self-signed one needs no CA.
+//! With `sslrootcert("system")` the CAs of the operating system are trusted, and the mode is
+//! `VerifyFull`. Cancel requests are encrypted as their connection is. Passwords are bound to the
+//! channel where PostgreSQL offers it (SCRAM-SHA-256-PLUS; `channel_binding=require` in the
+//! connection config insists).
 //!
-//! `Prefer` costs a server without TLS one short round trip for each new connection and nothing afterwards. One with
-//! TLS encrypts, also on 127.0.0.1: say `Disable` there, or connect to its Unix socket, which is never encrypted.
+//! `Prefer` costs a server without TLS one short round trip for each new connection and nothing
+//! afterwards. One with TLS encrypts, also on 127.0.0.1: say `Disable` there, or connect to its
+//! Unix socket, which is never encrypted.
 //!
 //! [`client_certificate`](Builder::client_certificate), [`sslsni`](Builder::sslsni) and
-//! [`tls_versions`](Builder::tls_versions) are libpq's as well. As in libpq, the common name counts where a certificate has no
-//! alternative name of the host's kind, and a certificate of X.509 version 1 (which `openssl x509 -req` makes without
-//! extensions) is taken if one of `sslrootcert` itself has signed it.
+//! [`tls_versions`](Builder::tls_versions) are libpq's as well. As in libpq, the common name counts
+//! where a certificate has no alternative name of the host's kind, and a certificate of X.509
+//! version 1 (which `openssl x509 -req` makes without extensions) is taken if one of `sslrootcert`
+//! itself has signed it.
 //!
-//! Other than in libpq: there are no default files in `~/.postgresql` and no revocation lists; `Allow` and `Prefer` try the
-//! other way only when TLS fails or `pg_hba.conf` refuses the connection (SQLSTATE 28000). A connection string knows
-//! `disable`, `prefer` and `require` only; the others are the builder's.
+//! Other than in libpq: there are no default files in `~/.postgresql` and no revocation lists;
+//! `Allow` and `Prefer` try the other way only when TLS fails or `pg_hba.conf` refuses the
+//! connection (SQLSTATE 28000). A connection string knows `disable`, `prefer` and `require` only;
+//! the others are the builder's.
 //!
 //! # What limits what
 //!
@@ -134,15 +144,17 @@
 //! | [`idle_timeout`](Builder::idle_timeout), [`max_lifetime`](Builder::max_lifetime) | 10 min, 30 min | the connection is closed between jobs |
 //! | [`close_grace`](Builder::close_grace) | 5 s | what runs then is cancelled: [`Error::Closed`] |
 //!
-//! Jobs are taken strictly in the order of their submission, by whichever worker is free: `cp_max` slow ones hold up
-//! all that come after. Who mixes slow and quick jobs gives each kind a pool, or bounds how many slow ones it submits.
+//! Jobs are taken strictly in the order of their submission, by whichever worker is free: `cp_max`
+//! slow ones hold up all that come after. Who mixes slow and quick jobs gives each kind a pool, or
+//! bounds how many slow ones it submits.
 //!
-//! Where the connection config leaves it open, TCP connections get a `tcp_user_timeout` and a keepalive of 30 s, the
-//! `application_name` is `cp_name`, and connecting, login included, takes at most an equal share of `connect_timeout`
-//! for each address of a host. With `target_session_attrs=read-write` the pool moves to the next host when a primary
-//! is gone, and lets go of one that has become read-only; [`target_session_attrs`](Builder::target_session_attrs) has all six
-//! of libpq's. A pooler such as PgBouncer in transaction mode wants
-//! `statement_cache(0)`.
+//! Where the connection config leaves it open, TCP connections get a `tcp_user_timeout` and a
+//! keepalive of 30 s, the `application_name` is `cp_name`, and connecting, login included, takes at
+//! most an equal share of `connect_timeout` for each address of a host. With
+//! `target_session_attrs=read-write` the pool moves to the next host when a primary is gone, and
+//! lets go of one that has become read-only;
+//! [`target_session_attrs`](Builder::target_session_attrs) has all six of libpq's. A pooler such as
+//! PgBouncer in transaction mode wants `statement_cache(0)`.
 //!
 //! # Coming from Twisted
 //!
@@ -165,36 +177,40 @@
 //!
 //! # What is different, and why
 //!
-//! - Callbacks run on a worker, for there is no reactor here to bring them home to. They must not block.
-//! - The pool starts with its first job if nobody started it: Twisted starts it when its reactor runs. A job after
-//!   `close` fails; Twisted's waits forever.
-//! - There are always `cp_max` workers: a sleeping thread costs nothing. `cp_min` is the number of idle connections.
-//! - `run_query` and `run_operation` send one statement without BEGIN and COMMIT around it. One statement is atomic
-//!   by itself, and this is one round trip instead of three. (With a `statement_cache` of 0 only `run_operation`
-//!   without parameters does so.)
-//! - `cp_reconnect` is on unless switched off, and costs no failed call: a connection that idled is looked at before
-//!   it is used (and asked `cp_good_sql` after half a minute), and a job whose connection turns out dead before the
-//!   job was sent moves to another one. Twisted's reports `ConnectionLost` for each dead connection instead. Only a
-//!   statement that was under way when its connection broke fails, because it may have run. For the first 10 ms after
-//!   a job a connection is trusted unlooked-at; one that breaks in just these costs a call too, because nobody can
-//!   tell whether its statement was under way.
-//! - A transaction is ended by the pool alone: COMMIT and its like are refused ([`Error::TransactionControl`]), and
-//!   a closure that swallows an SQL error and returns `Ok` gets [`Error::Aborted`] instead of a COMMIT that quietly
-//!   rolls back.
-//! - Single statements may run outside of any transaction (VACUUM, CREATE DATABASE); what they set for the session
-//!   (SET, temporary tables, LISTEN) stays for whichever job comes next on that connection, unless
-//!   [`reset`](Builder::reset) says otherwise.
+//! - Callbacks run on a worker, for there is no reactor here to bring them home to. They must not
+//!   block.
+//! - The pool starts with its first job if nobody started it: Twisted starts it when its reactor
+//!   runs. A job after `close` fails; Twisted's waits forever.
+//! - There are always `cp_max` workers: a sleeping thread costs nothing. `cp_min` is the number of
+//!   idle connections.
+//! - `run_query` and `run_operation` send one statement without BEGIN and COMMIT around it. One
+//!   statement is atomic by itself, and this is one round trip instead of three. (With a
+//!   `statement_cache` of 0 only `run_operation` without parameters does so.)
+//! - `cp_reconnect` is on unless switched off, and costs no failed call: a connection that idled is
+//!   looked at before it is used (and asked `cp_good_sql` after half a minute), and a job whose
+//!   connection turns out dead before the job was sent moves to another one. Twisted's reports
+//!   `ConnectionLost` for each dead connection instead. Only a statement that was under way when
+//!   its connection broke fails, because it may have run. For the first 10 ms after a job a
+//!   connection is trusted unlooked-at; one that breaks in just these costs a call too, because
+//!   nobody can tell whether its statement was under way.
+//! - A transaction is ended by the pool alone: COMMIT and its like are refused
+//!   ([`Error::TransactionControl`]), and a closure that swallows an SQL error and returns `Ok`
+//!   gets [`Error::Aborted`] instead of a COMMIT that quietly rolls back.
+//! - Single statements may run outside of any transaction (VACUUM, CREATE DATABASE); what they set
+//!   for the session (SET, temporary tables, LISTEN) stays for whichever job comes next on that
+//!   connection, unless [`reset`](Builder::reset) says otherwise.
 //! - The queue is bounded ([`Error::QueueFull`]); Twisted's grows until memory ends.
-//! - No connection within `connect_timeout` is an error with a reason ([`Error::Unavailable`]); in Twisted each job
-//!   tries for itself, as long as the driver takes.
-//! - There is no async runtime in this API, but there is one inside: the `postgres` crate is a blocking shell around
-//!   `tokio-postgres` and hides a private current-thread tokio runtime in each connection. It runs on the worker only
-//!   while a statement does.
+//! - No connection within `connect_timeout` is an error with a reason ([`Error::Unavailable`]); in
+//!   Twisted each job tries for itself, as long as the driver takes.
+//! - There is no async runtime in this API, but there is one inside: the `postgres` crate is a
+//!   blocking shell around `tokio-postgres` and hides a private current-thread tokio runtime in
+//!   each connection. It runs on the worker only while a statement does.
 //!
 //! # Logging
 //!
 //! Through `tracing`, with target `adbapi`. The `tokio-postgres` crate writes statements with their
-//! parameters to the `log` facade at level DEBUG: keep `tokio_postgres` at INFO where those are secret.
+//! parameters to the `log` facade at level DEBUG: keep `tokio_postgres` at INFO where those are
+//! secret.
 
 mod active_workers;
 mod aliases;
@@ -234,7 +250,8 @@ pub use stats::{ErrorCounts, Stats};
 pub use tls::{SslMode, TlsVersion};
 pub use transaction::Transaction;
 
-/// What the values and rows of statements are made of: the `postgres` crate, in the version used here.
+/// What the values and rows of statements are made of: the `postgres` crate, in the version used
+/// here.
 pub use postgres;
 
 /// The target of all log records.

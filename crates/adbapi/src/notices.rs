@@ -1,17 +1,21 @@
 //! Owns what PostgreSQL says unasked: NOTICEs and WARNINGs go to the log. Knows no job and no pool.
 
-use std::cell::Cell;
-use std::sync::{Mutex, PoisonError};
-use std::time::{Duration, Instant};
+use std::{
+    cell::Cell,
+    sync::{Mutex, PoisonError},
+    time::{Duration, Instant},
+};
 
 use postgres::error::{DbError, Severity, SqlState};
 use tracing::{Level, debug, enabled, info, warn};
 
 thread_local! {
-    /// Whether PostgreSQL answered this thread's last COMMIT or ROLLBACK with "there is no transaction in progress".
+    /// Whether PostgreSQL answered this thread's last COMMIT or ROLLBACK with "there is no
+    /// transaction in progress".
     ///
-    /// The client library hides the transaction status, so this warning is the only sign that a job ended the
-    /// pool's transaction itself. It comes on the thread that drives the connection, the one that asks afterwards.
+    /// The client library hides the transaction status, so this warning is the only sign that a job
+    /// ended the pool's transaction itself. It comes on the thread that drives the connection, the
+    /// one that asks afterwards.
     static NO_TRANSACTION: Cell<bool> = const { Cell::new(false) };
 }
 
@@ -21,8 +25,8 @@ const PERIOD: Duration = Duration::from_secs(1);
 /// How many bytes of each are logged.
 const MOST_BYTES: usize = 2000;
 
-/// The notice callback of a connection. A loop that raises one in each round would fill the log and hold its own
-/// statement up: some of each second are logged, and the others counted.
+/// The notice callback of a connection. A loop that raises one in each round would fill the log and
+/// hold its own statement up: some of each second are logged, and the others counted.
 pub(super) fn of_one_connection() -> impl Fn(DbError) + Send + Sync + 'static {
     let kinds = [Budget::new("WARNINGs"), Budget::new("NOTICEs")];
     move |notice| {

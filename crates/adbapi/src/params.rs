@@ -1,9 +1,7 @@
-//! Owns the shape of a statement and its parameters on their way to a worker; knows nothing of jobs or connections.
+//! Owns the shape of a statement and its parameters on their way to a worker; knows nothing of jobs
+//! or connections.
 
-use std::borrow::Cow;
-use std::fmt;
-use std::ops::Deref;
-use std::sync::Arc;
+use std::{borrow::Cow, fmt, ops::Deref, sync::Arc};
 
 use postgres::types::ToSql;
 
@@ -65,7 +63,8 @@ pub type Value<'a> = Box<dyn ToSql + Sync + Send + 'a>;
 
 /// The values for `$1`, `$2`, ... of a statement. The macro `params!` makes them, `()` is none.
 ///
-/// What goes to a worker is `Params<'static>`, so it owns its values; inside an interaction they may be borrowed.
+/// What goes to a worker is `Params<'static>`, so it owns its values; inside an interaction they
+/// may be borrowed.
 #[derive(Default)]
 pub struct Params<'a>(Vec<Value<'a>>);
 

@@ -1,9 +1,11 @@
-//! Owns the password file (PostgreSQL's manual, 34.16): who may read it and which line counts. Knows no pool; no error
-//! repeats a line.
+//! Owns the password file (PostgreSQL's manual, 34.16): who may read it and which line counts.
+//! Knows no pool; no error repeats a line.
 
-use std::fs;
-use std::os::unix::fs::{MetadataExt, PermissionsExt};
-use std::path::Path;
+use std::{
+    fs,
+    os::unix::fs::{MetadataExt, PermissionsExt},
+    path::Path,
+};
 
 /// Where a server has its socket if nobody says otherwise. A password file calls it localhost.
 const SOCKET_DIRECTORIES: [&str; 2] = ["/var/run/postgresql", "/tmp"];

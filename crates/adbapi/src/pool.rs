@@ -1,25 +1,31 @@
-//! Owns the pool as its users see it: start, submit, close. What happens on the workers is `worker`'s.
+//! Owns the pool as its users see it: start, submit, close. What happens on the workers is
+//! `worker`'s.
 
-use std::fmt;
-use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
+use std::{
+    fmt,
+    sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard},
+};
 
 use crossbeam_channel::TrySendError;
 use postgres::Row;
 use tracing::info;
 
-use super::LOG;
-use super::aliases::{Deferred, deferred};
-use super::builder::Builder;
-use super::connection::Connection;
-use super::error::Error;
-use super::job::{self, Job, Operation, Query, WithConnection};
-use super::params::{Params, Sql};
-use super::running::Running;
-use super::stats::Stats;
-use super::tls::Tls;
-use super::transaction::Transaction;
+use super::{
+    LOG,
+    aliases::{Deferred, deferred},
+    builder::Builder,
+    connection::Connection,
+    error::Error,
+    job::{self, Job, Operation, Query, WithConnection},
+    params::{Params, Sql},
+    running::Running,
+    stats::Stats,
+    tls::Tls,
+    transaction::Transaction,
+};
 
-/// A pool of worker threads and connections to one PostgreSQL database (Twisted's `adbapi.ConnectionPool`).
+/// A pool of worker threads and connections to one PostgreSQL database (Twisted's
+/// `adbapi.ConnectionPool`).
 ///
 /// Cloning it gives another handle on the same pool; dropping the last one closes it.
 #[derive(Clone)]
@@ -43,8 +49,8 @@ impl ConnectionPool {
         }
     }
 
-    /// Starts the workers and opens the first `cp_min` connections in the background. Jobs do this by themselves if
-    /// nobody did it before; starting again does nothing.
+    /// Starts the workers and opens the first `cp_min` connections in the background. Jobs do this
+    /// by themselves if nobody did it before; starting again does nothing.
     ///
     /// # Errors
     /// [`Error::Closed`] if the pool was closed, [`Error::Config`] if the system gives no threads.
@@ -60,13 +66,13 @@ impl ConnectionPool {
         }
     }
 
-    /// Ends the pool: jobs that wait fail with [`Error::Closed`]; jobs that run get the grace time, then their
-    /// statements are cancelled and they fail with [`Error::Closed`] too. Closing again, or before the start, does
-    /// nothing.
+    /// Ends the pool: jobs that wait fail with [`Error::Closed`]; jobs that run get the grace time,
+    /// then their statements are cancelled and they fail with [`Error::Closed`] too. Closing again,
+    /// or before the start, does nothing.
     ///
     /// # Blocking
-    /// Until the workers have ended: at most the grace time and a little for cancelling. A job, or a callback, that
-    /// closes its own pool is not waited for.
+    /// Until the workers have ended: at most the grace time and a little for cancelling. A job, or
+    /// a callback, that closes its own pool is not waited for.
     pub fn close(&self) {
         self.handle.close();
     }
@@ -103,8 +109,8 @@ impl ConnectionPool {
         deferred
     }
 
-    /// Runs a closure with a [`Transaction`] on a worker, where it may block: `Ok` commits, `Err` or a panic rolls
-    /// back, and the Deferred gives the closure's own error.
+    /// Runs a closure with a [`Transaction`] on a worker, where it may block: `Ok` commits, `Err`
+    /// or a panic rolls back, and the Deferred gives the closure's own error.
     pub fn run_interaction<T, F>(&self, interaction: F) -> Deferred<T>
     where
         T: Send + 'static,
@@ -113,7 +119,8 @@ impl ConnectionPool {
         self.run_with_connection(job::interaction(interaction))
     }
 
-    /// Runs a closure with a [`Connection`] on a worker, where it may block; inside a transaction as for
+    /// Runs a closure with a [`Connection`] on a worker, where it may block; inside a transaction
+    /// as for
     /// [`run_interaction`](Self::run_interaction).
     pub fn run_with_connection<T, F>(&self, run: F) -> Deferred<T>
     where

@@ -1,28 +1,36 @@
-//! Owns the moving parts of a pool that was started: threads, queue, connections. Starts and ends them.
+//! Owns the moving parts of a pool that was started: threads, queue, connections. Starts and ends
+//! them.
 
-use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
-use std::sync::{Arc, Condvar, Mutex, PoisonError};
-use std::thread::{self, JoinHandle};
-use std::time::Duration;
+use std::{
+    sync::{
+        Arc, Condvar, Mutex, PoisonError,
+        atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering},
+    },
+    thread::{self, JoinHandle},
+    time::Duration,
+};
 
 use crossbeam_channel::{Receiver, Sender, TrySendError, bounded};
 use tracing::warn;
 
-use super::LOG;
-use super::active_workers::ActiveWorkers;
-use super::builder::Builder;
-use super::connector::{AlreadyLogged, Connector, Release};
-use super::error::Error;
-use super::health::Health;
-use super::job::Job;
-use super::stats::Stats;
-use super::tls::Tls;
-use super::watch::{Command, Waiting, Watch};
-use super::worker::Worker;
-use super::worker_state::WorkerState;
+use super::{
+    LOG,
+    active_workers::ActiveWorkers,
+    builder::Builder,
+    connector::{AlreadyLogged, Connector, Release},
+    error::Error,
+    health::Health,
+    job::Job,
+    stats::Stats,
+    tls::Tls,
+    watch::{Command, Waiting, Watch},
+    worker::Worker,
+    worker_state::WorkerState,
+};
 
-/// r2d2 makes the pause between attempts to connect grow up to half of its connection timeout. One second keeps
-/// the first success within half a second of PostgreSQL's return. What a job waits is our own `connect_timeout`.
+/// r2d2 makes the pause between attempts to connect grow up to half of its connection timeout. One
+/// second keeps the first success within half a second of PostgreSQL's return. What a job waits is
+/// our own `connect_timeout`.
 const R2D2_TIMEOUT: Duration = Duration::from_secs(1);
 /// How long statements that were cancelled at the end of a close have to stop.
 const CANCEL_GRACE: Duration = Duration::from_secs(1);
@@ -185,7 +193,8 @@ impl Running {
             job.fail(Error::Closed);
         }
         drop(unworked);
-        // A job or a callback may drop the last handle of its own pool: its thread cannot be waited for.
+        // A job or a callback may drop the last handle of its own pool: its thread cannot be waited
+        // for.
         let here = thread::current().id();
         let own = usize::from(workers.iter().any(|worker| worker.thread().id() == here));
         let mut ended = alive.wait_until_at_most(own, grace);
@@ -213,7 +222,8 @@ fn spawn(name: String, run: impl FnOnce() + Send + 'static) -> Result<JoinHandle
     thread.map_err(|error| Error::Config(format!("{fault}: {error}").into()))
 }
 
-/// Counts the workers that live, for waiting until they are gone: joining a thread knows no time limit.
+/// Counts the workers that live, for waiting until they are gone: joining a thread knows no time
+/// limit.
 #[derive(Default)]
 struct Alive {
     workers: Mutex<usize>,

@@ -1,33 +1,40 @@
-//! Owns how one server is reached: at its addresses one after the other, each within a time limit. Knows no pool.
+//! Owns how one server is reached: at its addresses one after the other, each within a time limit.
+//! Knows no pool.
 
-use std::hash::{BuildHasher, RandomState};
-use std::io;
-use std::net::IpAddr;
-use std::panic::resume_unwind;
-use std::path::PathBuf;
-use std::sync::{Mutex, MutexGuard, PoisonError};
-use std::thread::{self, JoinHandle};
-use std::time::{Duration, Instant};
+use std::{
+    hash::{BuildHasher, RandomState},
+    io,
+    net::IpAddr,
+    panic::resume_unwind,
+    path::PathBuf,
+    sync::{Mutex, MutexGuard, PoisonError},
+    thread::{self, JoinHandle},
+    time::{Duration, Instant},
+};
 
 use crossbeam_channel::{RecvTimeoutError, bounded};
-use postgres::config::{self, Host, LoadBalanceHosts};
-use postgres::{Client, Config};
+use postgres::{
+    Client, Config,
+    config::{self, Host, LoadBalanceHosts},
+};
 use r2d2::ManageConnection;
 use r2d2_postgres::PostgresConnectionManager;
 
-use super::builder::Builder;
-use super::error::describe;
-use super::health::Health;
-use super::notices;
-use super::passfile::{self, Login};
-use super::session_attrs::TargetSessionAttrs;
-use super::tls::{Tls, may_depend_on_encryption};
+use super::{
+    builder::Builder,
+    error::describe,
+    health::Health,
+    notices,
+    passfile::{self, Login},
+    session_attrs::TargetSessionAttrs,
+    tls::{Tls, may_depend_on_encryption},
+};
 
 /// What is wrong when connecting neither succeeds nor fails.
 pub(super) const SILENT: &str = "PostgreSQL does not answer to connecting";
 
-/// How long the other end of a TCP connection may leave data unacknowledged, or be silent before it is probed. The
-/// system's own defaults are a quarter of an hour and two hours.
+/// How long the other end of a TCP connection may leave data unacknowledged, or be silent before it
+/// is probed. The system's own defaults are a quarter of an hour and two hours.
 const PEER_SILENT: Duration = Duration::from_secs(30);
 
 /// After which silence Linux sends the first probe where nothing is set.
@@ -51,7 +58,8 @@ pub(super) struct Server {
     passwords: Option<Passwords>,
     wanted: TargetSessionAttrs,
     resolve: fn(&str) -> io::Result<Vec<IpAddr>>,
-    /// How long an attempt at one address may take. The client library itself only limits how long TCP may take.
+    /// How long an attempt at one address may take. The client library itself only limits how long
+    /// TCP may take.
     limit: Duration,
     /// Attempts that were given up and have not come to their end, by their address.
     hanging: Mutex<Vec<Hanging>>,
@@ -176,8 +184,9 @@ impl Server {
         Ok(addresses)
     }
 
-    /// Tries an address on a thread of its own, to be left alone when the limit is over. An address where an attempt has
-    /// hung of late is passed over, so such threads are few; later it may have been that attempt alone.
+    /// Tries an address on a thread of its own, to be left alone when the limit is over. An address
+    /// where an attempt has hung of late is passed over, so such threads are few; later it may have
+    /// been that attempt alone.
     fn connect_to(
         &self,
         address: Option<IpAddr>,
@@ -288,7 +297,8 @@ enum Hint {
 
 impl Hint {
     fn explain(&self, reason: String) -> String {
-        // The client library tells by its words only; PostgreSQL's are translated, its codes are not.
+        // The client library tells by its words only; PostgreSQL's are translated, its codes are
+        // not.
         match self {
             Self::NotInFile(why) if reason.contains("password missing") => {
                 format!(
@@ -350,8 +360,9 @@ fn shuffle<T>(list: &mut [T]) {
     list.sort_by_cached_key(|_| RandomState::new().hash_one(0));
 }
 
-/// The `n`th server's name, the settings to connect to it, and how long that may take at one address: the user's
-/// settings, and what keeps a connection from hanging where the user left it open.
+/// The `n`th server's name, the settings to connect to it, and how long that may take at one
+/// address: the user's settings, and what keeps a connection from hanging where the user left it
+/// open.
 fn dial_config(settings: &Builder, n: usize) -> (String, Config, Duration) {
     let given = &settings.config;
     let mut config = Config::new();
@@ -371,7 +382,8 @@ fn dial_config(settings: &Builder, n: usize) -> (String, Config, Duration) {
     address.map(|address| config.hostaddr(address));
     let ports = given.get_ports();
     let port = ports.get(n).or(ports.first()).copied().unwrap_or(5432);
-    // A job must not have waited in vain when a silent server has had its time: the next may answer.
+    // A job must not have waited in vain when a silent server has had its time: the next may
+    // answer.
     let share = settings.connect_timeout / u32::try_from(settings.servers()).unwrap_or(u32::MAX);
     let limit = given.get_connect_timeout().copied().unwrap_or(share);
     let application_name = given

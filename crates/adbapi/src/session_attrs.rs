@@ -1,10 +1,10 @@
-//! Owns which servers are wanted (libpq's `target_session_attrs`) and how a session shows whether its server is one.
-//! Knows no pool and opens nothing.
+//! Owns which servers are wanted (libpq's `target_session_attrs`) and how a session shows whether
+//! its server is one. Knows no pool and opens nothing.
 
 use postgres::{Client, SimpleQueryMessage, config};
 
-/// What a server must be to be taken: libpq's `target_session_attrs`, see
-/// ["Parameter key words"](https://www.postgresql.org/docs/current/libpq-connect.html#LIBPQ-PARAMKEYWORDS) in
+/// What a server must be to be taken: libpq's `target_session_attrs`, see ["Parameter key
+/// words"](https://www.postgresql.org/docs/current/libpq-connect.html#LIBPQ-PARAMKEYWORDS) in
 /// PostgreSQL's manual.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum TargetSessionAttrs {

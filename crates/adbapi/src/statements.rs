@@ -1,11 +1,13 @@
-//! Owns the bounded memory of prepared statements of one connection, and what may be prepared; knows no pool.
+//! Owns the bounded memory of prepared statements of one connection, and what may be prepared;
+//! knows no pool.
 
 use std::collections::HashMap;
 
-/// Prepared statements by their SQL, at most `limit` of them; the one unused for longest makes room.
+/// Prepared statements by their SQL, at most `limit` of them; the one unused for longest makes
+/// room.
 ///
-/// Looking one up is a hash of the SQL. Making room looks at all of them, which only costs when a statement is
-/// prepared anyway, a round trip.
+/// Looking one up is a hash of the SQL. Making room looks at all of them, which only costs when a
+/// statement is prepared anyway, a round trip.
 pub(super) struct Statements<S> {
     limit: usize,
     uses: u64,
@@ -65,7 +67,8 @@ impl<S: Clone> Statements<S> {
 
 /// The word by which `sql` would begin or end a transaction, if it would: that is the pool's to do.
 ///
-/// Savepoints are the job's own. Only a single statement is looked at, as one prepared statement holds no more.
+/// Savepoints are the job's own. Only a single statement is looked at, as one prepared statement
+/// holds no more.
 pub(super) fn transaction_control(sql: &str) -> Option<&'static str> {
     const WORDS: [&str; 7] = [
         "BEGIN", "START", "COMMIT", "END", "ABORT", "ROLLBACK", "PREPARE",

@@ -1,10 +1,12 @@
-//! Owns the figures of a pool as one looks at it from outside; how they come about is the others' business.
+//! Owns the figures of a pool as one looks at it from outside; how they come about is the others'
+//! business.
 
 use std::time::Duration;
 
 use super::error::Error;
 
-/// What a pool does at one moment, and has done since its start. From [`stats`](super::ConnectionPool::stats).
+/// What a pool does at one moment, and has done since its start. From
+/// [`stats`](super::ConnectionPool::stats).
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Stats {

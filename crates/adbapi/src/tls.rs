@@ -1,36 +1,35 @@
-//! Owns how connections are encrypted and whose certificates they trust; opens nothing and knows no pool.
+//! Owns how connections are encrypted and whose certificates they trust; opens nothing and knows no
+//! pool.
 
-use std::fmt;
-use std::fs;
-use std::io;
-use std::os::unix::fs::MetadataExt;
-use std::path::Path;
-use std::str::FromStr;
-use std::sync::Arc;
+use std::{fmt, fs, io, os::unix::fs::MetadataExt, path::Path, str::FromStr, sync::Arc};
 
-use postgres::config::{self, Host, SslNegotiation};
-use postgres::error::SqlState;
-use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
-use rustls::client::verify_server_cert_signed_by_trust_anchor;
-use rustls::crypto::{self, CryptoProvider};
-use rustls::pki_types::pem::PemObject;
-use rustls::pki_types::{
-    CertificateDer, PrivateKeyDer, ServerName, SubjectPublicKeyInfoDer, UnixTime,
+use postgres::{
+    config::{self, Host, SslNegotiation},
+    error::SqlState,
 };
-use rustls::server::ParsedCertificate;
-use rustls::sign::{CertifiedKey, SingleCertAndKey};
 use rustls::{
     CertificateError, ClientConfig, DigitallySignedStruct, InconsistentKeys, RootCertStore,
     SignatureScheme, SupportedProtocolVersion,
+    client::{
+        danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier},
+        verify_server_cert_signed_by_trust_anchor,
+    },
+    crypto::{self, CryptoProvider},
+    pki_types::{
+        CertificateDer, PrivateKeyDer, ServerName, SubjectPublicKeyInfoDer, UnixTime,
+        pem::PemObject,
+    },
+    server::ParsedCertificate,
+    sign::{CertifiedKey, SingleCertAndKey},
 };
 use tokio_postgres_rustls::MakeRustlsConnect;
 use x509_cert::der::Encode;
 
-use super::builder::Builder;
-use super::certificate::{
-    check_dates, check_name, check_signature, check_version_1, is_version_1, parse,
+use super::{
+    builder::Builder,
+    certificate::{check_dates, check_name, check_signature, check_version_1, is_version_1, parse},
+    error::{Error, describe},
 };
-use super::error::{Error, describe};
 
 /// What an `sslrootcert` that names no file says: the certificates that the system trusts.
 const SYSTEM: &str = "system";
@@ -48,12 +47,14 @@ pub enum SslMode {
     /// If PostgreSQL can. Protects from no attacker who can change what is sent.
     #[default]
     Prefer,
-    /// Always. Nobody can listen, but the other end may be anybody, unless there is an `sslrootcert`: then this is
+    /// Always. Nobody can listen, but the other end may be anybody, unless there is an
+    /// `sslrootcert`: then this is
     /// [`VerifyCa`](Self::VerifyCa).
     Require,
     /// Always, with a server whose certificate was signed by a CA in `sslrootcert`.
     VerifyCa,
-    /// As [`VerifyCa`](Self::VerifyCa), and the certificate is for the host that the connection config names.
+    /// As [`VerifyCa`](Self::VerifyCa), and the certificate is for the host that the connection
+    /// config names.
     VerifyFull,
 }
 
@@ -140,7 +141,8 @@ impl Tls {
             None => config.with_no_client_auth(),
         };
         config.enable_sni = settings.sslsni;
-        // As libpq 17 does: what answers to this is no server of another protocol. sslnegotiation=direct needs it.
+        // As libpq 17 does: what answers to this is no server of another protocol.
+        // sslnegotiation=direct needs it.
         config.alpn_protocols = vec![b"postgresql".to_vec()];
         Ok(Self {
             mode,
@@ -374,7 +376,8 @@ impl ServerCertVerifier for Verifier {
         let Some(trust) = &self.trust else {
             return Ok(ServerCertVerified::assertion());
         };
-        // The usual self-signed certificate says that it is a CA's, which path building takes ill of a server.
+        // The usual self-signed certificate says that it is a CA's, which path building takes ill
+        // of a server.
         if trust.given.contains(end_entity) {
             check_dates(end_entity, now)?;
         } else if is_version_1(end_entity) {
@@ -408,15 +411,16 @@ impl ServerCertVerifier for Verifier {
         crypto::verify_tls12_signature(message, cert, signature, algorithms)
     }
 
-    /// Even where anybody will do, who shows a certificate must have its key: channel binding relies on that.
+    /// Even where anybody will do, who shows a certificate must have its key: channel binding
+    /// relies on that.
     fn verify_tls13_signature(
         &self,
         message: &[u8],
         cert: &CertificateDer<'_>,
         signature: &DigitallySignedStruct,
     ) -> Result<HandshakeSignatureValid, rustls::Error> {
-        // The recipe of PostgreSQL's manual makes certificates of version 1, of which rustls reads none. Their key it
-        // can use.
+        // The recipe of PostgreSQL's manual makes certificates of version 1, of which rustls reads
+        // none. Their key it can use.
         let parsed = parse(cert)?;
         let key = parsed.tbs_certificate.subject_public_key_info.to_der();
         let key = SubjectPublicKeyInfoDer::from(key.map_err(|_| CertificateError::BadEncoding)?);

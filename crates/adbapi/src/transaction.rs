@@ -1,16 +1,19 @@
-//! Owns what an interaction works with: statements and the rows of the last one. Begins and ends nothing itself.
+//! Owns what an interaction works with: statements and the rows of the last one. Begins and ends
+//! nothing itself.
 
-use std::fmt;
-use std::vec;
+use std::{fmt, vec};
 
 use postgres::Row;
 
-use super::connection::{Connection, Failure};
-use super::error::Error;
-use super::params::Params;
+use super::{
+    connection::{Connection, Failure},
+    error::Error,
+    params::Params,
+};
 
-/// The cursor given to a closure of [`run_interaction`](super::ConnectionPool::run_interaction) (Twisted's
-/// `Transaction`, the DB-API's cursor). All its statements are one transaction, which the pool ends.
+/// The cursor given to a closure of [`run_interaction`](super::ConnectionPool::run_interaction)
+/// (Twisted's `Transaction`, the DB-API's cursor). All its statements are one transaction, which
+/// the pool ends.
 pub struct Transaction<'c> {
     connection: &'c mut Connection,
     rows: vec::IntoIter<Row>,
@@ -26,10 +29,12 @@ impl<'c> Transaction<'c> {
         }
     }
 
-    /// Runs one statement; its rows are then there to be fetched. Returns [`row_count`](Self::row_count).
+    /// Runs one statement; its rows are then there to be fetched. Returns
+    /// [`row_count`](Self::row_count).
     ///
     /// # Errors
-    /// What PostgreSQL said. The transaction is then aborted unless a savepoint was set: return the error.
+    /// What PostgreSQL said. The transaction is then aborted unless a savepoint was set: return the
+    /// error.
     ///
     /// # Blocking
     /// Until PostgreSQL answered.
@@ -73,7 +78,8 @@ impl<'c> Transaction<'c> {
         self.rows.by_ref().take(most).collect()
     }
 
-    /// How many rows the last statement returned or changed; `None` before the first and after one that failed.
+    /// How many rows the last statement returned or changed; `None` before the first and after one
+    /// that failed.
     pub fn row_count(&self) -> Option<u64> {
         self.row_count
     }

@@ -1,10 +1,12 @@
-//! Owns the thread that keeps time limits and sends cancel requests, so that neither callers nor workers do.
-//! Knows jobs from outside only.
+//! Owns the thread that keeps time limits and sends cancel requests, so that neither callers nor
+//! workers do. Knows jobs from outside only.
 
-use std::collections::VecDeque;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::thread::{self, JoinHandle};
-use std::time::{Duration, Instant};
+use std::{
+    collections::VecDeque,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    thread::{self, JoinHandle},
+    time::{Duration, Instant},
+};
 
 use crossbeam_channel::{Receiver, RecvTimeoutError, Sender};
 use deferred::{Interrupt, Stage};
@@ -12,20 +14,22 @@ use postgres::CancelToken;
 use tokio_postgres_rustls::MakeRustlsConnect;
 use tracing::warn;
 
-use super::LOG;
-use super::active_workers::{ActiveWorkers, ROUND};
-use super::aliases::JobControl;
-use super::connector::stop_statement;
-use super::error::Error;
-use super::worker_state::WorkerState;
+use super::{
+    LOG,
+    active_workers::{ActiveWorkers, ROUND},
+    aliases::JobControl,
+    connector::stop_statement,
+    error::Error,
+    worker_state::WorkerState,
+};
 
-/// A cancel request that came between two statements of a job stopped neither: it is sent again after this time, and
-/// again after twice that, until the job has ended.
+/// A cancel request that came between two statements of a job stopped neither: it is sent again
+/// after this time, and again after twice that, until the job has ended.
 const REPEAT: Duration = Duration::from_millis(100);
 const REPEAT_AT_MOST: Duration = Duration::from_secs(5);
 
-/// PostgreSQL ends a statement at the `statement_timeout` itself. Without an answer this much later it is frozen or
-/// gone, and the job is answered here.
+/// PostgreSQL ends a statement at the `statement_timeout` itself. Without an answer this much later
+/// it is frozen or gone, and the job is answered here.
 const MARGIN: Duration = Duration::from_millis(500);
 
 /// What other threads ask of the watch.
@@ -46,7 +50,8 @@ pub(super) struct StatementCanceller {
 
 impl Interrupt<Error> for StatementCanceller {
     fn interrupt(&self, job: JobControl) {
-        // Full means a thousand jobs are being stopped already; then this one runs on with nobody to hear of it.
+        // Full means a thousand jobs are being stopped already; then this one runs on with nobody
+        // to hear of it.
         if self
             .commands
             .try_send(Command::Stop(job, self.token.clone()))
@@ -84,8 +89,8 @@ struct Request {
 }
 
 impl Request {
-    /// Sends it on a thread of its own: to a server that is gone or frozen that takes its time, and answers must not
-    /// wait for it. There are never more such threads than jobs that run.
+    /// Sends it on a thread of its own: to a server that is gone or frozen that takes its time, and
+    /// answers must not wait for it. There are never more such threads than jobs that run.
     fn send(&mut self, tls: &MakeRustlsConnect) {
         if self.thread.as_ref().is_none_or(JoinHandle::is_finished) {
             let (token, tls) = (self.token.clone(), tls.clone());
@@ -124,7 +129,8 @@ impl Watch {
                     thread: None,
                 }),
                 Ok(Command::ReduceWorkers) => {
-                    // Not before a round has shown that none of those who would stay is at a long job.
+                    // Not before a round has shown that none of those who would stay is at a long
+                    // job.
                     round = round.or_else(|| Some(self.round(now)));
                 }
                 Ok(Command::End) | Err(RecvTimeoutError::Disconnected) => {
@@ -148,8 +154,8 @@ impl Watch {
         }
     }
 
-    /// When something may have to be done. What begins while this thread sleeps is due a whole time limit later, so
-    /// looking again after one time limit misses nothing.
+    /// When something may have to be done. What begins while this thread sleeps is due a whole time
+    /// limit later, so looking again after one time limit misses nothing.
     fn next_deadline(&self, requests: &[Request]) -> Option<Instant> {
         let now = Instant::now();
         let statements = self.statement_timeout.map(|limit| {
@@ -204,7 +210,8 @@ impl Watch {
     }
 }
 
-/// The jobs in the queue, oldest first, for their `queue_timeout`: the queue itself shows none of them.
+/// The jobs in the queue, oldest first, for their `queue_timeout`: the queue itself shows none of
+/// them.
 pub(super) struct Waiting {
     limit: Duration,
     jobs: Mutex<VecDeque<(Instant, JobControl)>>,

@@ -1,39 +1,49 @@
-//! Owns the worker threads: take a job, get a connection, try the job, answer. Knows nothing of who submits.
+//! Owns the worker threads: take a job, get a connection, try the job, answer. Knows nothing of who
+//! submits.
 
-use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
-use std::thread;
-use std::time::{Duration, Instant};
+use std::{
+    panic::{AssertUnwindSafe, catch_unwind},
+    sync::{
+        Arc,
+        atomic::{AtomicBool, AtomicU32, Ordering},
+    },
+    thread,
+    time::{Duration, Instant},
+};
 
 use crossbeam_channel::{Receiver, Sender, TryRecvError};
 use r2d2::{Pool, PooledConnection};
 use tracing::{error, info};
 
-use super::LOG;
-use super::active_workers::{ActiveWorkers, Pace};
-use super::connection::Failure;
-use super::connector::{Connector, TRUSTED};
-use super::error::Error;
-use super::health::Health;
-use super::job::Job;
-use super::stats::ErrorKind;
-use super::watch::Command;
-use super::worker_state::WorkerState;
+use super::{
+    LOG,
+    active_workers::{ActiveWorkers, Pace},
+    connection::Failure,
+    connector::{Connector, TRUSTED},
+    error::Error,
+    health::Health,
+    job::Job,
+    stats::ErrorKind,
+    watch::Command,
+    worker_state::WorkerState,
+};
 
-/// While PostgreSQL is there, a job that waited long for a worker still gets this long to get its connection.
+/// While PostgreSQL is there, a job that waited long for a worker still gets this long to get its
+/// connection.
 const PATIENCE: Duration = Duration::from_millis(500);
 
-/// How long a worker waits for another one to wake up and take a connection. It usually takes far less.
+/// How long a worker waits for another one to wake up and take a connection. It usually takes far
+/// less.
 const YIELD: Duration = Duration::from_millis(10);
 
-/// So often a worker that finds no job lets other threads run, which may submit one, before it puts its connection
-/// back and sleeps. Waking a sleeping thread on another processor takes longer than a whole query; looking lets whoever
-/// has work go first.
+/// So often a worker that finds no job lets other threads run, which may submit one, before it puts
+/// its connection back and sleeps. Waking a sleeping thread on another processor takes longer than
+/// a whole query; looking lets whoever has work go first.
 const LOOKS: u32 = 32;
 
-/// The same for one that found its last `BACKLOG` jobs at once. The queue was long then and has been emptied, and the
-/// next jobs come by the dozen and late: until then looking would only take the processors from those who bring them.
+/// The same for one that found its last `BACKLOG` jobs at once. The queue was long then and has
+/// been emptied, and the next jobs come by the dozen and late: until then looking would only take
+/// the processors from those who bring them.
 const LOOKS_AFTER_BACKLOG: u32 = 2;
 const BACKLOG: u32 = 8;
 
@@ -59,7 +69,8 @@ pub(super) struct Worker {
 
 impl Worker {
     pub(super) fn run(self) {
-        // A connection is kept from job to job while there are jobs, and goes back before the worker sleeps.
+        // A connection is kept from job to job while there are jobs, and goes back before the
+        // worker sleeps.
         let mut kept: Option<PooledConnection<Connector>> = None;
         let mut found_at_once = 0;
         let mut pace = Pace::new(Instant::now());
@@ -110,8 +121,8 @@ impl Worker {
         }
     }
 
-    /// The next job if there is one now, or as soon as other threads have had a chance to run. Counts the jobs that were
-    /// `found_at_once`, one after the other.
+    /// The next job if there is one now, or as soon as other threads have had a chance to run.
+    /// Counts the jobs that were `found_at_once`, one after the other.
     fn next_soon(&self, found_at_once: &mut u32) -> Result<Job, TryRecvError> {
         let taken = self.jobs.try_recv();
         if !matches!(taken, Err(TryRecvError::Empty)) {
@@ -211,8 +222,9 @@ impl Worker {
         self.reconnect && submitted.elapsed() < self.connect_timeout
     }
 
-    /// Lets a worker that waits have the connection this one has just put back. There may be no other for it: when
-    /// PostgreSQL grants fewer connections than there are workers, those that have one would otherwise never let go.
+    /// Lets a worker that waits have the connection this one has just put back. There may be no
+    /// other for it: when PostgreSQL grants fewer connections than there are workers, those that
+    /// have one would otherwise never let go.
     fn yield_connection(&self) {
         let connectionless = self.connectionless.load(Ordering::Relaxed);
         let end = Instant::now() + YIELD;
@@ -241,7 +253,8 @@ impl Worker {
         connection.map_err(|_| {
             let waited = submitted.elapsed();
             let reason = self.health.reason().unwrap_or_else(|| {
-                // Somebody must say so, and then the jobs behind this one need not wait to find out.
+                // Somebody must say so, and then the jobs behind this one need not wait to find
+                // out.
                 let reason = self.health.hangs_at();
                 self.health.refused(&reason);
                 reason

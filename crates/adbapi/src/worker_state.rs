@@ -1,14 +1,18 @@
-//! Owns the state of one worker that other threads may ask for: its job, its statement, its figures. Knows no
-//! connection and does no job.
+//! Owns the state of one worker that other threads may ask for: its job, its statement, its
+//! figures. Knows no connection and does no job.
 
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::{Duration, Instant};
+use std::{
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    time::{Duration, Instant},
+};
 
 use deferred::Stage;
 
-use super::aliases::JobControl;
-use super::error::Error;
-use super::stats::{ErrorKind, Stats, Tally};
+use super::{
+    aliases::JobControl,
+    error::Error,
+    stats::{ErrorKind, Stats, Tally},
+};
 
 /// The state of one worker.
 #[derive(Default)]
@@ -18,7 +22,8 @@ pub(super) struct WorkerState(Mutex<Current>);
 struct Current {
     job: Option<JobControl>,
     has_connection: bool,
-    /// When the statement was sent to which PostgreSQL has not answered yet. Only kept for a `statement_timeout`.
+    /// When the statement was sent to which PostgreSQL has not answered yet. Only kept for a
+    /// `statement_timeout`.
     statement_since: Option<Instant>,
     tally: Tally,
 }
@@ -89,7 +94,8 @@ impl WorkerState {
         self.current().statement_since
     }
 
-    /// The worker's job, if PostgreSQL owes it an answer since this moment or longer. It is given once for a statement.
+    /// The worker's job, if PostgreSQL owes it an answer since this moment or longer. It is given
+    /// once for a statement.
     pub(super) fn overdue(&self, since: Instant) -> Option<JobControl> {
         let mut current = self.current();
         current.statement_since.take_if(|began| *began <= since)?;

@@ -47,9 +47,9 @@ pub struct Procedure<C> {
 type UnboundMethod<C> = Box<dyn Fn(&C, Invocation) -> Answer + Send + Sync>;
 
 impl<C> Procedure<C> {
-    /// The procedure with this URI, answered by `method`. The method runs on an I/O thread
-    /// and must not block: what takes time belongs into a [`adbapi::Deferred`].
-    /// What it prints goes through [`stdio::print_line`], because `println!` blocks on a reader that has stopped.
+    /// The procedure with this URI, answered by `method`. The method runs on an I/O thread and must
+    /// not block: what takes time belongs into a [`adbapi::Deferred`]. What it prints goes through
+    /// [`stdio::print_line`], because `println!` blocks on a reader that has stopped.
     pub fn new(
         uri: impl Into<Uri>,
         method: impl Fn(&C, Invocation) -> Answer + Send + Sync + 'static,

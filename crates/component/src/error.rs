@@ -22,8 +22,8 @@ struct Content {
     details: Map<String, Value>,
 }
 
-/// How many bytes of what PostgreSQL says are passed on, about: it repeats values that it was given,
-/// and applications put values of their own into what they raise.
+/// How many bytes of what PostgreSQL says are passed on, about: it repeats values that it was
+/// given, and applications put values of their own into what they raise.
 const SHOWN_OF_POSTGRES: usize = 16 << 10;
 
 impl Error {

@@ -1,5 +1,5 @@
-//! The component of the reference text, line by line: four ways to ask the database for its
-//! time. Must not know how calls get here.
+//! The component of the reference text, line by line: four ways to ask the database for its time.
+//! Must not know how calls get here.
 //!
 //! | procedure | in the reference | here |
 //! |---|---|---|
@@ -9,9 +9,9 @@
 //! | `com.example.now.v4` | `runInteraction` with a coroutine | [`run_interaction`] with a function of `?`s |
 //!
 //! The fourth is the bonus of the reference's txpostgres variant. A coroutine there waits at each
-//! `yield` for the next step of the transaction without a callback to write. Rust's coroutines are `async`
-//! functions, which need an executor, and there is none here; what gives the same reading is a
-//! plain function that runs on the worker and has a `?` where the coroutine has its `yield`.
+//! `yield` for the next step of the transaction without a callback to write. Rust's coroutines are
+//! `async` functions, which need an executor, and there is none here; what gives the same reading
+//! is a plain function that runs on the worker and has a `?` where the coroutine has its `yield`.
 //!
 //! [`run_query`]: ConnectionPool::run_query
 //! [`map`]: adbapi::Deferred::map

@@ -179,7 +179,8 @@ impl Later {
     }
 }
 
-/// A value of the database as a payload. The value's own code may panic, and the caller must have an answer.
+/// A value of the database as a payload. The value's own code may panic, and the caller must have
+/// an answer.
 fn encoded(value: impl Serialize) -> Result<Payload, Error> {
     catch_unwind(AssertUnwindSafe(|| result(&value))).unwrap_or_else(|_| Err(Error::panicked()))
 }

@@ -1,22 +1,26 @@
-//! Owns the ways to run a job and to end it from outside, whatever the type of its result; knows nothing of databases.
+//! Owns the ways to run a job and to end it from outside, whatever the type of its result; knows
+//! nothing of databases.
 
-use std::fmt;
-use std::sync::Arc;
+use std::{fmt, sync::Arc};
 
 use crate::Failure;
 
-/// A job's state, shared by whoever runs it and whoever may end it: its caller, a time limit, the close of its pool.
+/// A job's state, shared by whoever runs it and whoever may end it: its caller, a time limit, the
+/// close of its pool.
 ///
-/// Whoever runs the job calls [`take`](Self::take), [`begin`](Self::begin) and [`end`](Self::end), in this order. The
-/// other methods may be called at any time, from any thread. None of them blocks.
+/// Whoever runs the job calls [`take`](Self::take), [`begin`](Self::begin) and [`end`](Self::end),
+/// in this order. The other methods may be called at any time, from any thread. None of them
+/// blocks.
 pub trait Control<E: Failure>: Send + Sync {
     /// A worker takes the job from the queue. False if it has its result already: skip it.
     fn take(&self) -> bool;
 
-    /// The worker is about to run the job, which `interrupt` can stop. False as for [`take`](Self::take).
+    /// The worker is about to run the job, which `interrupt` can stop. False as for
+    /// [`take`](Self::take).
     fn begin(&self, interrupt: &Arc<dyn Interrupt<E>>) -> bool;
 
-    /// The worker has done with the job. `Err` if it was interrupted, and a cancel request may still be on its way.
+    /// The worker has done with the job. `Err` if it was interrupted, and a cancel request may
+    /// still be on its way.
     fn end(&self) -> Result<(), E::Kind>;
 
     /// What the job failed with from outside, if it did.
@@ -25,7 +29,8 @@ pub trait Control<E: Failure>: Send + Sync {
     /// Fails the job and interrupts it if it runs. Nothing happens if it has its result already.
     fn stop(self: Arc<Self>, error: E);
 
-    /// Cancels the job. One that runs fails only when its worker has done with it, or when something else fails it.
+    /// Cancels the job. One that runs fails only when its worker has done with it, or when
+    /// something else fails it.
     fn cancel_on_end(self: Arc<Self>);
 
     /// Fails the job if no worker has taken it.
@@ -54,7 +59,8 @@ pub trait Interrupt<E: Failure>: Send + Sync {
     fn interrupt(&self, job: Arc<dyn Control<E>>);
 }
 
-/// Cancels the job behind a [`Deferred`](super::Deferred), from any thread and also after the Deferred was consumed.
+/// Cancels the job behind a [`Deferred`](super::Deferred), from any thread and also after the
+/// Deferred was consumed.
 pub struct CancelHandle<E: Failure>(pub(super) Arc<dyn Control<E>>);
 
 impl<E: Failure> Clone for CancelHandle<E> {
@@ -64,17 +70,18 @@ impl<E: Failure> Clone for CancelHandle<E> {
 }
 
 impl<E: Failure> CancelHandle<E> {
-    /// Fires the Deferred with [`Failure::cancelled`], on this thread, unless it has fired. A job that waits will not
-    /// run; of one that runs the statement is stopped in PostgreSQL (by a cancel request, within milliseconds) and the
-    /// transaction is rolled back. Of a single statement it is then unknown whether it took effect.
+    /// Fires the Deferred with [`Failure::cancelled`], on this thread, unless it has fired. A job
+    /// that waits will not run; of one that runs the statement is stopped in PostgreSQL (by a
+    /// cancel request, within milliseconds) and the transaction is rolled back. Of a single
+    /// statement it is then unknown whether it took effect.
     ///
     /// Does not block.
     pub fn cancel(&self) {
         self.0.clone().stop(E::cancelled());
     }
 
-    /// The same, but the Deferred of a job that runs fires when its worker is free again, or when a time limit of the
-    /// pool ends the wait. For callers that count the workers their jobs hold.
+    /// The same, but the Deferred of a job that runs fires when its worker is free again, or when a
+    /// time limit of the pool ends the wait. For callers that count the workers their jobs hold.
     ///
     /// Does not block.
     pub fn cancel_on_end(&self) {

@@ -1,8 +1,8 @@
-//! Owns how one result travels from the thread that has it to the one that wants it, and the ways to end the job
-//! behind it; knows nothing of databases. Uses nothing but std.
+//! Owns how one result travels from the thread that has it to the one that wants it, and the ways
+//! to end the job behind it; knows nothing of databases. Uses nothing but std.
 //!
-//! A job has a [`Promise`], whoever wants its result a [`Deferred`], as in Twisted. Whoever runs jobs for others drives
-//! them by [`Promise::control`]: see [`Control`].
+//! A job has a [`Promise`], whoever wants its result a [`Deferred`], as in Twisted. Whoever runs
+//! jobs for others drives them by [`Promise::control`]: see [`Control`].
 //!
 //! ```
 //! use deferred::{Failure, deferred};
@@ -34,12 +34,13 @@ mod control;
 #[cfg(test)]
 mod tests;
 
-use std::any::Any;
-use std::fmt;
-use std::mem;
-use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
-use std::time::{Duration, Instant};
+use std::{
+    any::Any,
+    fmt, mem,
+    panic::{AssertUnwindSafe, catch_unwind},
+    sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError},
+    time::{Duration, Instant},
+};
 
 pub use control::{CancelHandle, Control, Interrupt, Stage};
 
@@ -60,7 +61,8 @@ pub trait Failure: Send + Sized + 'static {
     /// What kind of error this is.
     fn kind(&self) -> Self::Kind;
 
-    /// A callback of [`Deferred::on_result`] has panicked with this message: log it. Nobody else can be told.
+    /// A callback of [`Deferred::on_result`] has panicked with this message: log it. Nobody else
+    /// can be told.
     fn callback_panicked(message: &str);
 }
 
@@ -75,8 +77,9 @@ pub fn deferred<T: Send + 'static, E: Failure>() -> (Promise<T, E>, Deferred<T, 
 
 /// A result that will come (Twisted's `Deferred`), exactly once: a value or an error.
 ///
-/// Consume it by [`wait`](Self::wait) on a thread that may block or by [`on_result`](Self::on_result) on one that
-/// may not. Dropping it drops the result; the job still runs.
+/// Consume it by [`wait`](Self::wait) on a thread that may block or by
+/// [`on_result`](Self::on_result) on one that may not. Dropping it drops the result; the job still
+/// runs.
 #[must_use = "the job runs, but nobody will see its result or its error"]
 pub struct Deferred<T, E: Failure> {
     cell: Arc<Cell<T, E>>,
@@ -106,8 +109,9 @@ impl<T: Send + 'static, E: Failure> Deferred<T, E> {
     /// Waits for the result.
     ///
     /// # Blocking
-    /// Blocks the calling thread until the result is there. Must not be called on a worker of the pool that is to
-    /// give the result (from a callback or from inside an interaction): with all workers waiting none would work.
+    /// Blocks the calling thread until the result is there. Must not be called on a worker of the
+    /// pool that is to give the result (from a callback or from inside an interaction): with all
+    /// workers waiting none would work.
     ///
     /// # Errors
     /// The error the deferred fires with.
@@ -126,7 +130,8 @@ impl<T: Send + 'static, E: Failure> Deferred<T, E> {
         }
     }
 
-    /// Waits for the result for at most `timeout`, and hands the deferred back if it is not there by then.
+    /// Waits for the result for at most `timeout`, and hands the deferred back if it is not there
+    /// by then.
     ///
     /// # Blocking
     /// As [`wait`](Self::wait), for at most `timeout`.
@@ -154,8 +159,8 @@ impl<T: Send + 'static, E: Failure> Deferred<T, E> {
         }
     }
 
-    /// Calls `callback` with the result: at once on the calling thread if it is there, else on the thread that
-    /// brings it, a worker of the pool.
+    /// Calls `callback` with the result: at once on the calling thread if it is there, else on the
+    /// thread that brings it, a worker of the pool.
     ///
     /// # Blocking
     /// The callback must not block: it would hold up the worker and its connection.
@@ -200,7 +205,8 @@ impl<T, E: Failure> fmt::Debug for Deferred<T, E> {
     }
 }
 
-/// The duty to fire a [`Deferred`]. Dropped without a result, it fires with [`Failure::dropped`], or with
+/// The duty to fire a [`Deferred`]. Dropped without a result, it fires with [`Failure::dropped`],
+/// or with
 /// [`Failure::panicked`] if a panic dropped it.
 pub struct Promise<T: Send + 'static, E: Failure> {
     /// There until it is resolved.
@@ -215,7 +221,8 @@ impl<T: Send + 'static, E: Failure> Promise<T, E> {
         }
     }
 
-    /// The handle by which the job is run, and can be ended otherwise. Whichever result comes first wins.
+    /// The handle by which the job is run, and can be ended otherwise. Whichever result comes first
+    /// wins.
     ///
     /// # Panics
     /// Never: a promise that was resolved is gone.
@@ -260,7 +267,8 @@ struct Slot<T, E: Failure> {
     failure: Option<E::Kind>,
     /// Of the worker that runs the job.
     interrupt: Option<Arc<dyn Interrupt<E>>>,
-    /// Whether the job counts as cancelled once its worker has done with it, whatever has come of it.
+    /// Whether the job counts as cancelled once its worker has done with it, whatever has come of
+    /// it.
     cancel_on_end: bool,
 }
 

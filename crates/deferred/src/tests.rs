@@ -1,6 +1,5 @@
 //! A result reaches whoever wants it, once, and a job can be ended from outside.
-use std::sync::mpsc;
-use std::thread;
+use std::{sync::mpsc, thread};
 
 use super::*;
 

@@ -1,13 +1,12 @@
 //! Owns the search for installed PostgreSQL server binaries; knows nothing of how they are used.
 
-use std::env;
-use std::fs;
-use std::io;
-use std::path::{Path, PathBuf};
-use std::process::{Command, Output};
+use std::{
+    env, fs, io,
+    path::{Path, PathBuf},
+    process::{Command, Output},
+};
 
-use super::directory::Directory;
-use super::{Error, tried};
+use super::{Error, directory::Directory, tried};
 
 /// Where to search. Tests search elsewhere.
 pub(super) struct Places {

@@ -1,12 +1,17 @@
-//! Owns the cluster's directory: where it lies, whose it is, its lock, its access rules; never starts a server.
+//! Owns the cluster's directory: where it lies, whose it is, its lock, its access rules; never
+//! starts a server.
 
-use std::env;
-use std::fs::{self, DirBuilder, File, OpenOptions, Permissions, TryLockError};
-use std::io::{Read, Seek, Write};
-use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt, PermissionsExt, chown};
-use std::os::unix::process::CommandExt;
-use std::path::{Path, PathBuf};
-use std::process::{self, Command, Stdio};
+use std::{
+    env,
+    fs::{self, DirBuilder, File, OpenOptions, Permissions, TryLockError},
+    io::{Read, Seek, Write},
+    os::unix::{
+        fs::{DirBuilderExt, MetadataExt, OpenOptionsExt, PermissionsExt, chown},
+        process::CommandExt,
+    },
+    path::{Path, PathBuf},
+    process::{self, Command, Stdio},
+};
 
 use nix::unistd::{Uid, User};
 

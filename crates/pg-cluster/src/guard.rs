@@ -1,19 +1,25 @@
-//! Owns the thread that starts the server again when it ends by itself, until it is told to stop; knows no SQL.
+//! Owns the thread that starts the server again when it ends by itself, until it is told to stop;
+//! knows no SQL.
 
-use std::fmt;
-use std::mem;
-use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
-use std::thread::{self, JoinHandle};
-use std::time::{Duration, Instant};
+use std::{
+    fmt, mem,
+    sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError},
+    thread::{self, JoinHandle},
+    time::{Duration, Instant},
+};
 
 use nix::sys::wait::{Id, WaitPidFlag, waitid};
 use tracing::{error, info, warn};
 
-use super::server::{Launch, Server};
-use super::{Error, tried};
+use super::{
+    Error,
+    server::{Launch, Server},
+    tried,
+};
 
-/// How long the server stays down before it is started again, and twice that each time it ends soon. The processes of
-/// a killed server need a moment to see that it is gone, and as long as one is left PostgreSQL starts no other.
+/// How long the server stays down before it is started again, and twice that each time it ends
+/// soon. The processes of a killed server need a moment to see that it is gone, and as long as one
+/// is left PostgreSQL starts no other.
 const PAUSE: Duration = Duration::from_millis(250);
 const PAUSE_AT_MOST: Duration = Duration::from_secs(10);
 /// A server that ran for this long had not ended soon.
@@ -40,7 +46,8 @@ enum Watched {
 }
 
 impl Guard {
-    /// Sees to it that this server, which `launch` has started on `port`, runs until [`Guard::stop`].
+    /// Sees to it that this server, which `launch` has started on `port`, runs until
+    /// [`Guard::stop`].
     pub(super) fn over(server: Server, launch: Launch, port: u16) -> Result<Self, Error> {
         let watch = Arc::new(Watch {
             launch,
@@ -151,8 +158,8 @@ impl Watch {
             }
             let pid = server.pid();
             drop(watched);
-            // Leaves the reaping to whoever has the server then: until that is done its number is not another's. An
-            // error means that it is done.
+            // Leaves the reaping to whoever has the server then: until that is done its number is
+            // not another's. An error means that it is done.
             let _ = waitid(Id::Pid(pid), WaitPidFlag::WEXITED | WaitPidFlag::WNOWAIT);
         }
     }

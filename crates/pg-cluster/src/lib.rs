@@ -1,4 +1,5 @@
-//! Owns a private PostgreSQL cluster made from installed server binaries, from `initdb` to shutdown; knows nothing of WAMP, pools or the config file.
+//! Owns a private PostgreSQL cluster made from installed server binaries, from `initdb` to
+//! shutdown; knows nothing of WAMP, pools or the config file.
 //!
 //! What lies in the cluster's directory:
 //!
@@ -14,12 +15,12 @@
 //! socket, which admits only the operating system user the node runs as (`peer`). The server never
 //! sees a password: the node sends it the SCRAM verifier.
 //!
-//! PostgreSQL refuses to run as root, so a node that runs as root starts it as the user
-//! `postgres`, or `nobody` where there is none. That user has to reach the directory, which root's
-//! home does not allow: root's default is [`ROOT_DIRECTORY`].
+//! PostgreSQL refuses to run as root, so a node that runs as root starts it as the user `postgres`,
+//! or `nobody` where there is none. That user has to reach the directory, which root's home does
+//! not allow: root's default is [`ROOT_DIRECTORY`].
 //!
-//! The server runs as a direct child, not through `pg_ctl`, so that the node reaps it, sees at
-//! once when it ends and starts it again, and can give it a process group of its own: Ctrl-C on a
+//! The server runs as a direct child, not through `pg_ctl`, so that the node reaps it, sees at once
+//! when it ends and starts it again, and can give it a process group of its own: Ctrl-C on a
 //! terminal would otherwise end the server under the feet of a node that is still answering its
 //! last calls.
 
@@ -30,20 +31,24 @@ mod server;
 #[cfg(test)]
 mod tests;
 
-use std::fmt;
-use std::fs::File;
-use std::io;
-use std::path::{Path, PathBuf};
-use std::time::Instant;
+use std::{
+    fmt,
+    fs::File,
+    io,
+    path::{Path, PathBuf},
+    time::Instant,
+};
 
 use postgres::NoTls;
 use thiserror::Error;
 use tracing::{error, info};
 
-use self::binaries::{Binaries, Places};
-use self::directory::{Directory, SocketDirectory};
-use self::guard::Guard;
-use self::server::Launch;
+use self::{
+    binaries::{Binaries, Places},
+    directory::{Directory, SocketDirectory},
+    guard::Guard,
+    server::Launch,
+};
 
 /// Where root's cluster lives when no directory is named.
 pub const ROOT_DIRECTORY: &str = "/var/lib/wampgres/postgres";
@@ -207,9 +212,9 @@ fn reason(error: &postgres::Error) -> String {
     said.unwrap_or_else(|| error.to_string())
 }
 
-/// A private PostgreSQL server. It runs until this value is stopped or dropped: one that ends by itself, say by the
-/// hand of the system when memory is short, is started again on the same port and socket. Callers meet that as any
-/// other restart of PostgreSQL.
+/// A private PostgreSQL server. It runs until this value is stopped or dropped: one that ends by
+/// itself, say by the hand of the system when memory is short, is started again on the same port
+/// and socket. Callers meet that as any other restart of PostgreSQL.
 #[derive(Debug)]
 pub struct EmbeddedPostgres {
     /// `None` once it was stopped.
@@ -298,7 +303,8 @@ impl EmbeddedPostgres {
     ///
     /// # Errors
     ///
-    /// The server has ended by itself, not in order, and is not up again; or it could not be signalled.
+    /// The server has ended by itself, not in order, and is not up again; or it could not be
+    /// signalled.
     ///
     /// # Blocking
     ///

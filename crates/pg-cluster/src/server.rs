@@ -1,24 +1,25 @@
-//! Owns the processes: `initdb`, one server from start to shutdown, one left behind; knows no SQL and starts none again.
+//! Owns the processes: `initdb`, one server from start to shutdown, one left behind; knows no SQL
+//! and starts none again.
 
-use std::ffi::{OsStr, OsString};
-use std::fs::{self, File};
-use std::io::{self, ErrorKind, Read, Seek, SeekFrom};
-use std::net::{Ipv4Addr, TcpListener};
-use std::os::unix::ffi::OsStrExt;
-use std::os::unix::fs::MetadataExt;
-use std::os::unix::process::ExitStatusExt;
-use std::path::{Path, PathBuf};
-use std::process::{Child, ExitStatus, Stdio};
-use std::thread;
-use std::time::{Duration, Instant};
+use std::{
+    ffi::{OsStr, OsString},
+    fs::{self, File},
+    io::{self, ErrorKind, Read, Seek, SeekFrom},
+    net::{Ipv4Addr, TcpListener},
+    os::unix::{ffi::OsStrExt, fs::MetadataExt, process::ExitStatusExt},
+    path::{Path, PathBuf},
+    process::{Child, ExitStatus, Stdio},
+    thread,
+    time::{Duration, Instant},
+};
 
-use nix::sys::signal::{Signal, kill};
-use nix::unistd::{Pid, SysconfVar, sysconf};
+use nix::{
+    sys::signal::{Signal, kill},
+    unistd::{Pid, SysconfVar, sysconf},
+};
 use tracing::{info, warn};
 
-use super::binaries::Binaries;
-use super::directory::Directory;
-use super::{ADMIN, Error, tried};
+use super::{ADMIN, Error, binaries::Binaries, directory::Directory, tried};
 
 /// How long the server may take to accept connections; recovery after a crash takes its time.
 const START_TIMEOUT: Duration = Duration::from_secs(120);
@@ -72,9 +73,9 @@ pub(super) fn initdb(binaries: &Binaries, directory: &Directory) -> Result<(), E
 }
 
 /// Clears the way for a server: whoever holds the directory's lock is the only one to start one
-/// there. Stops a server that a killed node left behind, and removes the `postmaster.pid` that it or
-/// an earlier one left. That file is of no use then, and may be damaged, or name a process number
-/// that somebody else has by now: in a container even the next server itself.
+/// there. Stops a server that a killed node left behind, and removes the `postmaster.pid` that it
+/// or an earlier one left. That file is of no use then, and may be damaged, or name a process
+/// number that somebody else has by now: in a container even the next server itself.
 ///
 /// # Errors
 /// The server cannot be stopped, or a process that may be a server of this cluster under another
@@ -107,9 +108,9 @@ pub(super) fn clear_the_way(directory: &Directory) -> Result<(), Error> {
     }
 }
 
-/// The server of this data directory, if one runs, whatever `postmaster.pid` says. It is known by its
-/// command line, which a dead but unreaped process has not, and by its user. `/proc/PID/cwd` would
-/// say more but needs rights that root lacks in many containers.
+/// The server of this data directory, if one runs, whatever `postmaster.pid` says. It is known by
+/// its command line, which a dead but unreaped process has not, and by its user. `/proc/PID/cwd`
+/// would say more but needs rights that root lacks in many containers.
 fn server_on(data: &Path) -> Option<i32> {
     let processes = fs::read_dir("/proc").ok()?.flatten();
     let pids = processes.filter_map(|entry| entry.file_name().to_str()?.parse().ok());
@@ -146,8 +147,8 @@ fn other_server(data: &Path, pid_file: &Path) -> Option<i32> {
     }
 }
 
-/// A server notes its start some moments after it; two that have the same process number are further
-/// apart.
+/// A server notes its start some moments after it; two that have the same process number are
+/// further apart.
 const SAME_START_SECONDS: i64 = 10;
 
 /// When a process started, in seconds since 1970 (proc(5): `starttime` and `btime`).
@@ -300,8 +301,8 @@ impl Server {
         }
     }
 
-    /// How the server ended, if it has. Reaps it then. Somebody may have stopped it in order: a service manager signals
-    /// all processes of a service, this one and its parent.
+    /// How the server ended, if it has. Reaps it then. Somebody may have stopped it in order: a
+    /// service manager signals all processes of a service, this one and its parent.
     pub(super) fn ended_by_itself(&mut self) -> Option<Result<(), Error>> {
         match self.exit_status() {
             Ok(status) => Some(match status? {
@@ -345,8 +346,8 @@ fn is_ready(pid_file: &Path, pid: u32) -> bool {
     lines.next() == Some(pid.to_string().as_str()) && lines.nth(6) == Some("ready")
 }
 
-/// Whether a server that was told to end had nothing left to do. One that has just been started takes no signals yet:
-/// it dies of the first, and has not begun anything.
+/// Whether a server that was told to end had nothing left to do. One that has just been started
+/// takes no signals yet: it dies of the first, and has not begun anything.
 fn in_order(status: ExitStatus) -> bool {
     status.success() || status.signal() == Some(Signal::SIGINT as i32)
 }
@@ -420,15 +421,15 @@ fn last_lines(text: &str) -> String {
 
 #[cfg(test)]
 mod tests {
-    use std::process::Command;
-    use std::time::SystemTime;
+    use std::{process::Command, time::SystemTime};
 
     use super::*;
 
     #[test]
     fn a_server_that_takes_no_signals_yet_is_stopped_in_order() {
         let mut command = Command::new("env");
-        // Whoever runs the tests may have SIGINT ignored, as a shell does for what it runs in the background.
+        // Whoever runs the tests may have SIGINT ignored, as a shell does for what it runs in the
+        // background.
         command.args(["--default-signal=INT", "sleep", "60"]);
         let server = Server {
             child: command.spawn().unwrap(),

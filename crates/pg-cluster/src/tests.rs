@@ -1,17 +1,21 @@
-//! Owns the proof that the embedded cluster works with the real server binaries; they run as root and as an ordinary user alike.
+//! Owns the proof that the embedded cluster works with the real server binaries; they run as root
+//! and as an ordinary user alike.
 
-use std::fs::{self, Permissions};
-use std::os::unix::fs::{MetadataExt, PermissionsExt};
-use std::path::{Path, PathBuf};
-use std::time::{Duration, Instant};
+use std::{
+    fs::{self, Permissions},
+    os::unix::fs::{MetadataExt, PermissionsExt},
+    path::{Path, PathBuf},
+    time::{Duration, Instant},
+};
 
-use nix::sys::signal::{Signal, kill};
-use nix::unistd::Pid;
+use nix::{
+    sys::signal::{Signal, kill},
+    unistd::Pid,
+};
 use postgres::{Client, NoTls};
 use tempfile::TempDir;
 
-use super::binaries::Places;
-use super::{EmbeddedPostgres, Options};
+use super::{EmbeddedPostgres, Options, binaries::Places};
 
 const PASSWORD: &str = "se'cret-\\pass \"word\" of-the-tests";
 

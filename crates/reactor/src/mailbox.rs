@@ -92,8 +92,8 @@ impl<M> Mailbox<M> {
         self.send(Command::Mail(to, mail));
     }
 
-    /// Posts mail for a task and wakes the reactor if it sleeps. What is posted in time is read even
-    /// if the reactor ends. Mail for a task that has ended is dropped.
+    /// Posts mail for a task and wakes the reactor if it sleeps. What is posted in time is read
+    /// even if the reactor ends. Mail for a task that has ended is dropped.
     ///
     /// # Errors
     /// The mail itself, if the reactor has ended.
@@ -112,7 +112,8 @@ impl<M> Mailbox<M> {
         self.0.thread.load(Ordering::Relaxed) == this_thread()
     }
 
-    /// Gives the reactor a task. It starts on the reactor's thread; [`Task::on_start`] is told its id.
+    /// Gives the reactor a task. It starts on the reactor's thread; [`Task::on_start`] is told its
+    /// id.
     pub fn add_task(&self, task: Box<dyn Task<M>>) {
         self.send(Command::AddTask(task));
         self.wake();

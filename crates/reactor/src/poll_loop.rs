@@ -117,8 +117,8 @@ impl<M> Reactor<M> {
         self.tasks.add(task, Instant::now())
     }
 
-    /// Makes the thread sleep whenever it waits. It waits awake otherwise while events come
-    /// within a fifth of a millisecond of each other, which serves them sooner and takes a processor.
+    /// Makes the thread sleep whenever it waits. It waits awake otherwise while events come within
+    /// a fifth of a millisecond of each other, which serves them sooner and takes a processor.
     pub fn wait_asleep(&mut self) {
         self.spin.only_asleep();
     }

@@ -1,5 +1,5 @@
-//! Whether a reactor waits for its next event awake, by polling without a timeout, or asleep. Must not
-//! know what the events are.
+//! Whether a reactor waits for its next event awake, by polling without a timeout, or asleep. Must
+//! not know what the events are.
 
 use std::time::{Duration, Instant};
 

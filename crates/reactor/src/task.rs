@@ -10,8 +10,8 @@ use super::deadlines::Deadlines;
 
 /// Something on a reactor's thread that has no socket: it gets mail, has a deadline, and can end.
 ///
-/// All methods run on the reactor's thread and must not block. A panic in one of them ends only that
-/// call: the task goes on, as others may wait for what it does with their mail.
+/// All methods run on the reactor's thread and must not block. A panic in one of them ends only
+/// that call: the task goes on, as others may wait for what it does with their mail.
 pub trait Task<M>: Send {
     /// The task is on its reactor now; the first call of all.
     fn on_start(&mut self, context: &mut Context<'_>) {

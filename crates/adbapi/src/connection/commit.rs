@@ -1,11 +1,17 @@
-//! Owns how the statements of a job become one transaction: BEGIN, then COMMIT or ROLLBACK, and what these reveal.
+//! Owns how the statements of a job become one transaction: BEGIN, then COMMIT or ROLLBACK, and
+//! what these reveal.
 
 use postgres::error::SqlState;
 use tracing::warn;
 
-use super::super::error::{Error, describe};
-use super::super::{LOG, notices};
-use super::{Connection, Failure};
+use super::{
+    super::{
+        LOG,
+        error::{Error, describe},
+        notices,
+    },
+    Connection, Failure,
+};
 
 impl Connection {
     /// Opens a transaction.
@@ -20,8 +26,8 @@ impl Connection {
     /// Commits what the job did.
     ///
     /// # Errors
-    /// PostgreSQL's, for a commit that fails; [`Error::Aborted`] if a statement had failed, because COMMIT then
-    /// quietly rolls back.
+    /// PostgreSQL's, for a commit that fails; [`Error::Aborted`] if a statement had failed, because
+    /// COMMIT then quietly rolls back.
     pub(in super::super) fn commit(&mut self) -> Result<(), Error> {
         notices::take_no_transaction();
         // An empty SELECT fails in an aborted transaction, which COMMIT itself would not tell us.
@@ -47,15 +53,15 @@ impl Connection {
             return Err(Error::Aborted(cause));
         }
         let error = self.observe(error);
-        // Whether COMMIT failed, which ends the transaction, or something before it, such as a cancel request that came
-        // early, which does not: unknown.
+        // Whether COMMIT failed, which ends the transaction, or something before it, such as a
+        // cancel request that came early, which does not: unknown.
         self.send_rollback();
         notices::take_no_transaction();
         Err(error)
     }
 
-    /// Undoes what the job did. The job's own error is what its caller wants to see, so a failure here is logged,
-    /// and the connection is not used again.
+    /// Undoes what the job did. The job's own error is what its caller wants to see, so a failure
+    /// here is logged, and the connection is not used again.
     pub(in super::super) fn rollback(&mut self) {
         notices::take_no_transaction();
         self.send_rollback();

@@ -1,5 +1,5 @@
-//! Owns what is known of a session's own `statement_timeout`: a job may have set another than the pool's, and PostgreSQL
-//! is not frozen then when it goes on for longer. Knows no watch.
+//! Owns what is known of a session's own `statement_timeout`: a job may have set another than the
+//! pool's, and PostgreSQL is not frozen then when it goes on for longer. Knows no watch.
 
 use postgres::{Client, SimpleQueryMessage};
 
@@ -25,15 +25,16 @@ impl Limit {
         }
     }
 
-    /// What is set for a transaction only ends with it, as all that is set does when the session is reset.
+    /// What is set for a transaction only ends with it, as all that is set does when the session is
+    /// reset.
     pub(super) fn end(&mut self) {
         self.is_doubtful |= self.is_longer;
     }
 }
 
 impl Connection {
-    /// Runs a job's statement: under the eyes of the watch, unless the job has given itself more time than the pool
-    /// gives.
+    /// Runs a job's statement: under the eyes of the watch, unless the job has given itself more
+    /// time than the pool gives.
     pub(super) fn limited<T>(&mut self, sql: &str, run: impl FnOnce(&mut Client) -> T) -> T {
         if self.settings.statement_timeout.is_none() {
             return run(&mut self.client);
@@ -49,7 +50,8 @@ impl Connection {
         answer
     }
 
-    /// Asks for the limit. In a transaction that has failed it stays in doubt, and nothing runs for long there.
+    /// Asks for the limit. In a transaction that has failed it stays in doubt, and nothing runs for
+    /// long there.
     fn learn_limit(&mut self) {
         let Ok(answers) = self.timed(|client| client.simple_query(QUESTION)) else {
             return;

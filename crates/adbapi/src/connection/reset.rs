@@ -3,9 +3,10 @@
 use postgres::{Client, SimpleQueryMessage};
 use tracing::warn;
 
-use super::super::LOG;
-use super::super::error::describe;
-use super::Connection;
+use super::{
+    super::{LOG, error::describe},
+    Connection,
+};
 
 /// DISCARD ALL without what it does to prepared statements, which are ours.
 const DISCARD: &str = "CLOSE ALL; SET SESSION AUTHORIZATION DEFAULT; RESET ALL; UNLISTEN *; \
@@ -28,7 +29,8 @@ pub(in super::super) fn reset_script(client: &mut Client) -> Result<String, post
 }
 
 impl Connection {
-    /// Undoes what a job left behind, if that is wanted. A session of which this fails is not used again.
+    /// Undoes what a job left behind, if that is wanted. A session of which this fails is not used
+    /// again.
     pub(in super::super) fn reset(&mut self) {
         let Some(script) = self.settings.reset.as_deref() else {
             return;

@@ -1,15 +1,18 @@
 //! Owns the tests of workers that sleep while jobs are quick, and are woken when they are needed.
 
-use std::sync::{Arc, Barrier};
-use std::thread;
-use std::time::Duration;
+use std::{
+    sync::{Arc, Barrier},
+    thread,
+    time::Duration,
+};
 
-use super::super::active_workers::ActiveWorkers;
-use super::super::{ConnectionPool, Promise, deferred};
-use super::{eventually, outcome, pool};
+use super::{
+    super::{ConnectionPool, Promise, active_workers::ActiveWorkers, deferred},
+    eventually, outcome, pool,
+};
 
-/// A pool of three workers more than stay active. For it jobs are quick that are not, so that a busy machine does
-/// not matter.
+/// A pool of three workers more than stay active. For it jobs are quick that are not, so that a
+/// busy machine does not matter.
 fn pool_with_a_reserve(name: &str) -> (ConnectionPool, Arc<ActiveWorkers>, usize) {
     let processors = thread::available_parallelism().unwrap().get();
     let workers = 2 * processors + 4;

@@ -1,11 +1,16 @@
 //! Owns the tests of how a pool starts and ends.
 
-use std::sync::mpsc;
-use std::time::{Duration, Instant};
+use std::{
+    sync::mpsc,
+    time::{Duration, Instant},
+};
 
-use super::super::{Error, deferred};
-use super::cluster::Cluster;
-use super::{LIMIT, eventually, outcome, pool, value};
+use super::{
+    super::{Error, deferred},
+    LIMIT,
+    cluster::Cluster,
+    eventually, outcome, pool, value,
+};
 
 #[test]
 fn a_pool_that_was_never_started_closes() {

@@ -1,23 +1,27 @@
-//! Owns the private PostgreSQL clusters of the tests: made, started, stopped, killed and removed here.
-//! Knows nothing of the pool.
+//! Owns the private PostgreSQL clusters of the tests: made, started, stopped, killed and removed
+//! here. Knows nothing of the pool.
 
-use std::fs;
-use std::io::{self, Read as _, Write as _};
-use std::net::{TcpListener, TcpStream};
-use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, OnceLock};
-use std::thread;
-use std::time::{Duration, Instant};
+use std::{
+    fs,
+    io::{self, Read as _, Write as _},
+    net::{TcpListener, TcpStream},
+    path::{Path, PathBuf},
+    process::{Child, Command, Stdio},
+    sync::{
+        Arc, OnceLock,
+        atomic::{AtomicBool, Ordering},
+    },
+    thread,
+    time::{Duration, Instant},
+};
 
 /// How long a server has to start or stop.
 const LIMIT: Duration = Duration::from_secs(30);
 
 /// One PostgreSQL server in a directory of its own, on a Unix socket and a loopback port.
 ///
-/// It is stopped and removed when this is dropped, or when the test process ends in whatever way: a shell waits for
-/// the end of a pipe that only this process holds open.
+/// It is stopped and removed when this is dropped, or when the test process ends in whatever way: a
+/// shell waits for the end of a pipe that only this process holds open.
 pub(crate) struct Cluster {
     data: PathBuf,
     port: u16,
@@ -113,7 +117,8 @@ impl Cluster {
         self.let_in("local all all trust\nhost all all 127.0.0.1/32 scram-sha-256\n");
     }
 
-    /// Offers TLS with this certificate and its key, both PEM, from the next start or reload on. Undoes ALTER SYSTEM.
+    /// Offers TLS with this certificate and its key, both PEM, from the next start or reload on.
+    /// Undoes ALTER SYSTEM.
     pub(crate) fn offer_tls(&self, certificate: &str, key: &str) {
         write(&self.data.join("server.crt"), certificate);
         write(&self.data.join("server.key"), key);
@@ -241,7 +246,8 @@ impl Bouncer {
     }
 }
 
-/// A network between a pool and a cluster that can hold back what the server says on the connections made through it.
+/// A network between a pool and a cluster that can hold back what the server says on the
+/// connections made through it.
 pub(crate) struct Network {
     port: u16,
     holds_back: Arc<AtomicBool>,
@@ -268,7 +274,8 @@ impl Network {
         network
     }
 
-    /// From now on nothing of what the server says arrives before it has closed a connection, and then all at once.
+    /// From now on nothing of what the server says arrives before it has closed a connection, and
+    /// then all at once.
     pub(crate) fn hold_back(&self) {
         self.holds_back.store(true, Ordering::SeqCst);
     }
@@ -307,8 +314,8 @@ fn carry(mut from: TcpStream, mut to: TcpStream, holds_back: &AtomicBool) {
     }
 }
 
-/// A directory of the unprivileged user, with the shell that clears it away when its pipe is closed: by the drop of
-/// this or by the end of the process.
+/// A directory of the unprivileged user, with the shell that clears it away when its pipe is
+/// closed: by the drop of this or by the end of the process.
 struct Scratch {
     path: PathBuf,
     sweeper: Child,
@@ -372,7 +379,8 @@ fn unprivileged(program: impl AsRef<Path>) -> Command {
     command
 }
 
-/// Writes a file that the unprivileged user owns and nobody else reads, as PostgreSQL wants its keys.
+/// Writes a file that the unprivileged user owns and nobody else reads, as PostgreSQL wants its
+/// keys.
 fn write(file: &Path, content: &str) {
     let mut command = unprivileged("sh");
     command
@@ -411,7 +419,8 @@ fn server_program(program: &str) -> PathBuf {
         .expect("these tests need a PostgreSQL server: apt-get install postgresql")
 }
 
-/// Runs a command to its end, with its output kept from the pipes that a server it starts would hold open.
+/// Runs a command to its end, with its output kept from the pipes that a server it starts would
+/// hold open.
 fn succeed(command: &mut Command) {
     let started = Instant::now();
     let status = command

@@ -1,13 +1,19 @@
 //! Owns the tests against a server that is away, restarts or kills its connections.
 
-use std::net::TcpListener;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
-use std::time::{Duration, Instant};
+use std::{
+    net::TcpListener,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, AtomicU32, Ordering},
+    },
+    time::{Duration, Instant},
+};
 
-use super::super::{ConnectionPool, Error, params};
-use super::cluster::{Cluster, Network};
-use super::{eventually, outcome, pool, pool_on, terminate, value};
+use super::{
+    super::{ConnectionPool, Error, params},
+    cluster::{Cluster, Network},
+    eventually, outcome, pool, pool_on, terminate, value,
+};
 
 /// Opens all `count` connections of a pool.
 pub(super) fn warm(pool: &ConnectionPool, count: usize) {

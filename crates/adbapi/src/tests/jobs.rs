@@ -1,13 +1,20 @@
 //! Owns the tests of what jobs do while nothing is wrong with the server.
 
-use std::sync::atomic::{AtomicU32, Ordering};
-use std::sync::{Arc, Mutex, mpsc};
-use std::time::Duration;
+use std::{
+    sync::{
+        Arc, Mutex,
+        atomic::{AtomicU32, Ordering},
+        mpsc,
+    },
+    time::Duration,
+};
 
 use postgres::error::SqlState;
 
-use super::super::{Error, Params, deferred, params};
-use super::{LIMIT, outcome, pool, value};
+use super::{
+    super::{Error, Params, deferred, params},
+    LIMIT, outcome, pool, value,
+};
 
 #[test]
 fn a_query_gives_its_rows_with_their_types() {

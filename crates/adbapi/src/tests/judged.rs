@@ -1,18 +1,23 @@
-//! Owns the tests in which psql, and so libpq, says what is right: whom to believe, and what to prove to be.
+//! Owns the tests in which psql, and so libpq, says what is right: whom to believe, and what to
+//! prove to be.
 
-use std::net::IpAddr;
-use std::os::unix::fs::PermissionsExt;
-use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
-use std::time::Duration;
+use std::{
+    net::IpAddr,
+    os::unix::fs::PermissionsExt,
+    path::{Path, PathBuf},
+    process::{Command, Stdio},
+    time::Duration,
+};
 
 use postgres::config::ChannelBinding;
 use rcgen::{BasicConstraints, CertificateParams, DnType, IsCa, Issuer, KeyPair};
 use tempfile::TempDir;
 
-use super::super::{ConnectionPool, Error, SslMode, TlsVersion};
-use super::cluster::Cluster;
-use super::{outcome, value};
+use super::{
+    super::{ConnectionPool, Error, SslMode, TlsVersion},
+    cluster::Cluster,
+    outcome, value,
+};
 
 /// How long a connection that is refused is tried for.
 const REFUSED: Duration = Duration::from_millis(300);
@@ -71,7 +76,8 @@ impl Files {
         self.write(&format!("{name}.key"), &key.serialize_pem());
     }
 
-    /// A certificate of version 1, as the recipe of PostgreSQL's manual makes it with the OpenSSL of Debian 12.
+    /// A certificate of version 1, as the recipe of PostgreSQL's manual makes it with the OpenSSL
+    /// of Debian 12.
     fn certify_in_version_1(&self, name: &str, common_name: &str, authority: &str) {
         self.openssl(&format!(
             "req -new -nodes -newkey rsa:2048 -subj /CN={common_name} -keyout {name}.key -out {name}.csr"

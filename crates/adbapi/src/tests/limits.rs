@@ -1,20 +1,30 @@
-//! Owns the tests of cancelling jobs and of their time limits, against a server that also gets frozen.
+//! Owns the tests of cancelling jobs and of their time limits, against a server that also gets
+//! frozen.
 
-use std::collections::HashMap;
-use std::fs;
-use std::path::PathBuf;
-use std::process::Command;
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, mpsc};
-use std::time::{Duration, Instant};
+use std::{
+    collections::HashMap,
+    fs,
+    path::PathBuf,
+    process::Command,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+        mpsc,
+    },
+    time::{Duration, Instant},
+};
 
-use postgres::error::SqlState;
-use postgres::types::private::BytesMut;
-use postgres::types::{IsNull, ToSql, Type, to_sql_checked};
+use postgres::{
+    error::SqlState,
+    types::{IsNull, ToSql, Type, private::BytesMut, to_sql_checked},
+};
 
-use super::super::{Error, deferred, params};
-use super::cluster::Cluster;
-use super::{LIMIT, eventually, outcome, pool, pool_on, value};
+use super::{
+    super::{Error, deferred, params},
+    LIMIT,
+    cluster::Cluster,
+    eventually, outcome, pool, pool_on, value,
+};
 
 /// Waits until as many statements of the pool of this name run as `count` says.
 pub(super) fn until_active(cluster: &Cluster, name: &str, count: i64) {
@@ -239,7 +249,8 @@ pub(super) fn signal(name: &str, pid: i32) {
     assert!(status.success());
 }
 
-/// How long processors have worked for each thread of this name, in the system's hundredths of a second.
+/// How long processors have worked for each thread of this name, in the system's hundredths of a
+/// second.
 fn work_of(name: &str) -> HashMap<PathBuf, Duration> {
     let threads = fs::read_dir("/proc/self/task").unwrap();
     let work = |thread: PathBuf| {

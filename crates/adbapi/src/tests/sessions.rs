@@ -1,17 +1,24 @@
-//! Owns the tests of where a session comes from and what stays in it: which server, which password, whose settings.
+//! Owns the tests of where a session comes from and what stays in it: which server, which password,
+//! whose settings.
 
-use std::fs::{self, Permissions};
-use std::os::unix::fs::PermissionsExt;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicU32, Ordering};
-use std::thread;
-use std::time::Duration;
+use std::{
+    fs::{self, Permissions},
+    os::unix::fs::PermissionsExt,
+    sync::{
+        Arc,
+        atomic::{AtomicU32, Ordering},
+    },
+    thread,
+    time::Duration,
+};
 
 use tempfile::TempDir;
 
-use super::super::{ConnectionPool, Error, Reset, TargetSessionAttrs, params};
-use super::cluster::Cluster;
-use super::{eventually, outcome, pool, value};
+use super::{
+    super::{ConnectionPool, Error, Reset, TargetSessionAttrs, params},
+    cluster::Cluster,
+    eventually, outcome, pool, value,
+};
 
 const REFUSED: Duration = Duration::from_millis(300);
 

@@ -1,22 +1,29 @@
 //! Owns the tests of encrypted connections, with certificates that are made here.
 
-use std::io::{Read, Write};
-use std::net::{Shutdown, TcpListener, TcpStream};
-use std::path::Path;
-use std::sync::{OnceLock, mpsc};
-use std::thread;
-use std::time::{Duration, Instant};
+use std::{
+    io::{Read, Write},
+    net::{Shutdown, TcpListener, TcpStream},
+    path::Path,
+    sync::{OnceLock, mpsc},
+    thread,
+    time::{Duration, Instant},
+};
 
 use postgres::config::{ChannelBinding, SslNegotiation};
 use rcgen::{BasicConstraints, CertificateParams, DnType, IsCa, Issuer, KeyPair, date_time_ymd};
 use tempfile::NamedTempFile;
 
-use super::super::{ConnectionPool, Error, SslMode};
-use super::cluster::Cluster;
-use super::faults::thirty_calls_after_a_restart;
-use super::limits::{signal, until_active};
-use super::upkeep::{lines, logged};
-use super::{LIMIT, eventually, outcome, value};
+use super::{
+    super::{ConnectionPool, Error, SslMode},
+    LIMIT,
+    cluster::Cluster,
+    eventually,
+    faults::thirty_calls_after_a_restart,
+    limits::{signal, until_active},
+    outcome,
+    upkeep::{lines, logged},
+    value,
+};
 
 /// How long a connection that is refused is tried for.
 const REFUSED: Duration = Duration::from_millis(300);

@@ -1,16 +1,22 @@
-//! Owns the tests of how connections age and change hosts, of statements without a cache, and of what is logged.
+//! Owns the tests of how connections age and change hosts, of statements without a cache, and of
+//! what is logged.
 
-use std::io::{self, Write};
-use std::sync::{Arc, Mutex, OnceLock, mpsc};
-use std::time::{Duration, Instant};
+use std::{
+    io::{self, Write},
+    sync::{Arc, Mutex, OnceLock, mpsc},
+    time::{Duration, Instant},
+};
 
-use postgres::config::TargetSessionAttrs;
-use postgres::error::SqlState;
+use postgres::{config::TargetSessionAttrs, error::SqlState};
 
-use super::super::{ConnectionPool, Error, Stats, deferred, params};
-use super::cluster::{Bouncer, Cluster};
-use super::faults::warm;
-use super::{LIMIT, eventually, outcome, pool, terminate, value};
+use super::{
+    super::{ConnectionPool, Error, Stats, deferred, params},
+    LIMIT,
+    cluster::{Bouncer, Cluster},
+    eventually,
+    faults::warm,
+    outcome, pool, terminate, value,
+};
 
 /// Everything that was logged by this process, from the first call on.
 pub(super) fn logged() -> String {
@@ -35,7 +41,8 @@ pub(super) fn logged() -> String {
             .with_ansi(false)
             .with_writer(move || writer.clone())
             .finish();
-        // Workers and r2d2's threads log too, so only a subscriber of the whole process sees everything.
+        // Workers and r2d2's threads log too, so only a subscriber of the whole process sees
+        // everything.
         tracing::subscriber::set_global_default(subscriber).expect("no other test sets one");
         log
     });
@@ -89,7 +96,8 @@ fn a_pool_that_has_grown_shrinks_to_cp_min_when_it_idles() {
     });
     warm(&pool, 4);
     assert_eq!(pool.stats().connections, 4);
-    // Connections that idle are looked for every half minute only. PostgreSQL waits, without keeping anybody busy.
+    // Connections that idle are looked for every half minute only. PostgreSQL waits, without
+    // keeping anybody busy.
     let shrunk = "SET statement_timeout = '60s';
                   DO $$ BEGIN
                       WHILE (SELECT count(*) FROM pg_stat_activity
@@ -433,7 +441,8 @@ fn behind_a_pgbouncer_in_transaction_mode_everything_works_with_a_statement_cach
         for (n, job) in (0..).zip(jobs) {
             match outcome(job) {
                 Ok(answer) => assert_eq!(answer, n),
-                // Inside an interaction nothing can be prepared again: the cache is then the wrong choice.
+                // Inside an interaction nothing can be prepared again: the cache is then the wrong
+                // choice.
                 Err(error) if cache > 0 && n % 4 == 0 => {
                     assert_eq!(
                         error.sqlstate(),
