@@ -199,7 +199,7 @@ impl Node {
     ) -> Result<(), Error> {
         let realms = self.realms.iter().flat_map(|realms| realms.iter());
         let first = reactors.first_mut().expect("a node has an I/O thread");
-        clock.start(realms.cloned().collect(), first);
+        wamp_transport::start_clock(&clock, realms.cloned().collect(), first);
         // Components are there before the first client is, so that no call comes too early.
         (self.components).start_in_process(config, classes, &self.realms, &mut reactors)?;
         self.spawn(reactors, listening)?;

@@ -12,10 +12,8 @@ use postgres::Client;
 
 use super::{
     active_workers::QUICK,
-    error::Error,
-    pool::ConnectionPool,
     session_attrs::TargetSessionAttrs,
-    tls::{SslMode, Tls, TlsVersion},
+    ssl_mode::{SslMode, TlsVersion},
 };
 
 /// What no limit needs to exceed: 24 days, as much as PostgreSQL's own limits hold. An instant much
@@ -25,7 +23,7 @@ const LONGEST: Duration = Duration::from_millis(i32::MAX as u64);
 /// Called once for each new connection, before its first job.
 pub(super) type OpenFun = Arc<dyn Fn(&mut Client) -> Result<(), postgres::Error> + Send + Sync>;
 
-/// The settings of a [`ConnectionPool`], with Twisted's names where Twisted has them. Cloning it
+/// The settings of a [`ConnectionPool`](crate::ConnectionPool), with Twisted's names where Twisted has them. Cloning it
 /// copies settings only.
 #[derive(Clone)]
 pub struct Builder {
@@ -143,7 +141,7 @@ impl Builder {
 
     /// Whether connections that died while they idled are replaced without failing a job (yes;
     /// Twisted's default is no). Without it the job that finds a dead connection fails with
-    /// [`Error::ConnectionLost`].
+    /// [`Error::ConnectionLost`](crate::Error::ConnectionLost).
     pub fn cp_reconnect(mut self, reconnect: bool) -> Self {
         self.cp_reconnect = reconnect;
         self
@@ -164,13 +162,13 @@ impl Builder {
     }
 
     /// How many jobs may wait for a worker (1024); one more fails at once with
-    /// [`Error::QueueFull`].
+    /// [`Error::QueueFull`](crate::Error::QueueFull).
     pub fn queue_limit(mut self, jobs: usize) -> Self {
         self.queue_limit = jobs;
         self
     }
 
-    /// Within which time of its submission a job fails with [`Error::Unavailable`] when no
+    /// Within which time of its submission a job fails with [`Error::Unavailable`](crate::Error::Unavailable) when no
     /// connection can be had (5 s).
     pub fn connect_timeout(mut self, timeout: Duration) -> Self {
         self.connect_timeout = timeout;
@@ -187,7 +185,7 @@ impl Builder {
         self
     }
 
-    /// How long [`close`](ConnectionPool::close) lets running jobs run on (5 s) before their
+    /// How long [`close`](crate::ConnectionPool::close) lets running jobs run on (5 s) before their
     /// statements are cancelled.
     pub fn close_grace(mut self, grace: Duration) -> Self {
         self.close_grace = grace;
@@ -195,7 +193,7 @@ impl Builder {
     }
 
     /// How long a statement may run (no limit): PostgreSQL then ends it with SQLSTATE 57014. If
-    /// PostgreSQL does not even do that, being frozen, the job fails with [`Error::Timeout`] half a
+    /// PostgreSQL does not even do that, being frozen, the job fails with [`Error::Timeout`](crate::Error::Timeout) half a
     /// second later. Whole milliseconds. A job may set another for itself (`SET LOCAL
     /// statement_timeout`).
     pub fn statement_timeout(mut self, timeout: impl Into<Option<Duration>>) -> Self {
@@ -204,7 +202,7 @@ impl Builder {
     }
 
     /// How long a job may wait for a worker (no limit) before it fails with
-    /// [`Error::QueueTimeout`].
+    /// [`Error::QueueTimeout`](crate::Error::QueueTimeout).
     pub fn queue_timeout(mut self, timeout: impl Into<Option<Duration>>) -> Self {
         self.queue_timeout = timeout.into();
         self
@@ -302,15 +300,8 @@ impl Builder {
         self
     }
 
-    /// Makes the pool. It connects when it is [started](ConnectionPool::start), so this needs no
-    /// PostgreSQL. Times of more than 24 days count as 24 days.
-    ///
-    /// # Errors
-    /// [`Error::Config`] if the settings contradict each other, or if `sslrootcert` cannot be read.
-    ///
-    /// # Blocking
-    /// While it reads `sslrootcert`.
-    pub fn build(mut self) -> Result<ConnectionPool, Error> {
+    /// Cuts times that no clock can count.
+    pub(super) fn limit_times(&mut self) {
         for limit in [&mut self.connect_timeout, &mut self.close_grace]
             .into_iter()
             .chain(&mut self.statement_timeout)
@@ -320,12 +311,10 @@ impl Builder {
         {
             *limit = LONGEST.min(*limit);
         }
-        let tls = self.check().and_then(|()| Tls::new(&self));
-        let tls = tls.map_err(|fault| Error::Config(fault.into()))?;
-        Ok(ConnectionPool::new(self, tls))
     }
 
-    fn check(&self) -> Result<(), String> {
+    /// Whether the settings fit together.
+    pub(super) fn check(&self) -> Result<(), String> {
         let (min, max) = (self.cp_min, self.cp_max);
         if max == 0 {
             return Err("cp_max is 0: the pool needs at least one connection".into());

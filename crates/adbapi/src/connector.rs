@@ -9,21 +9,19 @@ use std::{
 };
 
 use crossbeam_channel::Sender;
-use postgres::CancelToken;
 use r2d2::{CustomizeConnection, HandleError, ManageConnection};
-use tokio_postgres_rustls::MakeRustlsConnect;
 use tracing::{info, warn};
 
 use super::{
     LOG,
     builder::{Builder, Reset},
+    cancel::{Command, StatementCanceller},
     connection::{Connection, ConnectionSettings, TRIAL, reset_script},
     error::{Error, describe},
     health::{Health, jitter},
     server::Server,
     session_attrs::TargetSessionAttrs,
     tls::Tls,
-    watch::{Command, StatementCanceller},
 };
 
 /// A connection that worked this short a time ago is taken to work still: looking would cost more
@@ -173,17 +171,6 @@ impl ManageConnection for Connector {
             info!(target: LOG, "adbapi closing: {}", self.settings.target());
         }
         broken
-    }
-}
-
-/// Asks the server to stop the statement that runs on the connection of `token`.
-///
-/// Opens a connection of its own for that, encrypted if the other is; a server that cannot be
-/// reached runs the statement no further either. Blocks for as long as a frozen server does not
-/// answer.
-pub(super) fn stop_statement(token: &CancelToken, tls: MakeRustlsConnect) {
-    if let Err(error) = token.cancel_query(tls) {
-        warn!(target: LOG, "a statement could not be cancelled: {}", describe(&error));
     }
 }
 

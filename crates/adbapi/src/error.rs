@@ -7,7 +7,7 @@ use deferred::Failure;
 use postgres::error::{DbError, Severity, SqlState};
 use tracing::error;
 
-use super::{LOG, stats::ErrorKind, tls::rustls_error};
+use super::LOG;
 
 /// Why a job has no result.
 ///
@@ -198,6 +198,12 @@ pub(super) fn means_lost(error: &postgres::Error) -> bool {
     error.is_closed() || socket
 }
 
+/// What TLS has against the other end, if that is what is wrong.
+pub(super) fn rustls_error(error: &postgres::Error) -> Option<&rustls::Error> {
+    let error = std::error::Error::source(error)?.downcast_ref::<io::Error>()?;
+    error.get_ref()?.downcast_ref()
+}
+
 /// The whole of a PostgreSQL error in one line: `postgres::Error` alone says "db error" and keeps
 /// the rest behind `source()`.
 pub(super) fn describe(error: &postgres::Error) -> String {
@@ -222,6 +228,34 @@ pub(super) fn describe(error: &postgres::Error) -> String {
         source = cause.source();
     }
     text
+}
+
+/// An [`Error`] without its details, for counting.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ErrorKind {
+    Database,
+    ConnectionLost,
+    Unavailable,
+    QueueTimeout,
+    Timeout,
+    Cancelled,
+    Panicked,
+    Other,
+}
+
+impl From<&Error> for ErrorKind {
+    fn from(error: &Error) -> Self {
+        match error {
+            Error::Database(_) => Self::Database,
+            Error::ConnectionLost(_) => Self::ConnectionLost,
+            Error::Unavailable { .. } => Self::Unavailable,
+            Error::QueueTimeout { .. } => Self::QueueTimeout,
+            Error::Timeout { .. } => Self::Timeout,
+            Error::Cancelled => Self::Cancelled,
+            Error::Panicked(_) => Self::Panicked,
+            _ => Self::Other,
+        }
+    }
 }
 
 impl Failure for Error {

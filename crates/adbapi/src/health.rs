@@ -12,7 +12,10 @@ use std::{
 
 use tracing::{error, info};
 
-use super::{server::SILENT, stats::Stats};
+use super::stats::Stats;
+
+/// What is wrong when connecting neither succeeds nor fails.
+pub(super) const SILENT: &str = "PostgreSQL does not answer to connecting";
 
 /// While PostgreSQL is away, attempts to connect are at least this far apart, whoever makes them.
 const MIN_PAUSE: Duration = Duration::from_millis(100);

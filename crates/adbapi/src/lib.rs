@@ -215,6 +215,7 @@
 mod active_workers;
 mod aliases;
 mod builder;
+mod cancel;
 mod certificate;
 mod connection;
 mod connector;
@@ -228,6 +229,7 @@ mod pool;
 mod running;
 mod server;
 mod session_attrs;
+mod ssl_mode;
 mod statements;
 mod stats;
 mod tls;
@@ -246,8 +248,8 @@ pub use error::Error;
 pub use params::{Params, Sql, Value, params};
 pub use pool::ConnectionPool;
 pub use session_attrs::TargetSessionAttrs;
+pub use ssl_mode::{SslMode, TlsVersion};
 pub use stats::{ErrorCounts, Stats};
-pub use tls::{SslMode, TlsVersion};
 pub use transaction::Transaction;
 
 /// What the values and rows of statements are made of: the `postgres` crate, in the version used

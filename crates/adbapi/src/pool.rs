@@ -24,6 +24,23 @@ use super::{
     transaction::Transaction,
 };
 
+impl Builder {
+    /// Makes the pool. It connects when it is [started](ConnectionPool::start), so this needs no
+    /// PostgreSQL. Times of more than 24 days count as 24 days.
+    ///
+    /// # Errors
+    /// [`Error::Config`] if the settings contradict each other, or if `sslrootcert` cannot be read.
+    ///
+    /// # Blocking
+    /// While it reads `sslrootcert`.
+    pub fn build(mut self) -> Result<ConnectionPool, Error> {
+        self.limit_times();
+        let tls = self.check().and_then(|()| Tls::new(&self));
+        let tls = tls.map_err(|fault| Error::Config(fault.into()))?;
+        Ok(ConnectionPool::new(self, tls))
+    }
+}
+
 /// A pool of worker threads and connections to one PostgreSQL database (Twisted's
 /// `adbapi.ConnectionPool`).
 ///

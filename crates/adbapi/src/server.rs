@@ -23,15 +23,12 @@ use r2d2_postgres::PostgresConnectionManager;
 use super::{
     builder::Builder,
     error::describe,
-    health::Health,
+    health::{Health, SILENT},
     notices,
     passfile::{self, Login},
     session_attrs::TargetSessionAttrs,
     tls::{Tls, may_depend_on_encryption},
 };
-
-/// What is wrong when connecting neither succeeds nor fails.
-pub(super) const SILENT: &str = "PostgreSQL does not answer to connecting";
 
 /// How long the other end of a TCP connection may leave data unacknowledged, or be silent before it
 /// is probed. The system's own defaults are a quarter of an hour and two hours.

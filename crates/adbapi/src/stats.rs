@@ -3,7 +3,7 @@
 
 use std::time::Duration;
 
-use super::error::Error;
+use super::error::ErrorKind;
 
 /// What a pool does at one moment, and has done since its start. From
 /// [`stats`](super::ConnectionPool::stats).
@@ -38,56 +38,28 @@ pub struct Stats {
     pub statement_misses: u64,
 }
 
-/// How many jobs failed with which [`Error`].
+/// How many jobs failed with which [`Error`](super::Error).
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct ErrorCounts {
-    /// [`Error::Database`], also of statements that PostgreSQL ended at their `statement_timeout`.
+    /// [`super::Error::Database`], also of statements that PostgreSQL ended at their `statement_timeout`.
     pub database: u64,
-    /// [`Error::ConnectionLost`].
+    /// [`super::Error::ConnectionLost`].
     pub connection_lost: u64,
-    /// [`Error::Unavailable`].
+    /// [`super::Error::Unavailable`].
     pub unavailable: u64,
-    /// [`Error::QueueFull`]: refused, so not among `jobs`.
+    /// [`super::Error::QueueFull`]: refused, so not among `jobs`.
     pub queue_full: u64,
-    /// [`Error::QueueTimeout`], counted when a worker comes upon the job.
+    /// [`super::Error::QueueTimeout`], counted when a worker comes upon the job.
     pub queue_timeout: u64,
-    /// [`Error::Timeout`].
+    /// [`super::Error::Timeout`].
     pub timeout: u64,
-    /// [`Error::Cancelled`], counted when the worker has done with the job.
+    /// [`super::Error::Cancelled`], counted when the worker has done with the job.
     pub cancelled: u64,
-    /// [`Error::Panicked`].
+    /// [`super::Error::Panicked`].
     pub panicked: u64,
     /// All others, mostly the jobs' own.
     pub other: u64,
-}
-
-/// An [`Error`] without its details, for counting.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum ErrorKind {
-    Database,
-    ConnectionLost,
-    Unavailable,
-    QueueTimeout,
-    Timeout,
-    Cancelled,
-    Panicked,
-    Other,
-}
-
-impl From<&Error> for ErrorKind {
-    fn from(error: &Error) -> Self {
-        match error {
-            Error::Database(_) => Self::Database,
-            Error::ConnectionLost(_) => Self::ConnectionLost,
-            Error::Unavailable { .. } => Self::Unavailable,
-            Error::QueueTimeout { .. } => Self::QueueTimeout,
-            Error::Timeout { .. } => Self::Timeout,
-            Error::Cancelled => Self::Cancelled,
-            Error::Panicked(_) => Self::Panicked,
-            _ => Self::Other,
-        }
-    }
 }
 
 /// What one worker has done.

@@ -1,7 +1,7 @@
 //! Owns how connections are encrypted and whose certificates they trust; opens nothing and knows no
 //! pool.
 
-use std::{fmt, fs, io, os::unix::fs::MetadataExt, path::Path, str::FromStr, sync::Arc};
+use std::{fs, os::unix::fs::MetadataExt, path::Path, sync::Arc};
 
 use postgres::{
     config::{self, Host, SslNegotiation},
@@ -28,80 +28,12 @@ use x509_cert::der::Encode;
 use super::{
     builder::Builder,
     certificate::{check_dates, check_name, check_signature, check_version_1, is_version_1, parse},
-    error::{Error, describe},
+    error::{describe, rustls_error},
+    ssl_mode::{SslMode, TlsVersion},
 };
 
 /// What an `sslrootcert` that names no file says: the certificates that the system trusts.
 const SYSTEM: &str = "system";
-
-/// Whether and how connections are encrypted: libpq's `sslmode`, see
-/// ["SSL support"](https://www.postgresql.org/docs/current/libpq-ssl.html) in PostgreSQL's manual.
-///
-/// Unix sockets are never encrypted, whatever this says.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum SslMode {
-    /// Never.
-    Disable,
-    /// If PostgreSQL does not let an unencrypted connection in.
-    Allow,
-    /// If PostgreSQL can. Protects from no attacker who can change what is sent.
-    #[default]
-    Prefer,
-    /// Always. Nobody can listen, but the other end may be anybody, unless there is an
-    /// `sslrootcert`: then this is
-    /// [`VerifyCa`](Self::VerifyCa).
-    Require,
-    /// Always, with a server whose certificate was signed by a CA in `sslrootcert`.
-    VerifyCa,
-    /// As [`VerifyCa`](Self::VerifyCa), and the certificate is for the host that the connection
-    /// config names.
-    VerifyFull,
-}
-
-/// A version of TLS, of those that there are here.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub enum TlsVersion {
-    /// TLS 1.2.
-    V1_2,
-    /// TLS 1.3.
-    V1_3,
-}
-
-/// The modes and libpq's words for them.
-const MODES: [(SslMode, &str); 6] = [
-    (SslMode::Disable, "disable"),
-    (SslMode::Allow, "allow"),
-    (SslMode::Prefer, "prefer"),
-    (SslMode::Require, "require"),
-    (SslMode::VerifyCa, "verify-ca"),
-    (SslMode::VerifyFull, "verify-full"),
-];
-
-impl fmt::Display for SslMode {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let (_, word) = MODES
-            .iter()
-            .find(|(mode, _)| mode == self)
-            .expect("all modes are listed");
-        f.pad(word)
-    }
-}
-
-impl FromStr for SslMode {
-    type Err = Error;
-
-    /// Reads libpq's word.
-    ///
-    /// # Errors
-    /// [`Error::Config`] with the words there are.
-    fn from_str(word: &str) -> Result<Self, Error> {
-        let found = MODES.iter().find(|(_, known)| *known == word);
-        found.map(|(mode, _)| *mode).ok_or_else(|| {
-            let known = MODES.map(|(_, word)| word).join(", ");
-            Error::Config(format!("sslmode is {word:?}: use one of {known}").into())
-        })
-    }
-}
 
 /// How the connections of a pool are encrypted.
 #[derive(Clone)]
@@ -248,12 +180,6 @@ fn is_of_tls(error: &postgres::Error) -> bool {
     error
         .to_string()
         .starts_with("error performing TLS handshake")
-}
-
-/// What TLS has against the other end, if that is what is wrong.
-pub(super) fn rustls_error(error: &postgres::Error) -> Option<&rustls::Error> {
-    let error = std::error::Error::source(error)?.downcast_ref::<io::Error>()?;
-    error.get_ref()?.downcast_ref()
 }
 
 /// The mode that the settings come down to.

@@ -1,66 +1,27 @@
-//! Owns the thread that keeps time limits and sends cancel requests, so that neither callers nor
+//! Owns the thread that keeps time limits and has cancel requests sent, so that neither callers nor
 //! workers do. Knows jobs from outside only.
 
 use std::{
     collections::VecDeque,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
-    thread::{self, JoinHandle},
     time::{Duration, Instant},
 };
 
-use crossbeam_channel::{Receiver, RecvTimeoutError, Sender};
-use deferred::{Interrupt, Stage};
-use postgres::CancelToken;
+use crossbeam_channel::{Receiver, RecvTimeoutError};
+use deferred::Stage;
 use tokio_postgres_rustls::MakeRustlsConnect;
-use tracing::warn;
 
 use super::{
-    LOG,
     active_workers::{ActiveWorkers, ROUND},
     aliases::JobControl,
-    connector::stop_statement,
+    cancel::{Command, Request},
     error::Error,
     worker_state::WorkerState,
 };
 
-/// A cancel request that came between two statements of a job stopped neither: it is sent again
-/// after this time, and again after twice that, until the job has ended.
-const REPEAT: Duration = Duration::from_millis(100);
-const REPEAT_AT_MOST: Duration = Duration::from_secs(5);
-
 /// PostgreSQL ends a statement at the `statement_timeout` itself. Without an answer this much later
 /// it is frozen or gone, and the job is answered here.
 const MARGIN: Duration = Duration::from_millis(500);
-
-/// What other threads ask of the watch.
-pub(super) enum Command {
-    /// Stop what the connection of this token does for this job.
-    Stop(JobControl, Arc<CancelToken>),
-    /// Jobs are quick: let fewer workers be active, and review them.
-    ReduceWorkers,
-    /// The pool has closed.
-    End,
-}
-
-/// Has the statement of one connection stopped.
-pub(super) struct StatementCanceller {
-    pub(super) token: Arc<CancelToken>,
-    pub(super) commands: Sender<Command>,
-}
-
-impl Interrupt<Error> for StatementCanceller {
-    fn interrupt(&self, job: JobControl) {
-        // Full means a thousand jobs are being stopped already; then this one runs on with nobody
-        // to hear of it.
-        if self
-            .commands
-            .try_send(Command::Stop(job, self.token.clone()))
-            .is_err()
-        {
-            warn!(target: LOG, "too many statements to cancel at once: one runs on");
-        }
-    }
-}
 
 pub(super) struct Watch {
     pub(super) commands: Receiver<Command>,
@@ -76,33 +37,6 @@ struct Round {
     began: Instant,
     /// How many jobs each had done by then.
     jobs: Vec<u64>,
-}
-
-/// A cancel request to be sent (again).
-struct Request {
-    job: JobControl,
-    token: Arc<CancelToken>,
-    due: Instant,
-    pause: Duration,
-    /// Sends it.
-    thread: Option<JoinHandle<()>>,
-}
-
-impl Request {
-    /// Sends it on a thread of its own: to a server that is gone or frozen that takes its time, and
-    /// answers must not wait for it. There are never more such threads than jobs that run.
-    fn send(&mut self, tls: &MakeRustlsConnect) {
-        if self.thread.as_ref().is_none_or(JoinHandle::is_finished) {
-            let (token, tls) = (self.token.clone(), tls.clone());
-            let thread = thread::Builder::new().name("db-cancel".into());
-            match thread.spawn(move || stop_statement(&token, tls)) {
-                Ok(thread) => self.thread = Some(thread),
-                Err(error) => warn!(target: LOG, "no thread to cancel a statement: {error}"),
-            }
-        }
-        self.due = Instant::now() + self.pause;
-        self.pause = (self.pause * 2).min(REPEAT_AT_MOST);
-    }
 }
 
 impl Watch {
@@ -121,13 +55,7 @@ impl Watch {
             };
             let now = Instant::now();
             match command {
-                Ok(Command::Stop(job, token)) => requests.push(Request {
-                    job,
-                    token,
-                    due: now,
-                    pause: REPEAT,
-                    thread: None,
-                }),
+                Ok(Command::Stop(job, token)) => requests.push(Request::new(job, token, now)),
                 Ok(Command::ReduceWorkers) => {
                     // Not before a round has shown that none of those who would stay is at a long
                     // job.

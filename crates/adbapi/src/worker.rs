@@ -18,13 +18,12 @@ use tracing::{error, info};
 use super::{
     LOG,
     active_workers::{ActiveWorkers, Pace},
+    cancel::Command,
     connection::Failure,
     connector::{Connector, TRUSTED},
-    error::Error,
+    error::{Error, ErrorKind},
     health::Health,
     job::Job,
-    stats::ErrorKind,
-    watch::Command,
     worker_state::WorkerState,
 };
 

@@ -10,8 +10,8 @@ use deferred::Stage;
 
 use super::{
     aliases::JobControl,
-    error::Error,
-    stats::{ErrorKind, Stats, Tally},
+    error::{Error, ErrorKind},
+    stats::{Stats, Tally},
 };
 
 /// The state of one worker.

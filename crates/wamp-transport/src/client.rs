@@ -4,11 +4,11 @@
 mod connection;
 mod dialling;
 mod handshake;
+mod reporter;
 #[cfg(test)]
 mod tests;
 
 use std::{
-    net::SocketAddr,
     sync::{
         Arc, OnceLock,
         atomic::{AtomicBool, Ordering},
@@ -21,7 +21,7 @@ use crossbeam_channel::{Receiver, RecvTimeoutError, bounded};
 pub use self::handshake::ClientHandshake;
 
 use self::dialling::Dialling;
-use super::outbox::Mail;
+use super::outbox::{DiallerEvent, Mail};
 use reactor::{ConnectionId, Mailbox, TaskId};
 use wamp::{Message, Peer, Transport};
 
@@ -60,21 +60,6 @@ impl Transport for DialledTransport {
     fn send(&self, message: Message) {
         self.mailbox.post(self.connection, Mail::Message(message));
     }
-}
-
-/// What a dialler is told, all of it by mail.
-#[derive(Debug)]
-pub enum DiallerEvent {
-    /// The addresses of the router's host, or why there are none.
-    Resolved(Result<Vec<SocketAddr>, String>),
-    /// The connection is open.
-    Opened,
-    /// An attempt has come to nothing, and why.
-    Failed(String),
-    /// The connection that was open is gone.
-    Lost,
-    /// Dial no more.
-    Stop,
 }
 
 /// Keeps one connection to a router open.

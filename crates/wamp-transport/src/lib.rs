@@ -8,11 +8,13 @@
 
 mod client;
 mod clock;
+mod clock_handle;
 mod frame_lengths;
 mod frames;
 mod heartbeat;
 mod listener;
 mod local;
+mod local_queue;
 mod outbox;
 mod realm;
 mod session;
@@ -22,12 +24,13 @@ mod web_connection;
 
 use std::{collections::HashMap, sync::Arc, time::Duration};
 
-pub use client::{ClientHandshake, Dialler, DiallerEvent, MakePeer, Target};
-pub use clock::ClockHandle;
+pub use client::{ClientHandshake, Dialler, MakePeer, Target};
+pub use clock::start_clock;
+pub use clock_handle::ClockHandle;
 pub use frames::{FrameLimits, Frames, Incoming, TooLarge};
 pub use listener::{bind, deal, set_peer_timeout};
 pub use local::open_local;
-pub use outbox::{Broadcast, Mail};
+pub use outbox::{Broadcast, DiallerEvent, Mail};
 pub use realm::Realm;
 pub use web_connection::{PathService, WebService};
 

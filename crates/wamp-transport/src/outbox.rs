@@ -1,12 +1,14 @@
 //! What waits for one session: the way from the realm to the thread that writes to the socket,
 //! and the count that bounds it. Must not know what the messages do.
 
-use std::sync::{
-    Arc, OnceLock,
-    atomic::{AtomicBool, AtomicUsize, Ordering},
+use std::{
+    net::SocketAddr,
+    sync::{
+        Arc, OnceLock,
+        atomic::{AtomicBool, AtomicUsize, Ordering},
+    },
 };
 
-use super::client::DiallerEvent;
 use reactor::{ConnectionId, Mailbox};
 use wamp::{Event, Message, Serializer};
 
@@ -26,6 +28,21 @@ pub enum Mail {
     Deadline,
     /// For a dialler: what has become of its attempt, or that it is to stop.
     Dialler(DiallerEvent),
+}
+
+/// What a dialler is told, all of it by mail.
+#[derive(Debug)]
+pub enum DiallerEvent {
+    /// The addresses of the router's host, or why there are none.
+    Resolved(Result<Vec<SocketAddr>, String>),
+    /// The connection is open.
+    Opened,
+    /// An attempt has come to nothing, and why.
+    Failed(String),
+    /// The connection that was open is gone.
+    Lost,
+    /// Dial no more.
+    Stop,
 }
 
 /// An event on its way to many subscribers, encoded once.

@@ -17,8 +17,8 @@ use std::{
 use smallvec::SmallVec;
 
 use super::{
-    clock::ClockHandle,
-    local::LocalQueue,
+    clock_handle::ClockHandle,
+    local_queue::LocalQueue,
     outbox::{Broadcast, Mail, Outbox},
 };
 use reactor::Mailbox;

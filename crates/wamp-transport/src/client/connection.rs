@@ -10,13 +10,11 @@ use std::{
 
 use tungstenite::protocol::{Role, frame::coding::CloseCode};
 
-use super::{
-    ClientHandshake, DialledTransport, DiallerEvent, MakePeer, Target, dialling::Reporter,
-};
+use super::{ClientHandshake, DialledTransport, MakePeer, Target, reporter::Reporter};
 use crate::{
     frames::{Complaint, FrameLimits, Frames, Incoming},
     heartbeat::{Beat, Heartbeat, Intervals},
-    outbox::Mail,
+    outbox::{DiallerEvent, Mail},
 };
 use reactor::{Io, Mailbox, Protocol};
 use wamp::{

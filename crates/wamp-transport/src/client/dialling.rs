@@ -10,8 +10,8 @@ use std::{
 use crossbeam_channel::Sender;
 use mio::net::TcpStream;
 
-use super::{DiallerEvent, MakePeer, Shared, Target, connection::DialledConnection};
-use crate::outbox::Mail;
+use super::{MakePeer, Shared, Target, connection::DialledConnection, reporter::Reporter};
+use crate::outbox::{DiallerEvent, Mail};
 use reactor::{Context, Mailbox, Task, TaskId};
 
 /// The wait before a second try, doubled from try to try up to [`LONGEST_WAIT`].
@@ -234,25 +234,6 @@ impl Task<Mail> for Dialling {
             Phase::Leaving => context.end(),
             Phase::Connecting { .. } | Phase::Open => {}
         }
-    }
-}
-
-/// A connection's way to tell its dialler what has become of it.
-pub(super) struct Reporter {
-    mailbox: Mailbox<Mail>,
-    task: TaskId,
-    shared: Arc<Shared>,
-}
-
-impl Reporter {
-    pub(super) fn tell(&self, event: DiallerEvent) {
-        // The dialler may have been stopped.
-        let _ = (self.mailbox).post_to_task(self.task, Mail::Dialler(event));
-    }
-
-    /// Whether nobody wants a new connection any more.
-    pub(super) fn is_stopped(&self) -> bool {
-        self.shared.is_stopped.load(Ordering::SeqCst)
     }
 }
 

@@ -1,0 +1,152 @@
+//! The order in which messages reach a session that lives in this process. Must not know what the
+//! messages mean.
+
+use std::{
+    collections::VecDeque,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+};
+
+use wamp::{Message, Peer};
+
+/// What waits for a local peer. Filled under the realm's lock, which gives the order, and
+/// emptied without it, by one thread at a time.
+pub(super) struct LocalQueue {
+    peer: Arc<dyn Peer>,
+    queue: Mutex<Queue>,
+}
+
+#[derive(Default)]
+struct Queue {
+    waiting: VecDeque<Delivery>,
+    /// A thread is delivering, and will deliver whatever comes meanwhile.
+    is_delivering: bool,
+}
+
+enum Delivery {
+    Message(Message),
+    Close,
+}
+
+impl LocalQueue {
+    pub(super) fn new(peer: Arc<dyn Peer>) -> Arc<Self> {
+        Arc::new(Self {
+            peer,
+            queue: Mutex::default(),
+        })
+    }
+
+    pub(super) fn put(&self, message: Message) {
+        self.lock().waiting.push_back(Delivery::Message(message));
+    }
+
+    pub(super) fn close(&self) {
+        self.lock().waiting.push_back(Delivery::Close);
+    }
+
+    /// Delivers what waits, unless another thread, or this one further up, is at it.
+    pub(super) fn deliver(&self) {
+        if std::mem::replace(&mut self.lock().is_delivering, true) {
+            return;
+        }
+        let mut delivering = Delivering { queue: self };
+        while let Some(delivery) = delivering.next() {
+            match delivery {
+                Delivery::Message(message) => self.peer.on_message(message),
+                Delivery::Close => self.peer.on_close(),
+            }
+        }
+        std::mem::forget(delivering);
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Queue> {
+        self.queue.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// A thread is delivering. It ends with the last message, or with the peer's panic.
+struct Delivering<'a> {
+    queue: &'a LocalQueue,
+}
+
+impl Delivering<'_> {
+    /// The next message. After the last one the thread delivers no more; that is noted under the
+    /// same lock, so that no message can come between.
+    fn next(&mut self) -> Option<Delivery> {
+        let mut queue = self.queue.lock();
+        let delivery = queue.waiting.pop_front();
+        queue.is_delivering = delivery.is_some();
+        delivery
+    }
+}
+
+impl Drop for Delivering<'_> {
+    fn drop(&mut self) {
+        self.queue.lock().is_delivering = false;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::mpsc;
+
+    use super::*;
+    use wamp::{RequestId, Transport, Unsubscribed};
+
+    fn message(id: u64) -> Message {
+        let request = RequestId::new(id).unwrap();
+        Unsubscribed { request }.into()
+    }
+
+    fn id(message: &Message) -> u64 {
+        match message {
+            Message::Unsubscribed(m) => m.request.value(),
+            other => panic!("{other:?}"),
+        }
+    }
+
+    /// Puts a second message when it gets the first, and panics at the third.
+    struct Talker {
+        queue: Mutex<Option<Arc<LocalQueue>>>,
+        heard: mpsc::Sender<u64>,
+    }
+
+    impl Peer for Talker {
+        fn on_open(&self, _: Arc<dyn Transport>) {}
+        fn on_posted(&self, _: Message) {}
+        fn on_message(&self, m: Message) {
+            if id(&m) == 1 {
+                let queue = self.queue.lock().unwrap().clone().unwrap();
+                queue.put(message(2));
+                queue.deliver();
+            }
+            self.heard.send(id(&m)).unwrap();
+            assert_ne!(id(&m), 3, "on purpose");
+        }
+        fn on_close(&self) {
+            self.heard.send(0).unwrap();
+        }
+    }
+
+    #[test]
+    fn messages_come_one_at_a_time_and_in_order() {
+        let (heard, hears) = mpsc::channel();
+        let peer = Arc::new(Talker {
+            queue: Mutex::new(None),
+            heard,
+        });
+        let queue = LocalQueue::new(peer.clone());
+        *peer.queue.lock().unwrap() = Some(queue.clone());
+        queue.put(message(1));
+        queue.deliver();
+        assert_eq!(hears.try_iter().collect::<Vec<_>>(), [1, 2]);
+
+        // A peer that panics gets what comes after it all the same.
+        queue.put(message(3));
+        queue.put(message(4));
+        let delivery = std::panic::AssertUnwindSafe(|| queue.deliver());
+        assert!(std::panic::catch_unwind(delivery).is_err());
+        queue.close();
+        queue.deliver();
+        assert_eq!(hears.try_iter().collect::<Vec<_>>(), [3, 4, 0]);
+    }
+}
