@@ -18,6 +18,58 @@ use super::{
 };
 use crate::reactor::{Accept, Mailbox};
 
+/// A listening socket for each address, all on the same port. An address that this machine does
+/// not have (it may be without IPv6) is left out, as long as there is another.
+///
+/// # Errors
+/// As [`bind`].
+pub fn bind_all(addresses: &[IpAddr], port: u16, backlog: u32) -> io::Result<Vec<TcpListener>> {
+    /// How often a free port of the first address may be taken at another one.
+    const TRIES: usize = 16;
+    let mut tries = 1;
+    loop {
+        match bind_each(addresses, port, backlog) {
+            Err(error)
+                if port == 0 && tries < TRIES && error.kind() == io::ErrorKind::AddrInUse =>
+            {
+                tries += 1;
+            }
+            result => return result,
+        }
+    }
+}
+
+fn bind_each(addresses: &[IpAddr], mut port: u16, backlog: u32) -> io::Result<Vec<TcpListener>> {
+    let mut sockets = Vec::with_capacity(addresses.len());
+    let mut missing = None;
+    for &address in addresses {
+        match bind(address, port, backlog) {
+            Ok(socket) => {
+                port = socket.local_addr()?.port();
+                sockets.push(socket);
+            }
+            Err(error) if is_missing(&error) => {
+                tracing::debug!(%address, %error, "this machine does not have the address");
+                missing = Some(error);
+            }
+            Err(error) => return Err(error),
+        }
+    }
+    match (sockets.is_empty(), missing) {
+        (false, _) => Ok(sockets),
+        (true, Some(error)) => Err(error),
+        (true, None) => Err(io::ErrorKind::AddrNotAvailable.into()),
+    }
+}
+
+/// Whether the machine lacks the address, or its IP version as a whole.
+fn is_missing(error: &io::Error) -> bool {
+    matches!(
+        error.kind(),
+        io::ErrorKind::AddrNotAvailable | io::ErrorKind::Unsupported
+    ) || error.raw_os_error() == Some(nix::libc::EAFNOSUPPORT)
+}
+
 /// A listening socket. Clients can connect from now on; they are served once it is on a reactor.
 ///
 /// # Errors

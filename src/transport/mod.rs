@@ -24,7 +24,7 @@ use std::{collections::HashMap, sync::Arc, time::Duration};
 pub use client::{DialledSession, Dialler, MakePeer, Target};
 pub use clock::{Bell, Clock, RunningClock};
 pub(crate) use frames::{FrameLimits, Frames, Incoming};
-pub use listener::{bind, deal};
+pub use listener::{bind, bind_all, deal};
 pub use local::{LocalPeer, LocalSession};
 pub use outbox::{Broadcast, Mail};
 pub use realm::Realm;

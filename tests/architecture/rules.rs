@@ -108,7 +108,8 @@ pub(super) const TABLE: &[Rule] = &[
         std: ALL,
     },
     // The reactor's sockets are mio's and http's statuses are those of the crate http; socket2
-    // sets what std cannot before listening; the dialler waits on a channel, for a random time.
+    // sets what std cannot before listening; the dialler waits on a channel, for a random time;
+    // nix names the error of a machine without IPv6.
     Rule {
         module: "transport",
         ours: &["http", "reactor", "router", "wamp"],
@@ -116,6 +117,7 @@ pub(super) const TABLE: &[Rule] = &[
             "crossbeam_channel",
             "http",
             "mio",
+            "nix",
             "rand",
             "smallvec",
             "socket2",
