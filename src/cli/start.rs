@@ -190,3 +190,61 @@ fn host(socket: &SocketAddr) -> String {
         IpAddr::V4(ip) => ip.to_string(),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_said_of_a_listener_is_true() {
+        let cases: [(&[&str], &[&str], &[&str], &str); 7] = [
+            (
+                &["0.0.0.0:80", "[::]:80"],
+                &["/"],
+                &["/ws"],
+                "page: http://127.0.0.1:80/  WAMP: ws://127.0.0.1:80/ws  (on all interfaces)",
+            ),
+            (
+                &["0.0.0.0:80"],
+                &["/"],
+                &[],
+                "page: http://127.0.0.1:80/  (on all interfaces, IPv4 only)",
+            ),
+            (
+                &["[::]:80"],
+                &[],
+                &["/"],
+                "WAMP: ws://[::1]:80/  (on all interfaces, IPv6 only)",
+            ),
+            (
+                &["127.0.0.1:80", "[::1]:80"],
+                &["/"],
+                &[],
+                "page: http://127.0.0.1:80/  (also on [::1])",
+            ),
+            (&["[::1]:80"], &["/"], &[], "page: http://[::1]:80/"),
+            (
+                &["127.0.0.1:80"],
+                &["/shared/"],
+                &["/ws"],
+                "files: http://127.0.0.1:80/shared/  WAMP: ws://127.0.0.1:80/ws",
+            ),
+            (
+                &["127.0.0.1:80"],
+                &[],
+                &[],
+                "nothing but 404: http://127.0.0.1:80/",
+            ),
+        ];
+        let owned = |paths: &[&str]| paths.iter().map(|&path| path.to_owned()).collect();
+        for (sockets, file_paths, websocket_paths, expected) in cases {
+            let address = Address {
+                json_path: String::new(),
+                sockets: sockets.iter().map(|text| text.parse().unwrap()).collect(),
+                websocket_paths: owned(websocket_paths),
+                file_paths: owned(file_paths),
+            };
+            assert_eq!(describe(&address), expected);
+        }
+    }
+}

@@ -103,6 +103,10 @@ pub(super) fn interface(endpoint: &TcpEndpoint) -> io::Result<Vec<IpAddr>> {
     };
     let mut addresses: Vec<IpAddr> = match &endpoint.interface {
         None => vec![Ipv4Addr::UNSPECIFIED.into(), Ipv6Addr::UNSPECIFIED.into()],
+        // RFC 6761 6.3: the loopback addresses, whatever the file of hosts has of them.
+        Some(interface) if interface.eq_ignore_ascii_case("localhost") => {
+            vec![Ipv4Addr::LOCALHOST.into(), Ipv6Addr::LOCALHOST.into()]
+        }
         Some(interface) => (interface.as_str(), endpoint.port)
             .to_socket_addrs()?
             .map(|address| address.ip())

@@ -129,3 +129,32 @@ pub fn deal(
         }
     })
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_the_machine_lacks_is_left_out_and_one_port_is_for_all() {
+        let addresses = |list: &[&str]| -> Vec<IpAddr> {
+            list.iter().map(|text| text.parse().unwrap()).collect()
+        };
+        // 2001:db8::/32 and 192.0.2.0/24 are for documentation: no machine has them.
+        for (wanted, count) in [
+            (addresses(&["127.0.0.1", "127.0.0.2"]), 2),
+            (addresses(&["127.0.0.1", "2001:db8::1"]), 1),
+            (addresses(&["192.0.2.1", "127.0.0.1"]), 1),
+        ] {
+            let sockets = bind_all(&wanted, 0, 8).unwrap();
+            assert_eq!(sockets.len(), count, "{wanted:?}");
+            let ports = sockets
+                .iter()
+                .map(|socket| socket.local_addr().unwrap().port());
+            let mut ports: Vec<_> = ports.collect();
+            ports.dedup();
+            assert_eq!(ports.len(), 1, "{wanted:?}");
+        }
+        let none = bind_all(&addresses(&["2001:db8::1"]), 0, 8).unwrap_err();
+        assert!(is_missing(&none), "{none}");
+    }
+}
