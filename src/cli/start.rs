@@ -197,7 +197,8 @@ mod tests {
 
     #[test]
     fn what_is_said_of_a_listener_is_true() {
-        let cases: [(&[&str], &[&str], &[&str], &str); 7] = [
+        type Texts = &'static [&'static str];
+        let cases: [(Texts, Texts, Texts, &str); 7] = [
             (
                 &["0.0.0.0:80", "[::]:80"],
                 &["/"],
@@ -236,7 +237,7 @@ mod tests {
                 "nothing but 404: http://127.0.0.1:80/",
             ),
         ];
-        let owned = |paths: &[&str]| paths.iter().map(|&path| path.to_owned()).collect();
+        let owned = |paths: Texts| paths.iter().map(|&path| path.to_owned()).collect();
         for (sockets, file_paths, websocket_paths, expected) in cases {
             let address = Address {
                 json_path: String::new(),

@@ -151,7 +151,7 @@ pub(super) fn web_service(listener: &Listener) -> Result<WebService, Error> {
                             directory: directory.display().to_string(),
                             source,
                         })?;
-                        transport::PathService::Static(directory)
+                        transport::PathService::Static(Box::new(directory))
                     }
                 };
                 paths.insert(path, service);

@@ -66,7 +66,7 @@ impl WebService {
 /// What stands at a path.
 pub enum PathService {
     /// Files.
-    Static(StaticDirectory),
+    Static(Box<StaticDirectory>),
     /// WAMP sessions.
     WebSocket(Arc<WebSocketOptions>),
 }
