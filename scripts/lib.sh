@@ -31,6 +31,7 @@ have_openssl() { have openssl; }
 have_ip() { have ip || [[ -x /usr/sbin/ip ]]; }
 have_shellcheck() { have shellcheck; }
 have_pgbouncer() { [[ -x /usr/sbin/pgbouncer ]]; }
+have_nginx() { [[ -x /usr/sbin/nginx ]]; }
 have_venv() { have python3 && python3 -c 'import ensurepip, venv' 2>/dev/null; }
 have_postgresql() {
     have postgres || compgen -G '/usr/lib/postgresql/*/bin/postgres' >/dev/null ||

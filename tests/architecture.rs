@@ -69,7 +69,8 @@ const TABLE: &[Allowed] = &[
             "thiserror",
         ],
     },
-    // socket2 sets what std cannot set before listening; the dialler waits for a random time.
+    // socket2 sets what std cannot set before listening, and nix has the number of an error; the
+    // dialler waits for a random time.
     Allowed {
         package: "wamp-transport",
         ours: &["reactor", "wamp", "wamp-router", "web"],
@@ -78,6 +79,7 @@ const TABLE: &[Allowed] = &[
             "http",
             "httparse",
             "mio",
+            "nix",
             "rand",
             "smallvec",
             "socket2",

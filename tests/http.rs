@@ -2,8 +2,12 @@
 
 mod connections;
 mod files;
+mod interfaces;
 mod large;
+mod proxies;
 mod refusals;
+mod releases;
+mod services;
 
 use serde_json::Value;
 

@@ -3,7 +3,7 @@
 
 use std::{
     io,
-    net::IpAddr,
+    net::{IpAddr, SocketAddr},
     path::PathBuf,
     process::ExitCode,
     time::{Duration, Instant},
@@ -188,24 +188,103 @@ fn start_postgres(
 
 /// Where to point a browser or a client.
 fn describe(address: &Address) -> String {
-    let ip = address.socket.ip();
-    let host = match ip {
+    let mut hosts: Vec<String> = address.sockets.iter().map(host).collect();
+    let first = hosts.remove(0);
+    let port = address.sockets[0].port();
+    let mut parts = Vec::new();
+    if address.file_paths.iter().any(|path| path == "/") {
+        parts.push(format!("page: http://{first}:{port}/"));
+    } else if let Some(path) = address.file_paths.first() {
+        parts.push(format!("files: http://{first}:{port}{path}"));
+    }
+    for path in &address.websocket_paths {
+        parts.push(format!("WAMP: ws://{first}:{port}{path}"));
+    }
+    if parts.is_empty() {
+        parts.push(format!("nothing but 404: http://{first}:{port}/"));
+    }
+    let is_all = |socket: &SocketAddr| socket.ip().is_unspecified();
+    if address.sockets.iter().any(is_all) {
+        let versions = (
+            address.sockets.iter().any(SocketAddr::is_ipv4),
+            address.sockets.iter().any(SocketAddr::is_ipv6),
+        );
+        parts.push(match versions {
+            (true, true) => "(on all interfaces)".to_owned(),
+            (true, false) => "(on all interfaces, IPv4 only)".to_owned(),
+            _ => "(on all interfaces, IPv6 only)".to_owned(),
+        });
+    } else if !hosts.is_empty() {
+        parts.push(format!("(also on {})", hosts.join(", ")));
+    }
+    parts.join("  ")
+}
+
+/// The host of a URL that leads to this socket from this machine.
+fn host(socket: &SocketAddr) -> String {
+    match socket.ip() {
         IpAddr::V4(ip) if ip.is_unspecified() => "127.0.0.1".to_owned(),
         IpAddr::V6(ip) if ip.is_unspecified() => "[::1]".to_owned(),
-        ip if ip.is_ipv6() => format!("[{ip}]"),
-        ip => ip.to_string(),
-    };
-    let port = address.socket.port();
-    let mut line = match address.is_web {
-        true => format!("page: http://{host}:{port}/"),
-        false => String::new(),
-    };
-    for path in &address.websocket_paths {
-        let gap = if line.is_empty() { "" } else { "  " };
-        line += &format!("{gap}WAMP: ws://{host}:{port}{path}");
+        IpAddr::V6(ip) => format!("[{ip}]"),
+        IpAddr::V4(ip) => ip.to_string(),
     }
-    if ip.is_unspecified() {
-        line += "  (on all interfaces)";
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_said_of_a_listener_is_true() {
+        type Texts = &'static [&'static str];
+        let cases: [(Texts, Texts, Texts, &str); 7] = [
+            (
+                &["0.0.0.0:80", "[::]:80"],
+                &["/"],
+                &["/ws"],
+                "page: http://127.0.0.1:80/  WAMP: ws://127.0.0.1:80/ws  (on all interfaces)",
+            ),
+            (
+                &["0.0.0.0:80"],
+                &["/"],
+                &[],
+                "page: http://127.0.0.1:80/  (on all interfaces, IPv4 only)",
+            ),
+            (
+                &["[::]:80"],
+                &[],
+                &["/"],
+                "WAMP: ws://[::1]:80/  (on all interfaces, IPv6 only)",
+            ),
+            (
+                &["127.0.0.1:80", "[::1]:80"],
+                &["/"],
+                &[],
+                "page: http://127.0.0.1:80/  (also on [::1])",
+            ),
+            (&["[::1]:80"], &["/"], &[], "page: http://[::1]:80/"),
+            (
+                &["127.0.0.1:80"],
+                &["/shared/"],
+                &["/ws"],
+                "files: http://127.0.0.1:80/shared/  WAMP: ws://127.0.0.1:80/ws",
+            ),
+            (
+                &["127.0.0.1:80"],
+                &[],
+                &[],
+                "nothing but 404: http://127.0.0.1:80/",
+            ),
+        ];
+        let owned = |paths: Texts| paths.iter().map(|&path| path.to_owned()).collect();
+        for (sockets, file_paths, websocket_paths, expected) in cases {
+            let address = Address {
+                json_path: String::new(),
+                sockets: sockets.iter().map(|text| text.parse().unwrap()).collect(),
+                websocket_paths: owned(websocket_paths),
+                file_paths: owned(file_paths),
+            };
+            assert_eq!(describe(&address), expected);
+        }
     }
-    line
 }

@@ -365,7 +365,8 @@ pub(super) static STATIC_OPTIONS: Keys = Keys {
         ("enable_directory_listing", Served),
         ("mime_types", Served),
         ("cache_timeout", Served),
-        ("default_file", NotYet),
+        ("default_file", Served),
+        ("allow_cross_origin", Served),
     ],
 };
 

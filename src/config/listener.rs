@@ -139,12 +139,12 @@ fn clash(a: &TcpEndpoint, b: &TcpEndpoint) -> bool {
     a.port == b.port && a.port != 0 && !versions_differ && interfaces_overlap(a, b)
 }
 
-/// The IP version that will be listened on; not known of a name, which the system resolves.
+/// The only IP version that will be listened on. `None` for both, and for a name, which the system resolves.
 fn version(endpoint: &TcpEndpoint) -> Option<IpVersion> {
-    let of_interface = || match endpoint.interface.as_deref().map(str::parse) {
-        None | Some(Ok(IpAddr::V4(_))) => Some(IpVersion::V4),
-        Some(Ok(IpAddr::V6(_))) => Some(IpVersion::V6),
-        Some(Err(_)) => None,
+    let of_interface = || match endpoint.interface.as_deref()?.parse() {
+        Ok(IpAddr::V4(_)) => Some(IpVersion::V4),
+        Ok(IpAddr::V6(_)) => Some(IpVersion::V6),
+        Err(_) => None,
     };
     endpoint.version.or_else(of_interface)
 }
@@ -152,7 +152,8 @@ fn version(endpoint: &TcpEndpoint) -> Option<IpVersion> {
 fn interfaces_overlap(a: &TcpEndpoint, b: &TcpEndpoint) -> bool {
     let name = |endpoint: &TcpEndpoint| match endpoint.interface.as_deref() {
         None | Some("0.0.0.0" | "::") => None,
-        Some("localhost") => Some("127.0.0.1".to_owned()),
+        // It has an address of each version, and those of different versions do not clash.
+        Some("127.0.0.1" | "::1") => Some("localhost".to_owned()),
         Some(other) => Some(other.to_owned()),
     };
     match (name(a), name(b)) {
@@ -166,12 +167,8 @@ fn services(paths: &Cursor<'_>, context: &Context<'_>) -> Vec<(String, PathServi
         paths.fault("must be an object");
         return Vec::new();
     }
-    let members = paths.members();
-    if !members.iter().any(|(path, _)| *path == "/") {
-        paths.fault_at("/", "missing; a web transport serves at least the path `/`");
-    }
     let mut services = Vec::new();
-    for (path, item) in members {
+    for (path, item) in paths.members() {
         let segment = |c: char| c.is_ascii_alphanumeric() || matches!(c, '_' | '-');
         if path != "/" && (path.is_empty() || !path.chars().all(segment)) {
             item.fault_unseen(
@@ -235,7 +232,24 @@ fn static_options(service: &Object<'_>) -> StaticOptions {
             Some(member) if matches!(member.value(), Json::Null) => None,
             Some(member) => member.integer_in(&CACHE_SECONDS).map(Duration::from_secs),
         },
+        default_file: object
+            .member("default_file")
+            .and_then(|file| default_file(&file)),
+        allow_cross_origin: object.boolean("allow_cross_origin", defaults.allow_cross_origin),
     }
+}
+
+fn default_file(member: &Cursor<'_>) -> Option<String> {
+    let name = member.text()?;
+    if name.is_empty()
+        || name
+            .split('/')
+            .any(|part| part.is_empty() || part.starts_with('.'))
+    {
+        member.fault("must be a file below `directory`, such as `index.html`; none that begins with a dot is served");
+        return None;
+    }
+    Some(name.to_owned())
 }
 
 fn mime_types(types: &Cursor<'_>) -> Vec<(String, String)> {

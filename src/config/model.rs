@@ -123,7 +123,7 @@ pub struct TcpEndpoint {
     pub interface: Option<String>,
     /// 0 stands for any free port.
     pub port: u16,
-    /// The IP version; `None` leaves it to `interface`, and means 4 without one, as in Crossbar.io.
+    /// The IP version; `None` means each that `interface` has, and both without one (Crossbar.io: 4).
     pub version: Option<IpVersion>,
     /// How many connections may wait to be accepted; `None` leaves it to the listener.
     pub backlog: Option<u32>,
@@ -146,8 +146,8 @@ pub enum IpVersion {
 pub enum ListenerService {
     /// HTTP, with services by the first segment of the path.
     Web {
-        /// `/` (always there, never a WebSocket: what no other path takes) and names without slashes, in the order of
-        /// the document.
+        /// `/` (never a WebSocket: what no other path takes; where it is not there, that is 404) and names without
+        /// slashes, in the order of the document.
         paths: Vec<(String, PathService)>,
     },
     /// WAMP over WebSocket on every path.
@@ -178,6 +178,10 @@ pub struct StaticOptions {
     /// How long a client may keep a file without asking again; `None` lets it ask every time, which a file that has not
     /// changed answers with 304. Default: none (Crossbar: 12 hours, in which nobody sees a new page).
     pub cache_timeout: Option<Duration>,
+    /// Sent with 200 for paths that lead to nothing and have no extension; below the directory. Default: none.
+    pub default_file: Option<String>,
+    /// May pages of other origins read the files? Default: no (Crossbar: yes, with credentials).
+    pub allow_cross_origin: bool,
 }
 
 /// How WebSocket connections behave: Crossbar's options (there in milliseconds) and our own `outbox_limit`. `None` is

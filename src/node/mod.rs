@@ -75,12 +75,12 @@ impl StopTimes {
 pub struct Address {
     /// The listener, as the configuration has it.
     pub json_path: String,
-    /// The address it is bound to, with the port that port 0 has become.
-    pub socket: SocketAddr,
+    /// The addresses it is bound to, IPv4 first, with the port that port 0 has become.
+    pub sockets: Vec<SocketAddr>,
     /// The path of each WebSocket service, `/ws`.
     pub websocket_paths: Vec<String>,
-    /// Whether web pages are served.
-    pub is_web: bool,
+    /// The path of each service of files, `/`, `/shared/`.
+    pub file_paths: Vec<String>,
 }
 
 /// Why a node does not start.
@@ -168,7 +168,7 @@ impl Node {
         }
         let addresses = listening
             .iter()
-            .map(|(address, ..)| address.clone())
+            .map(|(address, _)| address.clone())
             .collect();
 
         let mut node = Self {
@@ -213,7 +213,7 @@ impl Node {
         listening: Vec<Listening>,
     ) -> Result<(), Error> {
         if let Some(first) = reactors.first_mut() {
-            for (_, socket, accept) in listening {
+            for (socket, accept) in listening.into_iter().flat_map(|(_, sockets)| sockets) {
                 first.listen(socket, accept)?;
             }
         }
@@ -313,7 +313,8 @@ fn realms_of(worker: &RouterWorker, clock: &ClockHandle) -> Arc<Realms> {
     Arc::new(Realms::new(worker.realms.iter().map(realm)))
 }
 
-type Listening = (Address, mio::net::TcpListener, reactor::Accept);
+/// A listener: where it is, and its sockets.
+type Listening = (Address, Vec<(mio::net::TcpListener, reactor::Accept)>);
 
 fn listen(
     listener: &Listener,
@@ -321,25 +322,28 @@ fn listen(
     mailboxes: &Arc<[Mailbox<Mail>]>,
 ) -> Result<Listening, Error> {
     let endpoint = &listener.endpoint;
-    let socket = settings::interface(endpoint)
-        .and_then(|address| {
-            wamp_transport::bind(address, endpoint.port, settings::backlog(endpoint))
-        })
+    let backlog = settings::backlog(endpoint);
+    let bound = settings::interface(endpoint)
+        .and_then(|addresses| wamp_transport::bind_all(&addresses, endpoint.port, backlog))
         .map_err(|source| Error::Listen {
             json_path: listener.json_path.clone(),
             address: endpoint.to_string(),
             source,
         })?;
-    wamp_transport::set_peer_timeout(&socket, endpoint.peer_timeout)?;
-    let service = settings::web_service(listener)?;
+    for socket in &bound {
+        wamp_transport::set_peer_timeout(socket, endpoint.peer_timeout)?;
+    }
+    let service = Arc::new(settings::web_service(listener)?);
+    let sockets = bound.iter().map(mio::net::TcpListener::local_addr);
     let address = Address {
         json_path: listener.json_path.clone(),
-        socket: socket.local_addr()?,
+        sockets: sockets.collect::<io::Result<_>>()?,
         websocket_paths: websocket_paths(&listener.service),
-        is_web: matches!(listener.service, ListenerService::Web { .. }),
+        file_paths: file_paths(&listener.service),
     };
-    let accept = wamp_transport::deal(mailboxes.clone(), realms.clone(), Arc::new(service));
-    Ok((address, socket, accept))
+    let accept = || wamp_transport::deal(mailboxes.clone(), realms.clone(), service.clone());
+    let sockets = bound.into_iter().map(|socket| (socket, accept()));
+    Ok((address, sockets.collect()))
 }
 
 fn websocket_paths(service: &ListenerService) -> Vec<String> {
@@ -351,6 +355,19 @@ fn websocket_paths(service: &ListenerService) -> Vec<String> {
             .map(|(path, _)| format!("/{path}"))
             .collect(),
     }
+}
+
+fn file_paths(service: &ListenerService) -> Vec<String> {
+    let ListenerService::Web { paths } = service else {
+        return Vec::new();
+    };
+    (paths.iter())
+        .filter(|(_, service)| matches!(service, PathService::Static { .. }))
+        .map(|(path, _)| match path.as_str() {
+            "/" => "/".to_owned(),
+            path => format!("/{path}/"),
+        })
+        .collect()
 }
 
 /// Waits until `condition` no longer holds; `false` when the time is over first.

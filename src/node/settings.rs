@@ -91,24 +91,34 @@ fn permission(permission: &config::Permission) -> wamp_router::Permission {
     }
 }
 
-/// The address to bind: of the interface, or all of one IP version.
-pub(super) fn interface(endpoint: &TcpEndpoint) -> io::Result<IpAddr> {
-    let Some(interface) = &endpoint.interface else {
-        return Ok(match endpoint.version {
-            Some(IpVersion::V6) => Ipv6Addr::UNSPECIFIED.into(),
-            Some(IpVersion::V4) | None => Ipv4Addr::UNSPECIFIED.into(),
-        });
-    };
+/// The addresses to bind: all that the interface has of the IP version, IPv4 first. Without an
+/// interface, all of the machine; without a version, of both.
+pub(super) fn interface(endpoint: &TcpEndpoint) -> io::Result<Vec<IpAddr>> {
     let fits = |address: &IpAddr| match endpoint.version {
         None => true,
         Some(IpVersion::V4) => address.is_ipv4(),
         Some(IpVersion::V6) => address.is_ipv6(),
     };
-    (interface.as_str(), endpoint.port)
-        .to_socket_addrs()?
-        .map(|address| address.ip())
-        .find(fits)
-        .ok_or_else(|| io::Error::other("the interface has no address of this IP version"))
+    let mut addresses: Vec<IpAddr> = match &endpoint.interface {
+        None => vec![Ipv4Addr::UNSPECIFIED.into(), Ipv6Addr::UNSPECIFIED.into()],
+        // RFC 6761 6.3: the loopback addresses, whatever the file of hosts has of them.
+        Some(interface) if interface.eq_ignore_ascii_case("localhost") => {
+            vec![Ipv4Addr::LOCALHOST.into(), Ipv6Addr::LOCALHOST.into()]
+        }
+        Some(interface) => (interface.as_str(), endpoint.port)
+            .to_socket_addrs()?
+            .map(|address| address.ip())
+            .collect(),
+    };
+    addresses.retain(fits);
+    addresses.sort_unstable();
+    addresses.dedup();
+    match addresses.is_empty() {
+        false => Ok(addresses),
+        true => Err(io::Error::other(
+            "the interface has no address of this IP version",
+        )),
+    }
 }
 
 pub(super) fn backlog(endpoint: &TcpEndpoint) -> u32 {
@@ -139,7 +149,7 @@ pub(super) fn web_service(listener: &Listener) -> Result<WebService, Error> {
                             directory: directory.display().to_string(),
                             source,
                         })?;
-                        wamp_transport::PathService::Static(directory)
+                        wamp_transport::PathService::Static(Box::new(directory))
                     }
                 };
                 paths.insert(path, service);
@@ -147,13 +157,10 @@ pub(super) fn web_service(listener: &Listener) -> Result<WebService, Error> {
         }
     }
     if matches!(listener.service, ListenerService::Web { .. }) {
-        // It has files at `/`.
+        // It may have files, and says 404 in any case.
         head_timeout = head_timeout.max(HEAD_TIMEOUT);
     }
-    Ok(WebService {
-        paths,
-        head_timeout,
-    })
+    Ok(WebService::new(paths, head_timeout))
 }
 
 fn static_options(options: &config::StaticOptions) -> StaticOptions {
@@ -163,6 +170,8 @@ fn static_options(options: &config::StaticOptions) -> StaticOptions {
         cache_timeout: options
             .cache_timeout
             .map(|timeout| u32::try_from(timeout.as_secs()).unwrap_or(u32::MAX)),
+        allow_cross_origin: options.allow_cross_origin,
+        default_file: options.default_file.clone(),
     }
 }
 

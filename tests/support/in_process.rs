@@ -34,7 +34,7 @@ impl InProcess {
     /// The address of the first listener.
     pub fn address(&self) -> SocketAddr {
         let node = self.0.as_ref().expect("it is there until it is stopped");
-        node.addresses()[0].socket
+        node.addresses()[0].sockets[0]
     }
 
     /// The WebSocket of the first listener.

@@ -45,13 +45,13 @@ fn versions_but_thirteen_are_told_so() {
 #[test]
 fn a_handshake_that_is_none_is_refused() {
     let node = Node::start(&config(&[router()]));
-    for (what, instead) in [
-        ("Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n", ""),
-        ("dGhlIHNhbXBsZSBub25jZQ==", "dGhl"),
-        ("Connection: Upgrade\r\n", "Connection: close\r\n"),
+    for (what, instead, status) in [
+        ("Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n", "", 400),
+        ("dGhlIHNhbXBsZSBub25jZQ==", "dGhl", 400),
+        ("Connection: Upgrade\r\n", "Connection: close\r\n", 426),
     ] {
         let refused = get_with(node.address(), "/ws", &UPGRADE.replace(what, instead));
-        assert_eq!(refused.status, 400, "{what:?} replaced by {instead:?}");
+        assert_eq!(refused.status, status, "{what:?} replaced by {instead:?}");
     }
     // Where no WebSocket is, none is opened.
     assert_eq!(get_with(node.address(), "/", UPGRADE).status, 404);

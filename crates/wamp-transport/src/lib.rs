@@ -28,7 +28,7 @@ pub use client::{ClientHandshake, Dialler, MakePeer, Target};
 pub use clock::start_clock;
 pub use clock_handle::ClockHandle;
 pub use frames::{FrameLimits, Frames, Incoming, TooLarge};
-pub use listener::{bind, deal, set_peer_timeout};
+pub use listener::{bind, bind_all, deal, set_peer_timeout};
 pub use local::open_local;
 pub use outbox::{Broadcast, DiallerEvent, Mail};
 pub use realm::Realm;

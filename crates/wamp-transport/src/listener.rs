@@ -19,6 +19,58 @@ use super::{
 };
 use reactor::{Accept, Mailbox};
 
+/// A listening socket for each address, all on the same port. An address that this machine does
+/// not have (it may be without IPv6) is left out, as long as there is another.
+///
+/// # Errors
+/// As [`bind`].
+pub fn bind_all(addresses: &[IpAddr], port: u16, backlog: u32) -> io::Result<Vec<TcpListener>> {
+    /// How often a free port of the first address may be taken at another one.
+    const TRIES: usize = 16;
+    let mut tries = 1;
+    loop {
+        match bind_each(addresses, port, backlog) {
+            Err(error)
+                if port == 0 && tries < TRIES && error.kind() == io::ErrorKind::AddrInUse =>
+            {
+                tries += 1;
+            }
+            result => return result,
+        }
+    }
+}
+
+fn bind_each(addresses: &[IpAddr], mut port: u16, backlog: u32) -> io::Result<Vec<TcpListener>> {
+    let mut sockets = Vec::with_capacity(addresses.len());
+    let mut missing = None;
+    for &address in addresses {
+        match bind(address, port, backlog) {
+            Ok(socket) => {
+                port = socket.local_addr()?.port();
+                sockets.push(socket);
+            }
+            Err(error) if is_missing(&error) => {
+                tracing::debug!(target: crate::LOG, %address, %error, "this machine does not have the address");
+                missing = Some(error);
+            }
+            Err(error) => return Err(error),
+        }
+    }
+    match (sockets.is_empty(), missing) {
+        (false, _) => Ok(sockets),
+        (true, Some(error)) => Err(error),
+        (true, None) => Err(io::ErrorKind::AddrNotAvailable.into()),
+    }
+}
+
+/// Whether the machine lacks the address, or its IP version as a whole.
+fn is_missing(error: &io::Error) -> bool {
+    matches!(
+        error.kind(),
+        io::ErrorKind::AddrNotAvailable | io::ErrorKind::Unsupported
+    ) || error.raw_os_error() == Some(nix::libc::EAFNOSUPPORT)
+}
+
 /// A listening socket. Clients can connect from now on; they are served once it is on a reactor.
 ///
 /// # Errors
@@ -143,5 +195,29 @@ mod tests {
             assert_eq!(accepted_with(Some(timeout)), Some(expected));
         }
         assert_eq!(accepted_with(None), None);
+    }
+
+    #[test]
+    fn what_the_machine_lacks_is_left_out_and_one_port_is_for_all() {
+        let addresses = |list: &[&str]| -> Vec<IpAddr> {
+            list.iter().map(|text| text.parse().unwrap()).collect()
+        };
+        // 2001:db8::/32 and 192.0.2.0/24 are for documentation: no machine has them.
+        for (wanted, count) in [
+            (addresses(&["127.0.0.1", "127.0.0.2"]), 2),
+            (addresses(&["127.0.0.1", "2001:db8::1"]), 1),
+            (addresses(&["192.0.2.1", "127.0.0.1"]), 1),
+        ] {
+            let sockets = bind_all(&wanted, 0, 8).unwrap();
+            assert_eq!(sockets.len(), count, "{wanted:?}");
+            let ports = sockets
+                .iter()
+                .map(|socket| socket.local_addr().unwrap().port());
+            let mut ports: Vec<_> = ports.collect();
+            ports.dedup();
+            assert_eq!(ports.len(), 1, "{wanted:?}");
+        }
+        let none = bind_all(&addresses(&["2001:db8::1"]), 0, 8).unwrap_err();
+        assert!(is_missing(&none), "{none}");
     }
 }

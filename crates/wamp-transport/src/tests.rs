@@ -99,10 +99,7 @@ fn serve_with(options: WebSocketOptions, head_timeout: Duration) -> Served {
     let realms = Realms::new([("realm1".into(), realm.clone())]);
     let mut paths = Paths::new();
     paths.insert("ws", PathService::WebSocket(Arc::new(options)));
-    let service = WebService {
-        paths,
-        head_timeout,
-    };
+    let service = WebService::new(paths, head_timeout);
     let accept = deal(
         [mailbox.clone()].into(),
         Arc::new(realms),

@@ -3,11 +3,14 @@
 
 use std::{
     io,
-    sync::Arc,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
     time::{Duration, Instant, SystemTime},
 };
 
-use http::StatusCode;
+use http::{HeaderValue, StatusCode, header};
 use tungstenite::handshake::derive_accept_key;
 
 use super::{
@@ -35,12 +38,35 @@ pub struct WebService {
     pub paths: Paths<PathService>,
     /// How long the head of a request may take to arrive.
     pub head_timeout: Duration,
+    unfit_handshake: AtomicBool,
+}
+
+impl WebService {
+    /// Services by their path, and how long the head of a request for them may take to arrive.
+    pub fn new(paths: Paths<PathService>, head_timeout: Duration) -> Self {
+        Self {
+            paths,
+            head_timeout,
+            unfit_handshake: AtomicBool::new(false),
+        }
+    }
+
+    /// Warns of the first handshake that a proxy seems to have spoilt; it spoils all of them.
+    fn tell_unfit_handshake(&self, rejection: Rejection, place: &Place) {
+        if !self.unfit_handshake.swap(true, Ordering::Relaxed) {
+            tracing::warn!(
+            target: crate::LOG,
+                           client = %place.remote, %rejection,
+                           "refusing a WebSocket; further ones are logged at debug level"
+                       );
+        }
+    }
 }
 
 /// What stands at a path.
 pub enum PathService {
     /// Files.
-    Static(StaticDirectory),
+    Static(Box<StaticDirectory>),
     /// WAMP sessions.
     WebSocket(Arc<WebSocketOptions>),
 }
@@ -164,8 +190,19 @@ impl WebConnection {
 
     fn choose(&self, head: &RequestHead) -> Answer {
         Answer::Respond(match self.service.paths.find(&head.path) {
+            None if head.path == "*" => server_options(),
             None => Response::error(StatusCode::NOT_FOUND, "Nothing is served at this path."),
-            Some((PathService::Static(directory), rest)) => directory.respond(head, rest),
+            Some((PathService::Static(directory), rest)) => {
+                let response = directory.respond(head, rest);
+                for link in directory.take_links_out() {
+                    tracing::warn!(
+                    target: crate::LOG,
+                                           link = %link.display(),
+                                           "a symbolic link leads out of the directory that is served: it is not found (404)"
+                                       );
+                }
+                response
+            }
             Some((PathService::WebSocket(options), _)) => match WebSocketRequest::from_head(head) {
                 Ok(Some(_)) if self.is_stopping => Response::error(
                     StatusCode::SERVICE_UNAVAILABLE,
@@ -176,10 +213,24 @@ impl WebConnection {
                     Err(rejection) => rejection.response(),
                 },
                 Ok(None) => web_status(options).respond(head),
-                Err(rejection) => rejection.response(),
+                Err(rejection) => {
+                    if let Rejection::UnfitHandshake(_) = rejection {
+                        self.service.tell_unfit_handshake(rejection, &self.place);
+                    }
+                    tracing::debug!(target: crate::LOG, client = %self.place.remote, %rejection, "refusing a WebSocket");
+                    rejection.response()
+                }
             },
         })
     }
+}
+
+/// The answer to `OPTIONS *` (RFC 9110 9.3.7): the methods that there are on this server.
+fn server_options() -> Response {
+    Response::new(StatusCode::NO_CONTENT, Body::empty()).with_header(
+        header::ALLOW,
+        HeaderValue::from_static("GET, HEAD, OPTIONS"),
+    )
 }
 
 /// Accepts an opening handshake, if its origin and its subprotocols allow.

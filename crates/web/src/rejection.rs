@@ -39,6 +39,12 @@ pub enum Rejection {
     /// A WebSocket handshake of another version than 13 (426).
     #[error("Only version 13 of the WebSocket protocol (RFC 6455) is spoken here.")]
     WebSocketVersion,
+    /// A WebSocket handshake that has lost on its way what would make it one (426).
+    #[error(
+        "{0} Is there a proxy in front? nginx needs, in its location: proxy_http_version 1.1; \
+         proxy_set_header Upgrade $http_upgrade; proxy_set_header Connection \"upgrade\";"
+    )]
+    UnfitHandshake(&'static str),
     /// A page of this origin may not open a WebSocket here (403).
     #[error("Pages of this origin may not connect here.")]
     OriginNotAllowed,
@@ -55,7 +61,7 @@ impl Rejection {
             Self::UnsupportedVersion => StatusCode::HTTP_VERSION_NOT_SUPPORTED,
             Self::ExpectationFailed => StatusCode::EXPECTATION_FAILED,
             Self::NotImplemented(_) => StatusCode::NOT_IMPLEMENTED,
-            Self::WebSocketVersion => StatusCode::UPGRADE_REQUIRED,
+            Self::WebSocketVersion | Self::UnfitHandshake(_) => StatusCode::UPGRADE_REQUIRED,
             Self::OriginNotAllowed => StatusCode::FORBIDDEN,
         }
     }
@@ -63,7 +69,7 @@ impl Rejection {
     /// The answer, with the header fields its status code asks for.
     pub fn response(self) -> Response {
         let response = Response::error(self.status(), &self.to_string());
-        if self != Self::WebSocketVersion {
+        if self.status() != StatusCode::UPGRADE_REQUIRED {
             return response;
         }
         // RFC 9110 15.5.22 wants `Upgrade` in a 426, RFC 6455 4.4 the version that would do.

@@ -1,13 +1,12 @@
 //! Owns the serving of files below one directory, and that nothing else is served; must not know routes or connections.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::BTreeMap;
 use std::fs::{self, File, Metadata, OpenOptions};
 use std::io;
 use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
 use ::http::{HeaderValue, Method, StatusCode, header};
-use mime_guess::mime;
 use nix::libc;
 
 use super::body::Body;
@@ -17,7 +16,14 @@ use super::head::RequestHead;
 use super::listing::listing;
 use super::range::ByteRange;
 use super::response::Response;
-use super::target::{encode_path, is_plain_segment};
+use super::target::encode_path;
+
+mod cross_origin;
+mod media_types;
+mod root;
+
+use media_types::MediaTypes;
+use root::{OutsideLinks, Root, relative_path};
 
 /// The files that stand for their directory, the first one found.
 const INDEX_FILES: [&str; 2] = ["index.html", "index.htm"];
@@ -32,15 +38,22 @@ pub struct StaticOptions {
     /// How many seconds a client may use a file without asking again. `None` and 0 make it
     /// ask every time, which the 304 keeps cheap.
     pub cache_timeout: Option<u32>,
+    /// Whether pages of other origins may read the files: fonts, modules, what scripts fetch.
+    pub allow_cross_origin: bool,
+    /// The file that stands for paths that lead to nothing and have no extension: the page of an
+    /// application that reads its address itself. Relative to the directory.
+    pub default_file: Option<String>,
 }
 
 /// A directory whose files are served.
 ///
+/// - It is resolved at each request, so that a link put in its place is followed at once.
 /// - Files and directories whose names begin with a dot are not found, `.well-known`
 ///   (RFC 8615) excepted: editors, version control and `.env` leave things there that were
 ///   never meant to be served. A symbolic link may point to one.
-/// - Symbolic links are followed where their target lies inside of the directory. Who may
-///   write in the directory is trusted not to swap links while a file is being opened.
+/// - Symbolic links are followed where their target lies inside of the directory, and not found
+///   otherwise. Who may write in the directory is trusted not to swap links while a file is
+///   being opened.
 /// - What is no regular file is not found; what may not be read is 403, as it is the
 ///   operator's mistake to find.
 /// - The entity tag is strong, made of size, time of modification and time of status change
@@ -49,10 +62,14 @@ pub struct StaticOptions {
 ///   `If-Range` needs a strong one.
 #[derive(Debug)]
 pub struct StaticDirectory {
-    root: PathBuf,
+    /// Absolute, its links not resolved.
+    configured: PathBuf,
+    outside: OutsideLinks,
     cache_control: HeaderValue,
-    mime_types: HashMap<String, HeaderValue>,
+    media_types: MediaTypes,
     lists_directories: bool,
+    allows_cross_origin: bool,
+    default_file: Option<PathBuf>,
 }
 
 /// What a path leads to.
@@ -75,38 +92,32 @@ impl StaticDirectory {
     /// # Errors
     ///
     /// It is not there, not a directory or not accessible; a MIME type cannot stand in a
-    /// header field (`InvalidInput`).
+    /// header field, or the default file is not below the directory (`InvalidInput`).
     ///
     /// # Blocking
     ///
     /// Resolves the path on disk.
     pub fn new(root: impl AsRef<Path>, options: &StaticOptions) -> io::Result<Self> {
-        let root = fs::canonicalize(root)?;
-        if !fs::metadata(&root)?.is_dir() {
-            return Err(io::ErrorKind::NotADirectory.into());
-        }
+        let configured = std::path::absolute(root)?;
+        let outside = OutsideLinks::default();
+        Root::resolve(&configured, &outside)?;
+        let default_file = match &options.default_file {
+            Some(name) => Some(relative_path(name).ok_or(io::ErrorKind::InvalidInput)?),
+            None => None,
+        };
         let cache_control = match options.cache_timeout {
             None | Some(0) => HeaderValue::from_static("no-cache"),
             Some(seconds) => HeaderValue::from_str(&format!("max-age={seconds}"))
                 .expect("a number is a valid field value"),
         };
-        let mime_types = options
-            .mime_types
-            .iter()
-            .map(|(extension, mime_type)| {
-                let extension = extension.trim_start_matches('.').to_ascii_lowercase();
-                let mime_type = HeaderValue::from_str(mime_type).map_err(|_| {
-                    let reason = format!("the MIME type of .{extension} is not valid");
-                    io::Error::new(io::ErrorKind::InvalidInput, reason)
-                })?;
-                Ok((extension, mime_type))
-            })
-            .collect::<io::Result<_>>()?;
         Ok(Self {
-            root,
+            configured,
+            outside,
             cache_control,
-            mime_types,
+            media_types: MediaTypes::new(&options.mime_types)?,
             lists_directories: options.enable_directory_listing,
+            allows_cross_origin: options.allow_cross_origin,
+            default_file,
         })
     }
 
@@ -120,23 +131,65 @@ impl StaticDirectory {
     /// Opens a file; reads a directory where listings are enabled. The content is read by
     /// [`Body::fill`].
     pub fn respond(&self, head: &RequestHead, sub_path: &str) -> Response {
-        if head.method != Method::GET && head.method != Method::HEAD {
-            return Response::method_not_allowed("GET, HEAD");
+        let response = self.answer(head, sub_path);
+        match self.allows_cross_origin {
+            true => cross_origin::readable_by_all(response),
+            false => response,
         }
-        let answer = self.find(sub_path).and_then(|found| match found {
-            Found::File(file) => self.send(head, file),
-            Found::Redirect => Ok(redirect(head)),
-            Found::Listing(directory) => Ok(Response::html(
-                StatusCode::OK,
-                listing(&directory, &head.path, |path| self.inside(path))?,
-            )),
+    }
+
+    /// The symbolic links found since the last time to lead out of the directory, for the log.
+    /// Each comes once, and no more than 100 in all.
+    pub fn take_links_out(&self) -> Vec<PathBuf> {
+        self.outside.take()
+    }
+
+    fn answer(&self, head: &RequestHead, sub_path: &str) -> Response {
+        if head.method == Method::OPTIONS && self.allows_cross_origin {
+            return cross_origin::preflight(head);
+        }
+        if head.method != Method::GET && head.method != Method::HEAD {
+            let allow = match self.allows_cross_origin {
+                true => "GET, HEAD, OPTIONS",
+                false => "GET, HEAD",
+            };
+            return Response::method_not_allowed(allow);
+        }
+        let answer = Root::resolve(&self.configured, &self.outside).and_then(|root| {
+            match self.find_or_default(&root, sub_path)? {
+                Found::File(file) => self.send(head, file),
+                Found::Redirect => Ok(redirect(head)),
+                Found::Listing(directory) => Ok(Response::html(
+                    StatusCode::OK,
+                    listing(&directory, &head.path, |path| root.inside(path))?,
+                )),
+            }
         });
         answer.unwrap_or_else(|error| failure(&error))
     }
 
-    fn find(&self, sub_path: &str) -> io::Result<Found> {
+    /// What a path leads to, or the default file where it leads to nothing. A name with a dot is
+    /// that of a file: a page in place of a missing script would hide that it is missing.
+    fn find_or_default(&self, root: &Root<'_>, sub_path: &str) -> io::Result<Found> {
+        let found = self.find(root, sub_path);
+        let (Err(error), Some(default_file)) = (&found, &self.default_file) else {
+            return found;
+        };
+        let is_file_name = |path: PathBuf| {
+            let name = path.file_name().unwrap_or_default();
+            name.as_encoded_bytes().contains(&b'.')
+        };
+        if status_of(error) != StatusCode::NOT_FOUND
+            || relative_path(sub_path).is_none_or(is_file_name)
+        {
+            return found;
+        }
+        root.join(default_file).and_then(open).map(Found::File)
+    }
+
+    fn find(&self, root: &Root<'_>, sub_path: &str) -> io::Result<Found> {
         let relative = relative_path(sub_path).ok_or(io::ErrorKind::NotFound)?;
-        let path = self.inside(&self.root.join(relative))?;
+        let path = root.join(&relative)?;
         let as_directory = sub_path.ends_with('/');
         if !fs::symlink_metadata(&path)?.is_dir() {
             // "file.txt/" names nothing.
@@ -149,22 +202,13 @@ impl StaticDirectory {
             return Ok(Found::Redirect);
         }
         for name in INDEX_FILES {
-            match self.inside(&path.join(name)).and_then(open) {
+            match root.inside(&path.join(name)).and_then(open) {
                 Err(error) if status_of(&error) == StatusCode::NOT_FOUND => {}
                 result => return result.map(Found::File),
             }
         }
         match self.lists_directories {
             true => Ok(Found::Listing(path)),
-            false => Err(io::ErrorKind::NotFound.into()),
-        }
-    }
-
-    /// The path with all links resolved, if it is still inside of the directory.
-    fn inside(&self, path: &Path) -> io::Result<PathBuf> {
-        let path = fs::canonicalize(path)?;
-        match path.starts_with(&self.root) {
-            true => Ok(path),
             false => Err(io::ErrorKind::NotFound.into()),
         }
     }
@@ -214,52 +258,13 @@ impl StaticDirectory {
             }
         };
         Ok(described(response)
-            .with_header(header::CONTENT_TYPE, self.content_type(&open.path))
+            .with_header(header::CONTENT_TYPE, self.media_types.of(&open.path))
             .with_header(header::ACCEPT_RANGES, HeaderValue::from_static("bytes"))
             .with_header(
                 header::X_CONTENT_TYPE_OPTIONS,
                 HeaderValue::from_static("nosniff"),
             ))
     }
-
-    fn content_type(&self, path: &Path) -> HeaderValue {
-        let extension = path.extension().and_then(|extension| extension.to_str());
-        let configured =
-            extension.and_then(|extension| self.mime_types.get(&extension.to_ascii_lowercase()));
-        if let Some(mime_type) = configured {
-            return mime_type.clone();
-        }
-        let guess = mime_guess::from_path(path).first_or_octet_stream();
-        let is_text = guess.type_() == mime::TEXT
-            || guess.subtype() == mime::JAVASCRIPT
-            || guess.subtype() == mime::JSON
-            || guess.suffix() == Some(mime::JSON);
-        match is_text && guess.get_param(mime::CHARSET).is_none() {
-            true => field(&format!("{guess}; charset=utf-8")),
-            false => field(guess.as_ref()),
-        }
-    }
-}
-
-/// The path below the directory, or `None` where one of its names may not be served.
-///
-/// Request heads have no dot segments; this holds without relying on them.
-fn relative_path(sub_path: &str) -> Option<PathBuf> {
-    let names = sub_path.strip_prefix('/').unwrap_or(sub_path);
-    let names = names.strip_suffix('/').unwrap_or(names);
-    if names.is_empty() {
-        // "//" has an empty name between its slashes.
-        return (sub_path.len() < 2).then(PathBuf::new);
-    }
-    let is_served = |name: &str| {
-        !name.is_empty()
-            && is_plain_segment(name)
-            && (!name.starts_with('.') || name == ".well-known")
-    };
-    names
-        .split('/')
-        .all(is_served)
-        .then(|| PathBuf::from(names))
 }
 
 /// Opens a regular file; everything else is not found.
@@ -299,10 +304,12 @@ fn validators(metadata: &Metadata) -> Validators {
     }
 }
 
-/// 301 to the same path with a slash, so that the page's relative links lead into it.
+/// 301 to the same path with a slash, so that the page's relative links lead into it. It is
+/// relative itself (RFC 9110 10.2.2): a proxy may have taken off the beginning of the path.
 fn redirect(head: &RequestHead) -> Response {
-    let mut location = encode_path(&head.path);
-    location.push('/');
+    let name = head.path.rsplit('/').next().unwrap_or_default();
+    // "./" keeps a name like "a:b" from being read as a scheme.
+    let mut location = format!(".{}/", encode_path(name));
     if let Some(query) = &head.query {
         location.push('?');
         location.push_str(query);

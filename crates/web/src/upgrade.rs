@@ -24,14 +24,26 @@ impl WebSocketRequest {
     ///
     /// # Errors
     ///
-    /// The request wants a WebSocket and cannot have one: 426 for a version other than 13,
-    /// 400 for whatever else RFC 6455 4.2.1 forbids.
+    /// The request wants a WebSocket and cannot have one: 426 for a version other than 13, and
+    /// where HTTP/1.1, `Upgrade` or `Connection` is missing beside the other fields of a
+    /// handshake; 400 for whatever else RFC 6455 4.2.1 forbids.
     pub fn from_head(head: &RequestHead) -> Result<Option<Self>, Rejection> {
-        // RFC 9110 7.8: HTTP/1.0 knows no Upgrade, so it is not looked at.
-        if head.version != Version::HTTP_11
-            || !has_token(&head.headers, &header::UPGRADE, "websocket")
-        {
+        let has_upgrade = has_token(&head.headers, &header::UPGRADE, "websocket");
+        // A proxy that does not know of WebSockets takes off Upgrade and Connection, which are
+        // between neighbours (RFC 9110 7.6.1), and leaves the key.
+        if !has_upgrade && !head.headers.contains_key(header::SEC_WEBSOCKET_KEY) {
             return Ok(None);
+        }
+        // RFC 9110 7.8: HTTP/1.0 knows no Upgrade.
+        if head.version != Version::HTTP_11 {
+            return Err(Rejection::UnfitHandshake(
+                "The opening handshake of a WebSocket came in HTTP/1.0, which cannot upgrade.",
+            ));
+        }
+        if !has_upgrade {
+            return Err(Rejection::UnfitHandshake(
+                "The opening handshake of a WebSocket came without \"Upgrade: websocket\".",
+            ));
         }
         if head.method != Method::GET || head.body != RequestBody::Length(0) {
             return Err(Rejection::Malformed(
@@ -39,9 +51,8 @@ impl WebSocketRequest {
             ));
         }
         if !has_token(&head.headers, &header::CONNECTION, "upgrade") {
-            return Err(Rejection::Malformed(
-                "Upgrade came without \"Connection: Upgrade\". \
-                 Is there a proxy that does not pass WebSockets on?",
+            return Err(Rejection::UnfitHandshake(
+                "The opening handshake of a WebSocket came without \"Connection: Upgrade\".",
             ));
         }
         if single(&head.headers, &header::SEC_WEBSOCKET_VERSION) != Some("13") {
@@ -187,7 +198,7 @@ mod tests {
         let short = key("dGhlIHNhbXBsZQ==");
         let long = key("dGhlIHNhbXBsZSBub25jZQEB");
         let alien = key("dGhlIHNhbXBsZSBub25j-Q==");
-        let cases: [(&str, &[&str], Result<bool, u16>); 22] = [
+        let cases: [(&str, &[&str], Result<bool, u16>); 25] = [
             (get, &[UPGRADE, KEY, VERSION], Ok(true)),
             (
                 get,
@@ -204,21 +215,24 @@ mod tests {
                 Ok(true),
             ),
             (get, &[], Ok(false)),
-            (get, &[KEY, VERSION], Ok(false)),
-            (get, &["Connection: upgrade\r\n", KEY, VERSION], Ok(false)),
+            (get, &[VERSION], Ok(false)),
+            (get, &[KEY, VERSION], Err(426)),
+            (get, &["Connection: upgrade\r\n", KEY, VERSION], Err(426)),
             (get, &["Upgrade: h2c\r\nConnection: upgrade\r\n"], Ok(false)),
-            ("GET / HTTP/1.0", &[UPGRADE, KEY, VERSION], Ok(false)),
+            ("GET / HTTP/1.0", &[], Ok(false)),
+            ("GET / HTTP/1.0", &[KEY, VERSION], Err(426)),
+            ("GET / HTTP/1.0", &[UPGRADE, KEY, VERSION], Err(426)),
             ("POST / HTTP/1.1", &[UPGRADE, KEY, VERSION], Err(400)),
             (
                 get,
                 &[UPGRADE, KEY, VERSION, "Content-Length: 1\r\n"],
                 Err(400),
             ),
-            (get, &["Upgrade: websocket\r\n", KEY, VERSION], Err(400)),
+            (get, &["Upgrade: websocket\r\n", KEY, VERSION], Err(426)),
             (
                 get,
                 &["Upgrade: websocket\r\nConnection: close\r\n", KEY, VERSION],
-                Err(400),
+                Err(426),
             ),
             (get, &[UPGRADE, KEY], Err(426)),
             (

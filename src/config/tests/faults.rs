@@ -190,9 +190,10 @@ const FAULTS: &[(&str, &str, &str)] = &[
     ),
     // Paths.
     (
-        r#""/": {"type": "static", "directory": "."},"#,
-        "",
-        "workers[0].transports[0].paths[\"/\"]: missing; a web transport serves at least the path `/`",
+        r#", "directory": ".""#,
+        r#", "directory": ".", "options": {"default_file": "../index.html"}"#,
+        "workers[0].transports[0].paths[\"/\"].options.default_file: seen \"../index.html\"; must be a file below \
+         `directory`, such as `index.html`; none that begins with a dot is served",
     ),
     (
         r#""ws": {"type": "websocket"}"#,
@@ -400,8 +401,20 @@ fn each_fault_names_its_path_the_value_and_what_is_allowed() {
 fn a_port_is_taken_once_for_each_ip_version() {
     let taken = "the port is taken by workers[0].transports[0].endpoint.port: choose another, or an interface for each";
     for (first, second, clash) in [
-        ("", r#", "version": 6"#, false),
-        ("", r#", "interface": "::""#, false),
+        ("", r#", "version": 6"#, true),
+        ("", r#", "interface": "::""#, true),
+        (r#", "version": 4"#, r#", "version": 6"#, false),
+        (r#", "version": 4"#, r#", "interface": "::""#, false),
+        (
+            r#", "interface": "localhost""#,
+            r#", "interface": "::1""#,
+            true,
+        ),
+        (
+            r#", "interface": "localhost""#,
+            r#", "interface": "127.0.0.1""#,
+            true,
+        ),
         (r#", "version": 6"#, r#", "interface": "0.0.0.0""#, false),
         (
             r#", "interface": "127.0.0.1""#,

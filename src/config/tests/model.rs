@@ -26,6 +26,8 @@ fn the_projects_own_config_is_the_references_node() {
             enable_directory_listing: false,
             mime_types: vec![],
             cache_timeout: None,
+            default_file: None,
+            allow_cross_origin: false,
         },
     };
     let expected = NodeConfig {
@@ -218,6 +220,8 @@ fn static_options_are_read() {
             enable_directory_listing: true,
             mime_types: vec![(".md".into(), "text/markdown".into())],
             cache_timeout: None,
+            default_file: None,
+            allow_cross_origin: false,
         }
     );
 }

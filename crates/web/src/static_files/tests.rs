@@ -100,7 +100,7 @@ fn seen(response: Response, head_only: bool) -> Seen {
 fn files_are_served_with_their_types() {
     let site = Site::new();
     let cases = [
-        ("/", "<p>start", "text/html; charset=utf-8"),
+        ("/", "<p>start", "text/html"),
         (
             "/digits.txt?x=..",
             "0123456789",
@@ -113,8 +113,8 @@ fn files_are_served_with_their_types() {
             "text/plain; charset=utf-8",
         ),
         ("/%252e%252e", "literal", "application/octet-stream"),
-        ("/sub/", "html", "text/html; charset=utf-8"),
-        ("/sub/deep/x.json", "{}", "application/json; charset=utf-8"),
+        ("/sub/", "html", "text/html"),
+        ("/sub/deep/x.json", "{}", "application/json"),
         (
             "/.well-known/security.txt",
             "contact",
@@ -255,11 +255,11 @@ fn a_directory_ends_in_a_slash() {
     let directory = site.directory();
     let cases = [
         // request target, rest of its path, where it leads
-        ("/sub", "/sub", "/sub/"),
-        ("/sub/deep?a=b%20c", "/sub/deep", "/sub/deep/?a=b%20c"),
-        ("/shared", "", "/shared/"),
-        ("/with%20space/sub", "/sub", "/with%20space/sub/"),
-        ("//evil.com/sub", "/sub", "/evil.com/sub/"),
+        ("/sub", "/sub", "./sub/"),
+        ("/sub/deep?a=b%20c", "/sub/deep", "./deep/?a=b%20c"),
+        ("/shared", "", "./shared/"),
+        ("/with%20space/sub", "/sub", "./sub/"),
+        ("//evil.com/sub", "/sub", "./sub/"),
     ];
     for (target, rest, location) in cases {
         let head = head_of(&format!("GET {target} HTTP/1.1\r\nHost: h\r\n\r\n"));
