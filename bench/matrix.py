@@ -1,6 +1,6 @@
 """Measures a node beside pgbench and prints both as ratios. scripts/bench builds and runs it.
 
-Usage: matrix.py PROGRAM [--quick | --markdown]
+Usage: matrix.py PROGRAM [--both] [--quick | --markdown]
 """
 
 import argparse
@@ -133,8 +133,8 @@ class Node:
 class Bench:
     """The loads, on one program and for so many seconds each."""
 
-    def __init__(self, program, seconds, scratch):
-        self.program, self.seconds, self.scratch = program, seconds, scratch
+    def __init__(self, program, seconds, scratch, both):
+        self.program, self.seconds, self.scratch, self.both = program, seconds, scratch, both
         bins = sorted(glob.glob("/usr/lib/postgresql/*/bin/pgbench"))
         self.pgbench_program = shutil.which("pgbench") or (bins and bins[-1])
         if not self.pgbench_program:
@@ -176,7 +176,9 @@ class Bench:
     def command(self, node, name, *options):
         slug = re.sub(r"\W+", "-", name)
         files = ["--json", RESULTS / f"{slug}.json", "--plot", RESULTS / f"{slug}.svg"]
-        return [self.program, "bench", "--url", node.url, *files, *map(str, options)]
+        # Awake for the bars: a generator that sleeps would measure how fast the system wakes it as well.
+        wait = [] if "--wait" in options else ["--wait", "awake"]
+        return [self.program, "bench", "--url", node.url, *files, *wait, *map(str, options)]
 
     def load(self, node, name, *options, timed=True):
         """The figures of one run of `wampgres bench`."""
@@ -228,6 +230,12 @@ def calls(bench, node, seen):
         seen.add(f"{name} calls/s", rate)
         seen.add("pgbench tps", after)
         before = after
+        if bench.both and name.startswith("now"):
+            runs[f"{name} asleep"] = bench.load(node, f"{name} asleep", *options, "--wait", "asleep")
+            after = bench.pgbench(node.database)
+            rate = runs[f"{name} asleep"]["per_second"]
+            seen.add(f"{name} asleep", rate / statistics.mean([before, after]))
+            before = after
     errors = [error for run in runs.values() for error in run["errors"].values()]
     seen.add("refused", sum(error["count"] for error in errors))
     quiet = runs["now 1x1"]["latency_us"]["p50"]
@@ -417,6 +425,15 @@ def table(results):
         f"{number(max(tps))}); p50 of 1 x 1: {number(statistics.median(latency))} us; p99 at half "
         f"the peak rate: {number(statistics.median(late))} us."
     )
+    asleep = [
+        f"{c} x {i} {number(statistics.median(values[f'now {c}x{i} asleep']))}"
+        for c, i, _ in CALLS if f"now {c}x{i} asleep" in values
+    ]
+    if asleep:
+        yield (
+            "now.v1 as a client sees it that sleeps while it waits, of pgbench: "
+            f"{', '.join(asleep)}."
+        )
     echo = values["echo p99 half us"]
     yield (
         "The p99 of echo at 50 connections and half its own peak rate: "
@@ -453,7 +470,7 @@ def last_table():
         sys.exit(f"{name} is of another version, without {missing}; run again: scripts/bench")
 
 
-def measure(program, quick):
+def measure(program, quick, both):
     _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
     if most != resource.RLIM_INFINITY and most < CROWD + 1000:
         sys.exit(f"{most} open files are too few; as root: ulimit -Hn {CROWD + 1000}")
@@ -470,7 +487,7 @@ def measure(program, quick):
             # those that are measured connect over TCP, as pgbench does.
             keeper = nodes.enter_context(Node(program, scratch / "keeper"))
             node = nodes.enter_context(Node(program, scratch / "node", keeper.database))
-            bench = Bench(program, seconds, scratch)
+            bench = Bench(program, seconds, scratch, both)
             for place in range(rounds):
                 say(f"round {place + 1} of {rounds}")
                 seen.add("stood still %", stood_still(bench.seconds))
@@ -486,6 +503,10 @@ def measure(program, quick):
 def main():
     parser = argparse.ArgumentParser(prog="scripts/bench")
     parser.add_argument("program", type=pathlib.Path, help=argparse.SUPPRESS)
+    parser.add_argument(
+        "--both", action="store_true",
+        help="measure now.v1 also with a generator that sleeps while it waits, as most clients do",
+    )
     which = parser.add_mutually_exclusive_group()
     which.add_argument("--quick", action="store_true", help="one short round, under a minute")
     which.add_argument(
@@ -495,7 +516,7 @@ def main():
     # What has been started is ended then as well.
     signal.signal(signal.SIGTERM, lambda *_: sys.exit("terminated"))
     if not arguments.markdown:
-        measure(arguments.program.resolve(), arguments.quick)
+        measure(arguments.program.resolve(), arguments.quick, arguments.both)
     print(last_table())
 
 

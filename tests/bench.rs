@@ -1,6 +1,7 @@
 //! `wampgres bench`: what it counts, measures, writes and shows. What it makes of routers that
 //! answer wrongly stands beside.
 
+mod waiting;
 mod wrong;
 
 use std::{

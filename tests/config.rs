@@ -462,3 +462,69 @@ fn many_faults_are_all_listed() {
         assert!(ended.stderr.contains(&fault), "{fault} in {}", ended.stderr);
     }
 }
+
+/// A configuration that holds secret words wherever one may stand, and faults beside them.
+const WITH_SECRETS: &str = r#"{
+    "version": 1,
+    "workers": [{
+        "type": "container",
+        "components": [{
+            "type": "class", "classname": "hello.HelloFromPython", "realm": "realm1",
+            "transport": {"type": "websocket", "url": "ws://joe:hunter2@127.0.0.1:1/ws?key=tr0ub4dor",
+                "endpoint": {"type": "tcp", "host": "postgresql://u:hunter2", "port": 1},
+                "auth": {"ticket": {"authid": "joe", "ticket": "s3same"}}},
+            "extra": {"database": {"host": "db", "user": "u",
+                "p\u0061ssword":
+                    "hunter2",
+                "password": ["hunter2"], "database": "postgresql://u:tr0ub4dor@h/d",
+                "sslrootcert": "//u:tr0ub4dor@h/d", "application_name": 7,
+                "options": {"secret": "s3same"}, "sslmode": "host=db pass%77ord=hunter2"}}
+        }]
+    }]
+}"#;
+
+#[test]
+fn no_fault_told_by_check_or_start_shows_a_secret() {
+    let mut damaged = vec![WITH_SECRETS.to_owned()];
+    let places: Vec<_> = WITH_SECRETS.char_indices().map(|(at, _)| at).collect();
+    for (turn, at) in places.iter().step_by(17).enumerate() {
+        let (before, after) = WITH_SECRETS.split_at(*at);
+        let cut = &after[after.chars().next().map_or(0, char::len_utf8)..];
+        damaged.push(match turn % 5 {
+            0 => before.to_owned(),
+            1 => format!("{before}{cut}"),
+            2 => format!("{before}\"{after}"),
+            3 => format!("{before}\n{after}"),
+            _ => format!("{before}\\{after}"),
+        });
+    }
+    for text in damaged {
+        let directory = directory_with(&text);
+        for command in ["check", "start"] {
+            let ended = run(directory.path(), &[command], &[]);
+            assert_eq!(ended.code, Some(2), "{ended:?} of {text}");
+            for secret in ["hunter2", "tr0ub4dor", "s3same"] {
+                let shows = ended.stdout.contains(secret) || ended.stderr.contains(secret);
+                assert!(!shows, "{secret} in {ended:?} of {text}");
+            }
+        }
+    }
+}
+
+#[test]
+fn many_keys_are_checked_in_one_pass() {
+    // With a comparison of each with all before it this would take minutes.
+    let keys: Vec<_> = (0..200_000).map(|n| format!("\"k{n}\": 0")).collect();
+    let mut node = config(&[router()]);
+    node["extra"] = json!("KEYS");
+    let object = format!("{{{}, \"k7\": 1}}", keys.join(","));
+    let text = node.to_string().replace("\"KEYS\"", &object);
+    let ended = run(directory_with(&text).path(), &["check"], &[]);
+    assert!(
+        ended
+            .stderr
+            .contains("extra.k7: the key is written twice in this object; keep one"),
+        "{:.500}",
+        ended.stderr
+    );
+}

@@ -15,9 +15,9 @@ use clap::{CommandFactory, error::ErrorKind};
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressState, ProgressStyle};
 use serde_json::value::RawValue;
 
-use super::{BenchArgs, BenchMode, BenchSerializer, Cli, raise_file_limit};
+use super::{BenchArgs, BenchMode, BenchSerializer, BenchWait, Cli, raise_file_limit};
 use wamp::Serializer;
-use wamp_bench::{Limit, Load, Mode, Options, Progress, Target};
+use wamp_bench::{Limit, Load, Mode, Options, Progress, Target, Wait};
 
 /// Files that a run needs beside its connections.
 const SPARE_FILES: u64 = 32;
@@ -130,6 +130,10 @@ fn options(args: &BenchArgs) -> Options {
         patience: args.timeout,
         serializer: match args.serializer {
             BenchSerializer::Json => Serializer::Json,
+        },
+        wait: match args.wait {
+            BenchWait::Asleep => Wait::Asleep,
+            BenchWait::Awake => Wait::Awake,
         },
     }
 }

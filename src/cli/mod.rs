@@ -158,6 +158,10 @@ struct BenchArgs {
     /// with errors only for so long
     #[arg(long, value_name = "SECONDS", value_parser = bench::patience, default_value = "10")]
     timeout: Duration,
+    /// How the generator waits for answers; awake it shows what the router can do, asleep what a
+    /// client sees
+    #[arg(long, value_name = "HOW", default_value = "asleep")]
+    wait: BenchWait,
     /// How messages are encoded
     #[arg(long, value_name = "NAME", default_value = "json")]
     serializer: BenchSerializer,
@@ -179,6 +183,14 @@ enum BenchMode {
     Pubsub,
     /// Join, stay and leave
     Connect,
+}
+
+#[derive(Clone, Copy, ValueEnum)]
+enum BenchWait {
+    /// The system wakes it, as it wakes a browser and most clients; that time is in the latency
+    Asleep,
+    /// It looks for answers without a pause while they come quickly, which takes a processor
+    Awake,
 }
 
 #[derive(Clone, Copy, ValueEnum)]

@@ -20,7 +20,7 @@ use super::model::{
 use super::reader::{Cursor, Object};
 use super::router::uri;
 use super::url::WebSocketUrl;
-use super::words::{did_you_mean, quoted};
+use super::words::{did_you_mean, quoted, unless_secret};
 
 /// Crossbar's range for a connecting endpoint's `timeout`, without its 0.
 const TIMEOUT_SECONDS: RangeInclusive<u64> = 1..=600;
@@ -307,7 +307,7 @@ impl ClientEndpoint<'_> {
         {
             member.fault(format!(
                 "contradicts `url`, whose host is {}: make them the same, or leave out the endpoint",
-                url.host
+                unless_secret(url.host.clone())
             ));
         }
         if let Some((member, port)) = &self.port

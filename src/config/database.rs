@@ -92,7 +92,7 @@ fn read(object: &Object<'_>, context: &Context<'_>) -> Database {
     let (cp_min, cp_max) = connections(object);
     Database {
         servers,
-        database: string(sources.find("database")).unwrap_or_else(|| user.clone()),
+        database: name(sources.find("database")).unwrap_or_else(|| user.clone()),
         user,
         password: sources.find("password").map(password),
         passfile: passfile(&sources, context),
@@ -214,6 +214,20 @@ fn without_nul(given: &Given<'_>) -> Option<String> {
 
 fn string(given: Option<Given<'_>>) -> Option<String> {
     given.as_ref().and_then(without_nul)
+}
+
+/// The name of a thing, which is shown in logs and summaries. A connection string in its place would be shown with its
+/// password, and is no name anyway.
+fn name(given: Option<Given<'_>>) -> Option<String> {
+    let given = given?;
+    let name = without_nul(&given)?;
+    // An `@` may begin the name of a socket.
+    if name.contains("://") || name.contains('=') || name.rfind('@').is_some_and(|at| at > 0) {
+        given.fault(
+            "must be a name and not a connection string: say each of its parts by a key of its own",
+        );
+    }
+    Some(name)
 }
 
 fn written_text(object: &Object<'_>, key: &str) -> Option<String> {

@@ -12,6 +12,7 @@ use super::model::{
     IpVersion, Listener, ListenerService, PathService, StaticOptions, TcpEndpoint, WebSocketOptions,
 };
 use super::reader::{Cursor, Object};
+use super::words::unless_secret;
 
 /// Timeouts are up to a day; whoever wants longer wants none.
 const MILLISECONDS: RangeInclusive<u64> = 0..=86_400_000;
@@ -191,7 +192,7 @@ fn service(path: &str, item: &Cursor<'_>, context: &Context<'_>) -> Option<PathS
             if !directory.is_dir() {
                 member.fault(format!(
                     "there is no directory {}; relative ones are relative to the config file",
-                    directory.display()
+                    unless_secret(directory.display().to_string())
                 ));
             }
             Some(PathService::Static { directory, options })

@@ -3,6 +3,7 @@
 use super::keys;
 use super::model::{Allow, Disclose, MatchPolicy, Permission, Realm, Role};
 use super::reader::{Cursor, Object};
+use super::words::unless_secret;
 
 /// The realms of a router worker.
 pub(super) fn realms(worker: &Object<'_>) -> Vec<Realm> {
@@ -40,7 +41,7 @@ fn roles(realm: &Object<'_>) -> Vec<Role> {
             if permissions.iter().any(same) {
                 item.fault_unseen(format!(
                     "the role has a permission for `{}` with this match policy already: make one of the two",
-                    permission.uri
+                    unless_secret(permission.uri.clone())
                 ));
             }
             permissions.push(permission);

@@ -71,7 +71,10 @@ fn services(listener: &Listener) -> Vec<String> {
 fn component(component: &Component) -> String {
     let home = match &component.home {
         Home::Router { .. } => "in this process".to_owned(),
-        Home::Remote(connect) => format!("at {}", connect.url),
+        // A ticket would stand in the query.
+        Home::Remote(connect) => {
+            format!("at {}", connect.url.split('?').next().unwrap_or_default())
+        }
     };
     let database = match &component.database {
         Some(database) => format!("; {database}"),

@@ -31,11 +31,23 @@ pub(super) fn is_secret(key: &str) -> bool {
     key == "key" || SECRETS.iter().any(|secret| key.contains(secret))
 }
 
-/// A string in quotation marks, cut short. One that can hold a secret is not shown at all: the login
-/// of a URL stands before an `@`, its parameters and those of a libpq connection string have a `=`,
-/// either may be percent-encoded.
+/// Whether a text can hold a secret. The login of a URL stands before an `@`, its parameters and those of a libpq
+/// connection string have a `=`, either may be percent-encoded. A URL that was cut short may end in its password.
+fn can_hold_secret(text: &str) -> bool {
+    let is_cut_short = |rest: &str| {
+        let end = rest.find(['/', '?', '#', ',']).unwrap_or(rest.len());
+        let (_, port) = rest[..end].rsplit_once(':').unwrap_or_default();
+        !port
+            .trim_end_matches(']')
+            .chars()
+            .all(|c| c.is_ascii_digit())
+    };
+    text.contains(['@', '=', '%']) || is_secret(text) || text.split("//").skip(1).any(is_cut_short)
+}
+
+/// A string in quotation marks, cut short. One that can hold a secret is not shown at all.
 pub(super) fn quoted(text: &str) -> String {
-    if text.contains(['@', '=', '%']) || is_secret(text) {
+    if can_hold_secret(text) {
         return HIDDEN.to_owned();
     }
     if text.chars().count() <= SEEN {
@@ -43,6 +55,14 @@ pub(super) fn quoted(text: &str) -> String {
     }
     let start: String = text.chars().take(SEEN).collect();
     format!("{:?}", start + "...")
+}
+
+/// A name or a path as it is, for the middle of a sentence. One that can hold a secret is not shown.
+pub(super) fn unless_secret(text: String) -> String {
+    match can_hold_secret(&text) {
+        true => format!("({HIDDEN})"),
+        false => text,
+    }
 }
 
 /// "`a`", "`a` or `b`", "`a`, `b` or `c`".

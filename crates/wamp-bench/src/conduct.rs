@@ -9,7 +9,7 @@ use std::{
 };
 
 use super::{
-    Error, Limit, Load, Mode, Options, Report,
+    Error, Limit, Load, Mode, Options, Report, Wait,
     pace::Pace,
     run::{Mail, Shared},
 };
@@ -45,7 +45,10 @@ pub struct Progress {
 /// Until the load and its answers have ended.
 pub fn run(options: Options, watch: &mut dyn FnMut(&Progress)) -> Result<Report, Error> {
     let (address, first) = reach(&options)?;
-    let reactor = Reactor::new()?;
+    let mut reactor = Reactor::new()?;
+    if options.wait == Wait::Asleep {
+        reactor.wait_asleep();
+    }
     let mailbox = reactor.mailbox();
     let shared = Arc::new(Shared::new(options, address, mailbox.clone()));
     let thread = std::thread::Builder::new()

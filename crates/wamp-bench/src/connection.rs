@@ -311,7 +311,7 @@ mod tests {
     use std::time::Duration;
 
     use super::*;
-    use crate::{Limit, Load, Mode, Options, Target};
+    use crate::{Limit, Load, Mode, Options, Target, Wait};
     use reactor::Reactor;
     use wamp::Serializer;
 
@@ -328,6 +328,7 @@ mod tests {
             limit: Limit::Duration(Duration::ZERO),
             warmup: Duration::ZERO,
             patience: Duration::from_secs(1),
+            wait: Wait::Awake,
             serializer: Serializer::Json,
         };
         let reactor = Reactor::new().expect("a reactor");

@@ -33,5 +33,5 @@ mod wire;
 pub use conduct::{Progress, run};
 pub use error::{Error, Fault, OnlyErrors};
 pub use measure::Failures;
-pub use options::{Limit, Load, Mode, Options, Target};
+pub use options::{Limit, Load, Mode, Options, Target, Wait};
 pub use report::{Latency, Report};

@@ -34,6 +34,8 @@ pub struct Options {
     pub patience: Duration,
     /// How messages are encoded.
     pub serializer: Serializer,
+    /// How the generator waits for answers.
+    pub wait: Wait,
 }
 
 impl Options {
@@ -59,6 +61,17 @@ pub enum Mode {
     PubSub,
     /// They join, stay, and leave.
     Connect,
+}
+
+/// How the generator waits for answers.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Wait {
+    /// As a browser and most clients do: the system wakes it, and that time is in the latency.
+    Asleep,
+    /// It looks for the next answer without a pause while answers come quickly. That leaves the waking of
+    /// the client out, and takes a processor.
+    Awake,
 }
 
 /// When the next operation begins.

@@ -5,7 +5,9 @@ use std::{collections::BTreeMap, fmt, time::Duration};
 use hdrhistogram::Histogram;
 use serde::Serialize;
 
-use super::{Failures, Load, Mode, OnlyErrors, Options, error::colon, measure::SPAN, run::Run};
+use super::{
+    Failures, Load, Mode, OnlyErrors, Options, Wait, error::colon, measure::SPAN, run::Run,
+};
 
 /// The figures of a run. Serialized it is the JSON of `--json`.
 #[derive(Clone, Debug, Serialize)]
@@ -22,6 +24,8 @@ pub struct Report {
     pub inflight: Option<usize>,
     /// Operations due a second, in an open load.
     pub rate: Option<f64>,
+    /// How the generator waited for answers.
+    pub wait: Wait,
     /// Operations that ended well: results, events delivered, sessions joined.
     pub operations: u64,
     /// From the first moment measured to the last end.
@@ -123,6 +127,7 @@ impl Report {
             connections: options.connections,
             inflight,
             rate,
+            wait: options.wait,
             operations,
             seconds,
             per_second: if seconds > 0.0 {
@@ -178,6 +183,13 @@ impl fmt::Display for Report {
         }
         if let Some(lateness) = &self.lateness_us {
             writeln!(f, "late by   {lateness}")?;
+        }
+        match self.wait {
+            Wait::Asleep => writeln!(f, "waited    asleep, as most clients do")?,
+            Wait::Awake => writeln!(
+                f,
+                "waited    awake; a client that sleeps sees less (--wait asleep)"
+            )?,
         }
         write!(f, "bytes     {} in, {} out", self.bytes_in, self.bytes_out)?;
         for (uri, Failures { count, message }) in &self.errors {

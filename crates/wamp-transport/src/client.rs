@@ -49,6 +49,13 @@ pub struct Target {
     pub tcp_nodelay: bool,
 }
 
+impl Target {
+    /// The address for logs: without its query, which is where a ticket would stand.
+    fn shown(&self) -> &str {
+        self.url.split('?').next().unwrap_or_default()
+    }
+}
+
 /// The way from a session on a dialled connection to its router.
 struct DialledTransport {
     mailbox: Mailbox<Mail>,

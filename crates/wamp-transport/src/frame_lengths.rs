@@ -5,6 +5,9 @@
 pub(super) const NOT_MINIMAL: &str =
     "the length of a frame is not written in as few bytes as it could be";
 
+/// A frame of more bytes than this is large: its buffer is not one to keep.
+const LARGE: u64 = 64 * 1024;
+
 /// Follows the frames of one direction of a connection, byte by byte.
 #[derive(Default)]
 pub(super) struct FrameLengths {
@@ -14,6 +17,10 @@ pub(super) struct FrameLengths {
     seen: usize,
     /// How many bytes of the payload are still to come.
     payload: u64,
+    /// A large frame has come since this was last asked for.
+    has_been_large: bool,
+    /// A message has begun whose last frame has not (RFC 6455 5.4).
+    is_message_open: bool,
 }
 
 impl FrameLengths {
@@ -43,8 +50,7 @@ impl FrameLengths {
                 }
                 let mask = if self.head[1] & 0x80 == 0 { 0 } else { 4 };
                 if seen == 2 + extended + mask {
-                    self.payload = self.length();
-                    self.seen = 0;
+                    self.begin_payload();
                     at += 1;
                     continue;
                 }
@@ -53,6 +59,25 @@ impl FrameLengths {
             at += 1;
         }
         at
+    }
+
+    fn begin_payload(&mut self) {
+        self.payload = self.length();
+        self.seen = 0;
+        self.has_been_large |= self.payload > LARGE;
+        let is_control = self.head[0] & 0x08 != 0;
+        if !is_control {
+            let is_last = self.head[0] & 0x80 != 0;
+            self.is_message_open = !is_last;
+        }
+    }
+
+    /// Whether a large frame has come, and all that has come is whole messages. Says so once.
+    pub(super) fn take_large_done(&mut self) -> bool {
+        let is_between = self.payload == 0 && self.seen == 0 && !self.is_message_open;
+        let is_done = self.has_been_large && is_between;
+        self.has_been_large &= !is_done;
+        is_done
     }
 
     /// How many bytes the length takes beside the first.

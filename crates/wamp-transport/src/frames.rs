@@ -87,16 +87,8 @@ impl fmt::Display for TooLarge {
 impl Frames {
     /// The frames of a connection that has shaken hands.
     pub fn new(role: Role, limits: FrameLimits) -> Self {
-        let config = WebSocketConfig::default()
-            .read_buffer_size(READ_BUFFER)
-            // Whatever is written goes to the connection's output at once: gathering it is
-            // the reactor's work, limiting it the outbox's.
-            .write_buffer_size(0)
-            .max_write_buffer_size(usize::MAX)
-            .max_message_size(Some(limits.max_message_size))
-            .max_frame_size(Some(limits.max_frame_size));
         Self {
-            context: WebSocketContext::new(role, Some(config)),
+            context: context(role, limits),
             role,
             limits,
             lengths: FrameLengths::default(),
@@ -128,7 +120,10 @@ impl Frames {
                 Incoming::Closed
             }
             Ok(Message::Frame(_)) => return None,
-            Err(Error::Io(e)) if e.kind() == io::ErrorKind::WouldBlock => return None,
+            Err(Error::Io(e)) if e.kind() == io::ErrorKind::WouldBlock => {
+                self.give_memory_back();
+                return None;
+            }
             Err(Error::ConnectionClosed | Error::AlreadyClosed) => Incoming::Closed,
             Err(Error::Capacity(CapacityError::MessageTooLong { size, max_size })) => {
                 let is_message = max_size == self.limits.max_message_size;
@@ -158,6 +153,15 @@ impl Frames {
                 Incoming::Failed(reason)
             }
         })
+    }
+
+    /// The context keeps the buffer of its largest frame for as long as it lives, which would be
+    /// megabytes for a session that does nothing. A new one begins small. All input has been read here, so
+    /// the old one holds none of it, and what it had to answer of itself it has written before it read.
+    fn give_memory_back(&mut self) {
+        if self.lengths.take_large_done() && self.context.can_write() {
+            self.context = context(self.role, self.limits);
+        }
     }
 
     /// What the other end had to complain of when it closed.
@@ -227,6 +231,18 @@ impl Frames {
             lengths: None,
         });
     }
+}
+
+fn context(role: Role, limits: FrameLimits) -> WebSocketContext {
+    let config = WebSocketConfig::default()
+        .read_buffer_size(READ_BUFFER)
+        // Whatever is written goes to the connection's output at once: gathering it is
+        // the reactor's work, limiting it the outbox's.
+        .write_buffer_size(0)
+        .max_write_buffer_size(usize::MAX)
+        .max_message_size(Some(limits.max_message_size))
+        .max_frame_size(Some(limits.max_frame_size));
+    WebSocketContext::new(role, Some(config))
 }
 
 /// The stream tungstenite sees: input that ends where the read ended, output that takes all.

@@ -5,7 +5,7 @@ use std::net::IpAddr;
 
 use super::given::Given;
 use super::sources::Sources;
-use super::{string, user};
+use super::{name, user};
 use crate::config::json::Json;
 use crate::config::listener::PORT;
 use crate::config::model::Server;
@@ -15,7 +15,7 @@ const DEFAULT_PORT: u16 = 5432;
 
 /// One server, or several in the order in which to try them.
 pub(super) fn servers(sources: &Sources<'_>) -> Vec<Server> {
-    let hosts = string(sources.find("host")).unwrap_or_default();
+    let hosts = name(sources.find("host")).unwrap_or_default();
     let hosts: Vec<&str> = hosts.split(',').map(str::trim).collect();
     let given_addresses = sources.find("hostaddr");
     let addresses = (given_addresses.as_ref()).map_or_else(Vec::new, addresses);

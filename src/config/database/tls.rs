@@ -7,6 +7,7 @@ use super::given::Given;
 use super::sources::Sources;
 use crate::config::keys;
 use crate::config::model::{ClientCertificate, SslMode, SslRootCert, TlsVersion};
+use crate::config::words::unless_secret;
 
 pub(super) struct Tls {
     pub(super) sslmode: SslMode,
@@ -82,7 +83,7 @@ fn existing(given: &Given<'_>, base_dir: &Path, what: &str) -> Option<PathBuf> {
     match given {
         Given::Written(member) => member.fault(format!(
             "there is no file {}; relative ones are relative to the config file",
-            file.display()
+            unless_secret(file.display().to_string())
         )),
         given => given.fault(format!("must be {what}")),
     }

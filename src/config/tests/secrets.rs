@@ -38,11 +38,73 @@ fn a_text_that_speaks_of_a_password_is_not_shown() {
     }
 }
 
+#[test]
+fn a_text_in_the_middle_of_a_sentence_shows_no_secret_either() {
+    for text in [
+        "postgresql://u:hunter2@db/shop",
+        "postgresql://u:hunter2",
+        "//u:hunter2/shop",
+        "host=db pwd=hunter2",
+        "secret/hunter2",
+    ] {
+        let written = format!("{text:?}");
+        let places = [
+            (
+                "{\"type\": \"static\", \"directory\": \".\"}",
+                "{\"type\": \"static\", \"directory\": V}",
+            ),
+            (
+                "{\"user\": \"testuser\", \"password\": \"s3cret\"}",
+                "{\"sslmode\": \"require\", \"sslrootcert\": V}",
+            ),
+            ("\"ws://127.0.0.1:8080/ws\"", "V"),
+            ("\"test.Plain\"", "V"),
+        ];
+        for (place, by) in places {
+            let by = by.replace('V', &written);
+            let found = faults(&node_with(&[(place, &by)])).join("\n");
+            assert!(!found.contains("hunter2"), "{found}");
+            assert!(found.contains("a value that is not shown"), "{found}");
+        }
+    }
+}
+
+#[test]
+fn a_connection_string_is_no_name_of_a_database_or_a_host() {
+    for text in [
+        "postgresql://u:hunter2@db/shop",
+        "u:hunter2@db",
+        "host=db password=hunter2",
+    ] {
+        for key in ["database", "host"] {
+            let by = format!("{{\"user\": \"u\", \"{key}\": {text:?}}}");
+            let place = r#"{"user": "testuser", "password": "s3cret"}"#;
+            let found = faults(&node_with(&[(place, &by)])).join("\n");
+            assert!(found.contains("not a connection string"), "{found}");
+            assert!(!found.contains("hunter2"), "{found}");
+        }
+    }
+}
+
+#[test]
+fn a_summary_shows_no_query_of_a_url() {
+    let text = node_with(&[
+        (
+            "\"host\": \"127.0.0.1\", \"port\": 8080",
+            "\"host\": \"far.example\", \"port\": 80",
+        ),
+        ("ws://127.0.0.1:8080/ws", "ws://far.example/ws?key=hunter2"),
+    ]);
+    let summary = super::node(&text).to_string();
+    assert!(summary.contains("at ws://far.example/ws"), "{summary}");
+    assert!(!summary.contains("hunter2"), "{summary}");
+}
+
 /// What `wampgres check` would print of this text.
 fn told(text: &str) -> String {
     match super::check(text) {
         Ok(node) => format!(
-            "{node:?}\n{}",
+            "{node:?}\n{node}\n{}",
             node.notes
                 .iter()
                 .map(ToString::to_string)

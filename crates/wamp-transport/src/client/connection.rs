@@ -95,7 +95,7 @@ impl DialledConnection {
 
     /// Asks for the handshake. The request waits until the socket is connected.
     fn begin(&mut self, until: Instant, io: &mut Io<'_>) -> Result<(), String> {
-        let url = (self.target.url.parse()).map_err(|e| format!("{}: {e}", self.target.url))?;
+        let url = (self.target.url.parse()).map_err(|e| format!("{}: {e}", self.target.shown()))?;
         let handshake = ClientHandshake::begin(&url, Serializer::Json.subprotocol(), io.out())?;
         self.opening = Opening::Begun(handshake);
         io.set_deadline(Some(until));

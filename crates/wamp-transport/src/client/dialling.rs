@@ -148,7 +148,7 @@ impl Dialling {
         if failure != self.last_failure {
             tracing::warn!(
                 target: crate::LOG,
-                url = self.target.url,
+                url = self.target.shown(),
                 failure,
                 "the router cannot be reached, trying on"
             );
@@ -205,7 +205,7 @@ impl Task<Mail> for Dialling {
                 }
             }
             DiallerEvent::Opened => {
-                tracing::info!(target: crate::LOG, url = self.target.url, "connected to the router");
+                tracing::info!(target: crate::LOG, url = self.target.shown(), "connected to the router");
                 self.last_failure.clear();
                 self.phase = Phase::Open;
             }
@@ -214,7 +214,7 @@ impl Task<Mail> for Dialling {
             DiallerEvent::Lost => {
                 tracing::warn!(
                     target: crate::LOG,
-                    url = self.target.url,
+                    url = self.target.shown(),
                     "lost the connection to the router, dialling again"
                 );
                 self.wait_a_while(context);
