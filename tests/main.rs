@@ -19,6 +19,7 @@ mod faults;
 mod hello;
 mod http;
 mod lifecycle;
+mod packaging;
 mod scale;
 mod support;
 mod wamp;
