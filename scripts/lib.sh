@@ -30,8 +30,11 @@ have_chromium() { have chromium; }
 have_openssl() { have openssl; }
 have_ip() { have ip || [[ -x /usr/sbin/ip ]]; }
 have_shellcheck() { have shellcheck; }
+have_systemd_analyze() { have systemd-analyze; }
+have_yaml() { /usr/bin/python3 -c "import yaml" 2>/dev/null; }
 have_pgbouncer() { [[ -x /usr/sbin/pgbouncer ]]; }
 have_nginx() { [[ -x /usr/sbin/nginx ]]; }
+have_dpkg_shlibdeps() { have dpkg-shlibdeps; }
 have_venv() { have python3 && python3 -c 'import ensurepip, venv' 2>/dev/null; }
 have_postgresql() {
     have postgres || compgen -G '/usr/lib/postgresql/*/bin/postgres' >/dev/null ||

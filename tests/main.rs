@@ -21,6 +21,7 @@ mod http;
 mod libpq;
 mod lifecycle;
 mod output;
+mod packaging;
 mod restart;
 mod scale;
 mod support;

@@ -218,7 +218,7 @@ mod tests {
     use std::collections::BTreeMap;
 
     use super::*;
-    use crate::Mode;
+    use crate::{Mode, Wait};
 
     #[test]
     fn axes_end_at_round_numbers() {
@@ -236,6 +236,7 @@ mod tests {
             connections: 1,
             inflight: Some(1),
             rate: None,
+            wait: Wait::Asleep,
             operations,
             seconds,
             per_second: operations as f64 / seconds,
