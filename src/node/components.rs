@@ -3,7 +3,7 @@
 
 use std::{
     sync::{Arc, Mutex, PoisonError},
-    thread::Scope,
+    thread::JoinHandle,
     time::Instant,
 };
 
@@ -118,10 +118,9 @@ impl Components {
 
     /// Lets the components of other routers finish what they are at and close what they opened,
     /// each on a thread of its own, so that they share their time.
-    pub(super) fn leave_other_routers<'scope>(&'scope self, scope: &'scope Scope<'scope, '_>) {
-        for Dialled { instance, .. } in &self.dialled {
-            leave(instance, scope);
-        }
+    pub(super) fn leave_other_routers(&self) -> Vec<JoinHandle<()>> {
+        let instances = self.dialled.iter().map(|dialled| &dialled.instance);
+        instances.filter_map(leave).collect()
     }
 
     /// Lets the components of this node's routers close what they opened, and takes leave of other
@@ -140,11 +139,11 @@ impl Components {
                 session.leave();
             }
         }
-        std::thread::scope(|scope| {
-            for instance in &self.instances {
-                leave(instance, scope);
-            }
-        });
+        let leaving: Vec<_> = self.instances.iter().filter_map(leave).collect();
+        for thread in leaving {
+            // A panic in it is told of already.
+            let _ = thread.join();
+        }
         for Dialled { dialler, .. } in self.dialled {
             dialler.join(deadline);
         }
@@ -152,11 +151,14 @@ impl Components {
 }
 
 /// Tells a component that the node is stopping, on a thread of its own if there is one to be had.
-fn leave<'scope>(instance: &'scope Instance, scope: &'scope Scope<'scope, '_>) {
+fn leave(instance: &Arc<Instance>) -> Option<JoinHandle<()>> {
     let thread = std::thread::Builder::new().name("leave".to_owned());
-    if thread.spawn_scoped(scope, || instance.leave()).is_err() {
+    let leaving = instance.clone();
+    let spawned = thread.spawn(move || leaving.leave());
+    if spawned.is_err() {
         instance.leave();
     }
+    spawned.ok()
 }
 
 /// Lets a component join a realm of this node, in memory. It is joined when this returns.

@@ -23,6 +23,10 @@ use wamp_transport::{ClockHandle, Mail, Realm, Realms};
 
 /// How long a stop may take where nothing else is said: `docker stop` kills after 10 s.
 pub const STOP_TIMEOUT: Duration = Duration::from_secs(9);
+/// What a pool may take beyond its time to stop the statements that are left.
+const CANCEL_TIME: Duration = Duration::from_secs(1);
+/// How long an I/O thread may take to end when it is told to: it has to finish its turn.
+const LAST_TURN: Duration = Duration::from_millis(500);
 /// How often a stopping node looks whether all is done.
 const LOOK: Duration = Duration::from_millis(5);
 
@@ -58,10 +62,9 @@ pub struct StopTimes {
 }
 
 impl StopTimes {
-    /// Shares out `total`, all that [`Node::stop`] may take. A pool takes up to a second more than
-    /// its time to stop the statements that are left, so a second is kept for that.
+    /// Shares out `total`, all that [`Node::stop`] may take.
     pub fn of(total: Duration) -> Self {
-        let shared = total.saturating_sub(Duration::from_secs(1));
+        let shared = total.saturating_sub(CANCEL_TIME);
         Self {
             calls: shared.mul_f64(0.7),
             jobs: shared.mul_f64(0.1),
@@ -240,22 +243,22 @@ impl Node {
     /// Clients get a Close frame (1001, going away) and no GOODBYE, so that they come again.
     ///
     /// # Blocking
-    /// As long as the [`StopTimes`] say, which the node was started with, at most; longer only where
-    /// a component's `on_leave` does not keep to the time of its pool.
+    /// As long as the [`StopTimes`] say, which the node was started with, at most. What has not ended
+    /// by then is left behind, and the log says so.
     pub fn stop(self) {
         self.mailboxes.iter().for_each(Mailbox::stop_accepting);
         self.realms().for_each(Realm::drain);
         let pending = || self.realms().any(|r| r.stats().pending_invocations > 0);
         let calls = self.stop_times.calls;
-        std::thread::scope(|scope| {
-            // What other routers have called here has the same time, and takes it meanwhile.
-            self.components.leave_other_routers(scope);
-            if !wait_while(calls, pending) {
-                tracing::warn!(
-                    "calls still under way after {calls:.1?} are answered with an error"
-                );
-            }
-        });
+        // What other routers have called here has the same time, and takes it meanwhile.
+        let deadline = Instant::now() + calls + CANCEL_TIME / 2;
+        let leaving = self.components.leave_other_routers();
+        if !wait_while(calls, pending) {
+            tracing::warn!("calls still under way after {calls:.1?} are answered with an error");
+        }
+        for thread in leaving {
+            join_by(deadline, thread, "a component of another router");
+        }
         self.realms().for_each(Realm::shut_down);
         self.end();
     }
@@ -264,17 +267,23 @@ impl Node {
     fn end(mut self) {
         self.mailboxes.iter().for_each(Mailbox::shut_down);
         let deadline = Instant::now() + self.stop_times.jobs + self.stop_times.farewell;
-        std::mem::take(&mut self.components).close(deadline);
+        let components = std::mem::take(&mut self.components);
+        // A component may take as long as it likes to close, and the node may not.
+        let closing = std::thread::Builder::new().name("close".to_owned());
+        let closing = closing.spawn(move || components.close(deadline));
         let farewell = self.stop_times.farewell;
         let connected = || self.io_threads.iter().any(|thread| !thread.is_finished());
         if !wait_while(farewell, connected) {
             tracing::info!("some clients did not close their connections within {farewell:.1?}");
         }
+        match closing {
+            // A pool has a second to stop the statements that are left.
+            Ok(closing) => join_by(deadline + CANCEL_TIME, closing, "a component"),
+            Err(error) => tracing::error!(%error, "cannot close the components in order"),
+        }
         self.mailboxes.iter().for_each(Mailbox::stop);
         for thread in self.io_threads {
-            if thread.join().is_err() {
-                tracing::error!("an I/O thread had panicked");
-            }
+            join_by(Instant::now() + LAST_TURN, thread, "an I/O thread");
         }
     }
 
@@ -368,6 +377,16 @@ fn file_paths(service: &ListenerService) -> Vec<String> {
             path => format!("/{path}/"),
         })
         .collect()
+}
+
+/// Leaves the thread behind when it does not end in time.
+fn join_by(deadline: Instant, thread: JoinHandle<()>, what: &str) {
+    let left = deadline.saturating_duration_since(Instant::now());
+    if !wait_while(left, || !thread.is_finished()) {
+        tracing::warn!("{what} did not end in time and is left behind");
+    } else if thread.join().is_err() {
+        tracing::error!("{what} had panicked");
+    }
 }
 
 /// Waits until `condition` no longer holds; `false` when the time is over first.
