@@ -72,7 +72,7 @@ fn run_node(
     tracing::info!("stopping; a signal after the next second leaves at once");
     node.stop();
     if let Some(postgres) = postgres {
-        postgres.stop()?;
+        postgres.stop(Duration::from_secs(8))?;
     }
     tracing::info!("stopped");
     Ok(())

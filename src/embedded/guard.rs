@@ -10,7 +10,7 @@ use nix::sys::wait::{Id, WaitPidFlag, waitid};
 use tracing::{error, info, warn};
 
 use super::server::{Launch, Server};
-use super::{Error, tried};
+use super::{DROP_TIMEOUT, Error, tried};
 
 /// How long the server stays down before it is started again, and twice that each time it ends soon. The processes of
 /// a killed server need a moment to see that it is gone, and as long as one is left PostgreSQL starts no other.
@@ -57,7 +57,7 @@ impl Guard {
             Ok(thread) => Ok(Self { watch, thread }),
             Err(error) => {
                 // The error that matters is the first.
-                let _ = watch.stop();
+                let _ = watch.stop(DROP_TIMEOUT);
                 Err(tried("cannot start a thread for the embedded PostgreSQL")(
                     error,
                 ))
@@ -65,12 +65,12 @@ impl Guard {
         }
     }
 
-    /// Ends the server.
+    /// Ends the server within this time.
     ///
     /// # Errors
     /// It could not be ended, or had ended by itself, not in order, and was not up again.
-    pub(super) fn stop(self) -> Result<(), Error> {
-        let stopped = self.watch.stop();
+    pub(super) fn stop(self, within: Duration) -> Result<(), Error> {
+        let stopped = self.watch.stop(within);
         if stopped.is_ok() {
             // The thread ends with the server, and waits for nothing else.
             let _ = self.thread.join();
@@ -90,11 +90,11 @@ impl Watch {
         self.server.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn stop(&self) -> Result<(), Error> {
+    fn stop(&self, within: Duration) -> Result<(), Error> {
         let watched = mem::replace(&mut *self.server(), Watched::Stopped);
         self.stopped.notify_all();
         match watched {
-            Watched::Running(server) => server.stop(),
+            Watched::Running(server) => server.stop(within),
             Watched::Ended(how) => how,
             Watched::Stopped => Ok(()),
         }

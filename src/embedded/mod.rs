@@ -9,6 +9,8 @@
 //! | `pg_hba.conf`, `pg_ident.conf` | who may log in; written anew at every start |
 //! | `server.log`, `server.log.1` | what the server logged in this run and in the last |
 //! | `lock` | held while a node uses the directory |
+//! | `server.lock` | held while a process of a server, or `initdb`, lives |
+//! | `data.unfinished/` | what `initdb` is making; made anew if that was cut short |
 //!
 //! The server listens on 127.0.0.1 (scram-sha-256), for `psql` and its like, and on the Unix
 //! socket, which admits only the operating system user the node runs as (`peer`). The server never
@@ -26,6 +28,7 @@
 mod binaries;
 mod directory;
 mod guard;
+mod leftover;
 mod server;
 #[cfg(test)]
 mod tests;
@@ -34,6 +37,7 @@ use std::fmt;
 use std::fs::File;
 use std::io;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use postgres::NoTls;
 use thiserror::Error;
@@ -49,6 +53,12 @@ pub const ROOT_DIRECTORY: &str = "/var/lib/wampgres/postgres";
 
 /// The cluster's superuser. It has no password and logs in through the Unix socket only.
 const ADMIN: &str = "wampgres_admin";
+
+/// Where `initdb` makes a cluster, in its directory.
+const UNFINISHED: &str = "data.unfinished";
+
+/// How long the server may take to end when this value is dropped.
+const DROP_TIMEOUT: Duration = Duration::from_secs(8);
 
 /// PostgreSQL cuts longer names short (`NAMEDATALEN` - 1), which would make two of them one.
 const NAME_BYTES_MAX: usize = 63;
@@ -114,6 +124,16 @@ pub enum Error {
         directory: PathBuf,
         /// ` (process 123)`, when it is known.
         holder: String,
+    },
+    /// A process of an earlier server lives where this node cannot see or stop it.
+    #[error(
+        "a PostgreSQL server that an earlier node started still runs on the embedded cluster ({} is in use), perhaps in \
+         another container; stop it there (`fuser` on the host names its processes) and start again",
+        lock.display()
+    )]
+    ServerLives {
+        /// The file that shows it.
+        lock: PathBuf,
     },
     /// No directory was named, and the environment has no home to put one into.
     #[error(
@@ -233,7 +253,7 @@ impl EmbeddedPostgres {
         let directory = Directory::prepare(options.directory.as_deref())?;
         let lock = directory.lock()?;
         let binaries = Binaries::find(places, &directory)?;
-        server::stop_orphan(&directory)?;
+        leftover::clear(&directory)?;
         if !directory.data.join("PG_VERSION").exists() {
             info!(
                 directory = %directory.path.display(),
@@ -278,7 +298,8 @@ impl EmbeddedPostgres {
     }
 
     /// Stops the server: PostgreSQL's fast shutdown, which breaks what connections there are and
-    /// loses nothing; when that takes more than 30 seconds the immediate one.
+    /// loses nothing; when that takes more than three quarters of `within` the immediate one, from which the next start
+    /// recovers.
     ///
     /// # Errors
     ///
@@ -286,9 +307,10 @@ impl EmbeddedPostgres {
     ///
     /// # Blocking
     ///
-    /// Blocks the calling thread until the server is gone, as does dropping this value.
-    pub fn stop(mut self) -> Result<(), Error> {
-        self.guard.take().map_or(Ok(()), Guard::stop)
+    /// Blocks the calling thread until the server is gone, as does dropping this value, which gives it 8 seconds.
+    pub fn stop(mut self, within: Duration) -> Result<(), Error> {
+        let guard = self.guard.take();
+        guard.map_or(Ok(()), |guard| guard.stop(within))
     }
 
     fn create_role_and_database(&self, options: &Options) -> Result<(), Error> {
@@ -306,7 +328,7 @@ impl EmbeddedPostgres {
 
 impl Drop for EmbeddedPostgres {
     fn drop(&mut self) {
-        if let Some(Err(error)) = self.guard.take().map(Guard::stop) {
+        if let Some(Err(error)) = self.guard.take().map(|guard| guard.stop(DROP_TIMEOUT)) {
             error!("{error}");
         }
     }

@@ -1,11 +1,9 @@
-//! Owns the processes: `initdb`, one server from start to shutdown, one left behind; knows no SQL and starts none again.
+//! Owns the processes: `initdb`, one server from start to shutdown; knows no SQL and starts none again.
 
-use std::ffi::{OsStr, OsString};
+use std::ffi::OsString;
 use std::fs::{self, File};
 use std::io::{self, ErrorKind, Read, Seek, SeekFrom};
 use std::net::{Ipv4Addr, TcpListener};
-use std::os::unix::ffi::OsStrExt;
-use std::os::unix::fs::MetadataExt;
 use std::os::unix::process::ExitStatusExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, ExitStatus, Stdio};
@@ -18,16 +16,14 @@ use tracing::{info, warn};
 
 use super::binaries::Binaries;
 use super::directory::Directory;
-use super::{ADMIN, Error, tried};
+use super::{ADMIN, Error, UNFINISHED, leftover, tried};
 
 /// How long the server may take to accept connections; recovery after a crash takes its time.
 const START_TIMEOUT: Duration = Duration::from_secs(120);
-/// How long the fast shutdown may take: it writes what is not yet on disk.
-const FAST_TIMEOUT: Duration = Duration::from_secs(30);
-/// How long the immediate shutdown may take: it writes nothing, the next start recovers.
-const IMMEDIATE_TIMEOUT: Duration = Duration::from_secs(5);
+/// How long a server that never became ready may take to end.
+const FAILED_START_TIMEOUT: Duration = Duration::from_secs(40);
 /// How often a process or file that cannot wake us is looked at.
-const POLL: Duration = Duration::from_millis(5);
+pub(super) const POLL: Duration = Duration::from_millis(5);
 /// How many ports are tried when others keep taking the one that was just free.
 const PORT_ATTEMPTS: u32 = 5;
 /// How much of a log an error shows.
@@ -36,7 +32,7 @@ const TAIL_LINES: usize = 15;
 /// Makes the cluster. It appears under its name only when it is whole, so that an `initdb` that
 /// is cut short leaves nothing that looks like a cluster.
 pub(super) fn initdb(binaries: &Binaries, directory: &Directory) -> Result<(), Error> {
-    let unfinished = directory.path.join("data.unfinished");
+    let unfinished = directory.path.join(UNFINISHED);
     if let Err(error) = fs::remove_dir_all(&unfinished)
         && error.kind() != ErrorKind::NotFound
     {
@@ -45,8 +41,10 @@ pub(super) fn initdb(binaries: &Binaries, directory: &Directory) -> Result<(), E
         ));
     }
     directory.make_private(&unfinished)?;
+    let lock = leftover::take_lock(directory)?;
     let output = directory
         .command(&binaries.initdb())
+        .stdin(lock)
         .arg("--pgdata")
         .arg(&unfinished)
         .arg(format!("--username={ADMIN}"))
@@ -65,69 +63,6 @@ pub(super) fn initdb(binaries: &Binaries, directory: &Directory) -> Result<(), E
     }
     fs::rename(&unfinished, &directory.data)
         .map_err(tried(format!("cannot rename {}", unfinished.display())))
-}
-
-/// Stops a server that runs on the directory although no node holds its lock: the node that
-/// started it was killed. Also clears a `postmaster.pid` whose process number now belongs to
-/// some other program, which PostgreSQL would take for a running server.
-pub(super) fn stop_orphan(directory: &Directory) -> Result<(), Error> {
-    let pid_file = directory.data.join("postmaster.pid");
-    let Ok(text) = fs::read_to_string(&pid_file) else {
-        return Ok(());
-    };
-    let Some(pid) = text
-        .lines()
-        .next()
-        .and_then(|line| line.trim().parse().ok())
-    else {
-        return Ok(());
-    };
-    match occupant(pid, &directory.data) {
-        Occupant::Nobody => Ok(()),
-        Occupant::OtherProgram => {
-            // Only the link is removed, never what a link points to.
-            fs::remove_file(&pid_file)
-                .map_err(tried(format!("cannot remove {}", pid_file.display())))
-        }
-        Occupant::Server => {
-            warn!(
-                pid,
-                "stopping the PostgreSQL server that a killed node left behind"
-            );
-            let gone = || Ok(!matches!(occupant(pid, &directory.data), Occupant::Server));
-            shut_down(Pid::from_raw(pid), gone)
-                .map_err(tried(format!("cannot stop the server process {pid}")))
-        }
-    }
-}
-
-/// Who has the process number that `postmaster.pid` names.
-enum Occupant {
-    Nobody,
-    Server,
-    OtherProgram,
-}
-
-/// Reads the process's command line, which a dead but unreaped process has not. `/proc/PID/cwd`
-/// would say more but needs rights that root lacks in many containers.
-fn occupant(pid: i32, data: &Path) -> Occupant {
-    let process = PathBuf::from(format!("/proc/{pid}"));
-    let Ok(line) = fs::read(process.join("cmdline")) else {
-        return Occupant::Nobody;
-    };
-    let mut words = line.split(|byte| *byte == 0).map(OsStr::from_bytes);
-    let program = Path::new(words.next().unwrap_or_default()).file_name();
-    let owner = |path: &Path| fs::metadata(path).map(|metadata| metadata.uid()).ok();
-    if line.is_empty() {
-        Occupant::Nobody
-    } else if program != Some(OsStr::new("postgres")) {
-        Occupant::OtherProgram
-    } else if words.any(|word| word == data) && owner(&process) == owner(data) {
-        Occupant::Server
-    } else {
-        // A server all the same, perhaps of this cluster by another name: PostgreSQL decides.
-        Occupant::Nobody
-    }
 }
 
 /// How the cluster's server is started, for the first time or again.
@@ -172,8 +107,11 @@ impl Launch {
         }
     }
 
-    /// Starts the server on this port. It does not take connections yet.
+    /// Starts the server on this port. It does not take connections yet. Fails while a process of the last one lives.
     pub(super) fn on_port(&self, port: u16) -> Result<Server, Error> {
+        let lock = leftover::take_lock(&self.directory)?;
+        leftover::remove_pid_file(&self.directory)?;
+        leftover::remove_socket_lock(&self.socket_directory, port)?;
         let program = self.binaries.postgres();
         let failed = || tried(format!("cannot run {}", program.display()));
         let setting = |name: &str, path: &Path| {
@@ -205,6 +143,7 @@ impl Launch {
                 "log_destination=stderr",
             ])
             .args(["-c", "cluster_name=wampgres"])
+            .stdin(lock)
             .stdout(self.log.try_clone().map_err(failed())?)
             .stderr(Stdio::from(self.log.try_clone().map_err(failed())?))
             .spawn()
@@ -235,7 +174,7 @@ impl Server {
                 let seconds = START_TIMEOUT.as_secs();
                 let error = self.failed(format!("was not ready within {seconds} seconds"));
                 // The error that matters is the first; the server is gone either way.
-                let _ = self.shut_down();
+                let _ = self.shut_down(FAILED_START_TIMEOUT);
                 return Err(error);
             }
             thread::sleep(POLL);
@@ -247,12 +186,12 @@ impl Server {
         Pid::from_raw(i32::try_from(self.child.id()).expect("process numbers fit in pid_t"))
     }
 
-    /// Ends the server and reaps it.
-    pub(super) fn stop(mut self) -> Result<(), Error> {
+    /// Ends the server within this time and reaps it.
+    pub(super) fn stop(mut self, within: Duration) -> Result<(), Error> {
         if let Some(how) = self.ended_by_itself() {
             return how;
         }
-        self.shut_down()?;
+        self.shut_down(within)?;
         match self.exit_status()? {
             Some(status) if !in_order(status) => {
                 Err(self.failed(format!("did not end in order ({status})")))
@@ -276,8 +215,8 @@ impl Server {
         }
     }
 
-    fn shut_down(&mut self) -> Result<(), Error> {
-        let ended = shut_down(self.pid(), || {
+    fn shut_down(&mut self, within: Duration) -> Result<(), Error> {
+        let ended = shut_down(self.pid(), within, || {
             self.child.try_wait().map(|status| status.is_some())
         });
         ended.map_err(tried("cannot stop the embedded PostgreSQL"))
@@ -315,12 +254,17 @@ fn in_order(status: ExitStatus) -> bool {
     status.success() || status.signal() == Some(Signal::SIGINT as i32)
 }
 
-/// Asks for the fast shutdown, then for the immediate one, then kills.
-fn shut_down(pid: Pid, mut gone: impl FnMut() -> io::Result<bool>) -> io::Result<()> {
+/// Asks for the fast shutdown, which writes what is not yet on disk. If that takes more than three quarters of the time,
+/// asks for the immediate one, which writes nothing: the next start recovers. Kills at last.
+pub(super) fn shut_down(
+    pid: Pid,
+    within: Duration,
+    mut gone: impl FnMut() -> io::Result<bool>,
+) -> io::Result<()> {
     let steps = [
-        (Signal::SIGINT, FAST_TIMEOUT),
-        (Signal::SIGQUIT, IMMEDIATE_TIMEOUT),
-        (Signal::SIGKILL, IMMEDIATE_TIMEOUT),
+        (Signal::SIGINT, within * 3 / 4),
+        (Signal::SIGQUIT, within / 8),
+        (Signal::SIGKILL, within / 8),
     ];
     for (signal, timeout) in steps {
         // The process is not reaped before `gone` has seen its end: the number is still its own.
@@ -335,10 +279,7 @@ fn shut_down(pid: Pid, mut gone: impl FnMut() -> io::Result<bool>) -> io::Result
             }
             thread::sleep(POLL);
         }
-        warn!(
-            "PostgreSQL did not end within {} seconds of {signal}",
-            timeout.as_secs()
-        );
+        warn!("PostgreSQL did not end within {timeout:?} of {signal}");
     }
     Err(io::Error::from(ErrorKind::TimedOut))
 }
@@ -389,6 +330,6 @@ mod tests {
         while fs::read_to_string(&name).unwrap().trim_end() != "sleep" {
             thread::sleep(POLL);
         }
-        server.stop().unwrap();
+        server.stop(FAILED_START_TIMEOUT).unwrap();
     }
 }

@@ -13,6 +13,8 @@ use tempfile::TempDir;
 use super::binaries::Places;
 use super::{EmbeddedPostgres, Options};
 
+/// Time enough for every stop.
+const STOP: Duration = Duration::from_secs(40);
 const PASSWORD: &str = "se'cret-\\pass \"word\" of-the-tests";
 
 /// A directory that the server's unprivileged user can pass through when the tests run as root.
@@ -170,7 +172,7 @@ fn an_empty_directory_becomes_a_cluster_that_keeps_its_data_and_its_secrets() {
 
     // A client is connected: the shutdown does not wait for it.
     let pid = server_pid(&directory);
-    postgres.stop().unwrap();
+    postgres.stop(STOP).unwrap();
     assert!(!runs(pid));
     assert!(!directory.join("socket").exists());
     assert!(client.simple_query("SELECT").is_err());
@@ -216,7 +218,7 @@ fn a_directory_in_use_is_refused_and_an_orphan_in_it_is_stopped() {
     assert!(!runs(orphan), "the orphan still runs");
     assert_ne!(server_pid(&directory), orphan);
     connect(&postgres, &options).unwrap();
-    postgres.stop().unwrap();
+    postgres.stop(STOP).unwrap();
 
     // A crash leaves postmaster.pid; after a reboot its number may be any program's.
     fs::write(
@@ -226,7 +228,7 @@ fn a_directory_in_use_is_refused_and_an_orphan_in_it_is_stopped() {
     .unwrap();
     let postgres = start(&options);
     connect(&postgres, &options).unwrap();
-    postgres.stop().unwrap();
+    postgres.stop(STOP).unwrap();
 }
 
 #[test]
@@ -249,7 +251,7 @@ fn a_server_that_is_killed_is_started_again_where_it_was() {
         assert_eq!(text(&mut client, "SELECT what FROM kept"), "this");
     }
     let pid = server_pid(&directory);
-    postgres.stop().unwrap();
+    postgres.stop(STOP).unwrap();
     assert!(!runs(pid));
 }
 
@@ -263,7 +265,7 @@ fn a_server_that_was_stopped_together_with_the_node_is_no_failure() {
     // Until the guard has seen it and is about to start it again.
     let process = format!("/proc/{pid}");
     eventually(|| (!Path::new(&process).exists()).then_some(()));
-    postgres.stop().unwrap();
+    postgres.stop(STOP).unwrap();
     assert!(!directory.join("data/postmaster.pid").exists());
 }
 
@@ -278,7 +280,7 @@ fn a_server_that_does_not_start_again_is_told_of_with_its_last_words() {
     let log = directory.join("server.log");
     let refused = || fs::read_to_string(&log).is_ok_and(|log| log.contains("shared_buffers"));
     eventually(|| refused().then_some(()));
-    let error = postgres.stop().unwrap_err().to_string();
+    let error = postgres.stop(STOP).unwrap_err().to_string();
     assert!(error.contains("shared_buffers"), "{error}");
 }
 
@@ -317,7 +319,7 @@ fn a_long_directory_and_names_that_need_quoting_work() {
         connect(&postgres, &options).is_err(),
         "TCP must ask for a password"
     );
-    postgres.stop().unwrap();
+    postgres.stop(STOP).unwrap();
     assert!(!socket.exists());
 }
 
@@ -362,7 +364,7 @@ fn a_server_that_does_not_start_shows_the_end_of_its_log() {
     let parent = parent();
     let directory = parent.path().join("cluster");
     let options = options(&directory);
-    start(&options).stop().unwrap();
+    start(&options).stop(STOP).unwrap();
     spoil_configuration(&directory);
     let error = EmbeddedPostgres::start(&options).unwrap_err().to_string();
     assert!(error.contains("did not start"), "{error}");
@@ -394,6 +396,6 @@ fn a_private_parent_is_in_the_way_of_root_alone() {
         assert!(error.contains("PostgreSQL cannot run as root"), "{error}");
         assert!(error.contains("chmod o+x"), "{error}");
     } else {
-        started.unwrap().stop().unwrap();
+        started.unwrap().stop(STOP).unwrap();
     }
 }
