@@ -5,13 +5,14 @@ use std::{
     fs::{self, Permissions},
     os::unix::fs::PermissionsExt,
     path::Path,
+    time::{Duration, Instant},
 };
 
 use nix::{
     sys::signal::{Signal, kill},
     unistd::Pid,
 };
-use postgres::{Client, NoTls};
+use postgres::NoTls;
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
@@ -20,6 +21,7 @@ use crate::{
     support::{
         node::{HERE, Node},
         wait,
+        websocket::{ANY, Client, code},
     },
 };
 
@@ -55,7 +57,7 @@ fn server(cluster: &Path) -> Option<u32> {
 }
 
 /// A client that comes to the node's server over TCP, with the password.
-fn connect(node: &mut Node, config: &Value) -> Result<Client, postgres::Error> {
+fn connect(node: &mut Node, config: &Value) -> Result<postgres::Client, postgres::Error> {
     node.wait_for_log(" runs on 127.0.0.1:");
     let log = node.log();
     let port = log
@@ -140,4 +142,82 @@ fn a_private_server_that_is_killed_comes_back_and_calls_with_it() {
     assert_serves(&node);
     assert_ne!(server(&cluster), Some(killed));
     stop(node, &cluster, Signal::SIGTERM);
+}
+
+/// Starts a node in a PID namespace of its own, as a container has it: numbers begin at 1 there, and each start gets the
+/// numbers of the last.
+fn start_in_container(parent: &Path, cluster: &Path) -> Node {
+    let tried = std::process::Command::new("unshare")
+        .args(["--pid", "--fork", "--mount-proc", "true"])
+        .output()
+        .expect("unshare runs (apt-get install util-linux)");
+    assert!(
+        tried.status.success(),
+        "this test needs the right to make a PID namespace, which root has: {}",
+        String::from_utf8_lossy(&tried.stderr)
+    );
+    let program = parent.join("wampgres-in-container");
+    let text = format!(
+        "#!/bin/sh\nexec unshare --pid --fork --mount-proc --kill-child {} \"$@\"\n",
+        env!("CARGO_BIN_EXE_wampgres")
+    );
+    fs::write(&program, text).expect("the script is written");
+    fs::set_permissions(&program, Permissions::from_mode(0o755)).expect("it can be run");
+    let cluster = cluster.to_str().expect("a path in UTF-8");
+    Node::start_program(&program, &config(), &["--embedded-postgres", cluster])
+}
+
+/// Sends a signal to the first process of the container, which is the node.
+fn signal_inside(node: &Node, signal: Signal) {
+    let pid = node.pid();
+    let children = fs::read_to_string(format!("/proc/{pid}/task/{pid}/children"));
+    let children = children.expect("the kernel tells children");
+    let inside = children.trim().parse().expect("one child");
+    kill(Pid::from_raw(inside), signal).expect("it is the node of this test");
+}
+
+#[test]
+fn a_node_starts_again_in_a_container_that_was_killed() {
+    let parent = parent();
+    let cluster = parent.path().join("cluster");
+
+    let mut node = start_in_container(parent.path(), &cluster);
+    assert_serves(&node);
+    signal_inside(&node, Signal::SIGTERM);
+    assert_eq!(node.wait().code(), Some(0), "{}", node.log());
+
+    let mut numbers = Vec::new();
+    for _ in 0..3 {
+        let mut node = start_in_container(parent.path(), &cluster);
+        assert_serves(&node);
+        numbers.push(server(&cluster));
+        signal_inside(&node, Signal::SIGKILL);
+        node.wait();
+    }
+    assert!(
+        numbers.windows(2).any(|pair| pair[0] == pair[1]),
+        "no server had the number of the last: {numbers:?}"
+    );
+    let mut node = start_in_container(parent.path(), &cluster);
+    assert_serves(&node);
+    signal_inside(&node, Signal::SIGTERM);
+    assert_eq!(node.wait().code(), Some(0), "{}", node.log());
+}
+
+#[test]
+fn a_stop_with_a_private_server_and_an_unanswered_call_is_over_in_time() {
+    let parent = parent();
+    let cluster = parent.path().join("cluster");
+    let mut node = start(&cluster);
+    let mut callee = Client::join(node.address());
+    callee.register("com.example.never");
+    let mut caller = Client::join(node.address());
+    caller.call("com.example.never", &json!([]));
+    callee.expect(&json!([code::INVOCATION, ANY, ANY, {}, []]));
+    let began = Instant::now();
+    node.signal(Signal::SIGTERM);
+    assert_eq!(node.wait().code(), Some(0), "{}", node.log());
+    let took = began.elapsed();
+    assert!(took < Duration::from_secs(10), "{took:?}");
+    assert_eq!(server(&cluster), None, "the server has stopped in order");
 }

@@ -50,9 +50,12 @@ tells, for example RUST_LOG=debug or RUST_LOG=wampgres::adbapi=debug,info.
 Exit codes: 0 stopped by a signal or all is well, 1 something failed, 2 the configuration or the
 command line has faults.";
 
+const DEFAULT_STOP_TIMEOUT: NonZeroU16 = NonZeroU16::new(9).unwrap();
+const _: () = assert!(DEFAULT_STOP_TIMEOUT.get() as u64 == crate::node::STOP_TIMEOUT.as_secs());
+
 const SIGNALS: &str = "\
 Signals: SIGINT, SIGTERM and SIGHUP (the terminal was closed) end the node in order: calls under way
-have 10 seconds to be answered. Another one leaves at once, unless it comes within a second of the
+are answered first, for three quarters of --stop-timeout at most. Another one leaves at once, unless it comes within a second of the
 first. Under nohup, or wherever else SIGHUP is ignored at the start, it stays ignored.";
 
 #[derive(Subcommand)]
@@ -86,6 +89,11 @@ struct StartArgs {
     /// a moment: takes less processor time and answers later; for processors that others need
     #[arg(long)]
     wait_asleep: bool,
+    /// How long all of a stop may take, the private PostgreSQL's too. Calls under way have three
+    /// quarters of it, with --embedded-postgres nine sixteenths. Keep it below the time after which
+    /// whoever stops the node kills it: `docker stop` waits for 10 seconds
+    #[arg(long, value_name = "SECONDS", default_value_t = DEFAULT_STOP_TIMEOUT)]
+    stop_timeout: NonZeroU16,
     /// How the log is written
     #[arg(long, value_name = "FORMAT", default_value = "text")]
     log_format: LogFormat,

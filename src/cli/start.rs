@@ -58,9 +58,15 @@ fn run_node(
         Some(directory) => start_postgres(config, directory.clone())?,
         None => None,
     };
+    let stop_timeout = Duration::from_secs(args.stop_timeout.get().into());
+    // The private PostgreSQL stops last and has what is left, a quarter of the time at least.
     let threads = Threads {
         io_threads: args.io_threads,
         wait_asleep: args.wait_asleep,
+        stop_within: Some(match &postgres {
+            Some(_) => stop_timeout * 3 / 4,
+            None => stop_timeout,
+        }),
     };
     let node = Node::start(config, classes, threads)?;
     for address in node.addresses() {
@@ -70,9 +76,10 @@ fn run_node(
     // It fails only when the handler is gone, and it lives as long as the process.
     let _ = signal.recv();
     tracing::info!("stopping; a signal after the next second leaves at once");
+    let deadline = Instant::now() + stop_timeout;
     node.stop();
     if let Some(postgres) = postgres {
-        postgres.stop(Duration::from_secs(8))?;
+        postgres.stop(deadline.saturating_duration_since(Instant::now()))?;
     }
     tracing::info!("stopped");
     Ok(())

@@ -6,7 +6,7 @@ use std::{
     time::Duration,
 };
 
-use super::{Error, GRACE, settings};
+use super::{Error, settings};
 use crate::{
     component::{Classes, Instance, Session, Setup, Status, Uplink},
     config::{self, Connect, Home, NodeConfig},
@@ -27,6 +27,8 @@ pub(super) struct Components {
     dialled: Vec<Dialled>,
     /// Whether the workers of their databases sleep whenever they wait.
     wait_asleep: bool,
+    /// How long calls from other routers may take to end when the node stops.
+    grace: Duration,
 }
 
 /// A component that serves another router.
@@ -39,9 +41,10 @@ struct Dialled {
 type Latest = Arc<Mutex<Option<Arc<Session>>>>;
 
 impl Components {
-    pub(super) fn new(wait_asleep: bool) -> Self {
+    pub(super) fn new(wait_asleep: bool, grace: Duration) -> Self {
         Self {
             wait_asleep,
+            grace,
             ..Self::default()
         }
     }
@@ -91,7 +94,7 @@ impl Components {
                 let grace = match component.home {
                     // The node has waited for the calls of its own realms before.
                     Home::Router { .. } => POOL_GRACE,
-                    Home::Remote(_) => GRACE,
+                    Home::Remote(_) => self.grace,
                 };
                 settings::pool(database)
                     .close_grace(grace)
@@ -120,7 +123,8 @@ impl Components {
     /// leave of other routers.
     ///
     /// # Blocking
-    /// For as long as the components take, and up to 3 s for each other router.
+    /// For as long as the components take, and up to 3 s for each other router. The node leaves it behind when its time
+    /// for a stop is over.
     pub(super) fn close(mut self) {
         for instance in &self.instances {
             instance.leave();

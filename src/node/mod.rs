@@ -23,10 +23,12 @@ use crate::{
     transport::{self, Clock, Mail, Realm, Realms, RunningClock},
 };
 
-/// How long calls under way may take to end when the node stops.
-const GRACE: Duration = Duration::from_secs(10);
-/// How long clients may take to say GOODBYE after that.
+/// How long all of a stop may take where nothing else is said. `docker stop` kills after 10 s.
+pub const STOP_TIMEOUT: Duration = Duration::from_secs(9);
+/// How long clients may take to say GOODBYE, if there is so much time left.
 const FAREWELL: Duration = Duration::from_secs(2);
+/// How long an I/O thread may take to end when no time is left: it has to finish its turn.
+const LAST_TURN: Duration = Duration::from_millis(100);
 /// How often a stopping node looks whether all is done.
 const LOOK: Duration = Duration::from_millis(5);
 
@@ -38,6 +40,7 @@ pub struct Node {
     components: Components,
     addresses: Vec<Address>,
     clock: Option<RunningClock>,
+    stop_within: Duration,
 }
 
 /// How a node's threads go about their work.
@@ -48,6 +51,9 @@ pub struct Threads {
     /// Whether they, and the workers of the databases, sleep whenever they wait. They wait awake
     /// for a moment otherwise, where calls come quickly.
     pub wait_asleep: bool,
+    /// How long all of a stop may take; [`STOP_TIMEOUT`] if it is not said. Calls under way have
+    /// three quarters of it.
+    pub stop_within: Option<Duration>,
 }
 
 /// Where a listener can be reached.
@@ -146,11 +152,13 @@ impl Node {
             .map(|(address, ..)| address.clone())
             .collect();
 
+        let stop_within = threads.stop_within.unwrap_or(STOP_TIMEOUT);
         let mut node = Self {
+            stop_within,
             realms,
             io_threads: Vec::with_capacity(reactors.len()),
             mailboxes,
-            components: Components::new(threads.wait_asleep),
+            components: Components::new(threads.wait_asleep, for_calls(stop_within)),
             addresses,
             clock: None,
         };
@@ -158,7 +166,7 @@ impl Node {
             Ok(()) => Ok(node),
             Err(error) => {
                 node.realms().for_each(Realm::shut_down);
-                node.end();
+                node.end(Instant::now() + stop_within);
                 Err(error)
             }
         }
@@ -219,33 +227,42 @@ impl Node {
     /// answered it may not be sent any.
     ///
     /// # Blocking
-    /// At most the grace time (10 s), the farewell (2 s) and what components take to close.
+    /// At most for the time that [`Threads::stop_within`] says. What has not ended by then is left
+    /// behind, logged.
     pub fn stop(self) {
+        let deadline = Instant::now() + self.stop_within;
+        let grace = for_calls(self.stop_within);
         self.mailboxes.iter().for_each(Mailbox::stop_accepting);
         self.realms().for_each(Realm::drain);
         let pending = || self.realms().any(|r| r.stats().pending_invocations > 0);
-        if !wait_while(GRACE, pending) {
-            tracing::warn!("calls still under way after {GRACE:?} are answered with an error");
+        if !wait_while(grace, pending) {
+            tracing::warn!("calls still under way after {grace:?} are answered with an error");
         }
         self.realms().for_each(Realm::shut_down);
-        self.end();
+        self.end(deadline);
     }
 
     /// Closes the components, lets clients answer the GOODBYE they were sent, ends the threads.
-    fn end(mut self) {
-        std::mem::take(&mut self.components).close();
+    fn end(mut self, deadline: Instant) {
+        let left = || deadline.saturating_duration_since(Instant::now());
+        let components = std::mem::take(&mut self.components);
+        // A component may take as long as it likes to close, and the node may not.
+        let closing = std::thread::Builder::new().name("close".into());
+        let closing = closing.spawn(move || components.close());
         let connected = || self.realms().any(|realm| realm.stats().sessions > 0);
-        if !wait_while(FAREWELL, connected) {
-            tracing::info!("some clients did not say GOODBYE within {FAREWELL:?}");
+        if !wait_while(left().min(FAREWELL), connected) {
+            tracing::info!("some clients did not say GOODBYE in time");
+        }
+        match closing {
+            Ok(closing) => join_within(left(), closing, "the thread that closes the components"),
+            Err(error) => tracing::error!(%error, "cannot close the components in order"),
         }
         if let Some(clock) = self.clock.take() {
             clock.stop();
         }
         self.mailboxes.iter().for_each(Mailbox::stop);
         for thread in self.io_threads {
-            if thread.join().is_err() {
-                tracing::error!("an I/O thread had panicked");
-            }
+            join_within(left().max(LAST_TURN), thread, "an I/O thread");
         }
     }
 
@@ -318,6 +335,20 @@ fn websocket_paths(service: &ListenerService) -> Vec<String> {
             .filter(|(_, service)| matches!(service, PathService::WebSocket(_)))
             .map(|(path, _)| format!("/{path}"))
             .collect(),
+    }
+}
+
+/// What of the time for a stop calls under way have.
+fn for_calls(stop_within: Duration) -> Duration {
+    stop_within * 3 / 4
+}
+
+/// Leaves the thread behind when it does not end in this time.
+fn join_within(time: Duration, thread: JoinHandle<()>, what: &str) {
+    if !wait_while(time, || !thread.is_finished()) {
+        tracing::warn!("{what} did not end in time and is left behind");
+    } else if thread.join().is_err() {
+        tracing::error!("{what} had panicked");
     }
 }
 

@@ -5,7 +5,7 @@ use std::{
         atomic::{AtomicUsize, Ordering},
         mpsc::channel,
     },
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 use nix::sys::signal::Signal;
@@ -21,8 +21,10 @@ use crate::support::{
 
 const SHUTDOWN: &str = "wamp.close.system_shutdown";
 const CP_MAX: usize = 2;
-/// What README.md promises to calls under way.
-const GRACE: Duration = Duration::from_secs(10);
+/// How long a stop may take where nothing else is said.
+const STOP_TIMEOUT: Duration = Duration::from_secs(9);
+/// What of it calls under way have.
+const GRACE: Duration = Duration::from_millis(6750);
 
 /// Awaits the node's GOODBYE, which must be what comes next, and answers it.
 fn say_goodbye(mut client: Client) {
@@ -164,4 +166,38 @@ fn calls_that_outlast_the_grace_are_answered_and_their_sql_is_stopped() {
     eprintln!("a stop with calls that do not end took {took:?}");
     assert!(took >= GRACE, "{took:?}");
     observer.wait_for_backends(0);
+}
+
+/// Starts a node, and a call to a client that never answers; neither client answers GOODBYE.
+fn start_with_unanswered_call(args: &[&str]) -> (Node, [Client; 2]) {
+    let node = Node::start_with(&config(&[router()]), args);
+    let mut callee = Client::join(node.address());
+    callee.register("com.example.never");
+    let mut caller = Client::join(node.address());
+    caller.call("com.example.never", &json!([]));
+    callee.expect(&json!([code::INVOCATION, ANY, ANY, {}, []]));
+    (node, [callee, caller])
+}
+
+#[test]
+fn a_stop_with_a_call_that_nobody_answers_is_over_before_docker_kills() {
+    let (mut node, _clients) = start_with_unanswered_call(&[]);
+    let began = Instant::now();
+    node.signal(Signal::SIGTERM);
+    assert_eq!(node.wait().code(), Some(0), "{}", node.log());
+    let took = began.elapsed();
+    assert!(took >= GRACE, "the call had no time: {took:?}");
+    assert!(took < STOP_TIMEOUT + Duration::from_secs(1), "{took:?}");
+}
+
+#[test]
+fn a_stop_takes_the_time_it_is_given() {
+    let (mut node, _clients) = start_with_unanswered_call(&["--stop-timeout", "1"]);
+    let began = Instant::now();
+    node.signal(Signal::SIGTERM);
+    assert_eq!(node.wait().code(), Some(0), "{}", node.log());
+    let took = began.elapsed();
+    assert!(took >= Duration::from_millis(750), "{took:?}");
+    // What a busy machine takes is less than the default's share for calls.
+    assert!(took < Duration::from_secs(5), "{took:?}");
 }
