@@ -82,7 +82,7 @@ fn run_node(
     let deadline = Instant::now() + args.stop_timeout;
     node.stop();
     if let Some(postgres) = postgres {
-        postgres.stop(deadline)?;
+        postgres.stop(deadline.saturating_duration_since(Instant::now()))?;
     }
     tracing::info!("stopped");
     Ok(())

@@ -12,7 +12,7 @@ use nix::sys::wait::{Id, WaitPidFlag, waitid};
 use tracing::{error, info, warn};
 
 use super::{
-    Error,
+    DROP_TIMEOUT, Error,
     server::{Launch, Server},
     tried,
 };
@@ -64,7 +64,7 @@ impl Guard {
             Ok(thread) => Ok(Self { watch, thread }),
             Err(error) => {
                 // The error that matters is the first.
-                let _ = watch.stop(None);
+                let _ = watch.stop(DROP_TIMEOUT);
                 Err(tried("cannot start a thread for the embedded PostgreSQL")(
                     error,
                 ))
@@ -72,12 +72,12 @@ impl Guard {
         }
     }
 
-    /// Ends the server, by `deadline` if there is one.
+    /// Ends the server within this time.
     ///
     /// # Errors
     /// It could not be ended, or had ended by itself, not in order, and was not up again.
-    pub(super) fn stop(self, deadline: Option<Instant>) -> Result<(), Error> {
-        let stopped = self.watch.stop(deadline);
+    pub(super) fn stop(self, within: Duration) -> Result<(), Error> {
+        let stopped = self.watch.stop(within);
         if stopped.is_ok() {
             // The thread ends with the server, and waits for nothing else.
             let _ = self.thread.join();
@@ -97,11 +97,11 @@ impl Watch {
         self.server.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn stop(&self, deadline: Option<Instant>) -> Result<(), Error> {
+    fn stop(&self, within: Duration) -> Result<(), Error> {
         let watched = mem::replace(&mut *self.server(), Watched::Stopped);
         self.stopped.notify_all();
         match watched {
-            Watched::Running(server) => server.stop(deadline),
+            Watched::Running(server) => server.stop(within),
             Watched::Ended(how) => how,
             Watched::Stopped => Ok(()),
         }

@@ -10,6 +10,8 @@
 //! | `pg_hba.conf`, `pg_ident.conf` | who may log in; written anew at every start |
 //! | `server.log`, `server.log.1` | what the server logged in this run and in the last |
 //! | `lock` | held while a node uses the directory |
+//! | `server.lock` | held while a process of a server, or `initdb`, lives |
+//! | `data.unfinished/` | what `initdb` is making; made anew if that was cut short |
 //!
 //! The server listens on 127.0.0.1 (scram-sha-256), for `psql` and its like, and on the Unix
 //! socket, which admits only the operating system user the node runs as (`peer`). The server never
@@ -27,6 +29,7 @@
 mod binaries;
 mod directory;
 mod guard;
+mod leftover;
 mod server;
 #[cfg(test)]
 mod tests;
@@ -36,7 +39,7 @@ use std::{
     fs::File,
     io,
     path::{Path, PathBuf},
-    time::Instant,
+    time::Duration,
 };
 
 use postgres::NoTls;
@@ -55,6 +58,12 @@ pub const ROOT_DIRECTORY: &str = "/var/lib/wampgres/postgres";
 
 /// The cluster's superuser. It has no password and logs in through the Unix socket only.
 const ADMIN: &str = "wampgres_admin";
+
+/// Where `initdb` makes a cluster, in its directory.
+const UNFINISHED: &str = "data.unfinished";
+
+/// How long the server may take to end when this value is dropped.
+const DROP_TIMEOUT: Duration = Duration::from_secs(8);
 
 /// PostgreSQL cuts longer names short (`NAMEDATALEN` - 1), which would make two of them one.
 const NAME_BYTES_MAX: usize = 63;
@@ -121,16 +130,15 @@ pub enum Error {
         /// ` (process 123)`, when it is known.
         holder: String,
     },
-    /// A server that may be one of this cluster runs, and was not started by this path.
+    /// A process of an earlier server lives where this node cannot see or stop it.
     #[error(
-        "process {pid} is a PostgreSQL server and may run on this cluster; stop it, or if it has \
-         nothing to do with it remove {}", pid_file.display()
+        "a PostgreSQL server that an earlier node started still runs on the embedded cluster ({} is in use), perhaps in \
+         another container; stop it there (`fuser` on the host names its processes) and start again",
+        lock.display()
     )]
-    Occupied {
-        /// The server's process number.
-        pid: i32,
-        /// The file that names it.
-        pid_file: PathBuf,
+    ServerLives {
+        /// The file that shows it.
+        lock: PathBuf,
     },
     /// No directory was named, and the environment has no home to put one into.
     #[error(
@@ -250,7 +258,7 @@ impl EmbeddedPostgres {
         let directory = Directory::prepare(options.directory.as_deref())?;
         let lock = directory.lock()?;
         let binaries = Binaries::find(places, &directory)?;
-        server::clear_the_way(&directory)?;
+        leftover::clear(&directory)?;
         if !directory.data.join("PG_VERSION").exists() {
             info!(
             target: crate::LOG,
@@ -297,9 +305,8 @@ impl EmbeddedPostgres {
     }
 
     /// Stops the server: PostgreSQL's fast shutdown, which breaks what connections there are and
-    /// loses nothing. Where that is not done half a second before `deadline`, the immediate one,
-    /// after which the next start takes longer, as it recovers; at `deadline` the server is killed.
-    /// The fast shutdown gets a second in any case.
+    /// loses nothing; when that takes more than three quarters of `within` the immediate one, from
+    /// which the next start recovers.
     ///
     /// # Errors
     ///
@@ -309,10 +316,10 @@ impl EmbeddedPostgres {
     /// # Blocking
     ///
     /// Blocks the calling thread until the server is gone, as does dropping this value, which gives
-    /// the fast shutdown 30 seconds.
-    pub fn stop(mut self, deadline: Instant) -> Result<(), Error> {
+    /// it 8 seconds.
+    pub fn stop(mut self, within: Duration) -> Result<(), Error> {
         let guard = self.guard.take();
-        guard.map_or(Ok(()), |guard| guard.stop(Some(deadline)))
+        guard.map_or(Ok(()), |guard| guard.stop(within))
     }
 
     fn create_role_and_database(&self, options: &Options) -> Result<(), Error> {
@@ -330,7 +337,7 @@ impl EmbeddedPostgres {
 
 impl Drop for EmbeddedPostgres {
     fn drop(&mut self) {
-        if let Some(Err(error)) = self.guard.take().map(|guard| guard.stop(None)) {
+        if let Some(Err(error)) = self.guard.take().map(|guard| guard.stop(DROP_TIMEOUT)) {
             error!(target: crate::LOG, "{error}");
         }
     }

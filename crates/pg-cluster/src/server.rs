@@ -1,12 +1,12 @@
-//! Owns the processes: `initdb`, one server from start to shutdown, one left behind; knows no SQL
-//! and starts none again.
+//! Owns the processes: `initdb`, one server from start to shutdown; knows no SQL and starts none
+//! again.
 
 use std::{
-    ffi::{OsStr, OsString},
+    ffi::OsString,
     fs::{self, File},
     io::{self, ErrorKind, Read, Seek, SeekFrom},
     net::{Ipv4Addr, TcpListener},
-    os::unix::{ffi::OsStrExt, fs::MetadataExt, process::ExitStatusExt},
+    os::unix::process::ExitStatusExt,
     path::{Path, PathBuf},
     process::{Child, ExitStatus, Stdio},
     thread,
@@ -15,24 +15,18 @@ use std::{
 
 use nix::{
     sys::signal::{Signal, kill},
-    unistd::{Pid, SysconfVar, sysconf},
+    unistd::Pid,
 };
 use tracing::{info, warn};
 
-use super::{ADMIN, Error, binaries::Binaries, directory::Directory, tried};
+use super::{ADMIN, Error, UNFINISHED, binaries::Binaries, directory::Directory, leftover, tried};
 
 /// How long the server may take to accept connections; recovery after a crash takes its time.
 const START_TIMEOUT: Duration = Duration::from_secs(120);
-/// How long the fast shutdown may take where there is no deadline: it writes what is not yet on
-/// disk.
-const FAST_TIMEOUT: Duration = Duration::from_secs(30);
-/// How long the immediate shutdown may take: it writes nothing, the next start recovers.
-const IMMEDIATE_TIMEOUT: Duration = Duration::from_secs(5);
-/// The same where there is a deadline, and the least that the fast shutdown gets before it.
-const IMMEDIATE_BEFORE_DEADLINE: Duration = Duration::from_millis(500);
-const FAST_AT_LEAST: Duration = Duration::from_secs(1);
+/// How long a server that never became ready may take to end.
+const FAILED_START_TIMEOUT: Duration = Duration::from_secs(40);
 /// How often a process or file that cannot wake us is looked at.
-const POLL: Duration = Duration::from_millis(5);
+pub(super) const POLL: Duration = Duration::from_millis(5);
 /// How many ports are tried when others keep taking the one that was just free.
 const PORT_ATTEMPTS: u32 = 5;
 /// How much of a log an error shows.
@@ -41,7 +35,7 @@ const TAIL_LINES: usize = 15;
 /// Makes the cluster. It appears under its name only when it is whole, so that an `initdb` that
 /// is cut short leaves nothing that looks like a cluster.
 pub(super) fn initdb(binaries: &Binaries, directory: &Directory) -> Result<(), Error> {
-    let unfinished = directory.path.join("data.unfinished");
+    let unfinished = directory.path.join(UNFINISHED);
     if let Err(error) = fs::remove_dir_all(&unfinished)
         && error.kind() != ErrorKind::NotFound
     {
@@ -50,8 +44,10 @@ pub(super) fn initdb(binaries: &Binaries, directory: &Directory) -> Result<(), E
         ));
     }
     directory.make_private(&unfinished)?;
+    let lock = leftover::take_lock(directory)?;
     let output = directory
         .command(&binaries.initdb())
+        .stdin(lock)
         .arg("--pgdata")
         .arg(&unfinished)
         .arg(format!("--username={ADMIN}"))
@@ -70,101 +66,6 @@ pub(super) fn initdb(binaries: &Binaries, directory: &Directory) -> Result<(), E
     }
     fs::rename(&unfinished, &directory.data)
         .map_err(tried(format!("cannot rename {}", unfinished.display())))
-}
-
-/// Clears the way for a server: whoever holds the directory's lock is the only one to start one
-/// there. Stops a server that a killed node left behind, and removes the `postmaster.pid` that it
-/// or an earlier one left. That file is of no use then, and may be damaged, or name a process
-/// number that somebody else has by now: in a container even the next server itself.
-///
-/// # Errors
-/// The server cannot be stopped, or a process that may be a server of this cluster under another
-/// name of the directory still runs.
-pub(super) fn clear_the_way(directory: &Directory) -> Result<(), Error> {
-    let pid_file = directory.data.join("postmaster.pid");
-    while let Some(pid) = server_on(&directory.data) {
-        warn!(
-            target: crate::LOG,
-            pid,
-            "stopping the PostgreSQL server that a killed node left behind"
-        );
-        let gone = || Ok(server_on(&directory.data) != Some(pid));
-        shut_down(Pid::from_raw(pid), None, gone)
-            .map_err(tried(format!("cannot stop the server process {pid}")))?;
-    }
-    if let Some(pid) = other_server(&directory.data, &pid_file) {
-        return Err(Error::Occupied {
-            pid,
-            pid_file: pid_file.clone(),
-        });
-    }
-    // Only a link is removed, never what it points to.
-    match fs::remove_file(&pid_file) {
-        Err(error) if error.kind() != ErrorKind::NotFound => Err(tried(format!(
-            "cannot remove {}",
-            pid_file.display()
-        ))(error)),
-        _ => Ok(()),
-    }
-}
-
-/// The server of this data directory, if one runs, whatever `postmaster.pid` says. It is known by
-/// its command line, which a dead but unreaped process has not, and by its user. `/proc/PID/cwd`
-/// would say more but needs rights that root lacks in many containers.
-fn server_on(data: &Path) -> Option<i32> {
-    let processes = fs::read_dir("/proc").ok()?.flatten();
-    let pids = processes.filter_map(|entry| entry.file_name().to_str()?.parse().ok());
-    pids.into_iter().find(|pid| {
-        let process = PathBuf::from(format!("/proc/{pid}"));
-        let line = fs::read(process.join("cmdline")).unwrap_or_default();
-        let mut words = line.split(|byte| *byte == 0).map(OsStr::from_bytes);
-        let owner = |path: &Path| fs::metadata(path).map(|metadata| metadata.uid()).ok();
-        is_postgres(words.next())
-            && words.any(|word| word == data)
-            && owner(&process) == owner(data)
-    })
-}
-
-/// The process that `postmaster.pid` names, if it is a PostgreSQL server that may run on this data
-/// directory by another name. A server's working directory is its data directory; where that cannot
-/// be read, the time of its start tells, which is the file's third line, in seconds since 1970.
-fn other_server(data: &Path, pid_file: &Path) -> Option<i32> {
-    let text = fs::read_to_string(pid_file).ok()?;
-    let mut lines = text.lines();
-    let pid: i32 = lines.next()?.trim().parse().ok()?;
-    let process = PathBuf::from(format!("/proc/{pid}"));
-    let line = fs::read(process.join("cmdline")).ok()?;
-    if !is_postgres(line.split(|byte| *byte == 0).map(OsStr::from_bytes).next()) {
-        return None;
-    }
-    if let Ok(directory) = fs::read_link(process.join("cwd")) {
-        return (directory == data).then_some(pid);
-    }
-    let noted: Option<i64> = lines.nth(1).and_then(|line| line.trim().parse().ok());
-    match (noted, start_of(&process)) {
-        (Some(noted), Some(started)) if (noted - started).abs() > SAME_START_SECONDS => None,
-        _ => Some(pid),
-    }
-}
-
-/// A server notes its start some moments after it; two that have the same process number are
-/// further apart.
-const SAME_START_SECONDS: i64 = 10;
-
-/// When a process started, in seconds since 1970 (proc(5): `starttime` and `btime`).
-fn start_of(process: &Path) -> Option<i64> {
-    let stat = fs::read_to_string(process.join("stat")).ok()?;
-    // The second field is the program's name in parentheses, and may hold spaces.
-    let (_, fields) = stat.rsplit_once(')')?;
-    let ticks: i64 = fields.split_whitespace().nth(19)?.parse().ok()?;
-    let a_second = sysconf(SysconfVar::CLK_TCK).ok()??;
-    let boot = fs::read_to_string("/proc/stat").ok()?;
-    let boot = boot.lines().find_map(|line| line.strip_prefix("btime "))?;
-    Some(boot.trim().parse::<i64>().ok()? + ticks / a_second)
-}
-
-fn is_postgres(program: Option<&OsStr>) -> bool {
-    Path::new(program.unwrap_or_default()).file_name() == Some(OsStr::new("postgres"))
 }
 
 /// How the cluster's server is started, for the first time or again.
@@ -209,8 +110,12 @@ impl Launch {
         }
     }
 
-    /// Starts the server on this port. It does not take connections yet.
+    /// Starts the server on this port. It does not take connections yet. Fails while a process of
+    /// the last one lives.
     pub(super) fn on_port(&self, port: u16) -> Result<Server, Error> {
+        let lock = leftover::take_lock(&self.directory)?;
+        leftover::remove_pid_file(&self.directory)?;
+        leftover::remove_socket_lock(&self.socket_directory, port)?;
         let program = self.binaries.postgres();
         let failed = || tried(format!("cannot run {}", program.display()));
         let setting = |name: &str, path: &Path| {
@@ -242,6 +147,7 @@ impl Launch {
                 "log_destination=stderr",
             ])
             .args(["-c", "cluster_name=wampgres"])
+            .stdin(lock)
             .stdout(self.log.try_clone().map_err(failed())?)
             .stderr(Stdio::from(self.log.try_clone().map_err(failed())?))
             .spawn()
@@ -272,7 +178,7 @@ impl Server {
                 let seconds = START_TIMEOUT.as_secs();
                 let error = self.failed(format!("was not ready within {seconds} seconds"));
                 // The error that matters is the first; the server is gone either way.
-                let _ = self.shut_down(None);
+                let _ = self.shut_down(FAILED_START_TIMEOUT);
                 return Err(error);
             }
             thread::sleep(POLL);
@@ -284,12 +190,12 @@ impl Server {
         Pid::from_raw(i32::try_from(self.child.id()).expect("process numbers fit in pid_t"))
     }
 
-    /// Ends the server and reaps it.
-    pub(super) fn stop(mut self, deadline: Option<Instant>) -> Result<(), Error> {
+    /// Ends the server within this time and reaps it.
+    pub(super) fn stop(mut self, within: Duration) -> Result<(), Error> {
         if let Some(how) = self.ended_by_itself() {
             return how;
         }
-        self.shut_down(deadline)?;
+        self.shut_down(within)?;
         match self.exit_status()? {
             Some(status) if !in_order(status) => {
                 Err(self.failed(format!("did not end in order ({status})")))
@@ -313,8 +219,8 @@ impl Server {
         }
     }
 
-    fn shut_down(&mut self, deadline: Option<Instant>) -> Result<(), Error> {
-        let ended = shut_down(self.pid(), deadline, || {
+    fn shut_down(&mut self, within: Duration) -> Result<(), Error> {
+        let ended = shut_down(self.pid(), within, || {
             self.child.try_wait().map(|status| status.is_some())
         });
         ended.map_err(tried("cannot stop the embedded PostgreSQL"))
@@ -352,24 +258,18 @@ fn in_order(status: ExitStatus) -> bool {
     status.success() || status.signal() == Some(Signal::SIGINT as i32)
 }
 
-/// Asks for the fast shutdown, then for the immediate one, then kills.
-fn shut_down(
+/// Asks for the fast shutdown, which writes what is not yet on disk. If that takes more than three
+/// quarters of the time, asks for the immediate one, which writes nothing: the next start recovers.
+/// Kills at last.
+pub(super) fn shut_down(
     pid: Pid,
-    deadline: Option<Instant>,
+    within: Duration,
     mut gone: impl FnMut() -> io::Result<bool>,
 ) -> io::Result<()> {
-    let (fast, immediate) = match deadline {
-        None => (FAST_TIMEOUT, IMMEDIATE_TIMEOUT),
-        Some(deadline) => {
-            let left = deadline.saturating_duration_since(Instant::now());
-            let fast = left.saturating_sub(IMMEDIATE_BEFORE_DEADLINE);
-            (fast.max(FAST_AT_LEAST), IMMEDIATE_BEFORE_DEADLINE)
-        }
-    };
     let steps = [
-        (Signal::SIGINT, fast),
-        (Signal::SIGQUIT, immediate),
-        (Signal::SIGKILL, IMMEDIATE_TIMEOUT),
+        (Signal::SIGINT, within * 3 / 4),
+        (Signal::SIGQUIT, within / 8),
+        (Signal::SIGKILL, within / 8),
     ];
     for (signal, timeout) in steps {
         // The process is not reaped before `gone` has seen its end: the number is still its own.
@@ -384,10 +284,7 @@ fn shut_down(
             }
             thread::sleep(POLL);
         }
-        warn!(
-        target: crate::LOG,
-                   "PostgreSQL did not end within {timeout:.1?} of {signal}"
-               );
+        warn!(target: crate::LOG, "PostgreSQL did not end within {timeout:?} of {signal}");
     }
     Err(io::Error::from(ErrorKind::TimedOut))
 }
@@ -421,7 +318,7 @@ fn last_lines(text: &str) -> String {
 
 #[cfg(test)]
 mod tests {
-    use std::{process::Command, time::SystemTime};
+    use std::process::Command;
 
     use super::*;
 
@@ -439,20 +336,6 @@ mod tests {
         while fs::read_to_string(&name).unwrap().trim_end() != "sleep" {
             thread::sleep(POLL);
         }
-        server.stop(None).unwrap();
-    }
-
-    #[test]
-    fn the_start_of_a_process_is_told_in_seconds_since_1970() {
-        let mut child = Command::new("sleep").arg("60").spawn().unwrap();
-        let started = start_of(&PathBuf::from(format!("/proc/{}", child.id())));
-        child.kill().unwrap();
-        child.wait().unwrap();
-        let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH);
-        let now = i64::try_from(now.unwrap().as_secs()).unwrap();
-        assert!(
-            (now - started.unwrap()).abs() < SAME_START_SECONDS,
-            "{started:?} {now}"
-        );
+        server.stop(FAILED_START_TIMEOUT).unwrap();
     }
 }

@@ -1,6 +1,8 @@
 //! Owns the proof that the embedded cluster works with the real server binaries; they run as root
 //! and as an ordinary user alike.
 
+mod leftovers;
+
 use std::{
     fs::{self, Permissions},
     os::unix::fs::{MetadataExt, PermissionsExt},
@@ -17,6 +19,8 @@ use tempfile::TempDir;
 
 use super::{EmbeddedPostgres, Options, binaries::Places};
 
+/// Time enough for every stop.
+const STOP: Duration = Duration::from_secs(40);
 const PASSWORD: &str = "se'cret-\\pass \"word\" of-the-tests";
 
 /// A directory that the server's unprivileged user can pass through when the tests run as root.
@@ -71,11 +75,6 @@ fn runs(pid: i32) -> bool {
 
 fn signal(pid: i32, signal: Signal) {
     kill(Pid::from_raw(pid), signal).unwrap();
-}
-
-/// Time enough for a stop.
-fn soon() -> Instant {
-    Instant::now() + Duration::from_secs(30)
 }
 
 /// The first that `look` finds.
@@ -179,7 +178,7 @@ fn an_empty_directory_becomes_a_cluster_that_keeps_its_data_and_its_secrets() {
 
     // A client is connected: the shutdown does not wait for it.
     let pid = server_pid(&directory);
-    postgres.stop(soon()).unwrap();
+    postgres.stop(STOP).unwrap();
     assert!(!runs(pid));
     assert!(!directory.join("socket").exists());
     assert!(client.simple_query("SELECT").is_err());
@@ -225,106 +224,7 @@ fn a_directory_in_use_is_refused_and_an_orphan_in_it_is_stopped() {
     assert!(!runs(orphan), "the orphan still runs");
     assert_ne!(server_pid(&directory), orphan);
     connect(&postgres, &options).unwrap();
-    postgres.stop(soon()).unwrap();
-
-    // A crash leaves postmaster.pid; after a reboot its number may be any program's.
-    fs::write(
-        directory.join("data/postmaster.pid"),
-        format!("{}\n{}/data\n", std::process::id(), directory.display()),
-    )
-    .unwrap();
-    let postgres = start(&options);
-    connect(&postgres, &options).unwrap();
-    postgres.stop(soon()).unwrap();
-}
-
-#[test]
-fn whatever_a_crash_leaves_of_postmaster_pid_the_cluster_starts() {
-    let parent = parent();
-    let directory = parent.path().join("cluster");
-    let options = options(&directory);
-    start(&options).stop(soon()).unwrap();
-    let pid_file = directory.join("data/postmaster.pid");
-    // Another PostgreSQL, with nothing of this cluster: its number is in the file, from before a
-    // reboot.
-    let other_directory = parent.path().join("other");
-    let other = start(&Options {
-        directory: Some(other_directory.clone()),
-        ..options.clone()
-    });
-    let other_pid = server_pid(&other_directory);
-    for left in [
-        String::new(),
-        "\0\0\0\0\0\0\0\0".to_owned(),
-        "not a number".to_owned(),
-        "-1\n".to_owned(),
-        "999999999999\n".to_owned(),
-        format!(
-            "{}\n{}\n",
-            std::process::id(),
-            directory.join("data").display()
-        ),
-        format!("{other_pid}\n{}\n1000\n", directory.join("data").display()),
-    ] {
-        fs::write(&pid_file, &left).unwrap();
-        let postgres = EmbeddedPostgres::start(&options);
-        let postgres = postgres.unwrap_or_else(|error| panic!("{left:?}: {error}"));
-        connect(&postgres, &options).unwrap();
-        postgres.stop(soon()).unwrap();
-    }
-    // The file of a server that lives is damaged: it is found all the same.
-    let postgres = start(&options);
-    let orphan = server_pid(&directory);
-    abandon(postgres);
-    fs::write(&pid_file, "").unwrap();
-    let postgres = start(&options);
-    assert!(!runs(orphan), "the orphan still runs");
-    connect(&postgres, &options).unwrap();
-    postgres.stop(soon()).unwrap();
-
-    connect(&other, &options).expect("the other one is left alone");
-    other.stop(soon()).unwrap();
-}
-
-#[test]
-fn a_server_of_the_cluster_by_another_path_is_not_disturbed() {
-    let parent = parent();
-    let directory = parent.path().join("cluster");
-    let options = options(&directory);
-    let postgres = start(&options);
-    let server = server_pid(&directory);
-    postgres._lock.unlock().unwrap();
-    let renamed = parent.path().join("renamed");
-    fs::rename(&directory, &renamed).unwrap();
-    let error = EmbeddedPostgres::start(&Options {
-        directory: Some(renamed.clone()),
-        ..options
-    });
-    let error = error.unwrap_err().to_string();
-    assert!(
-        error.contains(&format!("process {server} is a PostgreSQL server")),
-        "{error}"
-    );
-    assert!(runs(server));
-    fs::rename(&renamed, &directory).unwrap();
-    postgres.stop(soon()).unwrap();
-}
-
-#[test]
-fn a_server_is_gone_by_the_deadline_whatever_keeps_it() {
-    let parent = parent();
-    let directory = parent.path().join("cluster");
-    let postgres = start(&options(&directory));
-    let server = server_pid(&directory);
-    // It does nothing any more, as on a disk that does not answer.
-    signal(server, Signal::SIGSTOP);
-    let began = Instant::now();
-    let stopped = postgres.stop(began + Duration::from_secs(2));
-    assert!(stopped.is_err(), "it did not end in order");
-    assert!(began.elapsed() >= Duration::from_secs(2), "it had its time");
-    assert!(!runs(server));
-    // The next start recovers.
-    start(&options(&directory)).stop(soon()).unwrap();
+    postgres.stop(STOP).unwrap();
 }
 
 #[test]
@@ -347,7 +247,7 @@ fn a_server_that_is_killed_is_started_again_where_it_was() {
         assert_eq!(text(&mut client, "SELECT what FROM kept"), "this");
     }
     let pid = server_pid(&directory);
-    postgres.stop(soon()).unwrap();
+    postgres.stop(STOP).unwrap();
     assert!(!runs(pid));
 }
 
@@ -361,7 +261,7 @@ fn a_server_that_was_stopped_together_with_the_node_is_no_failure() {
     // Until the guard has seen it and is about to start it again.
     let process = format!("/proc/{pid}");
     eventually(|| (!Path::new(&process).exists()).then_some(()));
-    postgres.stop(soon()).unwrap();
+    postgres.stop(STOP).unwrap();
     assert!(!directory.join("data/postmaster.pid").exists());
 }
 
@@ -376,7 +276,7 @@ fn a_server_that_does_not_start_again_is_told_of_with_its_last_words() {
     let log = directory.join("server.log");
     let refused = || fs::read_to_string(&log).is_ok_and(|log| log.contains("shared_buffers"));
     eventually(|| refused().then_some(()));
-    let error = postgres.stop(soon()).unwrap_err().to_string();
+    let error = postgres.stop(STOP).unwrap_err().to_string();
     assert!(error.contains("shared_buffers"), "{error}");
 }
 
@@ -415,7 +315,7 @@ fn a_long_directory_and_names_that_need_quoting_work() {
         connect(&postgres, &options).is_err(),
         "TCP must ask for a password"
     );
-    postgres.stop(soon()).unwrap();
+    postgres.stop(STOP).unwrap();
     assert!(!socket.exists());
 }
 
@@ -460,7 +360,7 @@ fn a_server_that_does_not_start_shows_the_end_of_its_log() {
     let parent = parent();
     let directory = parent.path().join("cluster");
     let options = options(&directory);
-    start(&options).stop(soon()).unwrap();
+    start(&options).stop(STOP).unwrap();
     spoil_configuration(&directory);
     let error = EmbeddedPostgres::start(&options).unwrap_err().to_string();
     assert!(error.contains("did not start"), "{error}");
@@ -492,6 +392,6 @@ fn a_private_parent_is_in_the_way_of_root_alone() {
         assert!(error.contains("PostgreSQL cannot run as root"), "{error}");
         assert!(error.contains("chmod o+x"), "{error}");
     } else {
-        started.unwrap().stop(soon()).unwrap();
+        started.unwrap().stop(STOP).unwrap();
     }
 }
