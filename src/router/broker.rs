@@ -286,7 +286,11 @@ fn restricted(
 fn admits(lists: &Receivers, subscriber: &Session) -> bool {
     let (id, role) = (subscriber.id, subscriber.authorization.role());
     let by_authid = lists.eligible_authid.is_some() || lists.exclude_authid.is_some();
-    let authid = by_authid.then(|| subscriber.authid()).unwrap_or_default();
+    let authid = if by_authid {
+        subscriber.authid()
+    } else {
+        String::new()
+    };
     let eligible = (lists.eligible.as_ref()).is_none_or(|list| list.contains(&id))
         && (lists.eligible_authid.as_ref()).is_none_or(|list| list.contains(&authid))
         && (lists.eligible_authrole.as_ref()).is_none_or(|list| list.contains(role));
