@@ -289,7 +289,7 @@ fn admits(lists: &Receivers, subscriber: &Session) -> bool {
     let authid = if by_authid {
         subscriber.authid()
     } else {
-        Default::default()
+        String::new()
     };
     let eligible = (lists.eligible.as_ref()).is_none_or(|list| list.contains(&id))
         && (lists.eligible_authid.as_ref()).is_none_or(|list| list.contains(&authid))

@@ -1,9 +1,10 @@
 //! Seeded random operations, legal and illegal, against a model that knows who is owed what.
 //! The model reads only what peers send and receive. Owns the operations; `promises` and, for
-//! calls, `calls` say what they must lead to.
+//! calls, `calls` say what they must lead to; `receivers` owns the lists of publications.
 
 mod calls;
 mod promises;
+mod receivers;
 
 use std::{
     collections::{BTreeMap, BTreeSet, HashMap},
@@ -13,10 +14,10 @@ use std::{
 use super::script::{Counted, decode, realm};
 use crate::{Input, Limits, Output, PeerId, Router, Stats};
 use calls::{Calls, Said, error, said};
-use wamp::{Error, Message, MessageType, RpcFeatures, Yield};
+use wamp::{Error, Message, MessageType, RpcFeatures, SessionId, Yield};
 
 const SEEDS: [u64; 12] = [1, 2, 3, 5, 8, 13, 21, 34, 55, 89, 144, 233];
-const OPERATIONS: usize = 3_000;
+const OPERATIONS: usize = 6_000;
 const PEERS: u64 = 10;
 const NAMES: [&str; 5] = ["com.a", "com.b", "com.c", "wamp.d", "com..e"];
 
@@ -99,6 +100,9 @@ struct Reached {
     interrupts: u64,
     turns: u64,
     too_deep: u64,
+    parts: u64,
+    taken_over: u64,
+    restricted: u64,
 }
 
 impl Reached {
@@ -117,6 +121,9 @@ impl Reached {
         self.interrupts += world.interrupts;
         self.turns += world.turns;
         self.too_deep += world.too_deep;
+        self.parts += world.parts;
+        self.taken_over += world.taken_over;
+        self.restricted += world.restricted;
     }
 
     fn is_enough(&self) -> bool {
@@ -127,13 +134,17 @@ impl Reached {
             && enough(self.timeouts)
             && enough(self.interrupts)
             && enough(self.turns)
+            && enough(self.parts)
+            && enough(self.taken_over)
+            && enough(self.restricted)
             && self.too_deep > 50
     }
 }
 
 /// What one peer has sent and received.
-#[derive(Default)]
 struct Peer {
+    session: SessionId,
+    authrole: &'static str,
     features: RpcFeatures,
     /// The invocations it has received and not answered: the token that each carries.
     invocations: BTreeMap<u64, u64>,
@@ -144,6 +155,23 @@ struct Peer {
     heard: HashMap<u64, u64>,
     requests: u64,
     published: u64,
+}
+
+impl Peer {
+    fn new(session: SessionId, authrole: &'static str, features: RpcFeatures) -> Self {
+        Self {
+            session,
+            authrole,
+            features,
+            invocations: BTreeMap::new(),
+            invoked: 0,
+            registrations: BTreeMap::new(),
+            subscriptions: BTreeMap::new(),
+            heard: HashMap::new(),
+            requests: 0,
+            published: 0,
+        }
+    }
 }
 
 struct Registration {
@@ -168,6 +196,12 @@ struct World {
     turns: u64,
     /// How many calls have ended with an answer that was too deep.
     too_deep: u64,
+    /// How many parts of results have reached their callers.
+    parts: u64,
+    /// How many registrations have been taken over.
+    taken_over: u64,
+    /// How many events have gone to some of several subscribers.
+    restricted: u64,
 }
 
 impl World {
@@ -187,6 +221,9 @@ impl World {
             interrupts: 0,
             turns: 0,
             too_deep: 0,
+            parts: 0,
+            taken_over: 0,
+            restricted: 0,
         }
     }
 
@@ -253,6 +290,7 @@ impl World {
         let features = RpcFeatures {
             call_canceling: self.random.below(2) == 0,
             call_timeout: self.random.below(2) == 0,
+            progressive_call_results: self.random.below(3) > 0,
             interrupt_on_skip: self.random.below(2) == 0,
             ..RpcFeatures::NONE
         };
@@ -270,14 +308,17 @@ impl World {
             hello,
             authrole: authrole.to_owned(),
         });
-        assert!(matches!(
-            &outputs[..],
-            [Output::Send { to, message: Message::Welcome(_) }] if *to == peer
-        ));
-        let joined = Peer {
-            features,
-            ..Peer::default()
+        let [
+            Output::Send {
+                to,
+                message: Message::Welcome(welcome),
+            },
+        ] = &outputs[..]
+        else {
+            panic!("a WELCOME: {outputs:?}")
         };
+        assert_eq!(*to, peer);
+        let joined = Peer::new(welcome.session, authrole, features);
         self.peers.insert(peer.0, joined);
     }
 
@@ -289,9 +330,12 @@ impl World {
             .flat_map(|state| state.registrations.values())
             .map(|registration| registration.procedure)
             .collect();
+        let sessions: Vec<u64> = (self.peers.values())
+            .map(|state| state.session.value())
+            .collect();
         let random = &mut self.random;
         let name = random.one_of(&NAMES).expect("some names");
-        let empty = Peer::default();
+        let empty = Peer::new(SessionId::new(1).unwrap(), "nobody", RpcFeatures::NONE);
         let state = self.peers.get(&peer).unwrap_or(&empty);
         let request = state.requests + 1;
         let invocations: Vec<u64> = state.invocations.keys().copied().collect();
@@ -314,8 +358,13 @@ impl World {
         };
         match what {
             0..=9 => {
-                let options =
-                    random.one_of(&["{}", r#"{"concurrency":1}"#, r#"{"concurrency":2}"#]);
+                let options = random.one_of(&[
+                    "{}",
+                    r#"{"concurrency":1}"#,
+                    r#"{"concurrency":2}"#,
+                    r#"{"force_reregister":true}"#,
+                    r#"{"force_reregister":true,"concurrency":1}"#,
+                ]);
                 let options = options.expect("some");
                 (format!(r#"[64,{request},{options},"{name}"]"#), None)
             }
@@ -331,8 +380,9 @@ impl World {
             30..=44 => {
                 let (acknowledge, exclude_me) = (random.below(2) == 0, random.below(2) == 0);
                 let number = state.published + 1;
+                let lists = receivers::lists(random, &sessions);
                 let options =
-                    format!(r#"{{"acknowledge":{acknowledge},"exclude_me":{exclude_me}}}"#);
+                    format!(r#"{{"acknowledge":{acknowledge},"exclude_me":{exclude_me}{lists}}}"#);
                 (
                     format!(r#"[16,{request},{options},"{name}",[{peer},{number}]]"#),
                     None,
@@ -346,7 +396,8 @@ impl World {
                     0 => name,
                     _ => random.one_of(&served).unwrap_or(name),
                 };
-                let options = format!(r#"{{"timeout":{timeout}}}"#);
+                let progress = random.below(2) == 0;
+                let options = format!(r#"{{"timeout":{timeout},"receive_progress":{progress}}}"#);
                 (
                     format!(r#"[48,{request},{options},"{name}",[{token}]]"#),
                     None,
@@ -358,7 +409,11 @@ impl World {
                 let mode = random.one_of(&modes).expect("some");
                 (format!("[49,{request},{mode}]"), None)
             }
-            70..=89 => (format!("[70,{invocation},{{}},[{token}]]"), never_asked),
+            70..=79 => (
+                format!(r#"[70,{invocation},{{"progress":true}},[{token}]]"#),
+                never_asked,
+            ),
+            80..=89 => (format!("[70,{invocation},{{}},[{token}]]"), never_asked),
             90..=96 => (
                 format!(r#"[8,68,{invocation},{{}},"com.failed",[{token}]]"#),
                 never_asked,
@@ -408,25 +463,27 @@ impl World {
         match message {
             Message::Register(m) => {
                 let concurrency = m.options.concurrency.map(u64::from);
-                self.registered(peer, m.procedure.as_str(), concurrency, &outputs);
+                let how = (concurrency, m.options.force_reregister);
+                self.registered(peer, m.procedure.as_str(), how, outputs);
             }
             Message::Unregister(m) => self.unregistered(peer, m.registration.value(), outputs),
             Message::Subscribe(m) => self.subscribed(peer, m.topic.as_str(), &outputs),
             Message::Unsubscribe(m) => self.unsubscribed(peer, m.subscription.value(), &outputs),
-            Message::Publish(m) => self.published(
-                peer,
-                m.topic.as_str(),
-                (m.options.acknowledge, m.options.exclude_me),
-                &outputs,
-            ),
+            Message::Publish(m) => self.published(peer, m.topic.as_str(), &m.options, &outputs),
             Message::Call(m) => {
-                let (token, timeout) = (promises::token(&m.payload), m.options.timeout);
+                let token = promises::token(&m.payload);
+                let options = (m.options.timeout, m.options.receive_progress);
                 let procedure = m.procedure.as_str();
-                let owed = self.call(peer, m.request.value(), procedure, token, timeout);
+                let owed = self.call(peer, m.request.value(), procedure, token, options);
                 self.expect(outputs, &owed);
             }
             Message::Cancel(m) => {
                 let owed = self.cancel(peer, m.request.value(), m.options.mode);
+                self.expect(outputs, &owed);
+            }
+            Message::Yield(m) if m.progress => {
+                let owed = self.progress(peer, m.request.value(), None);
+                self.parts += owed.len() as u64;
                 self.expect(outputs, &owed);
             }
             Message::Yield(m) => {
@@ -452,6 +509,13 @@ impl World {
             Message::Call(m) => {
                 let owed = [error(peer, m.request.value(), REFUSED)];
                 let outputs = self.handle(input(m.into()));
+                self.expect(outputs, &owed);
+            }
+            Message::Yield(m) if m.progress => {
+                let request = m.request.value();
+                let outputs = self.handle(input(m.into()));
+                let owed = self.progress(peer, request, Some(REFUSED));
+                self.too_deep += u64::from(!owed.is_empty());
                 self.expect(outputs, &owed);
             }
             Message::Yield(Yield { request, .. }) | Message::Error(Error { request, .. }) => {

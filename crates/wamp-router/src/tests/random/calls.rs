@@ -16,6 +16,7 @@ pub(super) enum Said {
         registration: u64,
         token: u64,
         timeout: Option<u64>,
+        progress: bool,
     },
     Interrupt {
         callee: u64,
@@ -27,6 +28,7 @@ pub(super) enum Said {
         caller: u64,
         request: u64,
         token: u64,
+        progress: bool,
     },
     Error {
         caller: u64,
@@ -49,6 +51,8 @@ struct Call {
     registration: u64,
     callee: u64,
     deadline: Option<u64>,
+    timeout: u64,
+    progress: bool,
     invoked: bool,
 }
 
@@ -60,6 +64,7 @@ struct Asked {
     token: Option<u64>,
     limited: bool,
     interrupted: bool,
+    progress: bool,
 }
 
 impl Calls {
@@ -154,15 +159,13 @@ impl Calls {
     }
 
     /// A registration is over: nobody who waits for it has a turn.
-    pub(super) fn unregister(&mut self, registration: u64) -> Vec<Said> {
+    pub(super) fn unregister(&mut self, registration: u64, uri: &str) -> Vec<Said> {
         let (over, open) = std::mem::take(&mut self.open)
             .into_iter()
             .partition(|call| call.registration == registration && !call.invoked);
         self.open = open;
         let over: Vec<Call> = over;
-        over.iter()
-            .map(|call| call.error("wamp.error.no_such_procedure"))
-            .collect()
+        over.iter().map(|call| call.error(uri)).collect()
     }
 
     /// A peer is over.
@@ -184,7 +187,7 @@ impl Calls {
             said.push(self.close(token).error("wamp.error.canceled"));
         }
         for registration in peers[&peer].registrations.keys() {
-            said.extend(self.unregister(*registration));
+            said.extend(self.unregister(*registration, "wamp.error.no_such_procedure"));
         }
         said
     }
@@ -220,7 +223,7 @@ impl World {
         request: u64,
         procedure: &str,
         token: u64,
-        timeout: u64,
+        (timeout, progress): (u64, bool),
     ) -> Vec<Said> {
         let refused = |uri| vec![error(peer, request, uri)];
         if procedure.contains("..") {
@@ -254,6 +257,8 @@ impl World {
             registration,
             callee,
             deadline: (timeout > 0).then(|| self.now + timeout),
+            timeout,
+            progress,
             invoked: false,
         });
         if waits {
@@ -269,6 +274,7 @@ impl World {
         let callee = self.peers.get_mut(&call.callee).expect("joined");
         callee.invoked += 1;
         callee.invocations.insert(callee.invoked, token);
+        let progress = call.progress && callee.features.progressive_call_results;
         self.calls.asked.push(Asked {
             callee: call.callee,
             invocation: callee.invoked,
@@ -278,6 +284,7 @@ impl World {
                 .concurrency
                 .is_some(),
             interrupted: false,
+            progress,
         });
         let told = callee.features.call_timeout;
         Said::Invocation {
@@ -286,6 +293,7 @@ impl World {
             registration: call.registration,
             token,
             timeout: call.deadline.filter(|_| told).map(|at| at - self.now),
+            progress,
         }
     }
 
@@ -306,6 +314,34 @@ impl World {
         }
         let kill = mode != CancelMode::Skip || features.interrupt_on_skip;
         self.calls.end(&self.peers, token, why, kill, true)
+    }
+
+    /// A part reaches whoever waits and takes parts, and its timeout begins anew. With a failure it
+    /// ends its call.
+    pub(super) fn progress(
+        &mut self,
+        peer: u64,
+        invocation: u64,
+        failure: Option<&str>,
+    ) -> Vec<Said> {
+        let asked = (self.calls.asked.iter())
+            .find(|asked| (asked.callee, asked.invocation) == (peer, invocation));
+        let token = asked.filter(|asked| asked.progress).and_then(|a| a.token);
+        let Some(token) = token else {
+            return Vec::new();
+        };
+        if let Some(uri) = failure {
+            return self.calls.end(&self.peers, token, uri, true, true);
+        }
+        let call = (self.calls.open.iter_mut()).find(|call| call.token == token);
+        let call = call.expect("an open call");
+        call.deadline = call.deadline.map(|_| self.now + call.timeout);
+        vec![Said::Result {
+            caller: call.caller,
+            request: call.request,
+            token,
+            progress: true,
+        }]
     }
 
     /// YIELD and ERROR reach whoever waits, an ERROR with its URI, and nobody else; then the next
@@ -332,6 +368,7 @@ impl World {
                     caller: call.caller,
                     request: call.request,
                     token,
+                    progress: false,
                 },
                 Some(uri) => call.error(uri),
             });
@@ -359,6 +396,7 @@ pub(super) fn said(outputs: Vec<Output>) -> (Vec<Said>, Vec<Output>) {
                 registration: m.registration.value(),
                 token: super::promises::token(&m.payload),
                 timeout: m.details.timeout.map(|left| left.get()),
+                progress: m.details.receive_progress,
             }),
             Output::Send {
                 to,
@@ -380,6 +418,7 @@ pub(super) fn said(outputs: Vec<Output>) -> (Vec<Said>, Vec<Output>) {
                 caller: to.0,
                 request: m.request.value(),
                 token: super::promises::token(&m.payload),
+                progress: m.progress,
             }),
             Output::Send {
                 to,

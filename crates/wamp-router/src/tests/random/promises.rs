@@ -1,9 +1,11 @@
 //! What the router owes to each operation but calls, by what peers have sent and received
 //! before.
 
-use super::{LIMITS, NAMES, Registration, World, said};
+use super::{LIMITS, NAMES, Registration, Said, World, said};
 use crate::{Input, Output, PeerId, tests::script::decode};
-use wamp::{Event, Message, MessageType, Payload, RequestType};
+use wamp::{
+    Event, Message, MessageType, Payload, PublishOptions, RequestType, Unregistered, Unregistering,
+};
 
 impl World {
     /// The callee of a procedure, and its registration.
@@ -22,13 +24,20 @@ impl World {
         &mut self,
         peer: u64,
         procedure: &str,
-        concurrency: Option<u64>,
-        outputs: &[Output],
+        (concurrency, force): (Option<u64>, bool),
+        mut outputs: Vec<Output>,
     ) {
         let allowed = procedure.starts_with("com.") && !procedure.contains("..");
+        let owner = self.owner(procedure);
+        let is_own = owner.is_some_and(|(callee, _)| callee == peer);
         let full = self.peers[&peer].registrations.len() == LIMITS.registrations_per_session;
-        let expected = allowed && !full && self.owner(procedure).is_none();
-        match only(peer, outputs) {
+        let expected = allowed && (!full || force && is_own) && (force || owner.is_none());
+        let mut owed = Vec::new();
+        if let Some((callee, registration)) = owner.filter(|_| expected) {
+            owed = self.taken_over(callee, registration, outputs.remove(0));
+        }
+        let failed = outputs.split_off(outputs.len().min(1));
+        match only(peer, &outputs) {
             Message::Registered(m) if expected => {
                 let state = self.peers.get_mut(&peer).expect("joined");
                 let registration = Registration {
@@ -44,6 +53,23 @@ impl World {
             }
             other => panic!("{other:?}, expected to be registered: {expected}"),
         }
+        self.expect(failed, &owed);
+    }
+
+    /// A callee is told that it has lost a registration, and those who wait for it have errors.
+    fn taken_over(&mut self, callee: u64, registration: u64, told: Output) -> Vec<Said> {
+        let outputs = [told];
+        let Message::Unregistered(Unregistered {
+            how: Unregistering::Revoked(revoked),
+        }) = only(callee, &outputs)
+        else {
+            panic!("UNREGISTERED: {outputs:?}")
+        };
+        assert_eq!(revoked.registration.value(), registration);
+        let callee = self.peers.get_mut(&callee).expect("joined");
+        callee.registrations.remove(&registration);
+        self.taken_over += 1;
+        (self.calls).unregister(registration, "wamp.error.unavailable")
     }
 
     pub(super) fn unregistered(&mut self, peer: u64, id: u64, mut outputs: Vec<Output>) {
@@ -51,7 +77,9 @@ impl World {
         let state = self.peers.get_mut(&peer).expect("joined");
         let mut owed = Vec::new();
         match (state.registrations.remove(&id), only(peer, &outputs)) {
-            (Some(_), Message::Unregistered(_)) => owed = self.calls.unregister(id),
+            (Some(_), Message::Unregistered(_)) => {
+                owed = self.calls.unregister(id, "wamp.error.no_such_procedure");
+            }
             (None, Message::Error(_)) => {}
             (_, other) => panic!("{other:?}"),
         }
@@ -91,17 +119,26 @@ impl World {
         &mut self,
         peer: u64,
         topic: &str,
-        (acknowledge, exclude_me): (bool, bool),
+        options: &PublishOptions,
         outputs: &[Output],
     ) {
+        let (acknowledge, exclude_me) = (options.acknowledge, options.exclude_me);
         let state = self.peers.get_mut(&peer).expect("joined");
         state.published += 1;
         let accepted = topic.starts_with("com.") && !topic.contains("..");
         let receivers: Vec<u64> = (self.peers.iter())
             .filter(|(id, _)| accepted && !(exclude_me && **id == peer))
             .filter(|(_, state)| state.subscriptions.values().any(|name| *name == topic))
+            .filter(|(_, state)| {
+                (options.receivers.as_deref()).is_none_or(|lists| state.is_admitted(lists))
+            })
             .map(|(id, _)| *id)
             .collect();
+        let subscribed = (self.peers.values())
+            .filter(|state| state.subscriptions.values().any(|name| *name == topic))
+            .count();
+        let some = !receivers.is_empty() && receivers.len() + 1 < subscribed;
+        self.restricted += u64::from(some);
         let mut outputs = outputs.iter();
         if acknowledge {
             match outputs.next() {
