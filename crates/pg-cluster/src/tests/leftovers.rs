@@ -9,19 +9,27 @@ fn pid_file(directory: &Path) -> PathBuf {
     directory.join("data/postmaster.pid")
 }
 
-/// A process that has `postgres` for its name and is no server of the cluster.
-fn other_postgres() -> Child {
-    let mut command = Command::new("bash");
-    command.args(["-c", "exec -a postgres sleep 600"]);
-    let child = command.spawn().unwrap();
-    let name = format!("/proc/{}/cmdline", child.id());
-    eventually(|| {
-        fs::read(&name)
-            .unwrap()
-            .starts_with(b"postgres")
-            .then_some(())
-    });
-    child
+/// A process that has `postgres` for its name and is no server of the cluster. It ends with this
+/// value.
+struct OtherPostgres(Child);
+
+impl OtherPostgres {
+    fn start() -> Self {
+        let mut command = Command::new("bash");
+        command.args(["-c", "exec -a postgres sleep 600"]);
+        let other = Self(command.spawn().unwrap());
+        let line = format!("/proc/{}/cmdline", other.0.id());
+        let is_named = || fs::read(&line).unwrap().starts_with(b"postgres");
+        eventually(|| is_named().then_some(()));
+        other
+    }
+}
+
+impl Drop for OtherPostgres {
+    fn drop(&mut self) {
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
 }
 
 #[test]
@@ -31,7 +39,7 @@ fn no_damage_of_the_pid_file_keeps_the_server_down() {
     let options = options(&directory);
     start(&options).stop(STOP).unwrap();
 
-    let mut other = other_postgres();
+    let mut other = OtherPostgres::start();
     let data = directory.join("data").display().to_string();
     let own = std::process::id();
     let contents: [Vec<u8>; 6] = [
@@ -41,7 +49,7 @@ fn no_damage_of_the_pid_file_keeps_the_server_down() {
         b"99999999999999999999\n".to_vec(),
         // After a reboot its number may be any program's, even that of another PostgreSQL.
         format!("{own}\n{data}\n").into_bytes(),
-        format!("{}\n{data}\n", other.id()).into_bytes(),
+        format!("{}\n{data}\n", other.0.id()).into_bytes(),
     ];
     for content in contents {
         fs::write(pid_file(&directory), &content).unwrap();
@@ -50,9 +58,7 @@ fn no_damage_of_the_pid_file_keeps_the_server_down() {
         connect(&postgres, &options).unwrap();
         postgres.stop(STOP).unwrap();
     }
-    assert!(other.try_wait().unwrap().is_none(), "the other one lives");
-    other.kill().unwrap();
-    other.wait().unwrap();
+    assert!(other.0.try_wait().unwrap().is_none(), "the other one lives");
 }
 
 #[test]
