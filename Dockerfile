@@ -1,6 +1,10 @@
 # The default image is the node, for a PostgreSQL elsewhere. `--target embedded` adds a private one.
 
 FROM rust:1.91-slim-bookworm AS build
+# jemalloc is built by make.
+RUN apt-get update \
+    && apt-get install -y --no-install-recommends make \
+    && rm -rf /var/lib/apt/lists/*
 WORKDIR /build
 COPY Cargo.toml Cargo.lock ./
 COPY crates crates
