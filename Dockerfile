@@ -2,7 +2,9 @@
 
 FROM rust:1.91-slim-bookworm AS build
 # jemalloc is built by make.
-RUN apt-get update && apt-get install -y --no-install-recommends make
+RUN apt-get update \
+    && apt-get install -y --no-install-recommends make \
+    && rm -rf /var/lib/apt/lists/*
 WORKDIR /build
 COPY Cargo.toml Cargo.lock ./
 COPY crates crates

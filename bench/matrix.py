@@ -108,7 +108,12 @@ class Node:
             sys.exit(f"the node does not start, and has {START_LIMIT} s to:\n{self.log.read_text()}")
         self.url = address.group()
         if not database:
-            runs = re.search(r"PostgreSQL \S+ runs on (\S+):(\d+)", self.log.read_text())
+            # The log is written by a thread of its own, perhaps later than the address.
+            until, runs = time.monotonic() + START_LIMIT, None
+            while not runs:
+                if time.monotonic() > until:
+                    sys.exit(f"the node does not say where its PostgreSQL is:\n{self.log.read_text()}")
+                runs = re.search(r"PostgreSQL \S+ runs on (\S+):(\d+)", self.log.read_text())
             self.database.update(host=runs.group(1), port=int(runs.group(2)))
 
     def resident(self):

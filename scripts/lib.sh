@@ -25,6 +25,7 @@ need() {
 }
 
 have_cc() { have cc; }
+have_make() { have make; }
 have_npm() { have node && have npm; }
 have_chromium() { have chromium; }
 have_openssl() { have openssl; }

@@ -20,6 +20,7 @@ mod hello;
 mod http;
 mod libpq;
 mod lifecycle;
+mod memory;
 mod output;
 mod packaging;
 mod restart;
