@@ -210,7 +210,8 @@ fn unwritable(path: &Path, error: &io::Error) -> String {
 /// A line on a terminal that shows how far the run is; nothing elsewhere.
 struct Line {
     bar: ProgressBar,
-    /// What stands behind the bar. Not the bar's own message: setting that would draw a second time.
+    /// What stands behind the bar. Not the bar's own message: setting that would draw a second
+    /// time.
     status: Arc<Mutex<String>>,
 }
 

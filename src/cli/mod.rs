@@ -75,7 +75,8 @@ struct StartArgs {
     config: ConfigArgs,
     /// Run a private PostgreSQL from the server programs that are installed, and use it in place of
     /// the host and port of the configuration. Its data stay in DIR [default:
-    /// ~/.local/share/wampgres/postgres, for root /var/lib/wampgres/postgres]; the log names its port
+    /// ~/.local/share/wampgres/postgres, for root /var/lib/wampgres/postgres]; the log names its
+    /// port
     #[arg(long, value_name = "DIR", num_args = 0..=1)]
     embedded_postgres: Option<Option<PathBuf>>,
     /// How many threads serve connections, instead of one for every two processors; more are

@@ -24,8 +24,9 @@ use pg_cluster::EmbeddedPostgres;
 const INTERRUPTED: i32 = 130;
 /// How long a process that leaves at once waits for whoever reads its log.
 const AT_ONCE: Duration = Duration::from_millis(100);
-/// Within which time of the first signal others are the same request told again: a terminal that is closed has the
-/// shell and the kernel each send a SIGHUP, and a service manager may signal the group beside the process.
+/// Within which time of the first signal others are the same request told again: a terminal that is
+/// closed has the shell and the kernel each send a SIGHUP, and a service manager may signal the
+/// group beside the process.
 const ECHO: Duration = Duration::from_secs(1);
 
 pub(super) fn run(args: &StartArgs, classes: &Classes) -> ExitCode {
@@ -109,7 +110,8 @@ pub(super) fn seconds(text: &str) -> Result<Duration, String> {
         .ok_or_else(|| "must be seconds, from 1 to 86400".to_owned())
 }
 
-/// Fires at the first SIGINT, SIGTERM or SIGHUP; at one that is no echo of it the process ends on the spot.
+/// Fires at the first SIGINT, SIGTERM or SIGHUP; at one that is no echo of it the process ends on
+/// the spot.
 fn first_signal() -> Result<Receiver<()>, Box<dyn std::error::Error>> {
     let (send, receive) = bounded(1);
     let mut first: Option<Instant> = None;
@@ -127,8 +129,9 @@ fn first_signal() -> Result<Receiver<()>, Box<dyn std::error::Error>> {
     Ok(receive)
 }
 
-/// Lets a process survive its terminal that was started to: the handler will take the place of the ignoring, so no
-/// thread may get the signal. Those to come inherit this, so it is called before there are any.
+/// Lets a process survive its terminal that was started to: the handler will take the place of the
+/// ignoring, so no thread may get the signal. Those to come inherit this, so it is called before
+/// there are any.
 fn keep_ignoring_hangup() -> nix::Result<()> {
     if hangup_is_ignored() {
         let mut hangup = SigSet::empty();

@@ -1,14 +1,15 @@
-//! Owns the top of the document and what its parts must agree on. Knows nothing of what the parts are made of.
+//! Owns the top of the document and what its parts must agree on. Knows nothing of what the parts
+//! are made of.
 
 use std::path::Path;
 
-use super::Options;
-use super::component;
-use super::keys;
-use super::listener::{self, Ports};
-use super::model::{NodeConfig, RouterWorker};
-use super::reader::{Cursor, Object};
-use super::router;
+use super::{
+    Options, component, keys,
+    listener::{self, Ports},
+    model::{NodeConfig, RouterWorker},
+    reader::{Cursor, Object},
+    router,
+};
 
 /// What every check may ask.
 pub(super) struct Context<'a> {
@@ -16,8 +17,8 @@ pub(super) struct Context<'a> {
     pub(super) options: &'a Options<'a>,
 }
 
-/// What the components need to know of the routers. A fault inside a realm or a listener must not cause further ones in
-/// the components that refer to it, so it says what can be relied on.
+/// What the components need to know of the routers. A fault inside a realm or a listener must not
+/// cause further ones in the components that refer to it, so it says what can be relied on.
 #[derive(Default)]
 pub(super) struct Routers {
     pub(super) workers: Vec<RouterWorker>,

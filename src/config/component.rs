@@ -1,26 +1,26 @@
-//! Owns the components in the document and the question where each joins: in this process or at another router. Knows
-//! nothing of what component classes do.
+//! Owns the components in the document and the question where each joins: in this process or at
+//! another router. Knows nothing of what component classes do.
 
-use std::collections::BTreeMap;
-use std::net::IpAddr;
-use std::num::NonZeroU64;
-use std::ops::RangeInclusive;
-use std::time::Duration;
+use std::{
+    collections::BTreeMap, net::IpAddr, num::NonZeroU64, ops::RangeInclusive, time::Duration,
+};
 
 use serde_json::Value;
 
-use super::check::{Context, Routers};
-use super::database;
-use super::json::Json;
-use super::keys;
-use super::listener::{PORT, serializers, websocket_options};
-use super::model::{
-    Component, Connect, Database, Home, Listener, ListenerService, PathService, TcpEndpoint,
+use super::{
+    check::{Context, Routers},
+    database,
+    json::Json,
+    keys,
+    listener::{PORT, serializers, websocket_options},
+    model::{
+        Component, Connect, Database, Home, Listener, ListenerService, PathService, TcpEndpoint,
+    },
+    reader::{Cursor, Object},
+    router::uri,
+    url::WebSocketUrl,
+    words::{did_you_mean, quoted, unless_secret},
 };
-use super::reader::{Cursor, Object};
-use super::router::uri;
-use super::url::WebSocketUrl;
-use super::words::{did_you_mean, quoted, unless_secret};
 
 /// Crossbar's range for a connecting endpoint's `timeout`, without its 0.
 const TIMEOUT_SECONDS: RangeInclusive<u64> = 1..=600;
@@ -59,8 +59,8 @@ pub(super) fn of_container(
     component(&object, None, home, routers, context)
 }
 
-/// What the components of both kinds of worker have in common. A `role` that is written, but has a fault, is
-/// `Some(None)`: neither right nor absent.
+/// What the components of both kinds of worker have in common. A `role` that is written, but has a
+/// fault, is `Some(None)`: neither right nor absent.
 fn component(
     object: &Object<'_>,
     role: Option<Option<Name<'_>>>,

@@ -1,5 +1,5 @@
-//! Owns a component's `extra.database`: what is written there, what the environment fills in, and the defaults. Knows
-//! nothing of how the database is reached.
+//! Owns a component's `extra.database`: what is written there, what the environment fills in, and
+//! the defaults. Knows nothing of how the database is reached.
 
 mod given;
 mod servers;
@@ -8,23 +8,23 @@ mod sources;
 mod tls;
 mod user;
 
-use std::ops::RangeInclusive;
-use std::path::PathBuf;
-use std::time::Duration;
+use std::{ops::RangeInclusive, path::PathBuf, time::Duration};
 
-use self::given::Given;
-use self::servers::{is_unix_socket, servers};
-use self::sources::Sources;
-use self::tls::tls;
 #[cfg(test)]
 pub(super) use self::user::socket_directory;
-use super::check::Context;
-use super::duration::{Times, time};
-use super::keys;
-use super::model::{
-    ChannelBinding, Database, Keepalives, Reset, Secret, SslMode, TargetSessionAttrs,
+use self::{
+    given::Given,
+    servers::{is_unix_socket, servers},
+    sources::Sources,
+    tls::tls,
 };
-use super::reader::{Cursor, Object};
+use super::{
+    check::Context,
+    duration::{Times, time},
+    keys,
+    model::{ChannelBinding, Database, Keepalives, Reset, Secret, SslMode, TargetSessionAttrs},
+    reader::{Cursor, Object},
+};
 
 const DEFAULT_APPLICATION: &str = "wampgres";
 /// adbapi's, but for `cp_max` (there 5).
@@ -36,8 +36,8 @@ const DEFAULT_STATEMENT_CACHE: usize = 100;
 const DEFAULT_CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 const DEFAULT_IDLE_TIMEOUT: Duration = Duration::from_secs(10 * 60);
 const DEFAULT_MAX_LIFETIME: Duration = Duration::from_secs(30 * 60);
-/// How long the other end may leave data unacknowledged, or be silent before it is probed. The system's own defaults
-/// are a quarter of an hour and two hours.
+/// How long the other end may leave data unacknowledged, or be silent before it is probed. The
+/// system's own defaults are a quarter of an hour and two hours.
 const DEFAULT_PEER_SILENT: Duration = Duration::from_secs(30);
 const DEFAULT_PROBE_INTERVAL: Duration = Duration::from_secs(10);
 const DEFAULT_PROBES: u32 = 3;
@@ -216,8 +216,8 @@ fn string(given: Option<Given<'_>>) -> Option<String> {
     given.as_ref().and_then(without_nul)
 }
 
-/// The name of a thing, which is shown in logs and summaries. A connection string in its place would be shown with its
-/// password, and is no name anyway.
+/// The name of a thing, which is shown in logs and summaries. A connection string in its place
+/// would be shown with its password, and is no name anyway.
 fn name(given: Option<Given<'_>>) -> Option<String> {
     let given = given?;
     let name = without_nul(&given)?;
@@ -281,7 +281,8 @@ fn target_session_attrs(sources: &Sources<'_>) -> TargetSessionAttrs {
     }
 }
 
-/// The `options`, and behind them, where they have the last word, the settings of variables and the `search_path`.
+/// The `options`, and behind them, where they have the last word, the settings of variables and the
+/// `search_path`.
 fn options(sources: &Sources<'_>) -> Option<String> {
     let path = written_text(sources.object, "search_path").map(|path| ("search_path", path));
     let settings = (sources.session_settings().chain(path))
@@ -293,7 +294,8 @@ fn options(sources: &Sources<'_>) -> Option<String> {
     (!all.is_empty()).then(|| all.join(" "))
 }
 
-/// PostgreSQL splits options at blanks and takes what follows a backslash as it is (its manual, 34.1.2, `options`).
+/// PostgreSQL splits options at blanks and takes what follows a backslash as it is (its manual,
+/// 34.1.2, `options`).
 fn one_argument(text: &str) -> String {
     let mut argument = String::with_capacity(text.len());
     for c in text.chars() {

@@ -1,10 +1,9 @@
-//! Owns how times are written: as a number of seconds, or as a text with one of PostgreSQL's units. Knows nothing of the
-//! keys they stand at.
+//! Owns how times are written: as a number of seconds, or as a text with one of PostgreSQL's units.
+//! Knows nothing of the keys they stand at.
 
 use std::time::Duration;
 
-use super::json::Json;
-use super::reader::Cursor;
+use super::{json::Json, reader::Cursor};
 
 /// PostgreSQL's units, in seconds (PostgreSQL's manual, 20.1.1).
 const UNITS: [(&str, f64); 6] = [
@@ -16,7 +15,8 @@ const UNITS: [(&str, f64); 6] = [
     ("d", 86400.0),
 ];
 
-/// From here on a plain number at a key that PostgreSQL counts in milliseconds is not taken as seconds.
+/// From here on a plain number at a key that PostgreSQL counts in milliseconds is not taken as
+/// seconds.
 const DOUBTFUL: f64 = 100.0;
 
 /// Which times a key takes.

@@ -1,7 +1,7 @@
-//! Owns what can be wrong with a config file and how that is told to its author. Knows nothing of the keys.
+//! Owns what can be wrong with a config file and how that is told to its author. Knows nothing of
+//! the keys.
 
-use std::fmt;
-use std::path::PathBuf;
+use std::{fmt, path::PathBuf};
 
 use thiserror::Error;
 
@@ -10,7 +10,8 @@ use thiserror::Error;
 pub struct Fault {
     /// Where: `workers[0].transports[0].paths.ws.type`; `$` is the document itself.
     pub path: String,
-    /// The value found there, cut short and without secrets. `None` when the fault is in the key or its absence.
+    /// The value found there, cut short and without secrets. `None` when the fault is in the key or
+    /// its absence.
     pub seen: Option<String>,
     /// What is wrong, and what would be right.
     pub problem: String,

@@ -1,19 +1,18 @@
-//! Owns reading JSON text into a tree that keeps what a checker needs: the order and the repetition of keys. Knows
-//! nothing of which keys mean what.
+//! Owns reading JSON text into a tree that keeps what a checker needs: the order and the repetition
+//! of keys. Knows nothing of which keys mean what.
 
 use std::fmt;
 
 use serde::de::{Deserialize, Deserializer, Error, MapAccess, SeqAccess, Visitor};
 use serde_json::{Map, Number, Value};
 
-use super::fault::ConfigError;
-use super::keys;
+use super::{fault::ConfigError, keys};
 
 /// As many characters of an offending line are shown on either side of its caret.
 const EXCERPT: usize = 60;
 
-/// A JSON value as it was written. `serde_json::Value` sorts keys and drops all but the last of a repeated one; faults
-/// are listed in the order of the document and a repeated key is one of them.
+/// A JSON value as it was written. `serde_json::Value` sorts keys and drops all but the last of a
+/// repeated one; faults are listed in the order of the document and a repeated key is one of them.
 #[derive(Debug)]
 pub(super) enum Json {
     Null,
@@ -27,7 +26,8 @@ pub(super) enum Json {
 impl Json {
     /// Parses a whole document.
     pub(super) fn parse(text: &str) -> Result<Json, ConfigError> {
-        // Editors on some systems begin a file with a byte order mark; RFC 8259, section 8.1, lets a parser ignore it.
+        // Editors on some systems begin a file with a byte order mark; RFC 8259, section 8.1, lets
+        // a parser ignore it.
         let text = text.strip_prefix('\u{feff}').unwrap_or(text);
         serde_json::from_str(text).map_err(|error| syntax_error(text, &error))
     }
@@ -125,9 +125,9 @@ fn syntax_error(text: &str, error: &serde_json::Error) -> ConfigError {
 /// The structure of the offending line and, below it, a caret under `column` (counted in bytes from
 /// 1, as serde_json does).
 ///
-/// Of the values nothing is shown: any of them may be a secret, and where a quotation mark is missing
-/// or too many, what stands inside of a string and what outside is anybody's guess. So only JSON's own
-/// marks are left, and words that are keys of the format.
+/// Of the values nothing is shown: any of them may be a secret, and where a quotation mark is
+/// missing or too many, what stands inside of a string and what outside is anybody's guess. So only
+/// JSON's own marks are left, and words that are keys of the format.
 fn excerpt(line: &str, column: usize) -> String {
     let mut shown = String::new();
     let mut caret = 0;
@@ -150,7 +150,8 @@ fn excerpt(line: &str, column: usize) -> String {
     }
     let skipped = caret.saturating_sub(EXCERPT);
     let shown: String = shown.chars().skip(skipped).take(2 * EXCERPT).collect();
-    // A tab stays a tab, so that the caret stands under its character however wide the terminal shows it.
+    // A tab stays a tab, so that the caret stands under its character however wide the terminal
+    // shows it.
     let padding: String = (shown.chars().take(caret - skipped))
         .map(|character| if character == '\t' { '\t' } else { ' ' })
         .collect();

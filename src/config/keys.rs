@@ -1,5 +1,6 @@
-//! Owns which keys and types of Crossbar.io's node configuration exist and which of them are served here: the one
-//! place that says so. `docs/config.md` says the same to people, and a test compares the two.
+//! Owns which keys and types of Crossbar.io's node configuration exist and which of them are served
+//! here: the one place that says so. `docs/config.md` says the same to people, and a test compares
+//! the two.
 
 mod database;
 
@@ -10,8 +11,8 @@ pub(super) use database::*;
 pub(super) enum Use {
     /// Read and honoured.
     Served,
-    /// Accepted without an effect. An author who wrote another value than `as_if`, which is what happens here anyway,
-    /// is told `note`; an empty note means that nobody would expect an effect.
+    /// Accepted without an effect. An author who wrote another value than `as_if`, which is what
+    /// happens here anyway, is told `note`; an empty note means that nobody would expect an effect.
     Inert {
         as_if: &'static str,
         note: &'static str,
@@ -51,8 +52,8 @@ impl Keys {
             .map(|(_, used)| used)
     }
 
-    /// The keys to name to someone who wrote an unknown one: those that are served or, where there are none, those
-    /// that are accepted.
+    /// The keys to name to someone who wrote an unknown one: those that are served or, where there
+    /// are none, those that are accepted.
     pub(super) fn allowed(&self) -> Vec<&'static str> {
         let with = |filter: fn(&Use) -> bool| -> Vec<&'static str> {
             (self.keys.iter())
@@ -515,7 +516,8 @@ pub(super) static CLIENT_ENDPOINT: Keys = Keys {
     ],
 };
 
-/// What stands below a URI in a component's `extra.procedures`. Ours; the other keys of `extra` are the class's.
+/// What stands below a URI in a component's `extra.procedures`. Ours; the other keys of `extra` are
+/// the class's.
 pub(super) static PROCEDURE: Keys = Keys {
     of: "Procedure",
     keys: &[("concurrency", Served)],

@@ -1,5 +1,5 @@
-//! Owns the table of libpq's parameters (PostgreSQL's manual, 34.1.2): the variable of each, and what becomes of it
-//! here. Knows no values and nothing of where they are written.
+//! Owns the table of libpq's parameters (PostgreSQL's manual, 34.1.2): the variable of each, and
+//! what becomes of it here. Knows no values and nothing of where they are written.
 
 /// What becomes of a parameter.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -1,18 +1,19 @@
-//! Owns the listening transports in the document: endpoints, web paths, WebSocket options. Knows nothing of sockets.
+//! Owns the listening transports in the document: endpoints, web paths, WebSocket options. Knows
+//! nothing of sockets.
 
-use std::net::IpAddr;
-use std::ops::RangeInclusive;
-use std::path::Path;
-use std::time::Duration;
+use std::{net::IpAddr, ops::RangeInclusive, path::Path, time::Duration};
 
-use super::check::Context;
-use super::json::Json;
-use super::keys;
-use super::model::{
-    IpVersion, Listener, ListenerService, PathService, StaticOptions, TcpEndpoint, WebSocketOptions,
+use super::{
+    check::Context,
+    json::Json,
+    keys,
+    model::{
+        IpVersion, Listener, ListenerService, PathService, StaticOptions, TcpEndpoint,
+        WebSocketOptions,
+    },
+    reader::{Cursor, Object},
+    words::unless_secret,
 };
-use super::reader::{Cursor, Object};
-use super::words::unless_secret;
 
 /// Timeouts are up to a day; whoever wants longer wants none.
 const MILLISECONDS: RangeInclusive<u64> = 0..=86_400_000;
@@ -140,7 +141,8 @@ fn clash(a: &TcpEndpoint, b: &TcpEndpoint) -> bool {
     a.port == b.port && a.port != 0 && !versions_differ && interfaces_overlap(a, b)
 }
 
-/// The only IP version that will be listened on. `None` for both, and for a name, which the system resolves.
+/// The only IP version that will be listened on. `None` for both, and for a name, which the system
+/// resolves.
 fn version(endpoint: &TcpEndpoint) -> Option<IpVersion> {
     let of_interface = || match endpoint.interface.as_deref()?.parse() {
         Ok(IpAddr::V4(_)) => Some(IpVersion::V4),
@@ -338,7 +340,8 @@ pub(super) fn websocket_options(transport: &Object<'_>) -> WebSocketOptions {
 }
 
 fn origins(list: &Cursor<'_>) -> Vec<String> {
-    // Crossbar.io's `*` crosses the `//`, so `*.example.com` means something there. Here it would match nothing.
+    // Crossbar.io's `*` crosses the `//`, so `*.example.com` means something there. Here it would
+    // match nothing.
     let matches_some = |pattern: &str| {
         matches!(pattern, "*" | "null")
             || (pattern.split_once("://")).is_some_and(|(_, host)| !host.contains('/'))

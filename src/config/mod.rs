@@ -1,6 +1,7 @@
-//! The node's configuration: a file in the form of Crossbar.io's `config.json`, checked as a whole before anything
-//! starts. Owns which keys exist, which of them are served here, and what is wrong with a file; must not know who uses
-//! the result, and does nothing but read that file and see whether the directories and files it names exist.
+//! The node's configuration: a file in the form of Crossbar.io's `config.json`, checked as a whole
+//! before anything starts. Owns which keys exist, which of them are served here, and what is wrong
+//! with a file; must not know who uses the result, and does nothing but read that file and see
+//! whether the directories and files it names exist.
 //!
 //! A check ends in a [`NodeConfig`] or in all the faults at once, each with its JSON path:
 //!
@@ -17,9 +18,9 @@
 //! );
 //! ```
 //!
-//! Inside, `json` keeps the order of keys and the repeated ones, `keys` says which exist, `reader` walks and collects
-//! faults, `duration` reads times, and `check`, `router`, `listener`, `component` and `database` make the `model` from
-//! what they read.
+//! Inside, `json` keeps the order of keys and the repeated ones, `keys` says which exist, `reader`
+//! walks and collects faults, `duration` reads times, and `check`, `router`, `listener`,
+//! `component` and `database` make the `model` from what they read.
 
 use std::path::{Path, PathBuf};
 
@@ -61,7 +62,8 @@ pub struct Options<'a> {
     pub environment: &'a dyn Fn(&str) -> Option<String>,
 }
 
-/// The environment of this process, for [`Options::environment`]. A variable that is not UTF-8 counts as not set.
+/// The environment of this process, for [`Options::environment`]. A variable that is not UTF-8
+/// counts as not set.
 pub fn process_environment(variable: &str) -> Option<String> {
     std::env::var(variable).ok()
 }
@@ -86,12 +88,13 @@ pub fn load(path: &Path, options: &Options<'_>) -> Result<NodeConfig, ConfigErro
     check_text(&text, &directory, options)
 }
 
-/// Checks the text of a config file. Relative paths in it are relative to `base_dir`, which should be absolute.
+/// Checks the text of a config file. Relative paths in it are relative to `base_dir`, which should
+/// be absolute.
 ///
 /// # Errors
 ///
-/// [`ConfigError::Syntax`] when the text is not JSON; [`ConfigError::Faults`] with everything that is wrong with it
-/// when it is.
+/// [`ConfigError::Syntax`] when the text is not JSON; [`ConfigError::Faults`] with everything that
+/// is wrong with it when it is.
 ///
 /// # Blocking
 ///

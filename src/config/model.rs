@@ -1,11 +1,7 @@
-//! Owns the checked node: plain data that the rest of the program can rely on. Knows nothing of JSON keys or of how the
-//! values came to be.
+//! Owns the checked node: plain data that the rest of the program can rely on. Knows nothing of
+//! JSON keys or of how the values came to be.
 
-use std::collections::BTreeMap;
-use std::fmt;
-use std::num::NonZeroU64;
-use std::path::PathBuf;
-use std::time::Duration;
+use std::{collections::BTreeMap, fmt, num::NonZeroU64, path::PathBuf, time::Duration};
 
 use serde_json::Value;
 
@@ -67,11 +63,13 @@ pub struct Permission {
     pub allow: Allow,
     /// Whose identity is disclosed, whatever the peer asks for.
     pub disclose: Disclose,
-    /// May an authorization be remembered? Decisions made from the config always may; kept for Crossbar's sake.
+    /// May an authorization be remembered? Decisions made from the config always may; kept for
+    /// Crossbar's sake.
     pub cache: bool,
 }
 
-/// How a permission's URI is compared with that of an action (WAMP, section "Pattern-based subscriptions").
+/// How a permission's URI is compared with that of an action (WAMP, section "Pattern-based
+/// subscriptions").
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
 pub enum MatchPolicy {
     /// The same URI.
@@ -123,7 +121,8 @@ pub struct TcpEndpoint {
     pub interface: Option<String>,
     /// 0 stands for any free port.
     pub port: u16,
-    /// The IP version; `None` means each that `interface` has, and both without one (Crossbar.io: 4).
+    /// The IP version; `None` means each that `interface` has, and both without one (Crossbar.io:
+    /// 4).
     pub version: Option<IpVersion>,
     /// How many connections may wait to be accepted; `None` leaves it to the listener.
     pub backlog: Option<u32>,
@@ -146,8 +145,8 @@ pub enum IpVersion {
 pub enum ListenerService {
     /// HTTP, with services by the first segment of the path.
     Web {
-        /// `/` (never a WebSocket: what no other path takes; where it is not there, that is 404) and names without
-        /// slashes, in the order of the document.
+        /// `/` (never a WebSocket: what no other path takes; where it is not there, that is 404)
+        /// and names without slashes, in the order of the document.
         paths: Vec<(String, PathService)>,
     },
     /// WAMP over WebSocket on every path.
@@ -173,25 +172,28 @@ pub enum PathService {
 pub struct StaticOptions {
     /// Does a directory without an index file show its entries? Crossbar's default: no.
     pub enable_directory_listing: bool,
-    /// Further MIME types by file name extension, with its dot and in lower case: (`.md`, `text/markdown`).
+    /// Further MIME types by file name extension, with its dot and in lower case: (`.md`,
+    /// `text/markdown`).
     pub mime_types: Vec<(String, String)>,
-    /// How long a client may keep a file without asking again; `None` lets it ask every time, which a file that has not
-    /// changed answers with 304. Default: none (Crossbar: 12 hours, in which nobody sees a new page).
+    /// How long a client may keep a file without asking again; `None` lets it ask every time, which
+    /// a file that has not changed answers with 304. Default: none (Crossbar: 12 hours, in which
+    /// nobody sees a new page).
     pub cache_timeout: Option<Duration>,
-    /// Sent with 200 for paths that lead to nothing and have no extension; below the directory. Default: none.
+    /// Sent with 200 for paths that lead to nothing and have no extension; below the directory.
+    /// Default: none.
     pub default_file: Option<String>,
     /// May pages of other origins read the files? Default: no (Crossbar: yes, with credentials).
     pub allow_cross_origin: bool,
 }
 
-/// How WebSocket connections behave: Crossbar's options (there in milliseconds) and our own `outbox_limit`. `None` is
-/// written as 0 in the document and turns the feature or the limit off.
+/// How WebSocket connections behave: Crossbar's options (there in milliseconds) and our own
+/// `outbox_limit`. `None` is written as 0 in the document and turns the feature or the limit off.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct WebSocketOptions {
     /// Patterns of allowed `Origin`s, in which `*` stands for any run of characters. Default: all.
     pub allowed_origins: Vec<String>,
-    /// How long a client may take for its opening handshake, and again for its HELLO. Default: 5 seconds
-    /// (Crossbar: off).
+    /// How long a client may take for its opening handshake, and again for its HELLO. Default: 5
+    /// seconds (Crossbar: off).
     pub open_handshake_timeout: Option<Duration>,
     /// How long the answer to our Close frame may take. Default: 1 second (Crossbar: off).
     pub close_handshake_timeout: Option<Duration>,
@@ -248,13 +250,13 @@ pub struct Component {
     pub realm: String,
     /// The role it joins as; `None` leaves it to the router (`anonymous`).
     pub role: Option<String>,
-    /// What the class makes of it; null when not written. Without its `database` and its `procedures`, which became
-    /// [`Component::database`] and [`Component::concurrency`].
+    /// What the class makes of it; null when not written. Without its `database` and its
+    /// `procedures`, which became [`Component::database`] and [`Component::concurrency`].
     pub extra: Value,
     /// Its database, if it has one.
     pub database: Option<Database>,
-    /// How many invocations of a procedure may run at once, by its URI; the calls beyond that wait in the router. Which
-    /// procedures the class has is not known here.
+    /// How many invocations of a procedure may run at once, by its URI; the calls beyond that wait
+    /// in the router. Which procedures the class has is not known here.
     pub concurrency: BTreeMap<String, NonZeroU64>,
     /// Where it joins.
     pub home: Home,
@@ -285,7 +287,8 @@ impl fmt::Debug for Component {
 /// Where a component joins its realm.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Home {
-    /// In this process: a router's own component, or a container's whose URL is a listener of this node.
+    /// In this process: a router's own component, or a container's whose URL is a listener of this
+    /// node.
     Router {
         /// An index into [`NodeConfig::routers`].
         router: usize,

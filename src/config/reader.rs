@@ -1,16 +1,17 @@
-//! Owns walking a JSON tree while collecting every fault with its path. Knows kinds of values and kinds of keys, not
-//! what any of them means.
+//! Owns walking a JSON tree while collecting every fault with its path. Knows kinds of values and
+//! kinds of keys, not what any of them means.
 
-use std::cell::RefCell;
-use std::collections::HashSet;
-use std::ops::RangeInclusive;
+use std::{cell::RefCell, collections::HashSet, ops::RangeInclusive};
 
-use super::fault::{Fault, Note};
-use super::json::Json;
-use super::keys::{self, Choice, Keys, NOT_YET, Use};
-use super::words::{HIDDEN, did_you_mean, either, is_secret, join, quoted, unknown_key};
+use super::{
+    fault::{Fault, Note},
+    json::Json,
+    keys::{self, Choice, Keys, NOT_YET, Use},
+    words::{HIDDEN, did_you_mean, either, is_secret, join, quoted, unknown_key},
+};
 
-/// Faults and notes found so far, each with its place in the document, by which they are sorted at the end.
+/// Faults and notes found so far, each with its place in the document, by which they are sorted at
+/// the end.
 #[derive(Default)]
 pub(super) struct Report {
     faults: RefCell<Vec<(Vec<usize>, Fault)>>,
@@ -18,7 +19,8 @@ pub(super) struct Report {
 }
 
 impl Report {
-    /// How many faults there are: the same number before and after a check means that it found none.
+    /// How many faults there are: the same number before and after a check means that it found
+    /// none.
     pub(super) fn faults(&self) -> usize {
         self.faults.borrow().len()
     }
@@ -76,7 +78,8 @@ impl<'a> Cursor<'a> {
         self.push(self.path.clone(), Some(self.seen()), problem.into());
     }
 
-    /// Something is wrong here that is not the value itself: a repetition, an absence, the environment.
+    /// Something is wrong here that is not the value itself: a repetition, an absence, the
+    /// environment.
     pub(super) fn fault_unseen(&self, problem: impl Into<String>) {
         self.push(self.path.clone(), None, problem.into());
     }
@@ -109,7 +112,8 @@ impl<'a> Cursor<'a> {
             .push((self.order.clone(), note));
     }
 
-    /// The value as a fault may show it: never a password, never the inside of an object or an array.
+    /// The value as a fault may show it: never a password, never the inside of an object or an
+    /// array.
     pub(super) fn seen(&self) -> String {
         if self.secret {
             return HIDDEN.to_owned();
@@ -154,7 +158,8 @@ impl<'a> Cursor<'a> {
     }
 
     fn find(&self, wanted: &str) -> Option<Cursor<'a>> {
-        // The last of a repeated key, as other parsers take it. The repetition is a fault of its own.
+        // The last of a repeated key, as other parsers take it. The repetition is a fault of its
+        // own.
         self.members()
             .into_iter()
             .rev()
@@ -191,7 +196,8 @@ impl<'a> Cursor<'a> {
         }
     }
 
-    /// The object's `type`, when it is one that is served: what decides which keys the object may have.
+    /// The object's `type`, when it is one that is served: what decides which keys the object may
+    /// have.
     pub(super) fn kind(&self, choice: &'static Choice) -> Option<&'static str> {
         if !matches!(self.value, Json::Object(_)) {
             self.fault("must be an object");

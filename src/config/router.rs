@@ -1,9 +1,11 @@
 //! Owns realms, roles and permissions in the document. Knows nothing of how they are enforced.
 
-use super::keys;
-use super::model::{Allow, Disclose, MatchPolicy, Permission, Realm, Role};
-use super::reader::{Cursor, Object};
-use super::words::unless_secret;
+use super::{
+    keys,
+    model::{Allow, Disclose, MatchPolicy, Permission, Realm, Role},
+    reader::{Cursor, Object},
+    words::unless_secret,
+};
 
 /// The realms of a router worker.
 pub(super) fn realms(worker: &Object<'_>) -> Vec<Realm> {

@@ -1,5 +1,6 @@
-//! Owns taking `ws://` and `postgresql://` URLs apart (RFC 3986, as far as these two need it). Knows nothing of the
-//! document they stand in. No error repeats any part of the URL: it may hold a password.
+//! Owns taking `ws://` and `postgresql://` URLs apart (RFC 3986, as far as these two need it).
+//! Knows nothing of the document they stand in. No error repeats any part of the URL: it may hold a
+//! password.
 
 use std::collections::BTreeMap;
 
@@ -49,7 +50,8 @@ impl WebSocketUrl {
     }
 }
 
-/// What a URL says of a database connection, by the name of libpq's parameter. Nothing has been read but text.
+/// What a URL says of a database connection, by the name of libpq's parameter. Nothing has been
+/// read but text.
 #[derive(Default)]
 pub(super) struct PostgresUrl(pub(super) BTreeMap<&'static str, String>);
 
@@ -59,8 +61,8 @@ impl PostgresUrl {
         url.starts_with("postgresql://") || url.starts_with("postgres://")
     }
 
-    /// Parses `postgresql://[user[:password]@][host[:port],...][/database][?parameters]` (PostgreSQL's manual,
-    /// 34.1.1.2).
+    /// Parses `postgresql://[user[:password]@][host[:port],...][/database][?parameters]`
+    /// (PostgreSQL's manual, 34.1.1.2).
     pub(super) fn parse(url: &str) -> Result<Self, String> {
         let rest = url
             .strip_prefix("postgresql://")
@@ -162,7 +164,8 @@ fn host_and_port(authority: &str) -> Result<(&str, Option<u16>), String> {
     }
 }
 
-/// Undoes percent-encoding (RFC 3986, section 2.1). An empty text counts as none, as libpq takes it.
+/// Undoes percent-encoding (RFC 3986, section 2.1). An empty text counts as none, as libpq takes
+/// it.
 fn decoded(text: &str) -> Result<Option<String>, String> {
     let mut bytes = Vec::with_capacity(text.len());
     let mut rest = text.as_bytes();

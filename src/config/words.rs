@@ -1,4 +1,5 @@
-//! Owns the wording that faults share: quotations, lists, suggestions, paths. Knows nothing of the document.
+//! Owns the wording that faults share: quotations, lists, suggestions, paths. Knows nothing of the
+//! document.
 
 /// A string longer than this many characters is cut in a fault.
 const SEEN: usize = 60;
@@ -31,8 +32,9 @@ pub(super) fn is_secret(key: &str) -> bool {
     key == "key" || SECRETS.iter().any(|secret| key.contains(secret))
 }
 
-/// Whether a text can hold a secret. The login of a URL stands before an `@`, its parameters and those of a libpq
-/// connection string have a `=`, either may be percent-encoded. A URL that was cut short may end in its password.
+/// Whether a text can hold a secret. The login of a URL stands before an `@`, its parameters and
+/// those of a libpq connection string have a `=`, either may be percent-encoded. A URL that was cut
+/// short may end in its password.
 fn can_hold_secret(text: &str) -> bool {
     let is_cut_short = |rest: &str| {
         let end = rest.find(['/', '?', '#', ',']).unwrap_or(rest.len());
@@ -57,7 +59,8 @@ pub(super) fn quoted(text: &str) -> String {
     format!("{:?}", start + "...")
 }
 
-/// A name or a path as it is, for the middle of a sentence. One that can hold a secret is not shown.
+/// A name or a path as it is, for the middle of a sentence. One that can hold a secret is not
+/// shown.
 pub(super) fn unless_secret(text: String) -> String {
     match can_hold_secret(&text) {
         true => format!("({HIDDEN})"),

@@ -1,5 +1,5 @@
-//! The components of a node, and which router each of their sessions is for: one of this node, or one
-//! that is dialled. Must not know what a component does.
+//! The components of a node, and which router each of their sessions is for: one of this node, or
+//! one that is dialled. Must not know what a component does.
 
 use std::{
     sync::{Arc, Mutex, PoisonError},

@@ -236,15 +236,15 @@ impl Node {
         &self.addresses
     }
 
-    /// Stops in order: accept nobody and begin no call, let the calls under way end within
-    /// the grace time and answer the rest, close every connection, close components and their
-    /// pools, join every thread.
+    /// Stops in order: accept nobody and begin no call, let the calls under way end within the
+    /// grace time and answer the rest, close every connection, close components and their pools,
+    /// join every thread.
     ///
     /// Clients get a Close frame (1001, going away) and no GOODBYE, so that they come again.
     ///
     /// # Blocking
-    /// As long as the [`StopTimes`] say, which the node was started with, at most. What has not ended
-    /// by then is left behind, and the log says so.
+    /// As long as the [`StopTimes`] say, which the node was started with, at most. What has not
+    /// ended by then is left behind, and the log says so.
     pub fn stop(self) {
         self.mailboxes.iter().for_each(Mailbox::stop_accepting);
         self.realms().for_each(Realm::drain);

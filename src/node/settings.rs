@@ -25,8 +25,9 @@ use web::{AllowedOrigins, Paths, StaticDirectory, StaticOptions};
 const AGENT: &str = concat!("wampgres-", env!("CARGO_PKG_VERSION"));
 /// How many connections may wait to be accepted.
 const BACKLOG: u32 = 1024;
-/// How long the head of a request may take where files are served, or a WebSocket service sets no limit: who sends
-/// nothing must not hold a connection for ever. A service that says more gets more.
+/// How long the head of a request may take where files are served, or a WebSocket service sets no
+/// limit: who sends nothing must not hold a connection for ever. A service that says more gets
+/// more.
 const HEAD_TIMEOUT: Duration = Duration::from_secs(10);
 /// What takes the place of "no limit" for sizes: the largest limit that can be configured. Room
 /// for a frame is reserved as soon as its head has come, so a head alone must not be able to ask

@@ -23,8 +23,8 @@ const LONGEST: Duration = Duration::from_millis(i32::MAX as u64);
 /// Called once for each new connection, before its first job.
 pub(super) type OpenFun = Arc<dyn Fn(&mut Client) -> Result<(), postgres::Error> + Send + Sync>;
 
-/// The settings of a [`ConnectionPool`](crate::ConnectionPool), with Twisted's names where Twisted has them. Cloning it
-/// copies settings only.
+/// The settings of a [`ConnectionPool`](crate::ConnectionPool), with Twisted's names where Twisted
+/// has them. Cloning it copies settings only.
 #[derive(Clone)]
 pub struct Builder {
     pub(super) config: postgres::Config,
@@ -168,8 +168,8 @@ impl Builder {
         self
     }
 
-    /// Within which time of its submission a job fails with [`Error::Unavailable`](crate::Error::Unavailable) when no
-    /// connection can be had (5 s).
+    /// Within which time of its submission a job fails with
+    /// [`Error::Unavailable`](crate::Error::Unavailable) when no connection can be had (5 s).
     pub fn connect_timeout(mut self, timeout: Duration) -> Self {
         self.connect_timeout = timeout;
         self
@@ -193,9 +193,9 @@ impl Builder {
     }
 
     /// How long a statement may run (no limit): PostgreSQL then ends it with SQLSTATE 57014. If
-    /// PostgreSQL does not even do that, being frozen, the job fails with [`Error::Timeout`](crate::Error::Timeout) half a
-    /// second later. Whole milliseconds. A job may set another for itself (`SET LOCAL
-    /// statement_timeout`).
+    /// PostgreSQL does not even do that, being frozen, the job fails with
+    /// [`Error::Timeout`](crate::Error::Timeout) half a second later. Whole milliseconds. A job may
+    /// set another for itself (`SET LOCAL statement_timeout`).
     pub fn statement_timeout(mut self, timeout: impl Into<Option<Duration>>) -> Self {
         self.statement_timeout = timeout.into();
         self

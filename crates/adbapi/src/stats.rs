@@ -42,7 +42,8 @@ pub struct Stats {
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct ErrorCounts {
-    /// [`super::Error::Database`], also of statements that PostgreSQL ended at their `statement_timeout`.
+    /// [`super::Error::Database`], also of statements that PostgreSQL ended at their
+    /// `statement_timeout`.
     pub database: u64,
     /// [`super::Error::ConnectionLost`].
     pub connection_lost: u64,

@@ -69,8 +69,8 @@ pub enum Mode {
 pub enum Wait {
     /// As a browser and most clients do: the system wakes it, and that time is in the latency.
     Asleep,
-    /// It looks for the next answer without a pause while answers come quickly. That leaves the waking of
-    /// the client out, and takes a processor.
+    /// It looks for the next answer without a pause while answers come quickly. That leaves the
+    /// waking of the client out, and takes a processor.
     Awake,
 }
 

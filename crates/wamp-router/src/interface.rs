@@ -63,7 +63,8 @@ pub enum Input {
         /// Who is gone.
         peer: PeerId,
     },
-    /// The same where the peer is to blame, and has been told: whoever waits for it is told as well.
+    /// The same where the peer is to blame, and has been told: whoever waits for it is told as
+    /// well.
     Lost {
         /// Who is gone.
         peer: PeerId,

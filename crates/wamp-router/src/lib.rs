@@ -1,17 +1,19 @@
 //! The router: one realm's state machine, dealer and broker of WAMP's Basic Profile with what
-//! README names of the Advanced Profile. Pure: knows no sockets, threads, clocks, locks, logs or random numbers, and nothing of ours but `wamp`.
+//! README names of the Advanced Profile. Pure: knows no sockets, threads, clocks, locks, logs or
+//! random numbers, and nothing of ours but `wamp`.
 //!
 //! [`Router::handle`] takes the time and one [`Input`], and appends what is to be done, as
 //! [`Output`]s in order. It never fails: an offence becomes an ERROR or an ABORT. Time is what it
-//! is told: whoever tells it wakes up at [`Router::next_deadline`] for an [`Input::Tick`]. Whoever owns the connections
-//! keeps a router behind a lock, puts the outputs on the peers' queues under that same lock, and
-//! thereby keeps the ordering guarantees of the specification: a peer's messages are decided
-//! upon in the order they came, and what a decision gives to a peer stays in that order.
+//! is told: whoever tells it wakes up at [`Router::next_deadline`] for an [`Input::Tick`]. Whoever
+//! owns the connections keeps a router behind a lock, puts the outputs on the peers' queues under
+//! that same lock, and thereby keeps the ordering guarantees of the specification: a peer's
+//! messages are decided upon in the order they came, and what a decision gives to a peer stays in
+//! that order.
 //!
-//! Every decision validates first and mutates second. What a session does is checked in this
-//! order: may such a message be sent at all (else ABORT `wamp.error.protocol_violation`), are its
-//! options served, is its URI valid, does the role permit it, can it be done, is there room (else
-//! ERROR, whose one argument is a message for people).
+//! Every decision validates first and mutates second. What a session does is checked in this order:
+//! may such a message be sent at all (else ABORT `wamp.error.protocol_violation`), are its options
+//! served, is its URI valid, does the role permit it, can it be done, is there room (else ERROR,
+//! whose one argument is a message for people).
 //!
 //! | file | owns |
 //! |---|---|

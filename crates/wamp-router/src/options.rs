@@ -89,8 +89,8 @@ pub struct Disclose {
     pub publisher: bool,
 }
 
-/// How much one session may hold or cause to be held, so that none can make the router grow without bound. What goes
-/// beyond is answered with `wamp.error.unavailable`.
+/// How much one session may hold or cause to be held, so that none can make the router grow without
+/// bound. What goes beyond is answered with `wamp.error.unavailable`.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Limits {
     /// Procedures a session may have registered.

@@ -156,8 +156,9 @@ impl Frames {
     }
 
     /// The context keeps the buffer of its largest frame for as long as it lives, which would be
-    /// megabytes for a session that does nothing. A new one begins small. All input has been read here, so
-    /// the old one holds none of it, and what it had to answer of itself it has written before it read.
+    /// megabytes for a session that does nothing. A new one begins small. All input has been read
+    /// here, so the old one holds none of it, and what it had to answer of itself it has written
+    /// before it read.
     fn give_memory_back(&mut self) {
         if self.lengths.take_large_done() && self.context.can_write() {
             self.context = context(self.role, self.limits);

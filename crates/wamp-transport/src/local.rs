@@ -1,4 +1,5 @@
-//! Sessions that live in this process: their way to the router. Must not know what the messages mean.
+//! Sessions that live in this process: their way to the router. Must not know what the messages
+//! mean.
 
 use std::sync::Arc;
 

@@ -1,5 +1,5 @@
 //! A connection of a web transport: HTTP until a WebSocket is opened, the session from then on.
-//! Knows which path has which service; must not know WAMP nor files.
+//! Knows which path has which service; must not know what a session says nor how files are read.
 
 use std::{
     io,

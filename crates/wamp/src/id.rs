@@ -90,8 +90,8 @@ impl RequestId {
 pub type OwnIds = BuildHasherDefault<OwnIdHasher>;
 
 /// A cheap hash for maps whose every key is a number that this node, or a router it trusts, chose:
-/// peers, counted ids, random session ids. No client can choose keys that collide. Maps with keys that clients
-/// choose (URIs, their request ids) keep the standard library's keyed hash.
+/// peers, counted ids, random session ids. No client can choose keys that collide. Maps with keys
+/// that clients choose (URIs, their request ids) keep the standard library's keyed hash.
 #[derive(Default)]
 pub struct OwnIdHasher(u64);
 

@@ -1,9 +1,10 @@
 //! The vocabulary of WAMP: messages, ids, URIs, options, payloads, serializers. Pure; knows no
 //! sockets, threads, clocks, locks or logs, and nothing of what a router does with a message.
 //!
-//! Everything here follows the WAMP specification and uses its nouns: the Basic Profile, and of
-//! the Advanced Profile what README names. The one liberty taken is in the payload: application arguments stay the raw bytes the client sent
-//! ([`Payload`]), because routing never needs to look inside them.
+//! Everything here follows the WAMP specification and uses its nouns: the Basic Profile, and of the
+//! Advanced Profile what README names. The one liberty taken is in the payload: application
+//! arguments stay the raw bytes the client sent ([`Payload`]), because routing never needs to look
+//! inside them.
 //!
 //! ```
 //! use wamp::{Message, Serializer};

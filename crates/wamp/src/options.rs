@@ -1,5 +1,6 @@
 //! Details dictionaries and the Options of what ends a call, typed and read once at decode; knows
-//! the keys this router acts upon or produces, not the options of requests. Unknown keys are ignored (WAMP specification, "Extensibility").
+//! the keys this router acts upon or produces, not the options of requests. Unknown keys are
+//! ignored (WAMP specification, "Extensibility").
 
 use std::{fmt, marker::PhantomData, num::NonZeroU64};
 

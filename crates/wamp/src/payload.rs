@@ -10,7 +10,8 @@ use super::Serializer;
 /// stack of common JSON readers, so they end at the router instead of at every receiver.
 pub const MAX_NESTING: usize = 512;
 
-/// Up to this many bytes a text is copied to an allocation of its length; giving the rest of its own back takes longer.
+/// Up to this many bytes a text is copied to an allocation of its length; giving the rest of its
+/// own back takes longer.
 const CHEAP_TO_COPY: usize = 256;
 
 /// The `Arguments|list, ArgumentsKw|dict` that end many messages, as raw bytes in one

@@ -12,7 +12,7 @@ pub enum Serializer {
 }
 
 impl Serializer {
-    /// All serializers, in the order a client's wish is matched against them.
+    /// All serializers. Of those that a client offers, the first that is among them counts.
     pub const ALL: &[Self] = &[Self::Json];
 
     /// The WebSocket subprotocol that stands for this serializer.

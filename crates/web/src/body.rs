@@ -1,8 +1,11 @@
-//! Owns the bytes of a response's content until they are pulled; must not know heads, statuses or sockets.
+//! Owns the bytes of a response's content until they are pulled; must not know heads, statuses or
+//! sockets.
 
-use std::borrow::Cow;
-use std::fs::File;
-use std::io::{self, Read, Seek, SeekFrom};
+use std::{
+    borrow::Cow,
+    fs::File,
+    io::{self, Read, Seek, SeekFrom},
+};
 
 /// The content of a response, pulled in chunks as the connection's output drains.
 #[derive(Debug)]

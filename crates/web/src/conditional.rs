@@ -1,4 +1,5 @@
-//! Owns the preconditions of conditional requests (RFC 9110 13); must not know files or what is answered.
+//! Owns the preconditions of conditional requests (RFC 9110 13); must not know files or what is
+//! answered.
 
 use ::http::{HeaderMap, HeaderName, header};
 

@@ -1,4 +1,5 @@
-//! Owns the reading of header fields that are comma-separated lists (RFC 9110 5.6.1); must not know what any field means.
+//! Owns the reading of header fields that are comma-separated lists (RFC 9110 5.6.1); must not know
+//! what any field means.
 
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 

@@ -1,9 +1,12 @@
-//! Owns where a request ends and whether another may follow it (RFC 9112 6 and 9.3); must not know targets or services.
+//! Owns where a request ends and whether another may follow it (RFC 9112 6 and 9.3); must not know
+//! targets or services.
 
 use ::http::{HeaderMap, Version, header};
 
-use super::fields::{has_token, list_elements};
-use super::rejection::Rejection;
+use super::{
+    fields::{has_token, list_elements},
+    rejection::Rejection,
+};
 
 /// The longest request body, in bytes, that is worth reading to keep a connection: 64 KiB.
 pub const MAX_SKIPPED_BODY: u64 = 64 * 1024;

@@ -1,12 +1,15 @@
-//! Owns the reading of a request head from a growing buffer, and its limits; must not know sockets, timeouts or services.
+//! Owns the reading of a request head from a growing buffer, and its limits; must not know sockets,
+//! timeouts or services.
 
 use std::str::FromStr;
 
 use ::http::{HeaderMap, HeaderName, HeaderValue, Method, Version, header};
 
-use super::framing::{MAX_SKIPPED_BODY, RequestBody, expects_continue, wants_to_persist};
-use super::rejection::Rejection;
-use super::target::{Target, is_authority};
+use super::{
+    framing::{MAX_SKIPPED_BODY, RequestBody, expects_continue, wants_to_persist},
+    rejection::Rejection,
+    target::{Target, is_authority},
+};
 
 /// The longest request line in bytes with its line end: 8 KiB.
 pub const MAX_REQUEST_LINE: usize = 8 * 1024;

@@ -1,11 +1,11 @@
-//! HTTP/1.1 without sockets: owns request heads, responses and the web services that need no WAMP; must not know routers, sessions or event loops.
+//! HTTP/1.1 without sockets: owns request heads, responses and the web services that need no WAMP;
+//! must not know routers, sessions or event loops.
 //!
-//! Bytes in, bytes out. A connection's owner appends what it received to a buffer and
-//! calls [`parse_head`]; it hands the [`RequestHead`] to whatever serves the path (found
-//! with [`Paths`]) and gets a [`Response`]. [`Response::write_head`] writes the head and
-//! leaves a [`Body`], from which the owner pulls bounded chunks as its output drains.
-//! Nothing here waits for the network, reads a clock or starts a thread. Files are read
-//! with blocking calls, a chunk at a time.
+//! Bytes in, bytes out. A connection's owner appends what it received to a buffer and calls
+//! [`parse_head`]; it hands the [`RequestHead`] to whatever serves the path (found with [`Paths`])
+//! and gets a [`Response`]. [`Response::write_head`] writes the head and leaves a [`Body`], from
+//! which the owner pulls bounded chunks as its output drains. Nothing here waits for the network,
+//! reads a clock or starts a thread. Files are read with blocking calls, a chunk at a time.
 //!
 //! | served by | path service |
 //! |---|---|

@@ -1,11 +1,14 @@
 //! Owns the page that lists a directory; must not know where the directory lies.
 
-use std::fs;
-use std::io;
-use std::path::{Path, PathBuf};
+use std::{
+    fs, io,
+    path::{Path, PathBuf},
+};
 
-use super::pages::{escaped, page};
-use super::target::{encode_path, is_plain_segment};
+use super::{
+    pages::{escaped, page},
+    target::{encode_path, is_plain_segment},
+};
 
 /// The most entries that are listed.
 const MAX_ENTRIES: usize = 2000;

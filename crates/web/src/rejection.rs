@@ -1,9 +1,12 @@
-//! Owns the reasons for which a request is refused before any service sees it; must not know which service that would have been.
+//! Owns the reasons for which a request is refused before any service sees it; must not know which
+//! service that would have been.
 
 use ::http::{HeaderValue, StatusCode, header};
 
-use super::head::{MAX_HEAD, MAX_HEADER_FIELDS, MAX_REQUEST_LINE};
-use super::response::Response;
+use super::{
+    head::{MAX_HEAD, MAX_HEADER_FIELDS, MAX_REQUEST_LINE},
+    response::Response,
+};
 
 /// Why a request is refused. The text is meant for the client and holds nothing of the node's.
 ///

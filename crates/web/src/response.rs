@@ -1,13 +1,15 @@
-//! Owns a response's status, header fields and the writing of its head; must not know requests, files or sockets.
+//! Owns a response's status, header fields and the writing of its head; must not know requests,
+//! files or sockets.
 
-use std::io::Write;
-use std::time::SystemTime;
+use std::{io::Write, time::SystemTime};
 
 use ::http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
 
-use super::body::Body;
-use super::fields::{http_date, http_seconds};
-use super::pages;
+use super::{
+    body::Body,
+    fields::{http_date, http_seconds},
+    pages,
+};
 
 /// An answer, not yet written.
 #[derive(Debug)]
@@ -80,11 +82,6 @@ impl Response {
     /// The status code.
     pub fn status(&self) -> StatusCode {
         self.status
-    }
-
-    /// The header fields given so far.
-    pub fn headers(&self) -> &HeaderMap {
-        &self.headers
     }
 
     /// Appends the head to `out` and gives the content that must follow it.

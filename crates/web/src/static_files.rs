@@ -1,22 +1,27 @@
-//! Owns the serving of files below one directory, and that nothing else is served; must not know routes or connections.
+//! Owns the serving of files below one directory, and that nothing else is served; must not know
+//! routes or connections.
 
-use std::collections::BTreeMap;
-use std::fs::{self, File, Metadata, OpenOptions};
-use std::io;
-use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
-use std::path::{Path, PathBuf};
+use std::{
+    collections::BTreeMap,
+    fs::{self, File, Metadata, OpenOptions},
+    io,
+    os::unix::fs::{MetadataExt, OpenOptionsExt},
+    path::{Path, PathBuf},
+};
 
 use ::http::{HeaderValue, Method, StatusCode, header};
 use nix::libc;
 
-use super::body::Body;
-use super::conditional::{Validators, Verdict};
-use super::fields::http_seconds;
-use super::head::RequestHead;
-use super::listing::listing;
-use super::range::ByteRange;
-use super::response::Response;
-use super::target::encode_path;
+use super::{
+    body::Body,
+    conditional::{Validators, Verdict},
+    fields::http_seconds,
+    head::RequestHead,
+    listing::listing,
+    range::ByteRange,
+    response::Response,
+    target::encode_path,
+};
 
 mod cross_origin;
 mod media_types;

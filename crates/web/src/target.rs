@@ -1,9 +1,9 @@
-//! Owns the request target: its forms, and a path with one meaning only; must not know files or services.
+//! Owns the request target: its forms, and a path with one meaning only; must not know files or
+//! services.
 
 use std::str::FromStr;
 
-use ::http::Method;
-use ::http::uri::Authority;
+use ::http::{Method, uri::Authority};
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, percent_decode_str, utf8_percent_encode};
 
 use super::rejection::Rejection;

@@ -1,12 +1,15 @@
-//! Owns the server's side of the WebSocket opening handshake (RFC 6455 4.2) up to its key; must not know frames, hashes or WAMP.
+//! Owns the server's side of the WebSocket opening handshake (RFC 6455 4.2) up to its key; must not
+//! know frames, hashes or WAMP.
 
 use ::http::{Method, Version, header};
 
-use super::fields::{has_token, is_token, list_elements, single};
-use super::framing::RequestBody;
-use super::head::RequestHead;
-use super::origin::AllowedOrigins;
-use super::rejection::Rejection;
+use super::{
+    fields::{has_token, is_token, list_elements, single},
+    framing::RequestBody,
+    head::RequestHead,
+    origin::AllowedOrigins,
+    rejection::Rejection,
+};
 
 /// A valid request to open a WebSocket.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -75,14 +78,6 @@ impl WebSocketRequest {
             true => Ok(()),
             false => Err(Rejection::OriginNotAllowed),
         }
-    }
-
-    /// The client's favourite among the subprotocols that are supported here.
-    pub fn preferred<'a>(&self, supported: &[&'a str]) -> Option<&'a str> {
-        self.protocols
-            .iter()
-            .find_map(|offered| supported.iter().find(|known| *known == offered))
-            .copied()
     }
 
     /// The head that opens the WebSocket; frames follow it. No extension is ever accepted.
@@ -175,11 +170,6 @@ mod tests {
         assert_eq!(request.key, "dGhlIHNhbXBsZSBub25jZQ==");
         assert_eq!(request.protocols, ["wamp.2.cbor", "wamp.2.json", "x"]);
         assert_eq!(request.origin.as_deref(), Some("http://localhost:8080"));
-        assert_eq!(
-            request.preferred(&["x", "wamp.2.json"]),
-            Some("wamp.2.json")
-        );
-        assert_eq!(request.preferred(&["wamp.2"]), None);
         let head = request.accept_response("s3pPLMBiTxaQ9kYGzzhZRbK+xOo=", Some("wamp.2.json"));
         assert_eq!(
             String::from_utf8(head).unwrap(),

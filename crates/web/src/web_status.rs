@@ -1,11 +1,14 @@
-//! Owns what a plain request on the path of a WebSocket gets: Crossbar's web status; must not know handshakes, realms or secrets.
+//! Owns what a plain request on the path of a WebSocket gets: Crossbar's web status; must not know
+//! handshakes, realms or secrets.
 
 use ::http::{HeaderValue, Method, StatusCode, header};
 
-use super::head::RequestHead;
-use super::pages::{escaped, page};
-use super::response::Response;
-use super::target::encode_path;
+use super::{
+    head::RequestHead,
+    pages::{escaped, page},
+    response::Response,
+    target::encode_path,
+};
 
 /// The longest host and path that are repeated on the page; the name of a host has no more.
 const SHOWN: usize = 255;
@@ -31,7 +34,7 @@ impl WebStatus<'_> {
         if !reads || !self.enable_webstatus {
             return Response::error(
                 StatusCode::UPGRADE_REQUIRED,
-                "WampGres speaks WebSocket at this address.",
+                "wampgres speaks WebSocket at this address.",
             )
             .with_header(header::UPGRADE, HeaderValue::from_static("websocket"));
         }
@@ -63,7 +66,7 @@ impl WebStatus<'_> {
             subprotocols = subprotocols.join(", "),
             example = escaped(&example(&url)),
         );
-        page("WampGres", &content)
+        page("wampgres", &content)
     }
 }
 
@@ -103,7 +106,7 @@ mod tests {
         let page = answered("GET /ws HTTP/1.1\r\nHost: h:8080\r\n\r\n", true);
         assert!(page.starts_with("HTTP/1.1 200 OK\r\n"));
         for text in [
-            "WampGres",
+            "wampgres",
             "1.2.3",
             "<code>wamp.2.json</code>, <code>wamp.2.cbor</code>",
             "<code>ws://h:8080/ws</code>",

@@ -34,8 +34,9 @@ impl<S: Subscriber> Layer<S> for Limit {
             return true;
         }
         let now = Instant::now();
-        // The lines that this logs come here as well, and have no source. (That needs a subscriber of the
-        // whole process: one of a scope is not told what is logged while it is told something.)
+        // The lines that this logs come here as well, and have no source. (That needs a subscriber
+        // of the whole process: one of a scope is not told what is logged while it is told
+        // something.)
         self.0.tell_over(now);
         let mut client = Client(None);
         event.record(&mut client);

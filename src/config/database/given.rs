@@ -1,16 +1,20 @@
-//! Owns what is known of one parameter of a database, and how it is read and blamed, wherever it was found. Knows
-//! nothing of what it means.
+//! Owns what is known of one parameter of a database, and how it is read and blamed, wherever it
+//! was found. Knows nothing of what it means.
 
-use std::fmt::Display;
-use std::ops::RangeInclusive;
-use std::path::{Path, PathBuf};
-use std::time::Duration;
+use std::{
+    fmt::Display,
+    ops::RangeInclusive,
+    path::{Path, PathBuf},
+    time::Duration,
+};
 
-use crate::config::duration::{Times, time};
-use crate::config::json::Json;
-use crate::config::keys::Choice;
-use crate::config::reader::Cursor;
-use crate::config::words::either;
+use crate::config::{
+    duration::{Times, time},
+    json::Json,
+    keys::Choice,
+    reader::Cursor,
+    words::either,
+};
 
 /// A parameter of a database, and where it was found.
 pub(super) enum Given<'a> {
@@ -53,8 +57,8 @@ impl Given<'_> {
         }
     }
 
-    /// A file. A relative one that is written is beside the document; a variable is set for whatever runs in the
-    /// directory it is set in.
+    /// A file. A relative one that is written is beside the document; a variable is set for
+    /// whatever runs in the directory it is set in.
     pub(super) fn file(&self, base_dir: &Path) -> Option<PathBuf> {
         let written = self.text()?;
         Some(match self {

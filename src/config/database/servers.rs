@@ -1,14 +1,10 @@
-//! Owns which servers a database has: hosts, addresses and ports, in libpq's notation (PostgreSQL's manual, 34.1.1.3).
-//! Knows nothing of how they are reached.
+//! Owns which servers a database has: hosts, addresses and ports, in libpq's notation (PostgreSQL's
+//! manual, 34.1.1.3). Knows nothing of how they are reached.
 
 use std::net::IpAddr;
 
-use super::given::Given;
-use super::sources::Sources;
-use super::{name, user};
-use crate::config::json::Json;
-use crate::config::listener::PORT;
-use crate::config::model::Server;
+use super::{given::Given, name, sources::Sources, user};
+use crate::config::{json::Json, listener::PORT, model::Server};
 
 /// PostgreSQL's, as libpq has it.
 const DEFAULT_PORT: u16 = 5432;

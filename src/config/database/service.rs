@@ -1,9 +1,11 @@
-//! Owns the connection service file (PostgreSQL's manual, 34.17): where it is and how it is read. Knows nothing of what
-//! its parameters mean.
+//! Owns the connection service file (PostgreSQL's manual, 34.17): where it is and how it is read.
+//! Knows nothing of what its parameters mean.
 
-use std::collections::BTreeMap;
-use std::fs;
-use std::path::{Path, PathBuf};
+use std::{
+    collections::BTreeMap,
+    fs,
+    path::{Path, PathBuf},
+};
 
 use super::user;
 use crate::config::libpq;

@@ -1,18 +1,23 @@
-//! Owns where the parameters of a database come from: the document, a service file, libpq's variables, `DATABASE_URL`,
-//! in this order. Knows the names that they have in each, not what they mean.
+//! Owns where the parameters of a database come from: the document, a service file, libpq's
+//! variables, `DATABASE_URL`, in this order. Knows the names that they have in each, not what they
+//! mean.
 
 use std::collections::BTreeMap;
 
-use super::given::Given;
-use super::service::{self, Service};
-use crate::config::check::Context;
-use crate::config::keys::{self, Use};
-use crate::config::libpq::{self, Means, PARAMETERS, Parameter, Protects};
-use crate::config::reader::Object;
-use crate::config::url::PostgresUrl;
+use super::{
+    given::Given,
+    service::{self, Service},
+};
+use crate::config::{
+    check::Context,
+    keys::{self, Use},
+    libpq::{self, Means, PARAMETERS, Parameter, Protects},
+    reader::Object,
+    url::PostgresUrl,
+};
 
-/// Where a database is. `DATABASE_URL` and `PGSERVICE` have a say only if one of these is open: else they speak of
-/// another database.
+/// Where a database is. `DATABASE_URL` and `PGSERVICE` have a say only if one of these is open:
+/// else they speak of another database.
 const PLACE: [&str; 5] = ["host", "port", "database", "user", "password"];
 
 const URL: &str = "DATABASE_URL";
@@ -27,7 +32,8 @@ struct Layer {
 pub(super) struct Sources<'a> {
     pub(super) object: &'a Object<'a>,
     environment: &'a dyn Fn(&str) -> Option<String>,
-    /// The service that is written, or that `PGSERVICE` names: before the variables, as libpq has it.
+    /// The service that is written, or that `PGSERVICE` names: before the variables, as libpq has
+    /// it.
     service: Option<Layer>,
     /// The URL, and the service that it names.
     url: Vec<Layer>,
@@ -151,7 +157,8 @@ impl<'a> Sources<'a> {
         })
     }
 
-    /// Says of each parameter that is given from outside and fills in nothing that it has no effect, or refuses it.
+    /// Says of each parameter that is given from outside and fills in nothing that it has no
+    /// effect, or refuses it.
     pub(super) fn judge_the_rest(&self, has_tls: bool, has_unix_socket: bool) {
         for parameter in PARAMETERS {
             if let Some((source, value)) = self.outside(parameter) {
@@ -180,7 +187,8 @@ impl<'a> Sources<'a> {
         }
     }
 
-    /// What a service, a variable or the URL says of a parameter that is no key, and where it stands.
+    /// What a service, a variable or the URL says of a parameter that is no key, and where it
+    /// stands.
     fn outside(&self, parameter: &Parameter) -> Option<(String, String)> {
         let in_layer = |layer: &Layer| {
             let value = layer.values.get(parameter.name)?;

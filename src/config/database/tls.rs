@@ -1,13 +1,14 @@
-//! Owns what is written of TLS to PostgreSQL, as libpq has it (PostgreSQL's manual, 34.19), but that nothing is looked
-//! for in the user's home. Reads no certificate.
+//! Owns what is written of TLS to PostgreSQL, as libpq has it (PostgreSQL's manual, 34.19), but
+//! that nothing is looked for in the user's home. Reads no certificate.
 
 use std::path::{Path, PathBuf};
 
-use super::given::Given;
-use super::sources::Sources;
-use crate::config::keys;
-use crate::config::model::{ClientCertificate, SslMode, SslRootCert, TlsVersion};
-use crate::config::words::unless_secret;
+use super::{given::Given, sources::Sources};
+use crate::config::{
+    keys,
+    model::{ClientCertificate, SslMode, SslRootCert, TlsVersion},
+    words::unless_secret,
+};
 
 pub(super) struct Tls {
     pub(super) sslmode: SslMode,

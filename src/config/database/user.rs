@@ -1,11 +1,12 @@
-//! Owns who runs the program and where PostgreSQL of this machine is, for what nobody has said. Knows no parameters.
+//! Owns who runs the program and where PostgreSQL of this machine is, for what nobody has said.
+//! Knows no parameters.
 
 use std::path::{Path, PathBuf};
 
 use nix::unistd::{User, geteuid};
 
-/// Where the server of this machine has its socket: the directory of Debian's PostgreSQL and most others, or that of
-/// one built from source.
+/// Where the server of this machine has its socket: the directory of Debian's PostgreSQL and most
+/// others, or that of one built from source.
 const SOCKET_DIRECTORIES: [&str; 2] = ["/var/run/postgresql", "/tmp"];
 
 /// The user who runs the program, by the system's word and not by the environment's.

@@ -1,8 +1,11 @@
-//! Owns the keys of `extra.database` and the words that its choices take: libpq's where libpq has them, adbapi's with
-//! `cp_`, and the pool's own.
+//! Owns the keys of `extra.database` and the words that its choices take: libpq's where libpq has
+//! them, adbapi's with `cp_`, and the pool's own.
 
-use super::Use::{Instead, Served};
-use super::{Choice, Keys, inert};
+use super::{
+    Choice, Keys,
+    Use::{Instead, Served},
+    inert,
+};
 
 const NO_GSSAPI: &str = "there is no GSSAPI here";
 

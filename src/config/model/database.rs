@@ -1,13 +1,10 @@
-//! Owns the checked database: where it is, how it is reached and what its pool is held to. Knows nothing of JSON keys or
-//! of how the values came to be.
+//! Owns the checked database: where it is, how it is reached and what its pool is held to. Knows
+//! nothing of JSON keys or of how the values came to be.
 
-use std::fmt;
-use std::net::IpAddr;
-use std::path::PathBuf;
-use std::time::Duration;
+use std::{fmt, net::IpAddr, path::PathBuf, time::Duration};
 
-/// A PostgreSQL database and the pool of connections to it; the `cp_` names are those of Twisted's adbapi, the others
-/// those of libpq where it has them.
+/// A PostgreSQL database and the pool of connections to it; the `cp_` names are those of Twisted's
+/// adbapi, the others those of libpq where it has them.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Database {
     /// The servers to try in this order; at least one.
@@ -24,11 +21,13 @@ pub struct Database {
     pub channel_binding: ChannelBinding,
     /// How connections are secured.
     pub sslmode: SslMode,
-    /// Whose certificates are trusted; there whenever `sslmode` verifies, and the system's with `VerifyFull` only.
+    /// Whose certificates are trusted; there whenever `sslmode` verifies, and the system's with
+    /// `VerifyFull` only.
     pub sslrootcert: Option<SslRootCert>,
     /// What we prove to be.
     pub client_certificate: Option<ClientCertificate>,
-    /// Whether TLS begins at once (libpq's `sslnegotiation` `direct`), where it is certain that there is TLS.
+    /// Whether TLS begins at once (libpq's `sslnegotiation` `direct`), where it is certain that
+    /// there is TLS.
     pub direct_tls: bool,
     /// Whether the server is told by which name it is called.
     pub sslsni: bool,
@@ -44,7 +43,8 @@ pub struct Database {
     pub options: Option<String>,
     /// How the other end of an idle connection is probed; `None` leaves it unprobed.
     pub keepalives: Option<Keepalives>,
-    /// How long data may stay unacknowledged before the connection counts as lost; `None` leaves it to the system.
+    /// How long data may stay unacknowledged before the connection counts as lost; `None` leaves it
+    /// to the system.
     pub tcp_user_timeout: Option<Duration>,
     /// Connections that are kept open; at most `cp_max`.
     pub cp_min: u32,
@@ -62,7 +62,8 @@ pub struct Database {
     pub queue_limit: usize,
     /// How long a job may wait for a worker; `None` sets no limit.
     pub queue_timeout: Option<Duration>,
-    /// How long a job may wait for a connection, and connecting to all servers may take; `None` sets no limit.
+    /// How long a job may wait for a connection, and connecting to all servers may take; `None`
+    /// sets no limit.
     pub connect_timeout: Option<Duration>,
     /// How long a statement may run; `None` sets no limit.
     pub statement_timeout: Option<Duration>,
@@ -79,8 +80,8 @@ pub struct Database {
 }
 
 impl Database {
-    /// Moves the database to a server of its own on this machine, of which neither TLS nor a place in a cluster can be
-    /// asked.
+    /// Moves the database to a server of its own on this machine, of which neither TLS nor a place
+    /// in a cluster can be asked.
     pub fn move_to(&mut self, host: impl Into<String>, port: u16) {
         let (host, address) = (host.into(), None);
         self.servers = vec![Server {
@@ -118,7 +119,8 @@ impl fmt::Display for Server {
     }
 }
 
-/// How connections to PostgreSQL are secured (PostgreSQL's manual, 34.19). Not on Unix sockets, which are not networks.
+/// How connections to PostgreSQL are secured (PostgreSQL's manual, 34.19). Not on Unix sockets,
+/// which are not networks.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum SslMode {
     /// Without TLS.
@@ -128,7 +130,8 @@ pub enum SslMode {
     /// With TLS if the server has it.
     #[default]
     Prefer,
-    /// With TLS. Here and above it is only verified who is at the other end if there is an `sslrootcert`.
+    /// With TLS. Here and above it is only verified who is at the other end if there is an
+    /// `sslrootcert`.
     Require,
     /// With TLS and a certificate that was issued by whom we trust.
     VerifyCa,
@@ -174,7 +177,8 @@ pub struct Keepalives {
     pub count: u32,
 }
 
-/// Whether a password is bound to the channel it is sent through, so that nobody between can use it.
+/// Whether a password is bound to the channel it is sent through, so that nobody between can use
+/// it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum ChannelBinding {
     /// Never.

@@ -1,13 +1,11 @@
 //! `extra.database`: defaults, what is written there, its faults, and the secrecy of passwords.
 
-use std::path::Path;
-use std::time::Duration;
+use std::{path::Path, time::Duration};
 
 use super::{NODE, check_in, faults, me, node, node_with, server};
-use crate::config::database::socket_directory;
 use crate::config::{
     ChannelBinding, ClientCertificate, Component, Database, Keepalives, Reset, Secret, Server,
-    SslMode, SslRootCert, TargetSessionAttrs, TlsVersion,
+    SslMode, SslRootCert, TargetSessionAttrs, TlsVersion, database::socket_directory,
 };
 
 /// The database of [`NODE`]'s container with these fields.

@@ -1,7 +1,9 @@
 //! Holds `docs/config.md` to the tables of keys.
 
-use crate::config::keys::{ALL_CHOICES, ALL_KEYS, Use};
-use crate::config::libpq::{Means, PARAMETERS, Protects};
+use crate::config::{
+    keys::{ALL_CHOICES, ALL_KEYS, Use},
+    libpq::{Means, PARAMETERS, Protects},
+};
 
 const DOCUMENT: &str = include_str!("../../../docs/config.md");
 

@@ -1,11 +1,11 @@
 //! What the environment says of databases: libpq's variables and `DATABASE_URL`.
 
-use std::path::Path;
-use std::time::Duration;
+use std::{path::Path, time::Duration};
 
 use super::{check_in, database, node_with, server};
-use crate::config::database::socket_directory;
-use crate::config::{ConfigError, Secret, SslMode, SslRootCert, TargetSessionAttrs};
+use crate::config::{
+    ConfigError, Secret, SslMode, SslRootCert, TargetSessionAttrs, database::socket_directory,
+};
 
 /// The faults of an empty database in this environment.
 fn faults(environment: &[(&str, &str)]) -> String {

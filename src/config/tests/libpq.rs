@@ -1,16 +1,16 @@
-//! What libpq takes: its parameters, its variables, its files. psql of this machine is the judge where it can be.
+//! What libpq takes: its parameters, its variables, its files. psql of this machine is the judge
+//! where it can be.
 
-use std::fs;
-use std::path::Path;
-use std::process::Command;
-use std::time::Duration;
+use std::{fs, path::Path, process::Command, time::Duration};
 
 use tempfile::TempDir;
 
 use super::{check_in, database, node_with, server};
-use crate::config::keys::{DATABASE, Use};
-use crate::config::libpq::{Means, PARAMETERS};
-use crate::config::{ChannelBinding, ConfigError, SslMode, TargetSessionAttrs, TlsVersion};
+use crate::config::{
+    ChannelBinding, ConfigError, SslMode, TargetSessionAttrs, TlsVersion,
+    keys::{DATABASE, Use},
+    libpq::{Means, PARAMETERS},
+};
 
 const MARKER: &str = r#"{"user": "testuser", "password": "s3cret"}"#;
 

@@ -1,4 +1,5 @@
-//! Owns what the config tests share: a base directory, known classes, an environment, and a node to break.
+//! Owns what the config tests share: a base directory, known classes, an environment, and a node to
+//! break.
 
 mod database;
 mod documented;
@@ -16,8 +17,8 @@ use super::{ConfigError, Database, NodeConfig, Options, Server, check_text};
 const CLASSES: &[&str] = &["hello.MyDatabaseComponent", "test.Plain"];
 const DATABASE_CLASSES: &[&str] = &["hello.MyDatabaseComponent"];
 
-/// A router with realm1, files at `/`, a WebSocket at `ws` and a plain component, and a container with the database
-/// component. Each test breaks it in its own way.
+/// A router with realm1, files at `/`, a WebSocket at `ws` and a plain component, and a container
+/// with the database component. Each test breaks it in its own way.
 const NODE: &str = r#"{
     "version": 2,
     "workers": [

@@ -1,9 +1,6 @@
 //! What becomes of texts without faults.
 
-use std::collections::BTreeMap;
-use std::num::NonZeroU64;
-use std::path::Path;
-use std::time::Duration;
+use std::{collections::BTreeMap, num::NonZeroU64, path::Path, time::Duration};
 
 use serde_json::Value;
 
@@ -226,7 +223,8 @@ fn static_options_are_read() {
     );
 }
 
-/// The home of [`NODE`]'s container component with another endpoint of the listener, and another URL.
+/// The home of [`NODE`]'s container component with another endpoint of the listener, and another
+/// URL.
 fn home(listener: &str, url: &str) -> Home {
     let text = node_with(&[
         (r#"{"type": "tcp", "port": 8080},"#, listener),

@@ -1,10 +1,9 @@
-//! Owns the header fields that let pages of other origins read files (the Fetch standard, "CORS protocol"); must not know files.
+//! Owns the header fields that let pages of other origins read files (the Fetch standard, "CORS
+//! protocol"); must not know files.
 
 use ::http::{HeaderValue, Method, StatusCode, header};
 
-use super::super::body::Body;
-use super::super::head::RequestHead;
-use super::super::response::Response;
+use super::super::{body::Body, head::RequestHead, response::Response};
 
 /// The same response, readable by pages of every origin.
 ///

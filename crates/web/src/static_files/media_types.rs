@@ -1,8 +1,10 @@
 //! Owns which media type a file has by its name; must not know what is in files.
 
-use std::collections::{BTreeMap, HashMap};
-use std::io;
-use std::path::Path;
+use std::{
+    collections::{BTreeMap, HashMap},
+    io,
+    path::Path,
+};
 
 use ::http::HeaderValue;
 use mime_guess::mime;

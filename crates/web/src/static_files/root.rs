@@ -1,10 +1,12 @@
-//! Owns the directory that is served, resolved for one request, and what lies inside of it; must not know requests or responses.
+//! Owns the directory that is served, resolved for one request, and what lies inside of it; must
+//! not know requests or responses.
 
-use std::collections::HashSet;
-use std::fs;
-use std::io;
-use std::path::{Path, PathBuf};
-use std::sync::Mutex;
+use std::{
+    collections::HashSet,
+    fs, io,
+    path::{Path, PathBuf},
+    sync::Mutex,
+};
 
 use super::super::target::is_plain_segment;
 

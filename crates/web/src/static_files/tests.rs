@@ -1,7 +1,9 @@
 //! Owns the tests of `static_files`, on real files and links; must not know connections.
 
-use std::os::unix::fs::symlink;
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::{
+    os::unix::fs::symlink,
+    time::{Duration, SystemTime, UNIX_EPOCH},
+};
 
 use tempfile::TempDir;
 
