@@ -20,7 +20,7 @@ use super::{
 };
 
 /// How long a connection that is refused is tried for.
-const REFUSED: Duration = Duration::from_millis(300);
+const REFUSED: Duration = Duration::from_secs(1);
 
 /// Certificates and keys, as files.
 struct Files(TempDir);

@@ -20,7 +20,7 @@ use super::{
     eventually, outcome, pool, value,
 };
 
-const REFUSED: Duration = Duration::from_millis(300);
+const REFUSED: Duration = Duration::from_secs(1);
 
 fn reason(pool: &ConnectionPool) -> String {
     match outcome(pool.run_query("SELECT 1", ())) {

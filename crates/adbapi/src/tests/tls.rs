@@ -26,7 +26,7 @@ use super::{
 };
 
 /// How long a connection that is refused is tried for.
-const REFUSED: Duration = Duration::from_millis(300);
+const REFUSED: Duration = Duration::from_secs(1);
 
 /// The certificate of a CA, or of a server, and its key.
 struct Certified {
