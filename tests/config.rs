@@ -431,7 +431,7 @@ fn a_server_that_is_not_what_is_asked_for_is_passed_over() {
     let database = Postgres::shared().create_database("attributes");
     let mut extra = database.extra();
     extra["target_session_attrs"] = json!("read-only");
-    extra["connect_timeout"] = json!(0.5);
+    extra["connect_timeout"] = json!(2);
     let component = container(
         "hello.MyDatabaseComponent",
         HERE,
