@@ -15,23 +15,23 @@
 //! Every answer is matched to its request. A wrong one ends the run with an [`Error`]: figures of
 //! a router that answers wrongly are worth nothing.
 
-mod conduct;
-mod connection;
-mod duty;
+mod client_connection;
 mod error;
-mod measure;
 mod options;
-mod outstanding;
-mod pace;
 mod plot;
 mod pubsub;
 mod report;
+mod requests_in_flight;
 mod rpc;
-mod run;
+mod run_state;
+mod runner;
+mod samples;
+mod schedule;
 mod wire;
+mod workload;
 
-pub use conduct::{Progress, run};
 pub use error::{Error, Fault, OnlyErrors};
-pub use measure::Failures;
 pub use options::{Limit, Load, Mode, Options, Target, Wait};
 pub use report::{Latency, Report};
+pub use runner::{Progress, run};
+pub use samples::Failures;

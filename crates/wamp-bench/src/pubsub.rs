@@ -5,10 +5,10 @@ use std::{collections::VecDeque, time::Instant};
 
 use super::{
     Fault, Load, Options,
-    duty::{Duty, Turn, refused, unasked},
-    outstanding::Outstanding,
-    run::{Mail, Run},
+    requests_in_flight::Outstanding,
+    run_state::{Mail, Run},
     wire::{Quick, put_number},
+    workload::{Duty, Turn, refused, unasked},
 };
 use wamp::{Message, RequestId, RequestType, Subscribe, SubscribeOptions, SubscriptionId};
 

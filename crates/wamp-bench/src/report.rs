@@ -6,7 +6,7 @@ use hdrhistogram::Histogram;
 use serde::Serialize;
 
 use super::{
-    Failures, Load, Mode, OnlyErrors, Options, Wait, error::colon, measure::SPAN, run::Run,
+    Failures, Load, Mode, OnlyErrors, Options, Wait, error::colon, run_state::Run, samples::SPAN,
 };
 
 /// The figures of a run. Serialized it is the JSON of `--json`.

@@ -4,10 +4,10 @@ use std::time::Instant;
 
 use super::{
     Fault, Load, Mode, Options,
-    duty::{Duty, Turn, message_of, refused, unasked},
-    outstanding::Outstanding,
-    run::Run,
+    requests_in_flight::Outstanding,
+    run_state::Run,
     wire::{Quick, put_number},
+    workload::{Duty, Turn, message_of, refused, unasked},
 };
 use wamp::{Error, Invocation, Message, Register, RegistrationId, RequestId, RequestType, Yield};
 

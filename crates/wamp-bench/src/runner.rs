@@ -10,8 +10,8 @@ use std::{
 
 use super::{
     Error, Limit, Load, Mode, Options, Report, Wait,
-    pace::Pace,
-    run::{Mail, Shared},
+    run_state::{Mail, Shared},
+    schedule::Pace,
 };
 use reactor::Reactor;
 

@@ -7,9 +7,9 @@ use tungstenite::protocol::Role;
 
 use super::{
     Fault,
-    duty::{self, Duty, Turn, unasked},
-    run::{Mail, Shared},
+    run_state::{Mail, Shared},
     wire::Quick,
+    workload::{self, Duty, Turn, unasked},
 };
 use reactor::{Io, Protocol};
 use wamp::{Abort, ClosingDetails, Goodbye, Hello, HelloDetails, Message, PeerRoles, error_uri};
@@ -64,7 +64,7 @@ impl Connection {
             parts: Parts {
                 phase: Phase::Unopened,
                 frames: Frames::new(Role::Client, LIMITS),
-                duty: duty::of(session, &shared.options),
+                duty: workload::of(session, &shared.options),
                 next: None,
             },
             shared,
@@ -154,7 +154,7 @@ impl Parts {
             }
             _ => {}
         }
-        let message = duty::decode(turn.options.serializer, text)?;
+        let message = workload::decode(turn.options.serializer, text)?;
         match (&self.phase, message) {
             (Phase::Leaving, Message::Goodbye(_)) => self.on_left(turn)?,
             (

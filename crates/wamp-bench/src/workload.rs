@@ -6,7 +6,7 @@ use super::{
     Fault, Mode, Options,
     pubsub::{Publisher, Subscriber},
     rpc::{Callee, Caller},
-    run::{Run, Shared},
+    run_state::{Run, Shared},
     wire::{self, Quick},
 };
 use wamp::{Error, Message, Serializer};

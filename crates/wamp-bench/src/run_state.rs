@@ -11,8 +11,8 @@ use std::{
 use mio::net::TcpStream;
 
 use super::{
-    Error, Fault, Mode, OnlyErrors, Options, connection::Connection, error::colon,
-    measure::Measure, pace::Pace,
+    Error, Fault, Mode, OnlyErrors, Options, client_connection::Connection, error::colon,
+    samples::Measure, schedule::Pace,
 };
 use reactor::{ConnectionId, Mailbox};
 
