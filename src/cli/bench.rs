@@ -1,5 +1,5 @@
 //! `wampgres bench`: puts a load on a router and prints what it measures. Owns the progress line
-//! and the files written; must not know how the load is made.
+//! and the files it writes; must not know how the load is made.
 
 use std::{
     fmt,
@@ -14,20 +14,20 @@ use std::{
 use clap::{CommandFactory, error::ErrorKind};
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressState, ProgressStyle};
 use serde_json::value::RawValue;
+use wamp::Serializer;
+use wamp_bench::{Load, Mode, RouterUrl, RunLimit, RunOptions, RunProgress, Wait};
 
 use super::{BenchArgs, BenchMode, BenchSerializer, BenchWait, Cli, raise_file_limit};
-use wamp::Serializer;
-use wamp_bench::{Limit, Load, Mode, Options, Progress, Target, Wait};
 
-/// Files that a run needs beside its connections.
+/// How many open files a run needs beside its connections.
 const SPARE_FILES: u64 = 32;
-/// How long the load is measured where nothing is said.
+/// How long the load is measured by default.
 const DURATION: Duration = Duration::from_secs(10);
-/// How long it runs before, where time is the limit.
+/// How long it runs before that by default, unless the number of calls is limited.
 const WARMUP: Duration = Duration::from_millis(500);
 
 pub(super) fn run(args: &BenchArgs) -> ExitCode {
-    if let (BenchMode::Connect, Some(option)) = (args.mode, about_calls(args)) {
+    if let (BenchMode::Connect, Some(option)) = (args.mode, option_about_calls(args)) {
         let words = format!("--mode connect makes no calls: {option} is of no use with it");
         Cli::command()
             .error(ErrorKind::ArgumentConflict, words)
@@ -42,8 +42,8 @@ pub(super) fn run(args: &BenchArgs) -> ExitCode {
     }
 }
 
-pub(super) fn target(text: &str) -> Result<Target, wamp_bench::Error> {
-    Target::new(text)
+pub(super) fn router_url(text: &str) -> Result<RouterUrl, wamp_bench::Error> {
+    RouterUrl::new(text)
 }
 
 /// Arguments of a call: a JSON list.
@@ -56,13 +56,13 @@ pub(super) fn seconds(text: &str) -> Result<Duration, String> {
     seconds_from(0.0, text)
 }
 
-/// A time that something has to happen in.
-pub(super) fn patience(text: &str) -> Result<Duration, String> {
+/// A time to wait for something; not zero.
+pub(super) fn timeout(text: &str) -> Result<Duration, String> {
     seconds_from(0.001, text)
 }
 
 fn seconds_from(least: f64, text: &str) -> Result<Duration, String> {
-    // Eleven days, and far from where the clock's numbers end.
+    // Eleven days. The clock can count far more.
     const MOST: f64 = 1e6;
     match text.parse() {
         Ok(seconds) if (least..=MOST).contains(&seconds) => Ok(Duration::from_secs_f64(seconds)),
@@ -77,8 +77,8 @@ pub(super) fn rate(text: &str) -> Result<f64, String> {
     }
 }
 
-/// An option that is there and says something about calls.
-fn about_calls(args: &BenchArgs) -> Option<&'static str> {
+/// The first option on the command line that is about calls.
+fn option_about_calls(args: &BenchArgs) -> Option<&'static str> {
     let options = [
         ("--procedure", args.procedure.is_some()),
         ("--args", args.args.is_some()),
@@ -92,7 +92,7 @@ fn about_calls(args: &BenchArgs) -> Option<&'static str> {
 }
 
 /// What the command line asks for.
-fn options(args: &BenchArgs) -> Options {
+fn options(args: &BenchArgs) -> RunOptions {
     let mode = match args.mode {
         BenchMode::Call => Mode::Call,
         BenchMode::Echo => Mode::Echo,
@@ -104,8 +104,8 @@ fn options(args: &BenchArgs) -> Options {
         Mode::Echo => "com.example.bench.echo",
         Mode::PubSub => "com.example.bench.topic",
     });
-    Options {
-        target: args.url.clone(),
+    RunOptions {
+        router: args.url.clone(),
         realm: args.realm.clone(),
         mode,
         uri: uri.to_owned(),
@@ -118,16 +118,16 @@ fn options(args: &BenchArgs) -> Options {
             },
         },
         limit: match args.calls {
-            Some(calls) => Limit::Operations(calls.get()),
-            None => Limit::Duration(args.duration.unwrap_or(DURATION)),
+            Some(calls) => RunLimit::Operations(calls.get()),
+            None => RunLimit::Duration(args.duration.unwrap_or(DURATION)),
         },
-        // As many calls as were asked for, and not some more.
+        // A limited number of calls is exact, so none are made before it.
         warmup: args.warmup.unwrap_or(if args.calls.is_some() {
             Duration::ZERO
         } else {
             WARMUP
         }),
-        patience: args.timeout,
+        timeout: args.timeout,
         serializer: match args.serializer {
             BenchSerializer::Json => Serializer::Json,
         },
@@ -150,15 +150,15 @@ fn measure(args: &BenchArgs) -> Result<(), Box<dyn std::error::Error>> {
         )
         .into());
     }
-    let json = args.json.as_deref().map(Output::open).transpose()?;
-    let plot = args.plot.as_deref().map(Output::open).transpose()?;
-    let line = Line::new();
-    let mut stays = options.mode == Mode::Connect;
+    let json = args.json.as_deref().map(OutputFile::open).transpose()?;
+    let plot = args.plot.as_deref().map(OutputFile::open).transpose()?;
+    let line = ProgressLine::new();
+    let mut is_joining = options.mode == Mode::Connect;
     let outcome = wamp_bench::run(options, &mut |progress| {
         line.draw(progress);
-        // For who waits for them to be there.
-        if stays && progress.ready == progress.sessions {
-            stays = false;
+        // A script may wait for this line.
+        if is_joining && progress.ready == progress.sessions {
+            is_joining = false;
             line.bar.suspend(|| {
                 let _ = writeln!(io::stdout(), "{} sessions are ready", progress.ready);
             });
@@ -172,7 +172,7 @@ fn measure(args: &BenchArgs) -> Result<(), Box<dyn std::error::Error>> {
     if let Some(plot) = plot {
         plot.write(&report.plot().to_string())?;
     }
-    // Who has closed standard output does not want to read it.
+    // Whoever has closed standard output does not want to read this.
     let _ = writeln!(io::stdout(), "{report}");
     match report.only_errors {
         Some(errors) => Err(errors.into()),
@@ -180,16 +180,16 @@ fn measure(args: &BenchArgs) -> Result<(), Box<dyn std::error::Error>> {
     }
 }
 
-/// A file for what a run measures, opened before it: that it cannot be is not to be found out
-/// when all is done.
-struct Output<'a> {
+/// A file for the figures of a run. It is opened before the run, so that one that cannot be written
+/// is found out at once.
+struct OutputFile<'a> {
     path: &'a Path,
     file: File,
 }
 
-impl<'a> Output<'a> {
+impl<'a> OutputFile<'a> {
     fn open(path: &'a Path) -> Result<Self, String> {
-        // Not emptied yet: a run that fails leaves the figures of the one before.
+        // A run that fails leaves the figures of the one before, so the file is not emptied yet.
         let mut options = File::options();
         let file = options.write(true).create(true).truncate(false).open(path);
         let file = file.map_err(|error| unwritable(path, &error))?;
@@ -207,16 +207,15 @@ fn unwritable(path: &Path, error: &io::Error) -> String {
     format!("{} cannot be written: {error}", path.display())
 }
 
-/// A line on a terminal that shows how far the run is; nothing elsewhere.
-struct Line {
+/// Shows how far the run is, as a line on a terminal. Draws nothing elsewhere.
+struct ProgressLine {
     bar: ProgressBar,
-    /// What stands behind the bar. Not the bar's own message: setting that would draw a second
-    /// time.
+    /// The text behind the bar. It is not the bar's own message, which draws each time it is set.
     status: Arc<Mutex<String>>,
 }
 
-impl Line {
-    /// What the bar counts to: parts of a run, a power of two so that halves of it are exact.
+impl ProgressLine {
+    /// How far the bar counts. A power of two, so that halves of a run are exact.
     const LENGTH: u64 = 1 << 20;
 
     fn new() -> Self {
@@ -237,7 +236,7 @@ impl Line {
         Self { bar, status }
     }
 
-    fn draw(&self, progress: &Progress) {
+    fn draw(&self, progress: &RunProgress) {
         let status = if progress.ready < progress.sessions {
             format!("{} of {} sessions ready", progress.ready, progress.sessions)
         } else {

@@ -19,7 +19,7 @@ use serde_json::value::RawValue;
 
 use crate::config::{self, ConfigError, NodeConfig};
 use component::Classes;
-use wamp_bench::Target;
+use wamp_bench::RouterUrl;
 
 /// The exit code for a configuration or command line with faults.
 const FAULTY: u8 = 2;
@@ -121,8 +121,8 @@ cannot be written; 2 the command line has faults.";
 #[derive(Args)]
 struct BenchArgs {
     /// The router's WebSocket address
-    #[arg(long, value_name = "URL", value_parser = bench::target, default_value = "ws://127.0.0.1:8080/ws")]
-    url: Target,
+    #[arg(long, value_name = "URL", value_parser = bench::router_url, default_value = "ws://127.0.0.1:8080/ws")]
+    url: RouterUrl,
     /// The realm to join
     #[arg(long, value_name = "NAME", default_value = "realm1")]
     realm: String,
@@ -157,7 +157,7 @@ struct BenchArgs {
     warmup: Option<Duration>,
     /// The run ends when the router owes an answer and has been silent for so long, or has answered
     /// with errors only for so long
-    #[arg(long, value_name = "SECONDS", value_parser = bench::patience, default_value = "10")]
+    #[arg(long, value_name = "SECONDS", value_parser = bench::timeout, default_value = "10")]
     timeout: Duration,
     /// How the generator waits for answers; awake it shows what the router can do, asleep what a
     /// client sees

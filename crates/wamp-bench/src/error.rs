@@ -24,7 +24,7 @@ pub enum Error {
         /// What the kernel says.
         source: io::Error,
     },
-    /// One address of this machine has only so many ports to connect to one other from.
+    /// This machine has no local port left to connect to the router from.
     #[error(
         "no local port is left for one more connection to {url} after {connections}; let the system \
          use more of them, as root: sysctl -w net.ipv4.ip_local_port_range='1024 65535'"
@@ -38,10 +38,10 @@ pub enum Error {
     /// The system has no threads or descriptors left.
     #[error("cannot begin: {0}")]
     System(#[from] io::Error),
-    /// Sessions were still joining when the patience ended.
+    /// Sessions were still joining, and the router had said nothing for the timeout.
     #[error(
         "only {ready} of {wanted} sessions were ready when the router had said nothing for \
-         {patience:?}"
+         {timeout:?}"
     )]
     NotReady {
         /// How many were ready.
@@ -49,35 +49,35 @@ pub enum Error {
         /// How many there were to be.
         wanted: usize,
         /// How long it was silent.
-        patience: Duration,
+        timeout: Duration,
     },
-    /// Answers are owed, and none has come for the patience.
+    /// Answers are outstanding, and none has come for the timeout.
     #[error(
-        "{count} answers are missing and nothing has come for {patience:?}, the first of them {example}"
+        "{count} answers are missing and nothing has come for {timeout:?}, the first of them {example}"
     )]
     Lost {
         /// How many.
         count: u64,
         /// How long the router was silent.
-        patience: Duration,
+        timeout: Duration,
         /// One of them.
         example: String,
     },
-    /// The run could not go on to any use.
-    #[error("given up after {patience:?}: {errors}")]
+    /// The run has had errors only for the timeout.
+    #[error("given up after {timeout:?}: {errors}")]
     GivenUp {
         /// How long the run has had errors only.
-        patience: Duration,
-        /// Which.
+        timeout: Duration,
+        /// The errors.
         errors: OnlyErrors,
     },
-    /// A session saw something that must not be.
-    #[error("session {session}: {fault}")]
+    /// A session saw an error that ends the run.
+    #[error("session {session}: {error}")]
     Session {
         /// The session, counted from 0 in the order of connecting.
         session: usize,
         /// What it saw.
-        fault: Fault,
+        error: SessionError,
     },
 }
 
@@ -91,9 +91,9 @@ pub struct OnlyErrors {
     pub first: String,
 }
 
-/// What a session saw that must not be.
+/// What went wrong in a session.
 #[derive(Debug, thiserror::Error)]
-pub enum Fault {
+pub enum SessionError {
     /// The opening handshake was not granted.
     #[error("the WebSocket was not opened: {0}; is the path of --url that of the router?")]
     Handshake(String),
@@ -105,7 +105,7 @@ pub enum Fault {
         /// What the router says to people.
         message: Option<String>,
     },
-    /// A request that the run rests on was refused.
+    /// A request that the run needs was refused.
     #[error("{request} failed with {error}: {message}")]
     Refused {
         /// The request.
@@ -118,25 +118,25 @@ pub enum Fault {
     /// The connection is gone.
     #[error("the connection was lost {0}; did the node go away?")]
     Disconnected(&'static str),
-    /// The system does not tell what comes over the connection.
+    /// The system does not watch the connection.
     #[error(
         "the system does not watch one more socket; does this user watch as many as \
          fs.epoll.max_user_watches allows?"
     )]
     Unwatched,
-    /// The other end broke a protocol.
+    /// The router broke a protocol.
     #[error("the router sent what it must not send: {0}")]
     Violation(String),
     /// An answer came twice.
     #[error("request {0} was answered twice")]
     Doubled(u64),
-    /// An answer came to what was never asked.
+    /// An answer came to a request that was never made.
     #[error("an answer came to request {0}, which was never made")]
-    Alien(u64),
-    /// An answer is missing although whatever came before the end of the session has arrived.
+    NeverMade(u64),
+    /// The session has ended, and an answer had not come.
     #[error("{0} had not come when the session ended")]
     Missing(String),
-    /// The callee got a call twice.
+    /// The callee got a call twice, or late.
     #[error("INVOCATION {request} came after INVOCATION {last}: it is doubled or out of order")]
     Invocation {
         /// The one that came before.
@@ -144,7 +144,7 @@ pub enum Fault {
         /// The one that came.
         request: u64,
     },
-    /// An open load is far more than the router can do.
+    /// The router cannot keep up with an open load.
     #[error("the router is {0} answers behind: it cannot do as many a second; lower --rate")]
     Behind(u64),
     /// A call was answered with the result of another.
@@ -157,10 +157,11 @@ pub enum Fault {
         /// The arguments that came back.
         received: String,
     },
-    /// An event is missing or came twice.
-    #[error("event {received} came where event {expected} was due: it is {}", match received < expected {
-        true => "doubled",
-        false => "out of order, or those between are lost",
+    /// An event is missing, or came twice.
+    #[error("event {received} came where event {expected} was due: it is {}", if received < expected {
+        "doubled"
+    } else {
+        "out of order, or those between are lost"
     })]
     Sequence {
         /// The event due.
@@ -170,6 +171,7 @@ pub enum Fault {
     },
 }
 
+/// A message to be appended to what it explains: a colon and the text, or nothing.
 pub(super) fn colon(message: &Option<String>) -> String {
     message
         .as_ref()

@@ -1,22 +1,23 @@
 //! `wampgres bench`: a load generator for WAMP routers, and what it measures. Knows the client's
 //! end of the protocol; must not know the node that it may be pointed at.
 //!
-//! One thread drives all connections, on the reactor that serves the node's as well; where a rate
-//! is asked for, each connection knows when its calls are due. The thread of the caller looks on:
-//! it starts and ends the load. What the connections share stands behind one lock that is
-//! contended by nothing else.
+//! One thread drives all connections, on the same reactor as the node's. In an open load each
+//! session knows when its operations are due. The caller's thread starts the load, looks at the
+//! state of the run, and ends it. Both threads share that state behind one lock.
 //!
 //! ```text
-//!   conduct ──── opens, starts, ends ──────► connection ── texts ──► duty: caller, callee,
-//!      ▲                                          │                   publisher, subscriber
-//!      └────────────── looks at ◄──────────────  run: who is ready, what was measured
+//!   runner ───── opens, starts, ends ──────► client_connection ─► client_session ─► workload:
+//!      │                                            │              rpc, pubsub, workloads
+//!      └── looks at ─► run_state ◄── notes ─────────┘
 //! ```
 //!
 //! Every answer is matched to its request. A wrong one ends the run with an [`Error`]: figures of
 //! a router that answers wrongly are worth nothing.
 
 mod client_connection;
+mod client_session;
 mod error;
+mod events_in_flight;
 mod options;
 mod plot;
 mod pubsub;
@@ -27,11 +28,13 @@ mod run_state;
 mod runner;
 mod samples;
 mod schedule;
+mod shared_run;
 mod wire;
 mod workload;
+mod workloads;
 
-pub use error::{Error, Fault, OnlyErrors};
-pub use options::{Limit, Load, Mode, Options, Target, Wait};
-pub use report::{Latency, Report};
-pub use runner::{Progress, run};
-pub use samples::Failures;
+pub use error::{Error, OnlyErrors, SessionError};
+pub use options::{Load, Mode, RouterUrl, RunLimit, RunOptions, Wait};
+pub use report::{Latency, RunReport};
+pub use runner::{RunProgress, run};
+pub use samples::ErrorCount;

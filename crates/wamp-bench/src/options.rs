@@ -1,19 +1,19 @@
-//! What a run is asked to do. Owns the words of the load; must not know how it is made.
+//! What a run is asked to do. Must not know how it is done.
 
 use std::{num::NonZeroU16, ops::Range, time::Duration};
 
 use serde::Serialize;
 use serde_json::value::RawValue;
 use tungstenite::http::Uri;
-
-use super::Error;
 use wamp::Serializer;
+
+use super::error::Error;
 
 /// What a run does.
 #[derive(Clone, Debug)]
-pub struct Options {
+pub struct RunOptions {
     /// The router.
-    pub target: Target,
+    pub router: RouterUrl,
     /// The realm that all sessions join.
     pub realm: String,
     /// What the sessions do.
@@ -24,27 +24,46 @@ pub struct Options {
     pub args: Option<Box<RawValue>>,
     /// How many sessions call, subscribe or merely join.
     pub connections: usize,
-    /// How hard they do it.
+    /// When they begin operations.
     pub load: Load,
-    /// For how long.
-    pub limit: Limit,
+    /// When the load ends.
+    pub limit: RunLimit,
     /// How long the load runs before it is measured.
     pub warmup: Duration,
-    /// How long the router may be silent while it owes an answer, or give errors only; not zero.
-    pub patience: Duration,
+    /// How long the router may be silent while answers are outstanding, or give errors only; not
+    /// zero.
+    pub timeout: Duration,
     /// How messages are encoded.
     pub serializer: Serializer,
     /// How the generator waits for answers.
     pub wait: Wait,
 }
 
-impl Options {
-    /// The sessions that begin operations. The callee of an echo is the session before them.
-    pub(super) fn beginners(&self) -> Range<usize> {
+impl RunOptions {
+    /// How many sessions the run has in all.
+    pub(super) fn sessions(&self) -> usize {
+        self.connections
+            + match self.mode {
+                Mode::Call | Mode::Connect => 0,
+                // The callee, the publisher: session 0.
+                Mode::Echo | Mode::PubSub => 1,
+            }
+    }
+
+    /// The sessions that begin operations.
+    pub(super) fn active_sessions(&self) -> Range<usize> {
         match self.mode {
             Mode::Call | Mode::Connect => 0..self.connections,
             Mode::Echo => 1..self.connections + 1,
             Mode::PubSub => 0..1,
+        }
+    }
+
+    /// How often each operation completes.
+    pub(super) fn completions_per_operation(&self) -> u64 {
+        match self.mode {
+            Mode::PubSub => self.connections as u64,
+            Mode::Call | Mode::Echo | Mode::Connect => 1,
         }
     }
 }
@@ -63,37 +82,49 @@ pub enum Mode {
     Connect,
 }
 
+impl Mode {
+    /// What an operation is called.
+    pub(super) fn unit(self) -> &'static str {
+        match self {
+            Self::Call | Self::Echo => "calls",
+            Self::PubSub => "events",
+            Self::Connect => "joins",
+        }
+    }
+}
+
 /// How the generator waits for answers.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Wait {
-    /// As a browser and most clients do: the system wakes it, and that time is in the latency.
+    /// It sleeps, as a browser and most clients do. The system wakes it, and that time is in the
+    /// latency.
     Asleep,
-    /// It looks for the next answer without a pause while answers come quickly. That leaves the
-    /// waking of the client out, and takes a processor.
+    /// It looks for the next answer without a pause while answers come quickly. So the latency is
+    /// without the waking of the client; it takes a processor.
     Awake,
 }
 
 /// When the next operation begins.
 #[derive(Clone, Copy, PartialEq, Debug)]
 pub enum Load {
-    /// So many are under way on each connection: the next begins when one ends.
+    /// Each session has so many operations in flight: the next begins when one completes.
     Closed {
         /// How many.
         inflight: usize,
     },
-    /// So many begin each second on all connections together, whatever becomes of those before.
-    /// Their latency counts from when they were due.
+    /// Operations begin at an even arrival rate on all sessions together, whether those before have
+    /// completed or not. Their latency counts from when they were due.
     Open {
-        /// How many a second.
+        /// How many begin a second.
         rate: f64,
     },
 }
 
-/// When the load ends.
+/// When the load completions_per_operation.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum Limit {
-    /// After so long. In [`Mode::Connect`] it is how long the sessions stay.
+pub enum RunLimit {
+    /// After so long. In [`Mode::Connect`], how long the sessions stay.
     Duration(Duration),
     /// After so many calls or publications.
     Operations(u64),
@@ -101,27 +132,27 @@ pub enum Limit {
 
 /// The WebSocket address of a router.
 #[derive(Clone, Debug)]
-pub struct Target {
+pub struct RouterUrl {
     pub(super) url: Uri,
     pub(super) host: String,
     pub(super) port: u16,
 }
 
-impl Target {
+impl RouterUrl {
     /// The router at `ws://host[:port][/path]`.
     ///
     /// # Errors
     /// [`Error::Url`] for anything else.
     pub fn new(url: &str) -> Result<Self, Error> {
-        let fault = |why| Error::Url {
+        let error = |why| Error::Url {
             url: url.to_owned(),
             why,
         };
-        let other = || fault("it is no WebSocket address, which looks like ws://127.0.0.1:8080/ws");
+        let other = || error("it is no WebSocket address, which looks like ws://127.0.0.1:8080/ws");
         let parsed: Uri = url.parse().map_err(|_| other())?;
         match parsed.scheme_str() {
             Some("ws") => {}
-            Some("wss") => return Err(fault("the load generator does not speak TLS")),
+            Some("wss") => return Err(error("the load generator does not speak TLS")),
             _ => return Err(other()),
         }
         let authority = parsed.authority().ok_or_else(other)?;
@@ -131,7 +162,7 @@ impl Target {
         let port = match without_user.and_then(|address| address.strip_prefix(host)) {
             Some("" | ":") => 80,
             Some(port) => (port.trim_start_matches(':').parse::<NonZeroU16>())
-                .map_err(|_| fault("its port is not one of 1 to 65535"))?
+                .map_err(|_| error("its port is not one of 1 to 65535"))?
                 .get(),
             None => return Err(other()),
         };
@@ -164,7 +195,7 @@ mod tests {
             ("ws://[::1]:9/ws", "::1", 9),
             ("ws://[::1]", "::1", 80),
         ] {
-            let target = Target::new(url).expect(url);
+            let target = RouterUrl::new(url).expect(url);
             assert_eq!((target.host.as_str(), target.port), (host, port), "{url}");
         }
         for (url, words) in [
@@ -175,7 +206,7 @@ mod tests {
             ("host:80", "ws://127.0.0.1:8080/ws"),
             ("", "ws://127.0.0.1:8080/ws"),
         ] {
-            let error = Target::new(url).expect_err(url).to_string();
+            let error = RouterUrl::new(url).expect_err(url).to_string();
             assert!(error.contains(words), "{error}");
         }
     }

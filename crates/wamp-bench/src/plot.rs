@@ -6,7 +6,7 @@ use std::{
     time::Duration,
 };
 
-use super::Report;
+use super::report::RunReport;
 
 /// The size of the picture and of each of its two panels, in pixels.
 const SIZE: (f64, f64) = (920.0, 360.0);
@@ -17,14 +17,14 @@ const LEFTS: [f64; 2] = [70.0, 530.0];
 /// More points than this are put together.
 const MOST_POINTS: usize = 120;
 
-impl Report {
+impl RunReport {
     /// The picture, an SVG document.
     pub fn plot(&self) -> impl Display + '_ {
         Plot(self)
     }
 }
 
-struct Plot<'a>(&'a Report);
+struct Plot<'a>(&'a RunReport);
 
 impl Display for Plot<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -44,7 +44,7 @@ impl Display for Plot<'_> {
     }
 }
 
-fn title(report: &Report) -> String {
+fn title(report: &RunReport) -> String {
     let uri = report.uri.as_deref().unwrap_or("sessions joining");
     let load = match (report.inflight, report.rate) {
         (Some(inflight), _) => format!(", {inflight} in flight"),
@@ -71,7 +71,7 @@ struct Panel {
 
 /// Latency over the percentile, both logarithmic: each step to the right is a tenth of the calls.
 /// No step leads to the longest of all, which stands at the end.
-fn latencies(report: &Report) -> Panel {
+fn latencies(report: &RunReport) -> Panel {
     const MOST_NINES: f64 = 4.0;
     const END: f64 = 5.0;
     let nines = |percentile: f64| -(1.0 - percentile / 100.0).log10();
@@ -117,7 +117,7 @@ fn latencies(report: &Report) -> Panel {
     }
 }
 
-fn throughput(report: &Report) -> Panel {
+fn throughput(report: &RunReport) -> Panel {
     let (rates, seconds) = match report.throughput.split_last() {
         // The last span is not a whole one.
         Some((_, spans)) if !spans.is_empty() => {
@@ -229,7 +229,7 @@ mod tests {
 
     fn plot(throughput: &[u64], seconds: f64, distribution: &[(f64, f64)]) -> String {
         let operations: u64 = throughput.iter().sum();
-        let report = Report {
+        let report = RunReport {
             mode: Mode::Call,
             url: "ws://127.0.0.1/ws".to_owned(),
             uri: Some("com.example.<a>".to_owned()),

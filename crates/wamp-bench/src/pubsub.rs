@@ -1,82 +1,35 @@
-//! The session that publishes and those that subscribe, each of which must get every event once
-//! and in order.
+//! The workloads of pubsub: one session publishes, the others subscribe. Each of these must get every
+//! event once and in order. Must not know when operations are due.
 
-use std::{collections::VecDeque, time::Instant};
+use std::time::Instant;
 
-use super::{
-    Fault, Load, Options,
-    requests_in_flight::Outstanding,
-    run_state::{Mail, Run},
-    wire::{Quick, put_number},
-    workload::{Duty, Turn, refused, unasked},
-};
 use wamp::{Message, RequestId, RequestType, Subscribe, SubscribeOptions, SubscriptionId};
 
-/// The events that have not reached every subscriber, numbered from 1.
-pub(super) struct Events {
-    subscribers: u64,
-    first: u64,
-    under_way: VecDeque<Event>,
-}
+use super::{
+    error::SessionError,
+    options::{Load, RunOptions},
+    requests_in_flight::RequestsInFlight,
+    run_state::RunState,
+    wire::{CompactMessage, put_number},
+    workload::{SessionCommand, SessionContext, Workload, refused, unasked},
+};
 
-struct Event {
-    begun: Instant,
-    /// How many subscribers do not have it.
-    missing: u64,
-}
+/// The session that publishes.
+const PUBLISHER: usize = 0;
 
-impl Events {
-    pub(super) fn new(subscribers: usize) -> Self {
-        Self {
-            subscribers: subscribers as u64,
-            first: 1,
-            under_way: VecDeque::new(),
-        }
-    }
-
-    fn publish(&mut self, begun: Instant) -> u64 {
-        let missing = self.subscribers;
-        self.under_way.push_back(Event { begun, missing });
-        self.published()
-    }
-
-    /// The number of the last event.
-    fn published(&self) -> u64 {
-        self.first + self.under_way.len() as u64 - 1
-    }
-
-    /// One subscriber has got it: when it was published, if it was, and whether it was the last
-    /// to get the oldest.
-    fn arrive(&mut self, number: u64) -> Option<(Instant, bool)> {
-        let place = usize::try_from(number.checked_sub(self.first)?).ok()?;
-        let event = self.under_way.get_mut(place)?;
-        event.missing -= 1;
-        let begun = event.begun;
-        let before = self.first;
-        while self
-            .under_way
-            .front()
-            .is_some_and(|event| event.missing == 0)
-        {
-            self.under_way.pop_front();
-            self.first += 1;
-        }
-        Some((begun, self.first > before))
-    }
-}
-
-/// Publishes, and has its publications acknowledged, or it would never hear of a refusal.
+/// Publishes. It has its publications acknowledged, so that it hears when one is refused.
 pub(super) struct Publisher {
-    outstanding: Outstanding,
-    /// What a PUBLISH has after its id, up to the number of the event.
+    requests: RequestsInFlight,
+    /// The text of a PUBLISH after its id, up to the number of the event.
     topic: Vec<u8>,
     /// The arguments after that number, with their comma.
     args: Vec<u8>,
+    /// Kept for its capacity.
     text: Vec<u8>,
 }
 
 impl Publisher {
-    pub(super) fn new(options: &Options) -> Self {
+    pub(super) fn new(options: &RunOptions) -> Self {
         let uri = serde_json::Value::from(options.uri.as_str());
         let args = options
             .args
@@ -85,7 +38,7 @@ impl Publisher {
             .trim();
         let args = args[1..args.len() - 1].trim();
         Self {
-            outstanding: Outstanding::default(),
+            requests: RequestsInFlight::default(),
             topic: format!(",{{\"acknowledge\":true}},{uri},[").into_bytes(),
             args: match args {
                 "" => Vec::new(),
@@ -95,10 +48,10 @@ impl Publisher {
         }
     }
 
-    fn publish(&mut self, at: Instant, turn: &mut Turn<'_>) {
-        turn.run.begin(at, turn.now);
-        let number = turn.run.events.publish(at);
-        let request = self.outstanding.begin(at);
+    fn publish(&mut self, at: Instant, context: &mut SessionContext<'_>) {
+        context.run.begin(at, context.now);
+        let number = context.run.events.publish(at);
+        let request = self.requests.begin(at);
         let text = &mut self.text;
         text.clear();
         text.extend_from_slice(b"[16,");
@@ -107,19 +60,27 @@ impl Publisher {
         put_number(number, text);
         text.extend_from_slice(&self.args);
         text.extend_from_slice(b"]]");
-        turn.send_text(text);
+        context.send_text(text);
     }
 }
 
-impl Duty for Publisher {
-    fn on_quick(&mut self, message: Quick<'_>, _: &mut Turn<'_>) -> Result<(), Fault> {
+impl Workload for Publisher {
+    fn on_compact(
+        &mut self,
+        message: CompactMessage<'_>,
+        _: &mut SessionContext<'_>,
+    ) -> Result<(), SessionError> {
         Err(unasked(format!("{message:?}")))
     }
 
-    fn on_message(&mut self, message: Message, _: &mut Turn<'_>) -> Result<bool, Fault> {
+    fn on_message(
+        &mut self,
+        message: Message,
+        _: &mut SessionContext<'_>,
+    ) -> Result<bool, SessionError> {
         match message {
             Message::Published(published) => {
-                self.outstanding.answer(published.request.value())?;
+                self.requests.answer(published.request.value())?;
                 Ok(false)
             }
             Message::Error(error) if error.request_type == RequestType::Publish => {
@@ -129,26 +90,26 @@ impl Duty for Publisher {
         }
     }
 
-    fn on_go(&mut self, turn: &mut Turn<'_>) {
-        let Load::Closed { inflight } = turn.options.load else {
+    fn on_start(&mut self, context: &mut SessionContext<'_>) {
+        let Load::Closed { inflight } = context.options.load else {
             return;
         };
-        while turn.run.events.under_way.len() < inflight && turn.run.may_begin(turn.now) {
-            self.publish(turn.now, turn);
+        while context.run.events.len() < inflight && context.run.may_begin(context.now) {
+            self.publish(context.now, context);
         }
     }
 
-    fn on_due(&mut self, due: Instant, turn: &mut Turn<'_>) {
-        self.publish(due, turn);
+    fn on_due(&mut self, due: Instant, context: &mut SessionContext<'_>) {
+        self.publish(due, context);
     }
 
-    fn owed(&self, _: &Run) -> Option<String> {
-        let oldest = self.outstanding.oldest();
+    fn outstanding(&self, _: &RunState) -> Option<String> {
+        let oldest = self.requests.oldest();
         oldest.map(|request| format!("the answer to PUBLISH {request}"))
     }
 }
 
-/// Gets events 1, 2, 3, ….
+/// Subscribes, and gets events 1, 2, 3, ….
 #[derive(Default)]
 pub(super) struct Subscriber {
     subscription: Option<SubscriptionId>,
@@ -160,52 +121,57 @@ impl Subscriber {
         &mut self,
         subscription: u64,
         number: u64,
-        turn: &mut Turn<'_>,
-    ) -> Result<(), Fault> {
+        context: &mut SessionContext<'_>,
+    ) -> Result<(), SessionError> {
         if self.subscription.map(SubscriptionId::value) != Some(subscription) {
             return Err(unasked(format!("an EVENT for subscription {subscription}")));
         }
         let expected = self.received + 1;
         if number != expected {
             let received = number;
-            return Err(Fault::Sequence { expected, received });
+            return Err(SessionError::Sequence { expected, received });
         }
-        let arrived = turn.run.events.arrive(number);
-        let (begun, was_last) = arrived.ok_or(Fault::Alien(number))?;
+        let arrived = context.run.events.arrive(number);
+        let (begun, is_everywhere) = arrived.ok_or(SessionError::NeverMade(number))?;
         self.received = number;
-        turn.run.end(begun, turn.now, None);
-        if was_last
-            && turn.run.may_begin(turn.now)
-            && let Some(publisher) = turn.run.connections[0]
-        {
-            turn.shared.mailbox.post(publisher, Mail::Go);
+        context.run.complete(begun, context.now, None);
+        if is_everywhere && context.run.may_begin(context.now) {
+            context.tell(PUBLISHER, SessionCommand::Start);
         }
         Ok(())
     }
 }
 
-impl Duty for Subscriber {
-    fn on_joined(&mut self, turn: &mut Turn<'_>) -> bool {
-        turn.send(Subscribe {
+impl Workload for Subscriber {
+    fn on_joined(&mut self, context: &mut SessionContext<'_>) -> bool {
+        context.send(Subscribe {
             request: RequestId::FIRST,
             options: SubscribeOptions::default(),
-            topic: turn.options.uri.as_str().into(),
+            topic: context.options.uri.as_str().into(),
         });
         false
     }
 
-    fn on_quick(&mut self, message: Quick<'_>, turn: &mut Turn<'_>) -> Result<(), Fault> {
-        let Quick::Event {
+    fn on_compact(
+        &mut self,
+        message: CompactMessage<'_>,
+        context: &mut SessionContext<'_>,
+    ) -> Result<(), SessionError> {
+        let CompactMessage::Event {
             subscription,
             number,
         } = message
         else {
             return Err(unasked(format!("{message:?}")));
         };
-        self.received(subscription, number, turn)
+        self.received(subscription, number, context)
     }
 
-    fn on_message(&mut self, message: Message, turn: &mut Turn<'_>) -> Result<bool, Fault> {
+    fn on_message(
+        &mut self,
+        message: Message,
+        context: &mut SessionContext<'_>,
+    ) -> Result<bool, SessionError> {
         match message {
             Message::Subscribed(subscribed)
                 if subscribed.request == RequestId::FIRST && self.subscription.is_none() =>
@@ -217,19 +183,19 @@ impl Duty for Subscriber {
                 return Err(refused("SUBSCRIBE", &error));
             }
             Message::Event(event) => {
-                let args: Vec<serde_json::Value> =
-                    (event.payload.args()).map_err(|error| Fault::Violation(error.to_string()))?;
+                let args: Vec<serde_json::Value> = (event.payload.args())
+                    .map_err(|error| SessionError::Violation(error.to_string()))?;
                 let number = args.first().and_then(serde_json::Value::as_u64);
                 let number = number.ok_or_else(|| unasked("an EVENT without a number"))?;
-                self.received(event.subscription.value(), number, turn)?;
+                self.received(event.subscription.value(), number, context)?;
             }
             message => return Err(unasked(message.message_type().name())),
         }
         Ok(false)
     }
 
-    fn owed(&self, run: &Run) -> Option<String> {
-        let has_all = self.received == run.events.published();
+    fn outstanding(&self, run: &RunState) -> Option<String> {
+        let has_all = self.received == run.events.last();
         (!has_all).then(|| format!("event {}", self.received + 1))
     }
 }

@@ -6,40 +6,43 @@ use hdrhistogram::Histogram;
 use serde::Serialize;
 
 use super::{
-    Failures, Load, Mode, OnlyErrors, Options, Wait, error::colon, run_state::Run, samples::SPAN,
+    error::{OnlyErrors, colon},
+    options::{Load, Mode, RunOptions, Wait},
+    run_state::RunState,
+    samples::{ErrorCount, SPAN},
 };
 
-/// The figures of a run. Serialized it is the JSON of `--json`.
+/// The figures of a run. Serialized, they are the JSON of `--json`.
 #[derive(Clone, Debug, Serialize)]
-pub struct Report {
+pub struct RunReport {
     /// What the sessions did.
     pub mode: Mode,
     /// The router's address.
     pub url: String,
-    /// The procedure or topic; `None` where sessions merely join.
+    /// The procedure or topic; `None` if sessions merely joined.
     pub uri: Option<String>,
     /// How many sessions called, subscribed or joined.
     pub connections: usize,
-    /// Operations under way on each, in a closed load.
+    /// In a closed load: how many operations each session had in flight.
     pub inflight: Option<usize>,
-    /// Operations due a second, in an open load.
+    /// In an open load: the arrival rate, operations due a second.
     pub rate: Option<f64>,
     /// How the generator waited for answers.
     pub wait: Wait,
-    /// Operations that ended well: results, events delivered, sessions joined.
+    /// Operations that succeeded: results, events delivered, sessions joined.
     pub operations: u64,
-    /// From the first moment measured to the last end.
+    /// From the end of the warm-up to the last completion.
     pub seconds: f64,
-    /// Operations that ended well, a second.
+    /// Operations that succeeded, a second.
     pub per_second: f64,
-    /// How long they took, in microseconds; `None` if there were none.
+    /// How long they took, in microseconds; `None` if none succeeded.
     pub latency_us: Option<Latency>,
-    /// In an open load, how long after they were due they began, in microseconds: what the
-    /// generator itself, or the lack of a processor for it, adds to `latency_us`.
+    /// In an open load: how long after they were due the operations began, in microseconds. So much
+    /// of `latency_us` is the generator's, or comes from the lack of a processor for it.
     pub lateness_us: Option<Latency>,
-    /// Those that ended with an error, by its URI.
-    pub errors: BTreeMap<String, Failures>,
-    /// The errors, if the run has had nothing else, warming up included.
+    /// Operations that failed, by the error's URI.
+    pub errors: BTreeMap<String, ErrorCount>,
+    /// The errors, if the run has had nothing else, the warm-up included.
     #[serde(skip)]
     pub only_errors: Option<OnlyErrors>,
     /// Bytes received, with their framing.
@@ -48,9 +51,9 @@ pub struct Report {
     pub bytes_out: u64,
     /// The length of the spans of `throughput`, in seconds.
     pub span_seconds: f64,
-    /// How many operations ended well in each span.
+    /// How many operations succeeded in each span.
     pub throughput: Vec<u64>,
-    /// The distribution of latencies: a percentile and its microseconds.
+    /// The distribution of latencies: percentiles with their microseconds.
     pub distribution: Vec<(f64, f64)>,
 }
 
@@ -110,19 +113,19 @@ impl fmt::Display for Latency {
     }
 }
 
-impl Report {
-    pub(super) fn new(options: &Options, run: &Run) -> Self {
-        let measure = &run.measure;
+impl RunReport {
+    pub(super) fn new(options: &RunOptions, run: &RunState) -> Self {
+        let samples = &run.samples;
         let (inflight, rate) = match options.load {
             _ if options.mode == Mode::Connect => (None, None),
             Load::Closed { inflight } => (Some(inflight), None),
             Load::Open { rate } => (None, Some(rate)),
         };
-        let operations = measure.latency.len();
-        let seconds = measure.elapsed().as_secs_f64();
+        let operations = samples.latency.len();
+        let seconds = samples.elapsed().as_secs_f64();
         Self {
             mode: options.mode,
-            url: options.target.url(),
+            url: options.router.url(),
             uri: (options.mode != Mode::Connect).then(|| options.uri.clone()),
             connections: options.connections,
             inflight,
@@ -135,29 +138,25 @@ impl Report {
             } else {
                 0.0
             },
-            latency_us: Latency::new(&measure.latency),
-            lateness_us: rate.and_then(|_| Latency::new(&measure.lateness)),
-            errors: measure.errors.clone(),
+            latency_us: Latency::new(&samples.latency),
+            lateness_us: rate.and_then(|_| Latency::new(&samples.lateness)),
+            errors: samples.errors.clone(),
             only_errors: run.only_errors().cloned(),
-            bytes_in: measure.bytes_in,
-            bytes_out: measure.bytes_out,
+            bytes_in: samples.bytes_in,
+            bytes_out: samples.bytes_out,
             span_seconds: SPAN.as_secs_f64(),
-            throughput: measure.spans.clone(),
-            distribution: distribution(&measure.latency),
+            throughput: samples.spans.clone(),
+            distribution: distribution(&samples.latency),
         }
     }
 
     /// What an operation is called.
     pub fn unit(&self) -> &'static str {
-        match self.mode {
-            Mode::Call | Mode::Echo => "calls",
-            Mode::PubSub => "events",
-            Mode::Connect => "joins",
-        }
+        self.mode.unit()
     }
 }
 
-/// Percentiles, ever denser towards the end.
+/// Percentiles, closer together towards the end.
 fn distribution(histogram: &Histogram<u64>) -> Vec<(f64, f64)> {
     if histogram.is_empty() {
         return Vec::new();
@@ -171,7 +170,7 @@ fn distribution(histogram: &Histogram<u64>) -> Vec<(f64, f64)> {
         .collect()
 }
 
-impl fmt::Display for Report {
+impl fmt::Display for RunReport {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let unit = self.unit();
         let time = Duration::from_secs_f64(self.seconds);
@@ -192,7 +191,7 @@ impl fmt::Display for Report {
             )?,
         }
         write!(f, "bytes     {} in, {} out", self.bytes_in, self.bytes_out)?;
-        for (uri, Failures { count, message }) in &self.errors {
+        for (uri, ErrorCount { count, message }) in &self.errors {
             write!(f, "\nerrors    {count} {uri}{}", colon(message))?;
         }
         Ok(())

@@ -1,18 +1,18 @@
-//! The requests of one session that are not answered yet, each with its begin. Must not know what
-//! was asked.
+//! The requests of one session that are not answered yet, each with when it began. Must not know
+//! what was asked.
 
 use std::{collections::VecDeque, time::Instant};
 
-use super::Fault;
+use super::error::SessionError;
 
-/// A window over the requests, which have ids counted from 1: those before it are answered, those
-/// after it not made.
-pub(super) struct Outstanding {
+/// A window over the requests, whose ids count from 1: those before it are answered, those after it
+/// are not made.
+pub(super) struct RequestsInFlight {
     first: u64,
     begun: VecDeque<Option<Instant>>,
 }
 
-impl Default for Outstanding {
+impl Default for RequestsInFlight {
     fn default() -> Self {
         Self {
             first: 1,
@@ -21,25 +21,31 @@ impl Default for Outstanding {
     }
 }
 
-impl Outstanding {
-    /// Notes a request; the id it is to have.
+impl RequestsInFlight {
+    /// Notes a request. Returns its id.
     pub(super) fn begin(&mut self, at: Instant) -> u64 {
         self.begun.push_back(Some(at));
         self.first + self.begun.len() as u64 - 1
     }
 
-    /// Takes out the request that an answer is to; when it began.
-    pub(super) fn answer(&mut self, id: u64) -> Result<Instant, Fault> {
-        let Some(place) = id.checked_sub(self.first) else {
+    /// Takes out the request that an answer is for. Returns when it began.
+    ///
+    /// # Errors
+    /// There is no such request, or it has been answered.
+    pub(super) fn answer(&mut self, id: u64) -> Result<Instant, SessionError> {
+        let Some(index) = id.checked_sub(self.first) else {
             return Err(if id == 0 {
-                Fault::Alien(id)
+                SessionError::NeverMade(id)
             } else {
-                Fault::Doubled(id)
+                SessionError::Doubled(id)
             });
         };
-        let place = usize::try_from(place).map_err(|_| Fault::Alien(id))?;
-        let request = self.begun.get_mut(place).ok_or(Fault::Alien(id))?;
-        let begun = request.take().ok_or(Fault::Doubled(id))?;
+        let index = usize::try_from(index).map_err(|_| SessionError::NeverMade(id))?;
+        let request = self
+            .begun
+            .get_mut(index)
+            .ok_or(SessionError::NeverMade(id))?;
+        let begun = request.take().ok_or(SessionError::Doubled(id))?;
         while let Some(None) = self.begun.front() {
             self.begun.pop_front();
             self.first += 1;
@@ -47,7 +53,7 @@ impl Outstanding {
         Ok(begun)
     }
 
-    /// The id of the oldest, if there is any.
+    /// The id of the oldest request in flight.
     pub(super) fn oldest(&self) -> Option<u64> {
         (!self.begun.is_empty()).then_some(self.first)
     }
@@ -59,20 +65,29 @@ mod tests {
 
     #[test]
     fn answers_are_matched_in_any_order_and_once() {
-        let mut outstanding = Outstanding::default();
+        let mut requests = RequestsInFlight::default();
         let now = Instant::now();
-        assert_eq!([(); 3].map(|()| outstanding.begin(now)), [1, 2, 3]);
-        assert!(matches!(outstanding.answer(0), Err(Fault::Alien(0))));
-        assert!(matches!(outstanding.answer(4), Err(Fault::Alien(4))));
-        assert!(matches!(outstanding.answer(u64::MAX), Err(Fault::Alien(_))));
-        assert!(outstanding.answer(2).is_ok());
-        assert!(matches!(outstanding.answer(2), Err(Fault::Doubled(2))));
-        assert_eq!(outstanding.oldest(), Some(1));
-        assert!(outstanding.answer(1).is_ok());
-        assert!(matches!(outstanding.answer(1), Err(Fault::Doubled(1))));
-        assert_eq!(outstanding.oldest(), Some(3));
-        assert!(outstanding.answer(3).is_ok());
-        assert_eq!(outstanding.oldest(), None);
-        assert_eq!(outstanding.begin(now), 4);
+        assert_eq!([(); 3].map(|()| requests.begin(now)), [1, 2, 3]);
+        assert!(matches!(
+            requests.answer(0),
+            Err(SessionError::NeverMade(0))
+        ));
+        assert!(matches!(
+            requests.answer(4),
+            Err(SessionError::NeverMade(4))
+        ));
+        assert!(matches!(
+            requests.answer(u64::MAX),
+            Err(SessionError::NeverMade(_))
+        ));
+        assert!(requests.answer(2).is_ok());
+        assert!(matches!(requests.answer(2), Err(SessionError::Doubled(2))));
+        assert_eq!(requests.oldest(), Some(1));
+        assert!(requests.answer(1).is_ok());
+        assert!(matches!(requests.answer(1), Err(SessionError::Doubled(1))));
+        assert_eq!(requests.oldest(), Some(3));
+        assert!(requests.answer(3).is_ok());
+        assert_eq!(requests.oldest(), None);
+        assert_eq!(requests.begin(now), 4);
     }
 }

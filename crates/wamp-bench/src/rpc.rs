@@ -1,20 +1,23 @@
-//! The sessions that call a procedure, and the one that answers it with its arguments.
+//! The workloads of calls: sessions call a procedure; in an echo, one more session registers it and
+//! answers with the arguments. Must not know when operations are due.
 
 use std::time::Instant;
 
-use super::{
-    Fault, Load, Mode, Options,
-    requests_in_flight::Outstanding,
-    run_state::Run,
-    wire::{Quick, put_number},
-    workload::{Duty, Turn, message_of, refused, unasked},
-};
 use wamp::{Error, Invocation, Message, Register, RegistrationId, RequestId, RequestType, Yield};
+
+use super::{
+    error::SessionError,
+    options::{Load, Mode, RunOptions},
+    requests_in_flight::RequestsInFlight,
+    run_state::RunState,
+    wire::{CompactMessage, put_number},
+    workload::{SessionContext, Workload, message_of, refused, unasked},
+};
 
 /// Calls, and matches each answer to its call.
 pub(super) struct Caller {
-    outstanding: Outstanding,
-    /// What a CALL has after its id, up to the arguments.
+    requests: RequestsInFlight,
+    /// The text of a CALL after its id, up to the arguments.
     procedure: Vec<u8>,
     args: Args,
     /// Whether a RESULT must bring the arguments back.
@@ -27,16 +30,16 @@ enum Args {
     None,
     /// The same for each call.
     Same(Vec<u8>),
-    /// The session and the request, so that no two calls have the same.
+    /// The number of the session and of the request, so that no two calls have the same.
     Distinct(usize),
 }
 
 impl Caller {
-    pub(super) fn new(session: usize, options: &Options) -> Self {
+    pub(super) fn new(session: usize, options: &RunOptions) -> Self {
         let uri = serde_json::Value::from(options.uri.as_str());
         let is_echoed = options.mode == Mode::Echo;
         Self {
-            outstanding: Outstanding::default(),
+            requests: RequestsInFlight::default(),
             procedure: format!(",{{}},{uri}").into_bytes(),
             args: match &options.args {
                 Some(args) => Args::Same(args.get().as_bytes().to_vec()),
@@ -48,9 +51,9 @@ impl Caller {
         }
     }
 
-    fn call(&mut self, at: Instant, turn: &mut Turn<'_>) {
-        turn.run.begin(at, turn.now);
-        let request = self.outstanding.begin(at);
+    fn call(&mut self, at: Instant, context: &mut SessionContext<'_>) {
+        context.run.begin(at, context.now);
+        let request = self.requests.begin(at);
         let text = &mut self.text;
         text.clear();
         text.extend_from_slice(b"[48,");
@@ -61,35 +64,35 @@ impl Caller {
             self.args.put(request, text);
         }
         text.push(b']');
-        turn.send_text(text);
+        context.send_text(text);
     }
 
     fn answered(
         &mut self,
         request: u64,
-        turn: &mut Turn<'_>,
+        context: &mut SessionContext<'_>,
         error: Option<&Error>,
-    ) -> Result<(), Fault> {
-        let begun = self.outstanding.answer(request)?;
+    ) -> Result<(), SessionError> {
+        let begun = self.requests.answer(request)?;
         let error = error.map(|error| (error.error.as_str(), message_of(error)));
-        turn.run.end(begun, turn.now, error);
-        if turn.run.may_begin(turn.now) {
-            self.call(turn.now, turn);
+        context.run.complete(begun, context.now, error);
+        if context.run.may_begin(context.now) {
+            self.call(context.now, context);
         }
         Ok(())
     }
 
-    /// Checks that a result brings back what was sent.
-    fn check_echo(&mut self, request: u64, payload: &[u8]) -> Result<(), Fault> {
+    /// Checks that a result is what was sent.
+    fn check_echo(&mut self, request: u64, payload: &[u8]) -> Result<(), SessionError> {
         let sent = &mut self.text;
         sent.clear();
         self.args.put(request, sent);
-        // Another router may write the same values with other blanks.
+        // A router may write the same values with other blanks.
         let values = |json: &[u8]| serde_json::from_slice::<serde_json::Value>(json).ok();
         if payload == &sent[..] || (values(payload).is_some() && values(payload) == values(sent)) {
             return Ok(());
         }
-        Err(Fault::Changed {
+        Err(SessionError::Changed {
             request,
             sent: String::from_utf8_lossy(sent).into_owned(),
             received: String::from_utf8_lossy(payload).into_owned(),
@@ -113,56 +116,64 @@ impl Args {
     }
 }
 
-impl Duty for Caller {
-    fn on_quick(&mut self, message: Quick<'_>, turn: &mut Turn<'_>) -> Result<(), Fault> {
-        let Quick::Result { request, payload } = message else {
+impl Workload for Caller {
+    fn on_compact(
+        &mut self,
+        message: CompactMessage<'_>,
+        context: &mut SessionContext<'_>,
+    ) -> Result<(), SessionError> {
+        let CompactMessage::Result { request, payload } = message else {
             return Err(unasked(format!("{message:?}")));
         };
         if self.is_echoed {
             self.check_echo(request, payload)?;
         }
-        self.answered(request, turn, None)
+        self.answered(request, context, None)
     }
 
-    fn on_message(&mut self, message: Message, turn: &mut Turn<'_>) -> Result<bool, Fault> {
+    fn on_message(
+        &mut self,
+        message: Message,
+        context: &mut SessionContext<'_>,
+    ) -> Result<bool, SessionError> {
         match message {
             Message::Result(result) => {
                 let request = result.request.value();
                 if self.is_echoed {
                     let args: Vec<serde_json::Value> = (result.payload.args())
-                        .map_err(|error| Fault::Violation(error.to_string()))?;
+                        .map_err(|error| SessionError::Violation(error.to_string()))?;
                     self.check_echo(
                         request,
                         serde_json::Value::from(args).to_string().as_bytes(),
                     )?;
                 }
-                self.answered(request, turn, None)?;
+                self.answered(request, context, None)?;
             }
             Message::Error(error) if error.request_type == RequestType::Call => {
-                self.answered(error.request.value(), turn, Some(&error))?;
+                self.answered(error.request.value(), context, Some(&error))?;
             }
             message => return Err(unasked(message.message_type().name())),
         }
         Ok(false)
     }
 
-    fn on_go(&mut self, turn: &mut Turn<'_>) {
-        let Load::Closed { inflight } = turn.options.load else {
+    fn on_start(&mut self, context: &mut SessionContext<'_>) {
+        let Load::Closed { inflight } = context.options.load else {
             return;
         };
         for _ in 0..inflight {
-            if turn.run.may_begin(turn.now) {
-                self.call(turn.now, turn);
+            if context.run.may_begin(context.now) {
+                self.call(context.now, context);
             }
         }
     }
 
-    fn on_due(&mut self, due: Instant, turn: &mut Turn<'_>) {
-        self.call(due, turn);
+    fn on_due(&mut self, due: Instant, context: &mut SessionContext<'_>) {
+        self.call(due, context);
     }
 
-    fn owed(&self, _: &Run) -> Option<String> {
-        self.outstanding
+    fn outstanding(&self, _: &RunState) -> Option<String> {
+        self.requests
             .oldest()
             .map(|request| format!("the answer to CALL {request}"))
     }
@@ -172,13 +183,15 @@ impl Duty for Caller {
 #[derive(Default)]
 pub(super) struct Callee {
     registration: Option<RegistrationId>,
-    /// The last INVOCATION. Their ids count up (WAMP, ID scopes), so no other has come before.
+    /// The id of the last INVOCATION. These count up (WAMP, ID scopes), so a smaller or equal one is
+    /// doubled or out of order.
     last: u64,
+    /// Kept for its capacity.
     text: Vec<u8>,
 }
 
 impl Callee {
-    fn invoked(&mut self, registration: u64, request: u64) -> Result<(), Fault> {
+    fn invoked(&mut self, registration: u64, request: u64) -> Result<(), SessionError> {
         if self.registration.map(RegistrationId::value) != Some(registration) {
             return Err(unasked(format!(
                 "an INVOCATION of registration {registration}"
@@ -186,25 +199,29 @@ impl Callee {
         }
         if request <= self.last {
             let last = self.last;
-            return Err(Fault::Invocation { last, request });
+            return Err(SessionError::Invocation { last, request });
         }
         self.last = request;
         Ok(())
     }
 }
 
-impl Duty for Callee {
-    fn on_joined(&mut self, turn: &mut Turn<'_>) -> bool {
-        turn.send(Register {
+impl Workload for Callee {
+    fn on_joined(&mut self, context: &mut SessionContext<'_>) -> bool {
+        context.send(Register {
             request: RequestId::FIRST,
             options: Box::default(),
-            procedure: turn.options.uri.as_str().into(),
+            procedure: context.options.uri.as_str().into(),
         });
         false
     }
 
-    fn on_quick(&mut self, message: Quick<'_>, turn: &mut Turn<'_>) -> Result<(), Fault> {
-        let Quick::Invocation {
+    fn on_compact(
+        &mut self,
+        message: CompactMessage<'_>,
+        context: &mut SessionContext<'_>,
+    ) -> Result<(), SessionError> {
+        let CompactMessage::Invocation {
             request,
             registration,
             payload,
@@ -223,11 +240,15 @@ impl Duty for Callee {
             text.extend_from_slice(payload);
         }
         text.push(b']');
-        turn.send_text(text);
+        context.send_text(text);
         Ok(())
     }
 
-    fn on_message(&mut self, message: Message, turn: &mut Turn<'_>) -> Result<bool, Fault> {
+    fn on_message(
+        &mut self,
+        message: Message,
+        context: &mut SessionContext<'_>,
+    ) -> Result<bool, SessionError> {
         match message {
             Message::Registered(registered)
                 if registered.request == RequestId::FIRST && self.registration.is_none() =>
@@ -245,7 +266,7 @@ impl Duty for Callee {
                 ..
             }) => {
                 self.invoked(registration.value(), request.value())?;
-                turn.send(Yield {
+                context.send(Yield {
                     request,
                     progress: false,
                     payload,

@@ -1,5 +1,6 @@
-//! The course of a run: reach the router, join, start the load, wait for its end, leave.
-//! Runs on the caller's thread and looks on; must not know what a message says.
+//! Runs a load from its beginning to its end, on the caller's thread: reaches the router, lets the
+//! sessions join, starts the load, waits until it is over, lets them leave. Must not know what a
+//! message says.
 
 use std::{
     io,
@@ -8,30 +9,36 @@ use std::{
     time::{Duration, Instant},
 };
 
-use super::{
-    Error, Limit, Load, Mode, Options, Report, Wait,
-    run_state::{Mail, Shared},
-    schedule::Pace,
-};
 use reactor::Reactor;
 
-/// How often the run is looked at.
-const LOOK: Duration = Duration::from_millis(100);
-/// How long the connections may take to do what they can do by themselves.
-const TURN: Duration = Duration::from_secs(10);
+use super::{
+    client_connection::ClientConnection,
+    error::Error,
+    options::{Load, Mode, RunLimit, RunOptions, Wait},
+    report::RunReport,
+    schedule::Schedule,
+    shared_run::SharedRun,
+    workload::SessionCommand,
+    workloads::new_workload,
+};
+
+/// How often the runner looks at the run, at least.
+const LOOK_INTERVAL: Duration = Duration::from_millis(100);
+/// How long the sessions may take to follow a command without waiting for the router.
+const COMMAND_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// How far a run has come.
 #[derive(Clone, Copy, Debug)]
-pub struct Progress {
+pub struct RunProgress {
     /// Sessions that are ready.
     pub ready: usize,
-    /// Sessions that there are to be.
+    /// Sessions that the run has in all.
     pub sessions: usize,
-    /// The part of the load that is done, from 0 to 1.
+    /// How much of the load is done, from 0 to 1.
     pub fraction: f64,
-    /// Operations that have ended since the load is measured.
+    /// Completions since the load is measured.
     pub done: u64,
-    /// Operations that ended in the last second.
+    /// Completions in the last second.
     pub per_second: f64,
 }
 
@@ -42,25 +49,30 @@ pub struct Progress {
 /// wrongly.
 ///
 /// # Blocking
-/// Until the load and its answers have ended.
-pub fn run(options: Options, watch: &mut dyn FnMut(&Progress)) -> Result<Report, Error> {
+/// Until the load is over and its sessions have left.
+pub fn run(options: RunOptions, watch: &mut dyn FnMut(&RunProgress)) -> Result<RunReport, Error> {
     let (address, first) = reach(&options)?;
     let mut reactor = Reactor::new()?;
     if options.wait == Wait::Asleep {
         reactor.wait_asleep();
     }
     let mailbox = reactor.mailbox();
-    let shared = Arc::new(Shared::new(options, address, mailbox.clone()));
+    let shared = Arc::new(SharedRun::new(
+        options,
+        address,
+        mailbox.clone(),
+        new_workload,
+    ));
     let thread = std::thread::Builder::new()
         .name("bench".to_owned())
         .spawn(move || reactor.run())?;
-    let mut conductor = Conductor {
+    let mut runner = Runner {
         shared,
         watch,
         began: Instant::now(),
-        seen: Vec::new(),
+        history: Vec::new(),
     };
-    let outcome = conductor.conduct(first);
+    let outcome = runner.run(first);
     mailbox.stop();
     thread
         .join()
@@ -68,19 +80,20 @@ pub fn run(options: Options, watch: &mut dyn FnMut(&Progress)) -> Result<Report,
     outcome
 }
 
-/// The address of the router, and the first connection to it, so that what is wrong shows now.
-fn reach(options: &Options) -> Result<(SocketAddr, mio::net::TcpStream), Error> {
-    let target = &options.target;
+/// Makes the first connection to the router, so that an unreachable one is found out at once.
+/// Returns it with the address it leads to.
+fn reach(options: &RunOptions) -> Result<(SocketAddr, mio::net::TcpStream), Error> {
+    let router = &options.router;
     let unreachable = |source| Error::Unreachable {
-        url: target.url(),
+        url: router.url(),
         source,
     };
-    let addresses = (target.host.as_str(), target.port)
+    let addresses = (router.host.as_str(), router.port)
         .to_socket_addrs()
         .map_err(unreachable)?;
     let mut failure = io::Error::other("the host has no address");
     for address in addresses {
-        match TcpStream::connect_timeout(&address, options.patience) {
+        match TcpStream::connect_timeout(&address, options.timeout) {
             Ok(socket) => {
                 socket.set_nonblocking(true)?;
                 return Ok((address, mio::net::TcpStream::from_std(socket)));
@@ -91,92 +104,96 @@ fn reach(options: &Options) -> Result<(SocketAddr, mio::net::TcpStream), Error> 
     Err(unreachable(failure))
 }
 
-struct Conductor<'a> {
-    shared: Arc<Shared>,
-    watch: &'a mut dyn FnMut(&Progress),
+struct Runner<'a> {
+    shared: Arc<SharedRun>,
+    watch: &'a mut dyn FnMut(&RunProgress),
     /// When this part of the run began.
     began: Instant,
-    /// When so many operations had ended, for the last second.
-    seen: Vec<(Instant, u64)>,
+    /// How many completions there had been at moments of the last second.
+    history: Vec<(Instant, u64)>,
 }
 
-impl Conductor<'_> {
-    fn conduct(&mut self, first: mio::net::TcpStream) -> Result<Report, Error> {
+impl Runner<'_> {
+    fn run(&mut self, first: mio::net::TcpStream) -> Result<RunReport, Error> {
         self.join(first)?;
         match self.shared.options.mode {
             Mode::Connect => self.stay()?,
             _ => self.load()?,
         }
         self.leave()?;
-        let run = self.shared.run();
-        Ok(Report::new(&self.shared.options, &run))
+        let run = self.shared.state();
+        Ok(RunReport::new(&self.shared.options, &run))
     }
 
     /// Lets all sessions join.
     fn join(&mut self, first: mio::net::TcpStream) -> Result<(), Error> {
         {
-            let mut run = self.shared.run();
+            let mut run = self.shared.state();
             self.began = Instant::now();
-            run.last_sign = self.began;
+            run.last_activity = self.began;
             if self.shared.options.mode == Mode::Connect {
-                run.measure.start(self.began);
+                run.samples.start(self.began);
             }
-            self.shared.open(first, &mut run);
-            self.shared.open_more(&mut run);
+            ClientConnection::adopt(first, &self.shared, &mut run);
+            ClientConnection::open_more(&self.shared, &mut run);
         }
         self.look_until(None, |this| {
-            let run = this.shared.run();
-            let patience = this.shared.options.patience;
-            if run.ready < run.sessions && run.last_sign.elapsed() > patience {
+            let run = this.shared.state();
+            let timeout = this.shared.options.timeout;
+            if run.ready < run.sessions && run.last_activity.elapsed() > timeout {
                 return Err(Error::NotReady {
                     ready: run.ready,
                     wanted: run.sessions,
-                    patience,
+                    timeout,
                 });
             }
             Ok(run.ready >= run.sessions)
         })
     }
 
-    /// Lets the sessions be there, and nothing else.
+    /// Lets the sessions stay for as long as they should.
     fn stay(&mut self) -> Result<(), Error> {
         self.began = Instant::now();
         match self.shared.options.limit {
-            Limit::Duration(time) => {
+            RunLimit::Duration(time) => {
                 let until = self.began + time;
                 self.look_until(Some(until), |_| Ok(Instant::now() >= until))
             }
-            Limit::Operations(_) => Ok(()),
+            RunLimit::Operations(_) => Ok(()),
         }
     }
 
-    /// Puts the load on and waits until all of it has ended.
+    /// Starts the load and waits until it is over.
     fn load(&mut self) -> Result<(), Error> {
         let options = &self.shared.options;
         let (load, limit) = (options.load, options.limit);
         self.began = Instant::now();
         let from = self.began + options.warmup;
         {
-            let mut run = self.shared.run();
-            run.measure.start(from);
-            run.last_sign = self.began;
+            let mut run = self.shared.state();
+            run.samples.start(from);
+            run.last_activity = self.began;
             match limit {
-                Limit::Duration(time) => run.bounds.until = Some(from + time),
-                Limit::Operations(most) => run.bounds.most = most,
+                RunLimit::Duration(time) => run.bounds.until = Some(from + time),
+                RunLimit::Operations(most) => run.bounds.most = most,
             }
             if let Load::Open { rate } = load {
-                let sessions = self.shared.options.beginners().len() as u64;
-                run.bounds.pace = Some(match limit {
-                    Limit::Duration(time) => Pace::until(from + time, self.began, rate, sessions),
-                    Limit::Operations(most) => Pace::of(most, from, self.began, rate, sessions),
+                let sessions = self.shared.options.active_sessions().len() as u64;
+                run.bounds.schedule = Some(match limit {
+                    RunLimit::Duration(time) => {
+                        Schedule::until(from + time, self.began, rate, sessions)
+                    }
+                    RunLimit::Operations(most) => {
+                        Schedule::of_count(most, from, self.began, rate, sessions)
+                    }
                 });
             }
-            self.shared.tell_all(&run, Mail::Go);
+            self.shared.tell_all(&run, SessionCommand::Start);
         }
-        let until = self.shared.run().bounds.until;
+        let until = self.shared.state().bounds.until;
         self.look_until(until, |this| {
-            this.check_patience()?;
-            if this.shared.run().is_over(Instant::now()) {
+            this.check_silence()?;
+            if this.shared.state().is_over(Instant::now()) {
                 return Ok(true);
             }
             this.check_success()?;
@@ -184,27 +201,27 @@ impl Conductor<'_> {
         })
     }
 
-    /// Lets all sessions say GOODBYE. What was wrong until then has come by then.
+    /// Lets all sessions say GOODBYE. Whatever went wrong before has shown by its answer.
     fn leave(&mut self) -> Result<(), Error> {
-        self.end_sessions(Mail::Leave, self.shared.options.patience)?;
-        // A router that does not answer GOODBYE may have answered all else, or not even that.
-        self.end_sessions(Mail::Part, TURN)
+        self.end_sessions(SessionCommand::Leave, self.shared.options.timeout)?;
+        // A router that does not answer GOODBYE may have answered everything else.
+        self.end_sessions(SessionCommand::Abandon, COMMAND_TIMEOUT)
     }
 
-    /// Tells the sessions to end, and waits until all have or none has for the patience.
-    fn end_sessions(&mut self, mail: Mail, patience: Duration) -> Result<(), Error> {
+    /// Tells the sessions to end. Waits until all have left, or none has for the timeout.
+    fn end_sessions(&mut self, command: SessionCommand, timeout: Duration) -> Result<(), Error> {
         {
-            let mut run = self.shared.run();
-            run.last_sign = Instant::now();
-            self.shared.tell_all(&run, mail);
+            let mut run = self.shared.state();
+            run.last_activity = Instant::now();
+            self.shared.tell_all(&run, command);
         }
         self.look_until(None, |this| {
-            let run = this.shared.run();
-            Ok(run.left == run.sessions || run.last_sign.elapsed() > patience)
+            let run = this.shared.state();
+            Ok(run.left == run.sessions || run.last_activity.elapsed() > timeout)
         })
     }
 
-    /// Looks on until `is_done`, at least at `until`.
+    /// Looks at the run until `is_done`, also at the moment `until`.
     fn look_until(
         &mut self,
         until: Option<Instant>,
@@ -218,33 +235,38 @@ impl Conductor<'_> {
             let now = Instant::now();
             let look_at = until
                 .filter(|until| *until > now)
-                .map_or(now + LOOK, |u| u.min(now + LOOK));
-            let run = self.shared.run();
+                .map_or(now + LOOK_INTERVAL, |until| until.min(now + LOOK_INTERVAL));
+            let run = self.shared.state();
             drop(self.shared.wait(run, look_at));
         }
     }
 
-    /// Sees whether the run has failed, and shows how far it is.
+    /// Fails if the run has failed, and shows how far it is.
     fn look(&mut self) -> Result<(), Error> {
         let now = Instant::now();
-        let (ready, sessions, done, ends) = {
-            let mut run = self.shared.run();
+        let (ready, sessions, done, completions) = {
+            let mut run = self.shared.state();
             run.take_failure()?;
-            (run.ready, run.sessions, run.measure.ended(), run.ends)
+            (
+                run.ready,
+                run.sessions,
+                run.samples.count(),
+                run.completions_per_operation,
+            )
         };
-        self.seen
+        self.history
             .retain(|(at, _)| now.duration_since(*at) <= Duration::from_secs(1));
-        self.seen.push((now, done));
-        let (at, before) = self.seen[0];
+        self.history.push((now, done));
+        let (at, before) = self.history[0];
         let seconds = now.duration_since(at).as_secs_f64();
         let fraction = match self.shared.options.limit {
-            Limit::Duration(time) => {
+            RunLimit::Duration(time) => {
                 let time = self.shared.options.warmup + time;
                 now.duration_since(self.began).as_secs_f64() / time.as_secs_f64()
             }
-            Limit::Operations(most) => done as f64 / (most as f64 * ends as f64),
+            RunLimit::Operations(most) => done as f64 / (most as f64 * completions as f64),
         };
-        (self.watch)(&Progress {
+        (self.watch)(&RunProgress {
             ready,
             sessions,
             fraction: if ready < sessions {
@@ -262,34 +284,34 @@ impl Conductor<'_> {
         Ok(())
     }
 
-    /// Gives up a run that has had nothing but errors for too long.
+    /// Gives up if calls have been answered with errors only for too long.
     fn check_success(&self) -> Result<(), Error> {
-        let patience = self.shared.options.patience;
-        match self.shared.run().only_errors() {
-            Some(errors) if self.began.elapsed() > patience => Err(Error::GivenUp {
-                patience,
+        let timeout = self.shared.options.timeout;
+        match self.shared.state().only_errors() {
+            Some(errors) if self.began.elapsed() > timeout => Err(Error::GivenUp {
+                timeout,
                 errors: errors.clone(),
             }),
             _ => Ok(()),
         }
     }
 
-    /// Gives up a router that owes an answer and has been silent for too long.
-    fn check_patience(&self) -> Result<(), Error> {
-        let patience = self.shared.options.patience;
-        let mut run = self.shared.run();
-        if run.owed == 0 || run.last_sign.elapsed() <= patience {
+    /// Gives up if answers are outstanding and the router has been silent for too long.
+    fn check_silence(&self) -> Result<(), Error> {
+        let timeout = self.shared.options.timeout;
+        let mut run = self.shared.state();
+        if run.outstanding == 0 || run.last_activity.elapsed() <= timeout {
             return Ok(());
         }
         run.example = None;
-        self.shared.tell_all(&run, Mail::Tell);
-        let until = Instant::now() + TURN;
+        self.shared.tell_all(&run, SessionCommand::Explain);
+        let until = Instant::now() + COMMAND_TIMEOUT;
         while run.example.is_none() && Instant::now() < until {
             run = self.shared.wait(run, until);
         }
         Err(Error::Lost {
-            count: run.owed,
-            patience,
+            count: run.outstanding,
+            timeout,
             example: run
                 .example
                 .take()

@@ -1,4 +1,4 @@
-//! What is counted while the load runs. Must not know what an operation is.
+//! What is measured while the load runs: latencies, errors, bytes, throughput. Must not know what an operation is.
 
 use std::{
     collections::BTreeMap,
@@ -11,32 +11,35 @@ use serde::Serialize;
 /// Throughput is kept for each span of this length.
 pub(super) const SPAN: Duration = Duration::from_millis(100);
 /// Latencies are kept in nanoseconds up to this one, to three digits.
-const LONGEST: Duration = Duration::from_secs(3600);
+const MAX_LATENCY: Duration = Duration::from_secs(3600);
 
-/// The operations that ended with one error.
+/// How many operations have failed with one error.
 #[derive(Clone, Debug, Serialize)]
-pub struct Failures {
+pub struct ErrorCount {
     /// How many.
     pub count: u64,
     /// What the first of them says to people.
     pub message: Option<String>,
 }
 
-/// Counters over the operations that begin at or after a moment: before it the load warms up.
-pub(super) struct Measure {
+/// The samples of a run. Only operations that begin at or after a moment count; until then the load
+/// warms up.
+pub(super) struct Samples {
+    /// When the warm-up ends.
     from: Option<Instant>,
+    /// When an operation last completed.
     last: Option<Instant>,
     pub(super) latency: Histogram<u64>,
-    /// How long after they were due the operations of an open load have begun.
+    /// In an open load: how long after they were due the operations began.
     pub(super) lateness: Histogram<u64>,
-    pub(super) errors: BTreeMap<String, Failures>,
+    pub(super) errors: BTreeMap<String, ErrorCount>,
     pub(super) bytes_in: u64,
     pub(super) bytes_out: u64,
-    /// Operations that ended well in each [`SPAN`] since the first moment.
+    /// Operations that succeeded in each [`SPAN`] since the warm-up ended.
     pub(super) spans: Vec<u64>,
 }
 
-impl Default for Measure {
+impl Default for Samples {
     fn default() -> Self {
         Self {
             from: None,
@@ -51,8 +54,8 @@ impl Default for Measure {
     }
 }
 
-impl Measure {
-    /// Counts what begins from then on.
+impl Samples {
+    /// The warm-up ends at `from`; what begins from then on counts.
     pub(super) fn start(&mut self, from: Instant) {
         self.from = Some(from);
     }
@@ -62,15 +65,15 @@ impl Measure {
         self.from.is_some_and(|from| from <= begun)
     }
 
-    /// An operation that was due begins only now.
+    /// An operation of an open load begins.
     pub(super) fn begun(&mut self, due: Instant, now: Instant) {
         if self.counts(due) {
             record(&mut self.lateness, due, now);
         }
     }
 
-    /// An operation has ended well.
-    pub(super) fn done(&mut self, begun: Instant, now: Instant) {
+    /// An operation has succeeded.
+    pub(super) fn succeeded(&mut self, begun: Instant, now: Instant) {
         let Some(from) = self.from.filter(|from| *from <= begun) else {
             return;
         };
@@ -83,7 +86,7 @@ impl Measure {
         self.last = Some(now);
     }
 
-    /// An operation has ended with an error of this URI, which says this.
+    /// An operation has failed with an error of this URI and message.
     pub(super) fn failed(
         &mut self,
         begun: Instant,
@@ -92,28 +95,28 @@ impl Measure {
         message: Option<String>,
     ) {
         if self.counts(begun) {
-            let failures = self.errors.entry(uri.to_owned());
-            let first = Failures { count: 0, message };
-            failures.or_insert(first).count += 1;
+            let error = self.errors.entry(uri.to_owned());
+            let first = ErrorCount { count: 0, message };
+            error.or_insert(first).count += 1;
             self.last = Some(now);
         }
     }
 
-    /// How many operations have ended, well or not.
-    pub(super) fn ended(&self) -> u64 {
-        let failures = self.errors.values().map(|failures| failures.count);
-        self.latency.len() + failures.sum::<u64>()
+    /// How many samples there are, of successes and of errors.
+    pub(super) fn count(&self) -> u64 {
+        let errors = self.errors.values().map(|error| error.count);
+        self.latency.len() + errors.sum::<u64>()
     }
 
-    /// Bytes that came in and went out at `now`.
-    pub(super) fn bytes(&mut self, now: Instant, came: usize, went: usize) {
+    /// Bytes have come in and gone out.
+    pub(super) fn bytes(&mut self, now: Instant, bytes_in: usize, bytes_out: usize) {
         if self.counts(now) {
-            self.bytes_in += came as u64;
-            self.bytes_out += went as u64;
+            self.bytes_in += bytes_in as u64;
+            self.bytes_out += bytes_out as u64;
         }
     }
 
-    /// How long it took from the first moment to the last end.
+    /// From the end of the warm-up to the last completion.
     pub(super) fn elapsed(&self) -> Duration {
         match (self.from, self.last) {
             (Some(from), Some(last)) => last.saturating_duration_since(from),
@@ -123,7 +126,7 @@ impl Measure {
 }
 
 fn histogram() -> Histogram<u64> {
-    let longest = u64::try_from(LONGEST.as_nanos()).expect("an hour in nanoseconds fits");
+    let longest = u64::try_from(MAX_LATENCY.as_nanos()).expect("an hour in nanoseconds fits");
     Histogram::new_with_bounds(1, longest, 3).expect("the bounds are sound")
 }
 

@@ -1,5 +1,5 @@
-//! The few messages of a load in the few bytes they take: written without allocation, read by
-//! their first elements. What does not look as expected is left to the decoder of [`wamp`].
+//! The few messages of a load in their compact form: written without allocation, read by their first
+//! elements. Must not know any other form; the decoder of [`wamp`] reads those.
 
 use std::io::Write;
 
@@ -34,12 +34,12 @@ pub(super) fn put_number(number: u64, out: &mut Vec<u8>) {
     write!(out, "{number}").expect("a Vec takes all");
 }
 
-/// An answer or event as it mostly looks.
+/// An answer or event in the form that routers mostly write: no blanks, no details.
 #[derive(Debug, PartialEq, Eq)]
-pub(super) enum Quick<'a> {
-    /// `[50,Request,{}…]` with the arguments as they stand there.
+pub(super) enum CompactMessage<'a> {
+    /// `[50,Request,{}…]` with the arguments as they were written.
     Result { request: u64, payload: &'a [u8] },
-    /// `[68,Request,Registration,{}…]` with the arguments as they stand there.
+    /// `[68,Request,Registration,{}…]` with the arguments as they were written.
     Invocation {
         request: u64,
         registration: u64,
@@ -49,30 +49,30 @@ pub(super) enum Quick<'a> {
     Event { subscription: u64, number: u64 },
 }
 
-impl<'a> Quick<'a> {
-    /// Reads the first elements; `None` for any other message and for any other way to write it.
+impl<'a> CompactMessage<'a> {
+    /// Reads the first elements. `None` for any other message and any other form.
     pub(super) fn read(text: &'a [u8]) -> Option<Self> {
-        let mut rest = Rest(text.strip_prefix(b"[")?);
-        let code = rest.number()?;
-        rest.skip(b",")?;
-        let first = rest.number()?;
+        let mut scanner = Scanner(text.strip_prefix(b"[")?);
+        let code = scanner.number()?;
+        scanner.skip(b",")?;
+        let first = scanner.number()?;
         match code {
             50 => Some(Self::Result {
                 request: first,
-                payload: rest.payload()?,
+                payload: scanner.payload()?,
             }),
             68 => {
-                rest.skip(b",")?;
+                scanner.skip(b",")?;
                 Some(Self::Invocation {
                     request: first,
-                    registration: rest.number()?,
-                    payload: rest.payload()?,
+                    registration: scanner.number()?,
+                    payload: scanner.payload()?,
                 })
             }
             36 => {
-                rest.skip(b",")?;
-                rest.number()?;
-                let mut payload = Rest(rest.payload()?);
+                scanner.skip(b",")?;
+                scanner.number()?;
+                let mut payload = Scanner(scanner.payload()?);
                 payload.skip(b"[")?;
                 Some(Self::Event {
                     subscription: first,
@@ -84,19 +84,20 @@ impl<'a> Quick<'a> {
     }
 }
 
-struct Rest<'a>(&'a [u8]);
+/// What is left of a message's text.
+struct Scanner<'a>(&'a [u8]);
 
-impl<'a> Rest<'a> {
+impl<'a> Scanner<'a> {
     fn skip(&mut self, expected: &[u8]) -> Option<()> {
         self.0 = self.0.strip_prefix(expected)?;
         Some(())
     }
 
-    /// A number that something follows.
+    /// Takes a number. Something follows it.
     fn number(&mut self) -> Option<u64> {
         let len = self.0.iter().position(|byte| !byte.is_ascii_digit())?;
         let (digits, rest) = self.0.split_at(len);
-        // As many as an id may have; none at all is no number.
+        // An id has at most 16 digits.
         if digits.is_empty() || digits.len() > 16 || !matches!(rest[0], b',' | b']') {
             return None;
         }
@@ -108,7 +109,7 @@ impl<'a> Rest<'a> {
         )
     }
 
-    /// What follows empty details, up to the end of the message.
+    /// Takes empty details. Returns what follows them, up to the end of the message.
     fn payload(&mut self) -> Option<&'a [u8]> {
         self.skip(b",{}")?;
         let payload = self.0.strip_suffix(b"]")?;
@@ -124,9 +125,9 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_looks_as_expected_is_read_and_all_else_is_left() {
+    fn the_compact_form_is_read_and_any_other_is_left() {
         let result = |request, payload: &'static str| {
-            Some(Quick::Result {
+            Some(CompactMessage::Result {
                 request,
                 payload: payload.as_bytes(),
             })
@@ -148,7 +149,7 @@ mod tests {
             ("[8,48,1,{},\"a.b\"]", None),
             (
                 "[68,3,4,{},[5]]",
-                Some(Quick::Invocation {
+                Some(CompactMessage::Invocation {
                     request: 3,
                     registration: 4,
                     payload: b"[5]",
@@ -156,7 +157,7 @@ mod tests {
             ),
             (
                 "[36,3,4,{},[17,\"x\"]]",
-                Some(Quick::Event {
+                Some(CompactMessage::Event {
                     subscription: 3,
                     number: 17,
                 }),
@@ -165,7 +166,7 @@ mod tests {
             ("[36,3,4,{},[\"x\"]]", None),
             ("", None),
         ] {
-            assert_eq!(Quick::read(text.as_bytes()), expected, "{text}");
+            assert_eq!(CompactMessage::read(text.as_bytes()), expected, "{text}");
         }
     }
 }

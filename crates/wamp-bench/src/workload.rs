@@ -1,66 +1,89 @@
-//! What a session is there for. Owns the shape of a duty; the duties have files of their own.
+//! What a session does in a run, and what it can reach meanwhile. Owns the trait; must not know
+//! which workloads there are, nor sockets.
 
-use std::{sync::Arc, time::Instant};
+use std::time::Instant;
+
+use reactor::Mailbox;
+use wamp::{Error, Message};
 
 use super::{
-    Fault, Mode, Options,
-    pubsub::{Publisher, Subscriber},
-    rpc::{Callee, Caller},
-    run_state::{Run, Shared},
-    wire::{self, Quick},
+    error::SessionError,
+    options::RunOptions,
+    run_state::RunState,
+    wire::{self, CompactMessage},
 };
-use wamp::{Error, Message, Serializer};
 
 /// A session's part in the run, from joining to leaving.
-pub(super) trait Duty: Send {
-    /// The session has joined; `true` if it is ready without any answer.
-    fn on_joined(&mut self, turn: &mut Turn<'_>) -> bool {
-        let _ = turn;
+pub(super) trait Workload: Send {
+    /// The session has joined. Returns `true` if it is ready without waiting for an answer.
+    fn on_joined(&mut self, context: &mut SessionContext<'_>) -> bool {
+        let _ = context;
         true
     }
 
-    /// A message that looks as expected.
+    /// A message in its compact form.
     ///
     /// # Errors
-    /// The fault that ends the run.
-    fn on_quick(&mut self, message: Quick<'_>, turn: &mut Turn<'_>) -> Result<(), Fault>;
+    /// The error that ends the run.
+    fn on_compact(
+        &mut self,
+        message: CompactMessage<'_>,
+        context: &mut SessionContext<'_>,
+    ) -> Result<(), SessionError>;
 
-    /// Any other message of an open session. `true` if it has made the session ready.
+    /// Any other message of an open session. Returns `true` if it has made the session ready.
     ///
     /// # Errors
-    /// The fault that ends the run.
-    fn on_message(&mut self, message: Message, turn: &mut Turn<'_>) -> Result<bool, Fault>;
+    /// The error that ends the run.
+    fn on_message(
+        &mut self,
+        message: Message,
+        context: &mut SessionContext<'_>,
+    ) -> Result<bool, SessionError>;
 
-    /// Begin what the closed load asks for.
-    fn on_go(&mut self, turn: &mut Turn<'_>) {
-        let _ = turn;
+    /// A closed load starts: begin as many operations as it has in flight.
+    fn on_start(&mut self, context: &mut SessionContext<'_>) {
+        let _ = context;
     }
 
-    /// Begin the operation that was due then.
-    fn on_due(&mut self, due: Instant, turn: &mut Turn<'_>) {
-        let _ = (due, turn);
+    /// In an open load: begin the operation that was due then.
+    fn on_due(&mut self, due: Instant, context: &mut SessionContext<'_>) {
+        let _ = (due, context);
     }
 
-    /// What the session waits for, if anything.
-    fn owed(&self, run: &Run) -> Option<String> {
+    /// What the session still waits for, in words, if anything.
+    fn outstanding(&self, run: &RunState) -> Option<String> {
         let _ = run;
         None
     }
 }
 
-/// What a duty can reach while it is called.
-pub(super) struct Turn<'a> {
+/// What the runner, or another session, tells a session to do.
+#[derive(Clone, Copy)]
+pub(super) enum SessionCommand {
+    /// Start the load, or go on with it.
+    Start,
+    /// Say what is outstanding.
+    Explain,
+    /// Leave the realm.
+    Leave,
+    /// End without waiting for GOODBYE.
+    Abandon,
+}
+
+/// What a workload can reach while it is called.
+pub(super) struct SessionContext<'a> {
     pub(super) session: usize,
     /// When its connection was begun.
     pub(super) opened: Instant,
     pub(super) now: Instant,
-    pub(super) options: &'a Options,
-    pub(super) shared: &'a Arc<Shared>,
-    pub(super) run: &'a mut Run,
+    pub(super) options: &'a RunOptions,
+    pub(super) mailbox: &'a Mailbox<SessionCommand>,
+    pub(super) run: &'a mut RunState,
     pub(super) out: &'a mut Vec<u8>,
 }
 
-impl Turn<'_> {
+impl SessionContext<'_> {
     /// Sends the text of a message.
     pub(super) fn send_text(&mut self, text: &[u8]) {
         wire::put_text(text, self.out);
@@ -70,59 +93,34 @@ impl Turn<'_> {
     pub(super) fn send(&mut self, message: impl Into<Message>) {
         self.send_text(&self.options.serializer.encode(&message.into()));
     }
-}
 
-/// The duty of a session.
-pub(super) fn of(session: usize, options: &Options) -> Box<dyn Duty> {
-    match options.mode {
-        Mode::Call => Box::new(Caller::new(session, options)),
-        Mode::Echo if session == 0 => Box::new(Callee::default()),
-        Mode::Echo => Box::new(Caller::new(session, options)),
-        Mode::PubSub if session == 0 => Box::new(Publisher::new(options)),
-        Mode::PubSub => Box::new(Subscriber::default()),
-        Mode::Connect => Box::new(Idler),
+    /// Tells another session of the run to do something, if it is there.
+    pub(super) fn tell(&self, session: usize, command: SessionCommand) {
+        if let Some(connection) = self.run.connections[session] {
+            self.mailbox.post(connection, command);
+        }
     }
 }
 
-/// Merely there.
-struct Idler;
-
-impl Duty for Idler {
-    fn on_quick(&mut self, message: Quick<'_>, _: &mut Turn<'_>) -> Result<(), Fault> {
-        Err(unasked(format!("{message:?}")))
-    }
-
-    fn on_message(&mut self, message: Message, _: &mut Turn<'_>) -> Result<bool, Fault> {
-        Err(unasked(message.message_type().name()))
-    }
+/// The error for a message that answers no request.
+pub(super) fn unasked(what: impl std::fmt::Display) -> SessionError {
+    SessionError::Violation(format!("{what}, which answers nothing that was asked"))
 }
 
-/// A message that nothing was asked for.
-pub(super) fn unasked(what: impl std::fmt::Display) -> Fault {
-    Fault::Violation(format!("{what}, which answers nothing that was asked"))
-}
-
-/// The refusal of a request that the run cannot do without.
-pub(super) fn refused(request: &'static str, error: &Error) -> Fault {
-    Fault::Refused {
+/// The error for a refused request that the run needs.
+pub(super) fn refused(request: &'static str, error: &Error) -> SessionError {
+    SessionError::Refused {
         request,
         error: error.error.to_string(),
         message: message_of(error).unwrap_or_else(|| "it says no more".to_owned()),
     }
 }
 
-/// What an error says to people: its first argument, mostly a text.
+/// What an ERROR says to people: its first argument, mostly a text.
 pub(super) fn message_of(error: &Error) -> Option<String> {
     let args: Vec<serde_json::Value> = error.payload.args().ok()?;
     Some(match args.into_iter().next()? {
         serde_json::Value::String(text) => text,
         value => value.to_string(),
     })
-}
-
-/// Reads a message that does not look as expected.
-pub(super) fn decode(serializer: Serializer, text: &[u8]) -> Result<Message, Fault> {
-    serializer
-        .decode(text)
-        .map_err(|error| Fault::Violation(error.to_string()))
 }

@@ -1,0 +1,50 @@
+//! Which workload each session of a run gets. Must not know what a workload does.
+
+use wamp::Message;
+
+use super::{
+    error::SessionError,
+    options::{Mode, RunOptions},
+    pubsub::{Publisher, Subscriber},
+    rpc::{Callee, Caller},
+    wire::CompactMessage,
+    workload::{SessionContext, Workload, unasked},
+};
+
+/// The workload of a session.
+pub(super) fn new_workload(session: usize, options: &RunOptions) -> Box<dyn Workload> {
+    match options.mode {
+        Mode::Call => Box::new(Caller::new(session, options)),
+        Mode::Echo if session == 0 => Box::new(Callee::default()),
+        Mode::Echo => Box::new(Caller::new(session, options)),
+        Mode::PubSub if session == 0 => Box::new(Publisher::new(options)),
+        Mode::PubSub => Box::new(Subscriber::default()),
+        Mode::Connect => Box::new(IdleSession),
+    }
+}
+
+/// Joins and asks for nothing. Its operation is the joining.
+struct IdleSession;
+
+impl Workload for IdleSession {
+    fn on_joined(&mut self, context: &mut SessionContext<'_>) -> bool {
+        context.run.samples.succeeded(context.opened, context.now);
+        true
+    }
+
+    fn on_compact(
+        &mut self,
+        message: CompactMessage<'_>,
+        _: &mut SessionContext<'_>,
+    ) -> Result<(), SessionError> {
+        Err(unasked(format!("{message:?}")))
+    }
+
+    fn on_message(
+        &mut self,
+        message: Message,
+        _: &mut SessionContext<'_>,
+    ) -> Result<bool, SessionError> {
+        Err(unasked(message.message_type().name()))
+    }
+}
