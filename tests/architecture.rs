@@ -125,6 +125,7 @@ const TABLE: &[Allowed] = &[
         others: &[
             "hdrhistogram",
             "mio",
+            "plotters",
             "rand",
             "serde",
             "serde_json",

@@ -141,11 +141,34 @@ fn as_many_calls_as_asked_for_are_made_measured_and_drawn() {
         );
     }
     let plot = outcome.plot();
-    assert!(plot.contains(">com.example.echo: 7 connections, 3 in flight: "));
     assert!(plot.starts_with("<svg ") && plot.trim_end().ends_with("</svg>"));
-    let drawn = ["<polyline", "<circle"].map(|shape| plot.matches(shape).count());
-    assert_eq!(drawn.iter().sum::<usize>(), 2, "{plot}");
+    assert_says(&plot, "com.example.echo: 7 connections, 3 in flight: ");
+    let axes = ["percentile", "99.9 %", "latency", "seconds", "calls/s"];
+    for words in ["Latency by percentile", "Throughput over time"] {
+        assert_says(&plot, words);
+    }
+    axes.map(|words| assert_says(&plot, words));
+    // Of the colour that nothing but the data has: a line, or a dot for a single point.
+    let data: Vec<&str> = (plot.lines())
+        .filter(|line| line.contains("\"#0066CC\""))
+        .collect();
+    assert_eq!(data.len(), 2, "{plot}");
+    for shape in data {
+        let points = shape.split_once("points=\"").map(|(_, points)| points);
+        let many = points.is_some_and(|points| points.matches(',').count() > 1);
+        assert!(many || shape.starts_with("<circle "), "{shape}");
+    }
     assert!(!plot.contains("NaN") && !plot.contains("inf"), "{plot}");
+}
+
+/// Asserts that a text of the picture begins with these words.
+fn assert_says(plot: &str, words: &str) {
+    let mut texts = plot.split("<text ").skip(1);
+    let is_there = texts.any(|text| {
+        let content = text.split_once('>').map_or("", |(_, content)| content);
+        content.trim_start().starts_with(words)
+    });
+    assert!(is_there, "{words} in {plot}");
 }
 
 #[test]
@@ -194,11 +217,7 @@ fn echo_events_and_joins_are_all_counted() {
     for of_calls in ["uri", "inflight", "rate"] {
         assert_eq!(figures[of_calls], Value::Null, "{of_calls}");
     }
-    assert!(
-        sessions
-            .plot()
-            .contains(">sessions joining: 1 connections: ")
-    );
+    assert_says(&sessions.plot(), "sessions joining: 1 connections: ");
 }
 
 #[test]

@@ -170,7 +170,7 @@ fn measure(args: &BenchArgs) -> Result<(), Box<dyn std::error::Error>> {
         json.write(&(serde_json::to_string_pretty(&report)? + "\n"))?;
     }
     if let Some(plot) = plot {
-        plot.write(&report.plot().to_string())?;
+        plot.write(&report.plot())?;
     }
     // Whoever has closed standard output does not want to read this.
     let _ = writeln!(io::stdout(), "{report}");
