@@ -104,15 +104,15 @@ struct CheckArgs {
 
 const BENCH_EXAMPLES: &str = "\
 Examples:
-  wampgres bench --connections 50                          calls, one after another on each of 50 sessions
-  wampgres bench --connections 50 --rate 5000              5,000 calls a second, whatever the router does
-  wampgres bench --mode echo --connections 50              the router alone: one session answers the others
-  wampgres bench --mode pubsub --connections 1000          one session publishes to 1,000
+  wampgres bench --connections 50                          50 sessions, each makes one call after another
+  wampgres bench --connections 50 --rate 5000              5,000 calls a second, answered or not
+  wampgres bench --mode echo --connections 50              the router alone: one more session answers the calls
+  wampgres bench --mode pubsub --connections 1000          one more session publishes to 1,000
   wampgres bench --mode connect --connections 10000        10,000 sessions join, stay and leave
 
-Every answer is matched to its call: one that is lost, doubled or not asked for fails the run. Errors
-that calls are answered with are counted by their URI and fail nothing, unless no call succeeds: a
-run that has had nothing but errors for as long as --timeout says ends then.
+Every answer is matched to its call. An answer that is lost, doubled or not asked for fails the run.
+Calls may be answered with errors: these are counted by their URI, and the run fails only if no call
+succeeds. A run that gets nothing but errors ends after --timeout.
 
 Exit codes: 0 measured; 1 no call succeeded, the router was not reached, let no session in, went away,
 fell behind, lost an answer or answered wrongly, the system has too few files or ports, or a result
@@ -129,47 +129,47 @@ struct BenchArgs {
     /// What the sessions do
     #[arg(long, value_name = "MODE", default_value = "call")]
     mode: BenchMode,
-    /// The procedure to call [default: com.example.now.v1; to echo: com.example.bench.echo], or the
-    /// topic [default: com.example.bench.topic]
+    /// The procedure to call, or the topic [default: com.example.now.v1; echo: com.example.bench.echo;
+    /// pubsub: com.example.bench.topic]
     #[arg(long, value_name = "URI")]
     procedure: Option<String>,
-    /// The arguments: a JSON list [default: none; to echo: others in each call]
+    /// The arguments, a JSON list [default: none; echo: different ones in each call]
     #[arg(long, value_name = "LIST", value_parser = bench::list)]
     args: Option<Box<RawValue>>,
     /// How many sessions call, subscribe or join
     #[arg(long, value_name = "N", default_value = "1")]
     connections: NonZeroU16,
-    /// How many calls each of them has under way, or events the publisher [default: 1]
+    /// How many calls each session has in flight, or events the publisher [default: 1]
     #[arg(long, value_name = "N", conflicts_with = "rate")]
     inflight: Option<NonZeroU16>,
-    /// How many calls or publications begin each second on all sessions together, whether those
-    /// before have ended or not; latency then counts from when each was due
+    /// How many calls or publications begin each second, on all sessions together. They begin
+    /// whether those before have ended or not, and latency counts from when each was due
     #[arg(long, value_name = "CALLS", value_parser = bench::rate)]
     rate: Option<f64>,
     /// How long to measure, or with --mode connect how long the sessions stay [default: 10]
     #[arg(long, value_name = "SECONDS", value_parser = bench::seconds, conflicts_with = "calls")]
     duration: Option<Duration>,
-    /// How many calls or publications to make, instead of making them for a time
+    /// How many calls or publications to make; without it the run ends after --duration
     #[arg(long, value_name = "N")]
     calls: Option<NonZeroU64>,
     /// How long the load runs before it is measured [default: 0.5; with --calls: 0]
     #[arg(long, value_name = "SECONDS", value_parser = bench::seconds)]
     warmup: Option<Duration>,
-    /// The run ends when the router owes an answer and has been silent for so long, or has answered
-    /// with errors only for so long
+    /// The run ends when answers are missing and the router has been silent for so long, or when it
+    /// has given nothing but errors for so long
     #[arg(long, value_name = "SECONDS", value_parser = bench::timeout, default_value = "10")]
     timeout: Duration,
-    /// How the generator waits for answers; awake it shows what the router can do, asleep what a
-    /// client sees
+    /// How the generator waits for answers: awake shows what the router can do, asleep what a client
+    /// sees
     #[arg(long, value_name = "HOW", default_value = "asleep")]
     wait: BenchWait,
     /// How messages are encoded
     #[arg(long, value_name = "NAME", default_value = "json")]
     serializer: BenchSerializer,
-    /// Write the figures to FILE as JSON
+    /// Write the figures to FILE, as JSON
     #[arg(long, value_name = "FILE")]
     json: Option<PathBuf>,
-    /// Draw the latencies and the throughput over time into FILE, as SVG
+    /// Draw the latencies and the throughput over time to FILE, as SVG
     #[arg(long, value_name = "FILE")]
     plot: Option<PathBuf>,
 }
@@ -178,7 +178,7 @@ struct BenchArgs {
 enum BenchMode {
     /// Call a procedure that is there
     Call,
-    /// Call a procedure that one more session of the bench registers: measures the router alone
+    /// Call a procedure that one more session registers and answers: measures the router alone
     Echo,
     /// Subscribe to a topic that one more session publishes to; all events must arrive
     Pubsub,
@@ -188,9 +188,9 @@ enum BenchMode {
 
 #[derive(Clone, Copy, ValueEnum)]
 enum BenchWait {
-    /// The system wakes it, as it wakes a browser and most clients; that time is in the latency
+    /// It sleeps, as a browser and most clients do; the time to wake it is in the latency
     Asleep,
-    /// It looks for answers without a pause while they come quickly, which takes a processor
+    /// It looks for answers without a pause while they come quickly; this takes a processor
     Awake,
 }
 
