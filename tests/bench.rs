@@ -143,11 +143,11 @@ fn as_many_calls_as_asked_for_are_made_measured_and_drawn() {
     let plot = outcome.plot();
     assert!(plot.starts_with("<svg ") && plot.trim_end().ends_with("</svg>"));
     assert_says(&plot, "com.example.echo: 7 connections, 3 in flight: ");
+    let captions = ["Latency by percentile", "Throughput over time"];
     let axes = ["percentile", "99.9 %", "latency", "seconds", "calls/s"];
-    for words in ["Latency by percentile", "Throughput over time"] {
+    for words in captions.iter().chain(&axes) {
         assert_says(&plot, words);
     }
-    axes.map(|words| assert_says(&plot, words));
     // Of the colour that nothing but the data has: a line, or a dot for a single point.
     let data: Vec<&str> = (plot.lines())
         .filter(|line| line.contains("\"#0066CC\""))

@@ -1,4 +1,5 @@
-//! What is measured while the load runs: latencies, errors, bytes, throughput. Must not know what an operation is.
+//! What is measured while the load runs: latencies, errors, bytes, throughput. Must not know what an
+//! operation is.
 
 use std::{
     collections::BTreeMap,
