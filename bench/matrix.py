@@ -20,9 +20,6 @@ import tempfile
 import threading
 import time
 
-# No __pycache__ beside the sources.
-sys.dont_write_bytecode = True
-
 import machine
 from table import CALLS, IDLE_SESSIONS, table
 
@@ -49,7 +46,7 @@ def end(process, patience=0):
 class Node:
     """A node on a free port, with a PostgreSQL of its own or that of another node."""
 
-    def __init__(self, program, directory, database=None):
+    def __init__(self, program, directory, database=None, paths=None):
         directory.mkdir(exist_ok=True)
         config = json.loads((ROOT / "config.json").read_text())
         router, container = config["workers"]
@@ -57,6 +54,7 @@ class Node:
         for path in router["transports"][0]["paths"].values():
             if "directory" in path:
                 path["directory"] = str(ROOT / "web")
+        router["transports"][0]["paths"].update(paths or {})
         component = container["components"][0]
         component["transport"]["url"] = "ws://127.0.0.1:0/ws"
         component["transport"]["endpoint"]["port"] = 0
@@ -354,4 +352,5 @@ def main():
     print(last_table())
 
 
-main()
+if __name__ == "__main__":
+    main()

@@ -214,7 +214,7 @@ impl Router {
         }
         // An ERROR cannot be answered with ERROR invalid_uri, and the caller must have one that
         // its client library reads.
-        let error_uri = if error.error.is_loose() {
+        let error_uri = if error.error.is_loose() && !error.error.is_too_long() {
             error.error
         } else {
             Uri::from(error_uri::RUNTIME_ERROR)

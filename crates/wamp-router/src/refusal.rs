@@ -2,8 +2,8 @@
 //! does not keep. Knows the words, not the rules.
 
 use wamp::{
-    Abort, BadOption, ClosingDetails, Error, Hello, Payload, RequestId, RequestType, SHOWN, Uri,
-    error_uri, excerpt,
+    Abort, BadOption, ClosingDetails, Error, Hello, MAX_URI_LEN, Payload, RequestId, RequestType,
+    SHOWN, Uri, error_uri, excerpt,
 };
 
 /// Why a request is not fulfilled: what its ERROR will say.
@@ -66,10 +66,21 @@ impl From<Refusal> for Offence {
     }
 }
 
-/// Checks a procedure or topic by the loose rule.
+/// Checks the length of a procedure or topic, and the loose rule.
 ///
 /// Source: WAMP specification, "Identifiers", "Relaxed/Loose URIs" and "Incorrect URIs".
 pub(super) fn check_uri(uri: &Uri) -> Result<(), Refusal> {
+    if uri.is_too_long() {
+        let (uri, len) = (uri.as_str(), uri.as_str().len());
+        let begin = &uri[..uri.floor_char_boundary(100)];
+        return Err(Refusal::new(
+            error_uri::INVALID_URI,
+            format!(
+                "the URI that begins with {begin:?} has {len} bytes, and {MAX_URI_LEN} are the \
+                 most: put what varies into the arguments"
+            ),
+        ));
+    }
     if uri.is_loose() {
         return Ok(());
     }

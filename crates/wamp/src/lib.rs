@@ -49,4 +49,4 @@ pub use request_options::{
 };
 pub use serializer::{DecodeError, Serializer};
 pub use sparse::{Sparse, StaticDefault};
-pub use uri::Uri;
+pub use uri::{MAX_URI_LEN, Uri};

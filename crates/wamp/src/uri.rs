@@ -8,6 +8,10 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer};
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Uri(Arc<str>);
 
+/// The longest URI that is taken, in bytes. The specification has no limit; without one a session
+/// could fill the router's memory with names.
+pub const MAX_URI_LEN: usize = 4096;
+
 impl Uri {
     /// The text itself.
     pub fn as_str(&self) -> &str {
@@ -29,6 +33,11 @@ impl Uri {
             }
         }
         !is_empty
+    }
+
+    /// Whether the text is longer than [`MAX_URI_LEN`].
+    pub fn is_too_long(&self) -> bool {
+        self.0.len() > MAX_URI_LEN
     }
 
     /// Whether the first component is `wamp`, which applications must not use.

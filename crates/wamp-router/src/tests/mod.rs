@@ -13,3 +13,4 @@ mod receivers;
 mod script;
 mod takeover;
 mod timeouts;
+mod uris;
