@@ -22,7 +22,7 @@ use super::{
     outbox::{Broadcast, Mail, Outbox},
 };
 use reactor::Mailbox;
-use wamp::{Hello, Message, OwnIds, Peer};
+use wamp::{Hello, Message, OwnIds, Peer, TransportKind};
 use wamp_router::{Input, Output, PeerId, Router, Stats};
 
 /// A realm and its sessions.
@@ -94,16 +94,23 @@ impl Realm {
     /// Takes in a session on a connection by its HELLO.
     pub(super) fn join(&self, outbox: Outbox, hello: Hello, authrole: &str) -> PeerId {
         let peer = self.admit(Outlet::Connection(outbox));
-        self.hello(peer, hello, authrole);
+        self.hello(peer, hello, authrole, TransportKind::WebSocket);
         peer
     }
 
-    pub(super) fn hello(&self, peer: PeerId, hello: Hello, authrole: &str) {
+    pub(super) fn hello(
+        &self,
+        peer: PeerId,
+        hello: Hello,
+        authrole: &str,
+        transport: TransportKind,
+    ) {
         let authrole = authrole.to_owned();
         self.handle(Input::Hello {
             peer,
             hello,
             authrole,
+            transport,
         });
     }
 
@@ -187,6 +194,21 @@ fn deliver(
             }
             Some(Outlet::Local(queue)) => {
                 queue.put(message);
+                afterwards.local.push(queue.clone());
+            }
+            None => {}
+        },
+        Output::Invoke {
+            to,
+            invocation,
+            caller,
+        } => match outlets.get(&to) {
+            Some(Outlet::Connection(outbox)) => {
+                outbox.put(Mail::Message(invocation.into()));
+                afterwards.wake(outbox);
+            }
+            Some(Outlet::Local(queue)) => {
+                queue.invoke(invocation, caller);
                 afterwards.local.push(queue.clone());
             }
             None => {}

@@ -14,7 +14,8 @@ use super::{
 };
 use reactor::{Io, Mailbox};
 use wamp::{
-    Abort, ClosingDetails, DecodeError, Hello, Message, Serializer, SessionId, Uri, error_uri,
+    ANONYMOUS, Abort, ClosingDetails, DecodeError, Hello, Message, Serializer, SessionId, Uri,
+    error_uri,
 };
 use wamp_router::{PeerId, refuse_realm};
 
@@ -388,6 +389,3 @@ impl Session {
         io.set_deadline(self.heartbeat.deadline().into_iter().chain(phase).min());
     }
 }
-
-/// The role of sessions that are not authenticated, which are all of them.
-const ANONYMOUS: &str = "anonymous";

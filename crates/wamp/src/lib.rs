@@ -18,6 +18,7 @@
 pub mod error_uri;
 mod excerpt;
 mod id;
+mod identity;
 mod json;
 mod message;
 mod options;
@@ -33,14 +34,15 @@ pub use id::{
     MAX_ID, OwnIdHasher, OwnIds, PublicationId, RegistrationId, RequestId, SessionId,
     SubscriptionId,
 };
+pub use identity::{ANONYMOUS, AuthMethod, AuthProvider, Identity, TransportKind};
 pub use message::{
     Abort, Call, Cancel, Error, Event, Goodbye, Hello, Interrupt, Invocation, Message, MessageType,
     Publish, Published, Register, Registered, RequestType, Result, Subscribe, Subscribed,
     Unregister, Unregistered, Unregistering, Unsubscribe, Unsubscribed, Welcome, Yield,
 };
 pub use options::{
-    CancelMode, CancelOptions, ClosingDetails, Disclosed, EventDetails, HelloDetails,
-    InterruptOptions, InvocationDetails, PeerRoles, Revoked, RpcFeatures, WelcomeDetails,
+    CancelMode, CancelOptions, ClosingDetails, EventDetails, HelloDetails, InterruptOptions,
+    InvocationDetails, PeerRoles, Revoked, RpcFeatures, WelcomeDetails,
 };
 pub use payload::{MAX_NESTING, Payload, PayloadError};
 pub use peer::{Outbound, Peer, Transport};

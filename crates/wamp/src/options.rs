@@ -2,15 +2,15 @@
 //! the keys this router acts upon or produces, not the options of requests. Unknown keys are
 //! ignored (WAMP specification, "Extensibility").
 
-use std::{fmt, marker::PhantomData, num::NonZeroU64};
+use std::{fmt, marker::PhantomData, num::NonZeroU64, sync::Arc};
 
 use serde::{
     Deserialize, Deserializer, Serialize,
     de::{MapAccess, Visitor, value::MapAccessDeserializer},
 };
-use serde_json::Number;
+use serde_json::{Map, Number, Value};
 
-use super::{RegistrationId, SessionId, Uri};
+use super::{AuthMethod, AuthProvider, Identity, RegistrationId, SessionId, Uri};
 
 /// `HELLO.Details|dict`.
 #[derive(Clone, PartialEq, Debug, Default, Serialize, Deserialize)]
@@ -177,8 +177,27 @@ pub struct WelcomeDetails {
     pub authmethod: String,
     /// Who vouches for it.
     pub authprovider: String,
+    /// What the authentication says besides.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub authextra: Option<Box<Map<String, Value>>>,
     /// What software the router is.
     pub agent: String,
+}
+
+impl WelcomeDetails {
+    /// The details of a new session's WELCOME.
+    pub fn new(realm: Uri, identity: &Identity, agent: String) -> Self {
+        let text = |text: Option<&str>| text.unwrap_or_default().to_owned();
+        Self {
+            realm: Some(realm),
+            authid: text(identity.authid.as_deref()),
+            authrole: text(identity.authrole.as_deref()),
+            authmethod: text(identity.authmethod.map(AuthMethod::name)),
+            authprovider: text(identity.authprovider.map(AuthProvider::name)),
+            authextra: identity.authextra.clone(),
+            agent,
+        }
+    }
 }
 
 /// `ABORT.Details|dict` and `GOODBYE.Details|dict`.
@@ -237,23 +256,13 @@ pub struct Revoked {
     pub reason: Option<Uri>,
 }
 
-/// Who calls or publishes, where the role's permissions or its own wish disclose it.
-#[derive(Clone, PartialEq, Eq, Debug)]
-pub struct Disclosed {
-    /// The session.
-    pub session: SessionId,
-    /// Who it is taken for.
-    pub authid: Option<String>,
-    /// Its role.
-    pub authrole: Option<String>,
-}
-
 /// `INVOCATION.Details|dict`: who calls, and for how long the caller waits.
 #[derive(Clone, PartialEq, Eq, Debug, Default, Deserialize)]
 #[serde(from = "InvocationDict<String>")]
 pub struct InvocationDetails {
-    /// The caller, where disclosed: `caller`, `caller_authid` and `caller_authrole`.
-    pub caller: Option<Box<Disclosed>>,
+    /// The caller, where the role's permissions or its own wish disclose it. On the wire
+    /// `caller`, `caller_authid` and `caller_authrole`.
+    pub caller: Option<Arc<Identity>>,
     /// How many milliseconds are left to answer, for callees that announce `call_timeout`; none
     /// where the number of them is out of range.
     pub timeout: Option<NonZeroU64>,
@@ -273,8 +282,9 @@ impl InvocationDetails {
 #[derive(Clone, PartialEq, Eq, Debug, Default, Deserialize)]
 #[serde(from = "EventDict<String>")]
 pub struct EventDetails {
-    /// The publisher, where disclosed: `publisher`, `publisher_authid` and `publisher_authrole`.
-    pub publisher: Option<Box<Disclosed>>,
+    /// The publisher, where the role's permissions or its own wish disclose it. On the wire
+    /// `publisher`, `publisher_authid` and `publisher_authrole`.
+    pub publisher: Option<Arc<Identity>>,
 }
 
 /// [`InvocationDetails`] as they are on the wire, with text as `S`.
@@ -305,19 +315,12 @@ struct EventDict<S> {
     publisher_authrole: Option<S>,
 }
 
-/// Boxed, because most messages disclose nobody and all have the size of the largest.
 fn disclosed(
     session: Option<SessionId>,
     authid: Option<String>,
     authrole: Option<String>,
-) -> Option<Box<Disclosed>> {
-    session.map(|session| {
-        Box::new(Disclosed {
-            session,
-            authid,
-            authrole,
-        })
-    })
+) -> Option<Arc<Identity>> {
+    session.map(|session| Identity::disclosed(session, authid, authrole).into())
 }
 
 impl From<InvocationDict<String>> for InvocationDetails {
