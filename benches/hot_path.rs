@@ -14,7 +14,8 @@ use wampgres::{
     adbapi::deferred,
     wamp::{
         ANONYMOUS, Call, Message, Payload, Peer, PublicationId, Publish, RequestId,
-        Result as CallResult, Serializer, SessionId, Sparse, Transport, TransportKind, Uri, Yield,
+        Result as CallResult, ResultDetails, Serializer, SessionId, Sparse, Transport,
+        TransportKind, Uri, Yield, YieldOptions,
     },
     wamp_router::{
         Allow, IdSource, Input, Limits, MatchPolicy, Output, PeerId, Permission, RealmOptions,
@@ -38,7 +39,7 @@ fn codec(c: &mut Criterion) {
     });
     let result = Message::from(CallResult {
         request: request(4711),
-        progress: false,
+        details: ResultDetails::default(),
         payload: Payload::from_args(&["2026-01-01T00:00:00.000000"]).expect("JSON"),
     });
     group.bench_function("encode RESULT", |b| {
@@ -71,7 +72,7 @@ fn route(c: &mut Criterion) {
             };
             let answer = Yield {
                 request: invocation.request,
-                progress: false,
+                options: YieldOptions::default(),
                 payload: payload.clone(),
             };
             realm.hear(callee, answer.into());

@@ -14,9 +14,10 @@ use super::{
 };
 use adbapi::CancelHandle;
 use wamp::{
-    self, ClosingDetails, Goodbye, Hello, HelloDetails, Identity, Message, OwnIds, Payload, Peer,
-    PeerRoles, Register, RegisterOptions, RegistrationId, RequestId, RequestType, Revoked,
-    RpcFeatures, SHOWN, Transport, Unregistering, Uri, Yield, error_uri, excerpt,
+    self, ClosingDetails, ErrorDetails, Goodbye, Hello, HelloDetails, Identity, Message, OwnIds,
+    Payload, Peer, PeerRoles, Register, RegisterOptions, RegistrationId, RequestId, RequestType,
+    Revoked, RpcFeatures, SHOWN, Transport, Unregistering, Uri, Yield, YieldOptions, error_uri,
+    excerpt,
 };
 
 /// How far a session has come.
@@ -373,13 +374,14 @@ fn answer(request: RequestId, result: Result<Payload, Error>) -> Message {
     match result {
         Ok(payload) => Yield {
             request,
-            progress: false,
+            options: YieldOptions::default(),
             payload,
         }
         .into(),
         Err(error) => wamp::Error {
             request_type: RequestType::Invocation,
             request,
+            details: ErrorDetails::default(),
             error: error.uri().clone(),
             payload: error.payload(),
         }

@@ -9,7 +9,10 @@ use super::{
     run::Run,
     wire::{Quick, put_number},
 };
-use wamp::{Error, Invocation, Message, Register, RegistrationId, RequestId, RequestType, Yield};
+use wamp::{
+    Error, Invocation, Message, Register, RegistrationId, RequestId, RequestType, Yield,
+    YieldOptions,
+};
 
 /// Calls, and matches each answer to its call.
 pub(super) struct Caller {
@@ -247,7 +250,7 @@ impl Duty for Callee {
                 self.invoked(registration.value(), request.value())?;
                 turn.send(Yield {
                     request,
-                    progress: false,
+                    options: YieldOptions::default(),
                     payload,
                 });
             }

@@ -14,7 +14,7 @@ use super::{
 };
 use wamp::{
     Event, EventDetails, Identity, OwnIds, PublicationId, Publish, Receivers, Subscribe,
-    Subscribed, SubscriptionId, Unsubscribe, Unsubscribed, Uri, error_uri,
+    Subscribed, SubscriptionId, Unsubscribe, Unsubscribed, Unsubscribing, Uri, error_uri,
 };
 
 /// The subscriptions of a realm.
@@ -124,9 +124,8 @@ impl Broker {
             ));
         }
         self.remove(peer, id);
-        Ok(Unsubscribed {
-            request: unsubscribe.request,
-        })
+        let how = Unsubscribing::Requested(unsubscribe.request);
+        Ok(Unsubscribed { how })
     }
 
     /// Takes a subscriber from a subscription, and the subscription away with its last.

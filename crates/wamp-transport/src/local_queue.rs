@@ -99,16 +99,19 @@ mod tests {
     use std::sync::mpsc;
 
     use super::*;
-    use wamp::{RequestId, Transport, Unsubscribed};
+    use wamp::{RequestId, Transport, Unsubscribed, Unsubscribing};
 
     fn message(id: u64) -> Message {
         let request = RequestId::new(id).unwrap();
-        Unsubscribed { request }.into()
+        let how = Unsubscribing::Requested(request);
+        Unsubscribed { how }.into()
     }
 
     fn id(message: &Message) -> u64 {
         match message {
-            Message::Unsubscribed(m) => m.request.value(),
+            Message::Unsubscribed(Unsubscribed {
+                how: Unsubscribing::Requested(request),
+            }) => request.value(),
             other => panic!("{other:?}"),
         }
     }

@@ -62,10 +62,9 @@ impl Broadcast {
     /// The event as a text message.
     pub(super) fn text(&self, serializer: Serializer) -> &[u8] {
         match serializer {
-            Serializer::Json => self.json.get_or_init(|| {
-                let event = Event::clone(&self.event);
-                serializer.encode(&event.into())
-            }),
+            Serializer::Json => self
+                .json
+                .get_or_init(|| serializer.encode_event(&self.event)),
         }
     }
 

@@ -214,6 +214,7 @@ fn a_procedure_that_may_not_be_registered_ends_the_session() {
     let refused = wamp::Error {
         request_type: RequestType::Register,
         request: RequestId::new(2).unwrap(),
+        details: wamp::ErrorDetails::default(),
         error: error_uri::PROCEDURE_ALREADY_EXISTS.into(),
         payload: Payload::from_args(&["it is registered already"]).unwrap(),
     };

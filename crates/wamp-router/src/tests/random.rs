@@ -482,7 +482,7 @@ impl World {
                 let owed = self.cancel(peer, m.request.value(), m.options.mode);
                 self.expect(outputs, &owed);
             }
-            Message::Yield(m) if m.progress => {
+            Message::Yield(m) if m.options.progress => {
                 let owed = self.progress(peer, m.request.value(), None);
                 self.parts += owed.len() as u64;
                 self.expect(outputs, &owed);
@@ -512,7 +512,7 @@ impl World {
                 let outputs = self.handle(input(m.into()));
                 self.expect(outputs, &owed);
             }
-            Message::Yield(m) if m.progress => {
+            Message::Yield(m) if m.options.progress => {
                 let request = m.request.value();
                 let outputs = self.handle(input(m.into()));
                 let owed = self.progress(peer, request, Some(REFUSED));

@@ -417,7 +417,7 @@ pub(super) fn said(outputs: Vec<Output>) -> (Vec<Said>, Vec<Output>) {
                 caller: to.0,
                 request: m.request.value(),
                 token: super::promises::token(&m.payload),
-                progress: m.progress,
+                progress: m.details.progress,
             }),
             Output::Send {
                 to,
