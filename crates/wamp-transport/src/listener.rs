@@ -14,7 +14,7 @@ use socket2::{Domain, Protocol, SockRef, Socket, TcpKeepalive, Type};
 use super::{
     Realms,
     outbox::Mail,
-    session::Place,
+    session::ConnectionContext,
     web_connection::{WebConnection, WebService},
 };
 use reactor::{Accept, Mailbox};
@@ -138,13 +138,13 @@ pub fn deal(
             let io_thread = next % io_threads.len();
             next += 1;
             let mailbox = io_threads[io_thread].clone();
-            let place = Place {
+            let context = ConnectionContext {
                 realms: realms.clone(),
                 mailbox,
                 io_thread,
                 remote,
             };
-            let connection = WebConnection::new(place, service.clone());
+            let connection = WebConnection::new(context, service.clone());
             io_threads[io_thread].adopt(socket, Box::new(connection));
         }
         // It is tried again every moment: once for each change of state will do.

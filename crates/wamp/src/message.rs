@@ -16,7 +16,7 @@ use super::{
 };
 
 /// About how many bytes the elements before a payload take.
-pub(super) const MARGIN: usize = 128;
+const MARGIN: usize = 128;
 
 macro_rules! messages {
     ($($(#[$doc:meta])* $name:ident = $code:literal, $upper:literal { $($(#[$field_doc:meta])* $field:ident: $type:ty = $element:literal,)* })*) => {
@@ -39,6 +39,12 @@ macro_rules! messages {
                     writer.begin($code, 1 $(+ self.$field.elements())*);
                     $(self.$field.write(writer);)*
                     writer.end();
+                }
+
+                /// About how many bytes the message takes encoded: its payload and a margin for
+                /// the rest. What queues of messages are measured by.
+                pub fn approximate_len(&self) -> usize {
+                    MARGIN $(+ self.$field.payload_len())*
                 }
             }
         )*
@@ -108,11 +114,10 @@ macro_rules! messages {
                 }
             }
 
-            /// About how many bytes the message takes encoded: its payload and a margin for the
-            /// rest. What queues of messages are measured by.
+            /// About how many bytes the message takes encoded.
             pub fn approximate_len(&self) -> usize {
-                MARGIN + match self {
-                    $(Self::$name(message) => 0 $(+ message.$field.payload_len())*,)*
+                match self {
+                    $(Self::$name(message) => message.approximate_len(),)*
                 }
             }
         }

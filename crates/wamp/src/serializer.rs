@@ -14,7 +14,7 @@ use serde::{Serialize, de::DeserializeOwned};
 
 use super::{
     Abort, ClosingDetails, Event, Message, MessageType, PayloadError, RequestId, SHOWN, error_uri,
-    excerpt, json, message::MARGIN, tokens::Head,
+    excerpt, json, tokens::Head,
 };
 
 /// How the messages of a session are encoded. Chosen by the WebSocket subprotocol.
@@ -65,7 +65,7 @@ impl Serializer {
 
     /// Writes one EVENT, which many sessions may share.
     pub fn encode_event(self, event: &Event) -> Vec<u8> {
-        let mut out = Vec::with_capacity(MARGIN + event.payload.len());
+        let mut out = Vec::with_capacity(event.approximate_len());
         match self {
             Self::Json => event.write(&mut json::Writer(&mut out)),
         }

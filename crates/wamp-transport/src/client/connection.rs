@@ -304,7 +304,7 @@ impl Protocol<Mail> for DialledConnection {
             }
             Mail::Event(broadcast) => {
                 self.frames
-                    .send_text(broadcast.text(Serializer::Json), io.out());
+                    .send_text(broadcast.encoded(Serializer::Json), io.out());
             }
             Mail::Close | Mail::GoAway => self.close(io),
             Mail::Overflow => io.abort(),
