@@ -22,10 +22,16 @@ use wamp_router::{PeerId, refuse_realm};
 /// What a connection needs to know of the node, and who its client is.
 #[derive(Clone)]
 pub(super) struct ConnectionContext {
-    pub(super) realms: Arc<Realms>,
-    pub(super) mailbox: Mailbox<Mail>,
-    pub(super) io_thread: usize,
+    pub(super) io_thread: Arc<IoThread>,
     pub(super) remote: SocketAddr,
+}
+
+/// What all connections that a listener deals to an I/O thread have in common.
+pub(super) struct IoThread {
+    /// Which of the node's it is.
+    pub(super) number: usize,
+    pub(super) mailbox: Mailbox<Mail>,
+    pub(super) realms: Arc<Realms>,
 }
 
 /// A session, or one about to be.
@@ -266,12 +272,13 @@ impl Session {
     }
 
     fn join(&mut self, hello: Hello, io: &mut Io<'_>) {
-        let Some(realm) = self.context.realms.find(&hello.realm).cloned() else {
+        let io_thread = &self.context.io_thread;
+        let Some(realm) = io_thread.realms.find(&hello.realm).cloned() else {
             return self.abort(&refuse_realm(&hello), io);
         };
         let outbox = Outbox {
-            mailbox: self.context.mailbox.clone(),
-            io_thread: self.context.io_thread,
+            mailbox: io_thread.mailbox.clone(),
+            io_thread: io_thread.number,
             connection: io.id,
             backlog: self.backlog.clone(),
         };

@@ -2,6 +2,7 @@
 
 mod fan_out;
 mod identity;
+mod sizes;
 
 use std::{
     io::{ErrorKind, Read, Write},
