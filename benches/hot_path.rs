@@ -13,8 +13,9 @@ use crossbeam_channel::unbounded;
 use wampgres::{
     adbapi::deferred,
     wamp::{
-        Call, Message, Payload, Peer, PublicationId, Publish, RequestId, Result as CallResult,
-        Serializer, SessionId, Sparse, Transport, Uri, Yield,
+        ANONYMOUS, Call, Message, Payload, Peer, PublicationId, Publish, RequestId,
+        Result as CallResult, ResultDetails, Serializer, SessionId, Sparse, Transport,
+        TransportKind, Uri, Yield, YieldOptions,
     },
     wamp_router::{
         Allow, IdSource, Input, Limits, MatchPolicy, Output, PeerId, Permission, RealmOptions,
@@ -38,7 +39,7 @@ fn codec(c: &mut Criterion) {
     });
     let result = Message::from(CallResult {
         request: request(4711),
-        progress: false,
+        details: ResultDetails::default(),
         payload: Payload::from_args(&["2026-01-01T00:00:00.000000"]).expect("JSON"),
     });
     group.bench_function("encode RESULT", |b| {
@@ -66,18 +67,12 @@ fn route(c: &mut Criterion) {
                 payload: payload.clone(),
             };
             realm.hear(caller, message.into());
-            let [
-                Output::Send {
-                    message: Message::Invocation(invocation),
-                    ..
-                },
-            ] = &realm.outputs[..]
-            else {
+            let [Output::Invoke { invocation, .. }] = &realm.outputs[..] else {
                 panic!("a call becomes an invocation, not {:?}", realm.outputs);
             };
             let answer = Yield {
                 request: invocation.request,
-                progress: false,
+                options: YieldOptions::default(),
                 payload: payload.clone(),
             };
             realm.hear(callee, answer.into());
@@ -130,7 +125,7 @@ fn publish_through_the_realm(c: &mut Criterion) {
     let join = |texts: &[&str]| {
         let silent = Arc::new(Silent::default());
         let peer: Arc<dyn Peer> = silent.clone();
-        transport::open_local(&realm, &peer, "anonymous", &mut []);
+        transport::open_local(&realm, &peer, ANONYMOUS, &mut []);
         let transport = silent.0.get().expect("a session has a way to its router");
         for text in [&[HELLO], texts].concat() {
             transport.send(decode(text));
@@ -217,11 +212,11 @@ impl Realm {
         let Message::Hello(hello) = decode(HELLO) else {
             panic!("a HELLO");
         };
-        let authrole = "anonymous".to_owned();
         self.handle(Input::Hello {
             peer,
             hello,
-            authrole,
+            authrole: ANONYMOUS.to_owned(),
+            transport: TransportKind::Memory,
         });
     }
 
@@ -241,7 +236,7 @@ impl Realm {
 
 fn realm_options() -> RealmOptions {
     let anyone = Role {
-        name: "anonymous".into(),
+        name: ANONYMOUS.into(),
         permissions: vec![Permission {
             uri: "com.".into(),
             match_policy: MatchPolicy::Prefix,

@@ -6,6 +6,7 @@ use std::{
 };
 
 use serde_json::Value;
+use wamp::ANONYMOUS;
 
 use super::{
     check::{Context, Routers},
@@ -28,8 +29,6 @@ const TIMEOUT_SECONDS: RangeInclusive<u64> = 1..=600;
 const TIMEOUT: u64 = 10;
 /// More invocations of a procedure than these at once are as good as no limit.
 const CONCURRENCY: RangeInclusive<u64> = 1..=1_000_000;
-/// The role of a session that did not authenticate.
-const ANONYMOUS: &str = "anonymous";
 
 /// Checks a component of a router worker.
 pub(super) fn of_router(

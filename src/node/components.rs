@@ -11,11 +11,8 @@ use super::{Error, StopTimes, settings};
 use crate::config::{self, Connect, Home, NodeConfig};
 use component::{Classes, Instance, Session, Setup, Status};
 use reactor::{Mailbox, Reactor};
-use wamp::{Peer, Uri};
+use wamp::{ANONYMOUS, Peer, Uri};
 use wamp_transport::{Dialler, Mail, Realms};
-
-/// The role of a component for which the configuration names none.
-const ANONYMOUS: &str = "anonymous";
 
 /// All components of a node.
 #[derive(Default)]

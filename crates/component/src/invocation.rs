@@ -11,7 +11,9 @@ use serde_json::Value;
 
 use super::Error;
 use adbapi::{CancelHandle, Deferred};
-use wamp::{InvocationDetails, Outbound, Payload, PayloadError, RequestId, SessionId, Sparse, Uri};
+use wamp::{
+    Identity, InvocationDetails, Outbound, Payload, PayloadError, RequestId, SessionId, Sparse, Uri,
+};
 
 /// A call to a procedure.
 #[derive(Clone, Debug)]
@@ -19,6 +21,8 @@ pub struct Invocation {
     pub(super) procedure: Uri,
     pub(super) details: Sparse<InvocationDetails>,
     pub(super) payload: Payload,
+    /// Who calls, from a router of this process.
+    pub(super) caller: Option<Arc<Identity>>,
 }
 
 /// Who calls, where the realm's permissions disclose it.
@@ -38,7 +42,18 @@ impl Invocation {
         &self.procedure
     }
 
-    /// Who calls; `None` unless the permission that allowed the call discloses callers.
+    /// Who calls, for this component to decide by; nobody need have disclosed it. From a router of
+    /// this process it is always there and complete. From another router it is what that has
+    /// disclosed, of which `authid` and `authrole` may be `None`; `None` itself where it has
+    /// disclosed nothing.
+    pub fn identity(&self) -> Option<&Identity> {
+        let known = self.caller.as_ref();
+        known.or(self.details.caller.as_ref()).map(Arc::as_ref)
+    }
+
+    /// Who calls, as far as callees are to know: `None` unless the permission that allowed the call
+    /// discloses callers, or the caller has asked for it. May be told to others, as what
+    /// [`Invocation::identity`] says may not.
     pub fn caller(&self) -> Option<Caller<'_>> {
         let caller = self.details.caller.as_deref()?;
         Some(Caller {
@@ -206,6 +221,7 @@ mod tests {
             procedure: "com.example.p".into(),
             details: Sparse::default(),
             payload: Payload::from_args_kwargs(&args, &kwargs).unwrap(),
+            caller: None,
         }
     }
 

@@ -14,9 +14,10 @@ use super::{
 };
 use adbapi::CancelHandle;
 use wamp::{
-    self, ClosingDetails, Goodbye, Hello, HelloDetails, Message, OwnIds, Payload, Peer, PeerRoles,
-    Register, RegisterOptions, RegistrationId, RequestId, RequestType, Revoked, RpcFeatures, SHOWN,
-    Transport, Unregistering, Uri, Yield, error_uri, excerpt,
+    self, ClosingDetails, ErrorDetails, Goodbye, Hello, HelloDetails, Identity, Message, OwnIds,
+    Payload, Peer, PeerRoles, Register, RegisterOptions, RegistrationId, RequestId, RequestType,
+    Revoked, RpcFeatures, SHOWN, Transport, Unregistering, Uri, Yield, YieldOptions, error_uri,
+    excerpt,
 };
 
 /// How far a session has come.
@@ -226,7 +227,7 @@ impl Session {
         self.send(Goodbye { details, reason });
     }
 
-    fn on_invocation(&self, invocation: wamp::Invocation) {
+    fn invoke(&self, invocation: wamp::Invocation, caller: Option<Arc<Identity>>) {
         let request = invocation.request;
         let index = {
             let registrations = self
@@ -246,6 +247,7 @@ impl Session {
             procedure: procedure.uri.clone(),
             details: invocation.details,
             payload: invocation.payload,
+            caller,
         };
         // The panic of one procedure must not take the connections of its thread with it.
         let answer = catch_unwind(AssertUnwindSafe(|| (procedure.method)(call))).unwrap_or_else(|_| {
@@ -311,7 +313,7 @@ impl Peer for Session {
         match message {
             Message::Welcome(_) => self.register_all(),
             Message::Registered(m) => self.on_registered(m.request, m.registration),
-            Message::Invocation(m) => self.on_invocation(m),
+            Message::Invocation(m) => self.invoke(m, None),
             Message::Interrupt(m) => self.on_interrupt(m.request),
             Message::Unregistered(wamp::Unregistered {
                 how: Unregistering::Revoked(revoked),
@@ -332,6 +334,10 @@ impl Peer for Session {
                            "ignoring a message that no component asked for"
                        ),
         }
+    }
+
+    fn on_invocation(&self, invocation: wamp::Invocation, caller: Arc<Identity>) {
+        self.invoke(invocation, Some(caller));
     }
 
     fn on_posted(&self, message: Message) {
@@ -368,13 +374,14 @@ fn answer(request: RequestId, result: Result<Payload, Error>) -> Message {
     match result {
         Ok(payload) => Yield {
             request,
-            progress: false,
+            options: YieldOptions::default(),
             payload,
         }
         .into(),
         Err(error) => wamp::Error {
             request_type: RequestType::Invocation,
             request,
+            details: ErrorDetails::default(),
             error: error.uri().clone(),
             payload: error.payload(),
         }

@@ -92,6 +92,15 @@ impl<M> Mailbox<M> {
         self.send(Command::Mail(to, mail));
     }
 
+    /// The same for many connections, in this order: all of it takes the lock once.
+    pub fn post_all_quietly(&self, mail: impl IntoIterator<Item = (ConnectionId, M)>) {
+        let mut posted = self.0.posted();
+        if !posted.is_closed {
+            let commands = mail.into_iter().map(|(to, mail)| Command::Mail(to, mail));
+            posted.commands.extend(commands);
+        }
+    }
+
     /// Posts mail for a task and wakes the reactor if it sleeps. What is posted in time is read
     /// even if the reactor ends. Mail for a task that has ended is dropped.
     ///
@@ -280,6 +289,35 @@ mod tests {
         assert_eq!(Arc::strong_count(&mail), 1);
         mailbox.post(SOMEBODY, mail.clone());
         assert_eq!(Arc::strong_count(&mail), 1);
+    }
+
+    #[test]
+    fn mail_for_many_comes_in_order_between_what_else_is_posted_and_not_after_the_end() {
+        let poll = Poll::new().unwrap();
+        let (mailbox, mut inbox) = Mailbox::new(&poll).unwrap();
+        let somebody_else = ConnectionId {
+            slot: 1,
+            ..SOMEBODY
+        };
+        mailbox.post_quietly(SOMEBODY, 1);
+        mailbox.post_all_quietly([(SOMEBODY, 2), (somebody_else, 3)]);
+        mailbox.post_quietly(SOMEBODY, 4);
+        let read: Vec<_> = std::iter::from_fn(|| inbox.next())
+            .map(|command| match command {
+                Command::Mail(to, n) => (to, n),
+                _ => panic!("only mail was posted"),
+            })
+            .collect();
+        let expected = [
+            (SOMEBODY, 1),
+            (SOMEBODY, 2),
+            (somebody_else, 3),
+            (SOMEBODY, 4),
+        ];
+        assert_eq!(read, expected);
+        drop(inbox);
+        mailbox.post_all_quietly([(SOMEBODY, 5)]);
+        assert!(mailbox.0.posted().commands.is_empty());
     }
 
     #[test]

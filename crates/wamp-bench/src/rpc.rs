@@ -3,7 +3,10 @@
 
 use std::time::Instant;
 
-use wamp::{Error, Invocation, Message, Register, RegistrationId, RequestId, RequestType, Yield};
+use wamp::{
+    Error, Invocation, Message, Register, RegistrationId, RequestId, RequestType, Yield,
+    YieldOptions,
+};
 
 use super::{
     error::SessionError,
@@ -268,7 +271,7 @@ impl Workload for Callee {
                 self.invoked(registration.value(), request.value())?;
                 context.send(Yield {
                     request,
-                    progress: false,
+                    options: YieldOptions::default(),
                     payload,
                 });
             }

@@ -1,7 +1,7 @@
 //! What a role may do: its permissions, indexed so that the one that decides is found quickly.
 //! Knows URIs and actions, not sessions.
 
-use std::{cmp::Reverse, collections::HashMap, fmt};
+use std::{cmp::Reverse, collections::HashMap, fmt, sync::Arc};
 
 use super::{Allow, Disclose, MatchPolicy, Permission, Role, refusal::Refusal};
 use wamp::{Uri, error_uri};
@@ -39,7 +39,7 @@ impl fmt::Display for Action {
 
 /// A role, ready to decide.
 pub(super) struct Authorization {
-    role: String,
+    role: Arc<str>,
     exact: HashMap<String, Grant>,
     prefixes: Prefixes,
     wildcards: Wildcards,
@@ -71,7 +71,7 @@ impl Authorization {
             permissions.insert(uri, Grant { allow, disclose });
         }
         Self {
-            role: role.name,
+            role: role.name.into(),
             exact,
             prefixes: Prefixes::new(prefixes),
             wildcards: Wildcards::new(wildcards),
@@ -79,7 +79,7 @@ impl Authorization {
     }
 
     /// The name of the role.
-    pub(super) fn role(&self) -> &str {
+    pub(super) fn role(&self) -> &Arc<str> {
         &self.role
     }
 

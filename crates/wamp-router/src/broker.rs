@@ -13,8 +13,8 @@ use super::{
     session::{Session, Sessions},
 };
 use wamp::{
-    Event, EventDetails, OwnIds, PublicationId, Publish, Receivers, Subscribe, Subscribed,
-    SubscriptionId, Unsubscribe, Unsubscribed, Uri, error_uri,
+    Event, EventDetails, Identity, OwnIds, PublicationId, Publish, Receivers, Subscribe,
+    Subscribed, SubscriptionId, Unsubscribe, Unsubscribed, Unsubscribing, Uri, error_uri,
 };
 
 /// The subscriptions of a realm.
@@ -124,9 +124,8 @@ impl Broker {
             ));
         }
         self.remove(peer, id);
-        Ok(Unsubscribed {
-            request: unsubscribe.request,
-        })
+        let how = Unsubscribing::Requested(unsubscribe.request);
+        Ok(Unsubscribed { how })
     }
 
     /// Takes a subscriber from a subscription, and the subscription away with its last.
@@ -178,7 +177,7 @@ impl Broker {
                 publication: id,
                 details: EventDetails {
                     publisher: (disclose.publisher || options.disclose_me)
-                        .then(|| publisher.disclosed().into()),
+                        .then(|| publisher.identity.clone()),
                 },
                 payload: publish.payload,
             };
@@ -284,18 +283,20 @@ fn restricted(
 /// Whether the lists let a subscriber receive the event: it is in each list of the eligible that
 /// there is, and in none of the excluded.
 fn admits(lists: &Receivers, subscriber: &Session) -> bool {
-    let (id, role) = (subscriber.id, subscriber.authorization.role());
-    let by_authid = lists.eligible_authid.is_some() || lists.exclude_authid.is_some();
-    let authid = if by_authid {
-        subscriber.authid()
-    } else {
-        String::new()
-    };
-    let eligible = (lists.eligible.as_ref()).is_none_or(|list| list.contains(&id))
-        && (lists.eligible_authid.as_ref()).is_none_or(|list| list.contains(&authid))
-        && (lists.eligible_authrole.as_ref()).is_none_or(|list| list.contains(role));
-    let excluded = (lists.exclude.as_ref()).is_some_and(|list| list.contains(&id))
-        || (lists.exclude_authid.as_ref()).is_some_and(|list| list.contains(&authid))
-        || (lists.exclude_authrole.as_ref()).is_some_and(|list| list.contains(role));
+    let Identity {
+        session,
+        authid,
+        authrole,
+        ..
+    } = &*subscriber.identity;
+    let names =
+        |list: &BTreeSet<String>, text: Option<&str>| text.is_some_and(|text| list.contains(text));
+    let (authid, authrole) = (authid.as_deref(), authrole.as_deref());
+    let eligible = (lists.eligible.as_ref()).is_none_or(|list| list.contains(session))
+        && (lists.eligible_authid.as_ref()).is_none_or(|list| names(list, authid))
+        && (lists.eligible_authrole.as_ref()).is_none_or(|list| names(list, authrole));
+    let excluded = (lists.exclude.as_ref()).is_some_and(|list| list.contains(session))
+        || (lists.exclude_authid.as_ref()).is_some_and(|list| names(list, authid))
+        || (lists.exclude_authrole.as_ref()).is_some_and(|list| names(list, authrole));
     eligible && !excluded
 }

@@ -3,7 +3,7 @@
 
 use std::sync::Arc;
 
-use wamp::{Event, Hello, Message, PublicationId, SessionId};
+use wamp::{Event, Hello, Identity, Invocation, Message, PublicationId, SessionId, TransportKind};
 
 /// One session's place in the router, chosen by whoever owns the connection. Never reused while
 /// the router may still know it, which is until [`Input::Gone`].
@@ -35,6 +35,8 @@ pub enum Input {
         hello: Hello,
         /// The role that the transport's authentication gives the peer.
         authrole: String,
+        /// How it reaches the router.
+        transport: TransportKind,
     },
     /// Any later message of a peer.
     Message {
@@ -92,6 +94,16 @@ pub enum Output {
         to: PeerId,
         /// The message.
         message: Message,
+    },
+    /// An INVOCATION for one peer, and who calls. That is for callees of the router's own process
+    /// alone: what others learn of it stands in the message.
+    Invoke {
+        /// Who it is for.
+        to: PeerId,
+        /// The message.
+        invocation: Invocation,
+        /// Who calls.
+        caller: Arc<Identity>,
     },
     /// One EVENT for every subscriber of a subscription: to be encoded once per serializer.
     Event {

@@ -35,7 +35,7 @@
 //!     Allow, IdSource, Input, Limits, MatchPolicy, Output, PeerId, Permission, RealmOptions,
 //!     Role, Router,
 //! };
-//! use wamp::{Message, PublicationId, Serializer, SessionId};
+//! use wamp::{ANONYMOUS, Message, PublicationId, Serializer, SessionId, TransportKind};
 //!
 //! struct NotRandom;
 //! impl IdSource for NotRandom {
@@ -48,7 +48,7 @@
 //! }
 //!
 //! let anyone = Role {
-//!     name: "anonymous".into(),
+//!     name: ANONYMOUS.into(),
 //!     permissions: vec![Permission {
 //!         uri: "com.".into(),
 //!         match_policy: MatchPolicy::Prefix,
@@ -69,7 +69,8 @@
 //!     unreachable!("1 is the code of HELLO")
 //! };
 //! let (peer, mut outputs) = (PeerId(1), Vec::new());
-//! let input = Input::Hello { peer, hello, authrole: "anonymous".into() };
+//! let transport = TransportKind::Memory;
+//! let input = Input::Hello { peer, hello, authrole: ANONYMOUS.into(), transport };
 //! router.handle(Instant::now(), input, &mut outputs);
 //! assert!(matches!(&outputs[..], [Output::Send { message: Message::Welcome(_), .. }]));
 //! # Ok::<(), wamp::DecodeError>(())
@@ -154,10 +155,14 @@ impl Router {
                 peer,
                 hello,
                 authrole,
-            } => match self.sessions.is_joined(peer) {
-                false => self.hello(peer, &hello, &authrole, out),
-                true => self.message(now, peer, hello.into(), out),
-            },
+                transport,
+            } => {
+                if self.sessions.is_joined(peer) {
+                    self.message(now, peer, hello.into(), out);
+                } else {
+                    self.hello(peer, &hello, &authrole, transport, out);
+                }
+            }
             Input::Message { peer, message } => {
                 if self.sessions.is_joined(peer) {
                     self.message(now, peer, message, out);

@@ -11,11 +11,9 @@ use super::{
     refuse_realm, send,
 };
 use wamp::{
-    Abort, ClosingDetails, Goodbye, Hello, RpcFeatures, Uri, Welcome, WelcomeDetails, error_uri,
+    Abort, AuthMethod, ClosingDetails, Goodbye, Hello, Identity, RpcFeatures, TransportKind, Uri,
+    Welcome, WelcomeDetails, error_uri,
 };
-
-/// The one authentication method served.
-const ANONYMOUS: &str = "anonymous";
 
 impl Router {
     /// The first message of a peer.
@@ -24,12 +22,13 @@ impl Router {
         peer: PeerId,
         hello: &Hello,
         authrole: &str,
+        transport: TransportKind,
         out: &mut Vec<Output>,
     ) {
         match self.admit(hello, authrole) {
             Ok(authorization) => {
                 let features = hello.details.roles.callee.unwrap_or_default();
-                let welcome = self.welcome(peer, authorization, features);
+                let welcome = self.welcome(peer, authorization, transport, features);
                 out.push(send(peer, welcome));
                 if self.has_shut_down {
                     self.go_away(peer, out);
@@ -62,12 +61,13 @@ impl Router {
         }
         // A client that lists none offers none in particular, as one that leaves the list out.
         let offered = hello.details.authmethods.as_deref().unwrap_or_default();
-        if !offered.is_empty() && !offered.iter().any(|method| method == ANONYMOUS) {
+        let anonymous = AuthMethod::Anonymous.name();
+        if !offered.is_empty() && !offered.iter().any(|method| method == anonymous) {
             return Err(abort(
                 error_uri::NO_MATCHING_AUTH_METHOD,
                 format!(
                     "of the authentication methods offered ({}) none is served: offer \
-                     '{ANONYMOUS}'",
+                     '{anonymous}'",
                     offered.join(", ")
                 ),
             ));
@@ -87,6 +87,7 @@ impl Router {
         &mut self,
         peer: PeerId,
         authorization: Arc<Authorization>,
+        transport: TransportKind,
         features: RpcFeatures,
     ) -> Welcome {
         let session = loop {
@@ -95,20 +96,11 @@ impl Router {
                 break id;
             }
         };
-        let authrole = authorization.role().to_owned();
-        self.sessions.join(peer, session, authorization, features);
-        Welcome {
-            session,
-            details: WelcomeDetails {
-                realm: Some(self.name.clone()),
-                authid: self.sessions.joined(peer).authid(),
-                authrole,
-                authmethod: ANONYMOUS.to_owned(),
-                authprovider: "static".to_owned(),
-                agent: self.agent.clone(),
-            }
-            .into(),
-        }
+        let authrole = authorization.role().clone();
+        let identity = Arc::new(Identity::anonymous(session, authrole, transport));
+        let details = WelcomeDetails::new(self.name.clone(), &identity, self.agent.clone()).into();
+        self.sessions.join(peer, identity, authorization, features);
+        Welcome { session, details }
     }
 
     /// The client closes the session. Source: WAMP specification, "Session Closing".

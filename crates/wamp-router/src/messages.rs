@@ -9,8 +9,8 @@ use super::{
     send,
 };
 use wamp::{
-    Call, Error, Message, PayloadError, Publish, Published, RequestId, RequestType,
-    Result as CallResult, Uri, Yield, error_uri,
+    Call, Error, ErrorDetails, Message, PayloadError, Publish, Published, RequestId, RequestType,
+    Result as CallResult, ResultDetails, Uri, Yield, YieldOptions, error_uri,
 };
 
 impl Router {
@@ -25,13 +25,13 @@ impl Router {
         match message {
             Message::Call(call) => self.call(now, peer, call, out),
             Message::Cancel(cancel) => (self.dealer).cancel(&mut self.sessions, peer, cancel, out),
-            Message::Yield(part) if part.progress => self.progressed(now, peer, part, out),
+            Message::Yield(part) if part.options.progress => self.progressed(now, peer, part, out),
             Message::Yield(result) => {
                 let payload = result.payload;
                 self.answered(now, peer, result.request, out, |request| {
                     CallResult {
                         request,
-                        progress: false,
+                        details: ResultDetails::default(),
                         payload,
                     }
                     .into()
@@ -130,7 +130,7 @@ impl Router {
             }
             Message::Yield(Yield {
                 request,
-                progress: true,
+                options: YieldOptions { progress: true },
                 ..
             }) => match (self.dealer).progressed(&mut self.sessions, now, peer, request) {
                 Ok(Some(call)) => {
@@ -170,7 +170,7 @@ impl Router {
             Ok(Some(call)) => {
                 let result = CallResult {
                     request: call.request,
-                    progress: true,
+                    details: ResultDetails { progress: true },
                     payload: part.payload,
                 };
                 out.push(send(call.caller, result));
@@ -224,6 +224,7 @@ impl Router {
             Error {
                 request_type: RequestType::Call,
                 request,
+                details: ErrorDetails::default(),
                 error: error_uri,
                 payload,
             }

@@ -2,8 +2,8 @@
 //! does not keep. Knows the words, not the rules.
 
 use wamp::{
-    Abort, BadOption, ClosingDetails, Error, Hello, MAX_URI_LEN, Payload, RequestId, RequestType,
-    SHOWN, Uri, error_uri, excerpt,
+    Abort, BadOption, ClosingDetails, Error, ErrorDetails, Hello, MAX_URI_LEN, Payload, RequestId,
+    RequestType, SHOWN, Uri, error_uri, excerpt,
 };
 
 /// Why a request is not fulfilled: what its ERROR will say.
@@ -34,6 +34,7 @@ impl Refusal {
         Error {
             request_type,
             request,
+            details: ErrorDetails::default(),
             error: Uri::from(self.error),
             payload: Payload::from_args(&[excerpt(self.message, SHOWN)])
                 .expect("a list of one string always encodes"),

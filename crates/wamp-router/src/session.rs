@@ -8,14 +8,14 @@ use std::{
 };
 
 use super::{PeerId, authorization::Authorization};
-use wamp::{Disclosed, OwnIds, RegistrationId, RequestId, RpcFeatures, SessionId, SubscriptionId};
+use wamp::{Identity, OwnIds, RegistrationId, RequestId, RpcFeatures, SessionId, SubscriptionId};
 
 /// A session: from its WELCOME until it is disposed of.
 ///
 /// Of the specification's states ("Session Statechart") it is always in ESTABLISHED: the others
 /// last no longer than a decision.
 pub(super) struct Session {
-    pub(super) id: SessionId,
+    pub(super) identity: Arc<Identity>,
     pub(super) authorization: Arc<Authorization>,
     /// As a callee: what it can do.
     pub(super) features: RpcFeatures,
@@ -81,22 +81,6 @@ pub(super) struct PendingInvocation {
     pub(super) request: RequestId,
 }
 
-impl Session {
-    /// Who the session is taken for. Nobody vouches for an anonymous one, so it is its id.
-    pub(super) fn authid(&self) -> String {
-        self.id.to_string()
-    }
-
-    /// What a callee or a subscriber learns of the session, where the permissions say so.
-    pub(super) fn disclosed(&self) -> Disclosed {
-        Disclosed {
-            session: self.id,
-            authid: Some(self.authid()),
-            authrole: Some(self.authorization.role().to_owned()),
-        }
-    }
-}
-
 /// Every session by its peer, and the session ids in use.
 #[derive(Default)]
 pub(super) struct Sessions {
@@ -147,15 +131,15 @@ impl Sessions {
     pub(super) fn join(
         &mut self,
         peer: PeerId,
-        id: SessionId,
+        identity: Arc<Identity>,
         authorization: Arc<Authorization>,
         features: RpcFeatures,
     ) {
-        self.by_id.insert(id, peer);
+        self.by_id.insert(identity.session, peer);
         self.by_peer.insert(
             peer,
             Session {
-                id,
+                identity,
                 authorization,
                 features,
                 registrations: BTreeSet::new(),
@@ -169,7 +153,7 @@ impl Sessions {
 
     pub(super) fn leave(&mut self, peer: PeerId) -> Option<Session> {
         let session = self.by_peer.remove(&peer)?;
-        self.by_id.remove(&session.id);
+        self.by_id.remove(&session.identity.session);
         Some(session)
     }
 
@@ -178,7 +162,7 @@ impl Sessions {
         assert_eq!(
             self.by_id,
             (self.by_peer.iter())
-                .map(|(peer, session)| (session.id, *peer))
+                .map(|(peer, session)| (session.identity.session, *peer))
                 .collect(),
             "the session ids in use are those of the sessions"
         );

@@ -47,7 +47,7 @@ impl Given {
                 Output::Send {
                     message: Message::Result(result),
                     ..
-                } => self.results += u64::from(!result.progress),
+                } => self.results += u64::from(!result.details.progress),
                 Output::Send {
                     message: Message::Error(_),
                     ..

@@ -6,7 +6,7 @@ mod dialling;
 mod handshake;
 mod reporter;
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;
 
 use std::{
     sync::{

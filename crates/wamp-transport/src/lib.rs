@@ -9,6 +9,7 @@
 mod client;
 mod clock;
 mod clock_handle;
+mod fan_out;
 mod frame_lengths;
 mod frames;
 mod heartbeat;

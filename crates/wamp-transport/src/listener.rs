@@ -14,7 +14,7 @@ use socket2::{Domain, Protocol, SockRef, Socket, TcpKeepalive, Type};
 use super::{
     Realms,
     outbox::Mail,
-    session::Place,
+    session::{ConnectionContext, IoThread},
     web_connection::{WebConnection, WebService},
 };
 use reactor::{Accept, Mailbox};
@@ -128,6 +128,16 @@ pub fn deal(
     realms: Arc<Realms>,
     service: Arc<WebService>,
 ) -> Accept {
+    let io_threads: Vec<_> = (io_threads.iter().cloned().enumerate())
+        .map(|(number, mailbox)| {
+            let realms = realms.clone();
+            Arc::new(IoThread {
+                number,
+                mailbox,
+                realms,
+            })
+        })
+        .collect();
     let mut next = 0;
     let mut is_failing = false;
     Box::new(move |accepted| match accepted {
@@ -135,17 +145,12 @@ pub fn deal(
             is_failing = false;
             // Answers are written whole, so waiting for more to send only delays them.
             let _ = socket.set_nodelay(true);
-            let io_thread = next % io_threads.len();
+            let io_thread = io_threads[next % io_threads.len()].clone();
             next += 1;
-            let mailbox = io_threads[io_thread].clone();
-            let place = Place {
-                realms: realms.clone(),
-                mailbox,
-                io_thread,
-                remote,
-            };
-            let connection = WebConnection::new(place, service.clone());
-            io_threads[io_thread].adopt(socket, Box::new(connection));
+            let mailbox = io_thread.mailbox.clone();
+            let context = ConnectionContext { io_thread, remote };
+            let connection = WebConnection::new(context, service.clone());
+            mailbox.adopt(socket, Box::new(connection));
         }
         // It is tried again every moment: once for each change of state will do.
         Err(_) if is_failing => {}

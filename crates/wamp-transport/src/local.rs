@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use super::{outbox::Mail, realm::Realm};
 use reactor::{Context, Mailbox, Reactor, Task, TaskId};
-use wamp::{Message, Outbound, Peer, Transport};
+use wamp::{Hello, Message, Outbound, Peer, Transport, TransportKind};
 use wamp_router::PeerId;
 
 /// The way from a session that lives in this process to its router.
@@ -20,7 +20,7 @@ struct LocalTransport {
 impl Transport for LocalTransport {
     fn send(&self, message: Message) {
         match message {
-            Message::Hello(hello) => self.realm.hello(self.peer, hello, &self.authrole),
+            Message::Hello(hello) => self.hello(hello),
             message => self.realm.receive(self.peer, message),
         }
     }
@@ -28,6 +28,13 @@ impl Transport for LocalTransport {
     fn outbound(&self) -> Option<Arc<dyn Outbound>> {
         let here = self.outbounds.iter().find(|o| o.mailbox.is_here())?;
         Some(here.clone())
+    }
+}
+
+impl LocalTransport {
+    fn hello(&self, hello: Hello) {
+        let kind = TransportKind::Memory;
+        self.realm.hello(self.peer, hello, &self.authrole, kind);
     }
 }
 

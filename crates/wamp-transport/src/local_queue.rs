@@ -6,7 +6,7 @@ use std::{
     sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
 
-use wamp::{Message, Peer};
+use wamp::{Identity, Invocation, Message, Peer};
 
 /// What waits for a local peer. Filled under the realm's lock, which gives the order, and
 /// emptied without it, by one thread at a time.
@@ -24,6 +24,7 @@ struct Queue {
 
 enum Delivery {
     Message(Message),
+    Invocation(Invocation, Arc<Identity>),
     Close,
 }
 
@@ -39,6 +40,11 @@ impl LocalQueue {
         self.lock().waiting.push_back(Delivery::Message(message));
     }
 
+    pub(super) fn invoke(&self, invocation: Invocation, caller: Arc<Identity>) {
+        let invocation = Delivery::Invocation(invocation, caller);
+        self.lock().waiting.push_back(invocation);
+    }
+
     pub(super) fn close(&self) {
         self.lock().waiting.push_back(Delivery::Close);
     }
@@ -52,6 +58,9 @@ impl LocalQueue {
         while let Some(delivery) = delivering.next() {
             match delivery {
                 Delivery::Message(message) => self.peer.on_message(message),
+                Delivery::Invocation(invocation, caller) => {
+                    self.peer.on_invocation(invocation, caller);
+                }
                 Delivery::Close => self.peer.on_close(),
             }
         }
@@ -90,16 +99,19 @@ mod tests {
     use std::sync::mpsc;
 
     use super::*;
-    use wamp::{RequestId, Transport, Unsubscribed};
+    use wamp::{RequestId, Transport, Unsubscribed, Unsubscribing};
 
     fn message(id: u64) -> Message {
         let request = RequestId::new(id).unwrap();
-        Unsubscribed { request }.into()
+        let how = Unsubscribing::Requested(request);
+        Unsubscribed { how }.into()
     }
 
     fn id(message: &Message) -> u64 {
         match message {
-            Message::Unsubscribed(m) => m.request.value(),
+            Message::Unsubscribed(Unsubscribed {
+                how: Unsubscribing::Requested(request),
+            }) => request.value(),
             other => panic!("{other:?}"),
         }
     }

@@ -45,45 +45,38 @@ pub enum DiallerEvent {
     Stop,
 }
 
-/// An event on its way to many subscribers, encoded once.
+/// An event on its way to many subscribers, encoded once for each serializer.
 pub struct Broadcast {
     event: Arc<Event>,
-    json: OnceLock<Vec<u8>>,
+    encoded: [OnceLock<Vec<u8>>; Serializer::ALL.len()],
 }
 
 impl Broadcast {
     pub(super) fn new(event: Arc<Event>) -> Self {
         Self {
             event,
-            json: OnceLock::new(),
+            encoded: [const { OnceLock::new() }; _],
         }
     }
 
-    /// The event as a text message.
-    pub(super) fn text(&self, serializer: Serializer) -> &[u8] {
-        match serializer {
-            Serializer::Json => self.json.get_or_init(|| {
-                let event = Event::clone(&self.event);
-                serializer.encode(&event.into())
-            }),
-        }
+    /// The event as a message of this serializer.
+    pub(super) fn encoded(&self, serializer: Serializer) -> &[u8] {
+        self.encoded[serializer as usize].get_or_init(|| serializer.encode_event(&self.event))
     }
 
-    pub(super) fn event(&self) -> &Event {
+    pub(super) fn event(&self) -> &Arc<Event> {
         &self.event
     }
 
-    fn len(&self) -> usize {
-        MARGIN + self.event.payload.len()
+    /// About how many bytes it will be on the wire.
+    pub(super) fn len(&self) -> usize {
+        self.event.approximate_len()
     }
 }
 
-/// About what the elements before a payload take.
-const MARGIN: usize = 128;
-
 /// How much waits for one session, counted by both sides of its outbox.
 #[derive(Debug)]
-pub(super) struct Fill {
+pub(super) struct Backlog {
     /// Bytes of messages in the reactor's mail, about.
     in_mail: AtomicUsize,
     /// Bytes in the connection's output that the kernel has not taken.
@@ -92,7 +85,7 @@ pub(super) struct Fill {
     overflowed: AtomicBool,
 }
 
-impl Fill {
+impl Backlog {
     pub(super) fn new(limit: usize) -> Arc<Self> {
         Arc::new(Self {
             in_mail: AtomicUsize::new(0),
@@ -131,21 +124,42 @@ pub(super) struct Outbox {
     /// Which of the node's I/O threads the mailbox belongs to.
     pub(super) io_thread: usize,
     pub(super) connection: ConnectionId,
-    pub(super) fill: Arc<Fill>,
+    pub(super) backlog: Arc<Backlog>,
+}
+
+/// What becomes of mail for a session.
+pub(super) enum Admission {
+    /// It goes in.
+    Room,
+    /// There is no room, and so the session is lost: its connection is to be told, by
+    /// [`Mail::Overflow`].
+    Overflow,
+    /// It was lost before: what comes later is dropped with it.
+    Lost,
 }
 
 impl Outbox {
-    /// Puts mail in, without waking the thread. When it is full the session is lost: the
-    /// connection is told once, and what comes later is dropped with it.
+    /// Whether mail of this length goes in, counted as there if it does.
+    pub(super) fn admit(&self, len: usize) -> Admission {
+        if self.backlog.overflowed.load(Ordering::Relaxed) {
+            Admission::Lost
+        } else if self.backlog.admit(len) {
+            Admission::Room
+        } else if self.backlog.overflowed.swap(true, Ordering::Relaxed) {
+            Admission::Lost
+        } else {
+            Admission::Overflow
+        }
+    }
+
+    /// Puts mail in, if there is room, without waking the thread.
     pub(super) fn put(&self, mail: Mail) {
-        if self.fill.overflowed.load(Ordering::Relaxed) {
-            return;
-        }
-        if self.fill.admit(mail.len()) {
-            self.mailbox.post_quietly(self.connection, mail);
-        } else if !self.fill.overflowed.swap(true, Ordering::Relaxed) {
-            self.mailbox.post_quietly(self.connection, Mail::Overflow);
-        }
+        let mail = match self.admit(mail.len()) {
+            Admission::Room => mail,
+            Admission::Overflow => Mail::Overflow,
+            Admission::Lost => return,
+        };
+        self.mailbox.post_quietly(self.connection, mail);
     }
 }
 
@@ -166,16 +180,16 @@ mod tests {
 
     #[test]
     fn an_outbox_has_room_up_to_its_limit_and_for_one_message_of_any_size() {
-        let fill = Fill::new(100);
-        assert!(fill.admit(1000));
-        assert!(fill.admit(0));
-        assert!(!fill.admit(1));
-        fill.took(1001);
-        assert!(fill.admit(60));
-        assert!(fill.admit(40));
-        assert!(!fill.admit(1));
-        fill.took(101);
-        fill.set_unsent(90);
-        assert!(!fill.admit(20));
+        let backlog = Backlog::new(100);
+        assert!(backlog.admit(1000));
+        assert!(backlog.admit(0));
+        assert!(!backlog.admit(1));
+        backlog.took(1001);
+        assert!(backlog.admit(60));
+        assert!(backlog.admit(40));
+        assert!(!backlog.admit(1));
+        backlog.took(101);
+        backlog.set_unsent(90);
+        assert!(!backlog.admit(20));
     }
 }

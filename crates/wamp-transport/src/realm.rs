@@ -18,11 +18,12 @@ use smallvec::SmallVec;
 
 use super::{
     clock_handle::ClockHandle,
+    fan_out::FanOut,
     local_queue::LocalQueue,
     outbox::{Broadcast, Mail, Outbox},
 };
 use reactor::Mailbox;
-use wamp::{Hello, Message, OwnIds, Peer};
+use wamp::{Event, Hello, Message, OwnIds, Peer, TransportKind};
 use wamp_router::{Input, Output, PeerId, Router, Stats};
 
 /// A realm and its sessions.
@@ -34,23 +35,30 @@ pub struct Realm {
 
 struct State {
     router: Router,
-    outlets: HashMap<PeerId, Outlet, OwnIds>,
+    destinations: Destinations,
     /// Kept for its capacity.
     outputs: Vec<Output>,
     /// When the clock will look at this realm by itself.
     alarm: Option<Instant>,
 }
 
+/// Where the messages of each session go.
+#[derive(Default)]
+struct Destinations {
+    by_peer: HashMap<PeerId, Destination, OwnIds>,
+    fan_out: FanOut,
+}
+
 /// Where a session's messages go.
-enum Outlet {
+enum Destination {
     Connection(Outbox),
     Local(Arc<LocalQueue>),
 }
 
-/// What is left to do once the lock is gone: mostly for one thread or one component.
+/// Who is to be notified once the lock is gone: mostly one thread or one component.
 #[derive(Default)]
-struct Afterwards<'a> {
-    wake: SmallVec<[(usize, Mailbox<Mail>); 1]>,
+struct Notifications<'a> {
+    threads: SmallVec<[(usize, Mailbox<Mail>); 1]>,
     local: SmallVec<[Arc<LocalQueue>; 1]>,
     clock: Option<&'a ClockHandle>,
 }
@@ -60,7 +68,7 @@ impl Realm {
     pub fn new(router: Router, clock: ClockHandle) -> Self {
         let state = State {
             router,
-            outlets: HashMap::default(),
+            destinations: Destinations::default(),
             outputs: Vec::new(),
             alarm: None,
         };
@@ -73,7 +81,7 @@ impl Realm {
 
     /// Takes in a session of this process. It must send its HELLO next.
     pub(super) fn admit_local(&self, peer: Arc<dyn Peer>) -> PeerId {
-        self.admit(Outlet::Local(LocalQueue::new(peer)))
+        self.admit(Destination::Local(LocalQueue::new(peer)))
     }
 
     /// No new calls from now on; those under way may still be answered.
@@ -93,17 +101,24 @@ impl Realm {
 
     /// Takes in a session on a connection by its HELLO.
     pub(super) fn join(&self, outbox: Outbox, hello: Hello, authrole: &str) -> PeerId {
-        let peer = self.admit(Outlet::Connection(outbox));
-        self.hello(peer, hello, authrole);
+        let peer = self.admit(Destination::Connection(outbox));
+        self.hello(peer, hello, authrole, TransportKind::WebSocket);
         peer
     }
 
-    pub(super) fn hello(&self, peer: PeerId, hello: Hello, authrole: &str) {
+    pub(super) fn hello(
+        &self,
+        peer: PeerId,
+        hello: Hello,
+        authrole: &str,
+        transport: TransportKind,
+    ) {
         let authrole = authrole.to_owned();
         self.handle(Input::Hello {
             peer,
             hello,
             authrole,
+            transport,
         });
     }
 
@@ -123,13 +138,13 @@ impl Realm {
     /// The transport of a session is lost or closed.
     pub(super) fn leave(&self, peer: PeerId) {
         self.handle(Input::Gone { peer });
-        self.lock().outlets.remove(&peer);
+        self.lock().destinations.by_peer.remove(&peer);
     }
 
     /// The same where the other end is to blame, and how: its callers are told.
     pub(super) fn lose(&self, peer: PeerId, why: String) {
         self.handle(Input::Lost { peer, why });
-        self.lock().outlets.remove(&peer);
+        self.lock().destinations.by_peer.remove(&peer);
     }
 
     /// Lets the router meet the deadlines that have come. The next one, for the clock to come
@@ -141,14 +156,14 @@ impl Realm {
         state.alarm
     }
 
-    fn admit(&self, outlet: Outlet) -> PeerId {
+    fn admit(&self, destination: Destination) -> PeerId {
         let peer = PeerId(self.next_peer.fetch_add(1, Ordering::Relaxed));
-        self.lock().outlets.insert(peer, outlet);
+        self.lock().destinations.by_peer.insert(peer, destination);
         peer
     }
 
     fn handle(&self, input: Input) {
-        let mut afterwards = Afterwards::default();
+        let mut notifications = Notifications::default();
         {
             let mut state = self.lock();
             // Under the lock, so that the router's time does not go back.
@@ -156,15 +171,21 @@ impl Realm {
             let state = &mut *state;
             state.router.handle(now, input, &mut state.outputs);
             for output in state.outputs.drain(..) {
-                deliver(&mut state.outlets, output, &mut afterwards);
+                state.destinations.deliver(output, &mut notifications);
             }
             let next = state.router.next_deadline();
             if next.is_some_and(|next| state.alarm.is_none_or(|alarm| next < alarm)) {
                 state.alarm = next;
-                afterwards.clock = Some(&self.clock);
+                notifications.clock = Some(&self.clock);
             }
         }
-        afterwards.run();
+        notifications.send();
+    }
+
+    /// How often events have been handed over to an I/O thread.
+    #[cfg(test)]
+    pub(super) fn hand_overs(&self) -> usize {
+        self.lock().destinations.fan_out.hand_overs
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {
@@ -174,79 +195,91 @@ impl Realm {
     }
 }
 
-fn deliver(
-    outlets: &mut HashMap<PeerId, Outlet, OwnIds>,
-    output: Output,
-    afterwards: &mut Afterwards<'_>,
-) {
-    match output {
-        Output::Send { to, message } => match outlets.get(&to) {
-            Some(Outlet::Connection(outbox)) => {
-                outbox.put(Mail::Message(message));
-                afterwards.wake(outbox);
+impl Destinations {
+    fn deliver(&mut self, output: Output, notifications: &mut Notifications<'_>) {
+        match output {
+            Output::Send { to, message } => match self.by_peer.get(&to) {
+                Some(Destination::Connection(outbox)) => {
+                    notifications.put(outbox, Mail::Message(message));
+                }
+                Some(Destination::Local(queue)) => {
+                    queue.put(message);
+                    notifications.local.push(queue.clone());
+                }
+                None => {}
+            },
+            Output::Invoke {
+                to,
+                invocation,
+                caller,
+            } => match self.by_peer.get(&to) {
+                Some(Destination::Connection(outbox)) => {
+                    notifications.put(outbox, Mail::Message(invocation.into()));
+                }
+                Some(Destination::Local(queue)) => {
+                    queue.invoke(invocation, caller);
+                    notifications.local.push(queue.clone());
+                }
+                None => {}
+            },
+            Output::Event { to, event } => self.broadcast(&to, event, notifications),
+            Output::Close { peer } => self.close(peer, Mail::Close, notifications),
+            Output::GoAway { peer } => self.close(peer, Mail::GoAway, notifications),
+        }
+    }
+
+    fn broadcast(
+        &mut self,
+        to: &[PeerId],
+        event: Arc<Event>,
+        notifications: &mut Notifications<'_>,
+    ) {
+        let broadcast = Arc::new(Broadcast::new(event));
+        for peer in to {
+            match self.by_peer.get(peer) {
+                Some(Destination::Connection(outbox)) => self.fan_out.add(outbox, &broadcast),
+                Some(Destination::Local(queue)) => {
+                    queue.put(Message::Event(Event::clone(broadcast.event())));
+                    notifications.local.push(queue.clone());
+                }
+                None => {}
             }
-            Some(Outlet::Local(queue)) => {
-                queue.put(message);
-                afterwards.local.push(queue.clone());
+        }
+        (self.fan_out).hand_over(&broadcast, |io_thread, mailbox| {
+            notifications.wake(io_thread, mailbox);
+        });
+    }
+
+    fn close(&mut self, peer: PeerId, last: Mail, notifications: &mut Notifications<'_>) {
+        match self.by_peer.remove(&peer) {
+            Some(Destination::Connection(outbox)) => notifications.put(&outbox, last),
+            Some(Destination::Local(queue)) => {
+                queue.close();
+                notifications.local.push(queue);
             }
             None => {}
-        },
-        Output::Event { to, event } => {
-            let broadcast = Arc::new(Broadcast::new(event));
-            for peer in to {
-                match outlets.get(&peer) {
-                    Some(Outlet::Connection(outbox)) => {
-                        outbox.put(Mail::Event(broadcast.clone()));
-                        afterwards.wake(outbox);
-                    }
-                    Some(Outlet::Local(queue)) => {
-                        queue.put(Message::Event(broadcast.event().clone()));
-                        afterwards.local.push(queue.clone());
-                    }
-                    None => {}
-                }
-            }
         }
-        Output::Close { peer } => close(outlets, peer, Mail::Close, afterwards),
-        Output::GoAway { peer } => close(outlets, peer, Mail::GoAway, afterwards),
     }
 }
 
-fn close(
-    outlets: &mut HashMap<PeerId, Outlet, OwnIds>,
-    peer: PeerId,
-    last: Mail,
-    afterwards: &mut Afterwards<'_>,
-) {
-    match outlets.remove(&peer) {
-        Some(Outlet::Connection(outbox)) => {
-            outbox.put(last);
-            afterwards.wake(&outbox);
-        }
-        Some(Outlet::Local(queue)) => {
-            queue.close();
-            afterwards.local.push(queue);
-        }
-        None => {}
+impl Notifications<'_> {
+    /// Puts mail into an outbox, whose thread is woken afterwards.
+    fn put(&mut self, outbox: &Outbox, mail: Mail) {
+        outbox.put(mail);
+        self.wake(outbox.io_thread, &outbox.mailbox);
     }
-}
 
-impl Afterwards<'_> {
-    fn wake(&mut self, outbox: &Outbox) {
-        if self
-            .wake
-            .iter()
-            .all(|(io_thread, _)| *io_thread != outbox.io_thread)
-        {
-            self.wake.push((outbox.io_thread, outbox.mailbox.clone()));
+    fn wake(&mut self, io_thread: usize, mailbox: &Mailbox<Mail>) {
+        if self.threads.iter().all(|(known, _)| *known != io_thread) {
+            self.threads.push((io_thread, mailbox.clone()));
         }
     }
 
-    fn run(self) {
+    fn send(self) {
         if let Some(clock) = self.clock {
             clock.tell();
         }
-        for (_, mailbox) in self.wake {
+        for (_, mailbox) in self.threads {
             mailbox.wake();
         }
         for queue in self.local {

@@ -9,31 +9,38 @@ use super::{
     Realms, WebSocketOptions,
     frames::{Complaint, FrameLimits, Frames, Incoming},
     heartbeat::{Beat, Heartbeat, Intervals},
-    outbox::{Fill, Mail, Outbox},
+    outbox::{Backlog, Mail, Outbox},
     realm::Realm,
 };
 use reactor::{Io, Mailbox};
 use wamp::{
-    Abort, ClosingDetails, DecodeError, Hello, Message, Serializer, SessionId, Uri, error_uri,
+    ANONYMOUS, Abort, ClosingDetails, DecodeError, Hello, Message, Serializer, SessionId, Uri,
+    error_uri,
 };
 use wamp_router::{PeerId, refuse_realm};
 
-/// What a session needs to know of where it lives.
+/// What a connection needs to know of the node, and who its client is.
 #[derive(Clone)]
-pub(super) struct Place {
-    pub(super) realms: Arc<Realms>,
-    pub(super) mailbox: Mailbox<Mail>,
-    pub(super) io_thread: usize,
+pub(super) struct ConnectionContext {
+    pub(super) io_thread: Arc<IoThread>,
     pub(super) remote: SocketAddr,
+}
+
+/// What all connections that a listener deals to an I/O thread have in common.
+pub(super) struct IoThread {
+    /// Which of the node's it is.
+    pub(super) number: usize,
+    pub(super) mailbox: Mailbox<Mail>,
+    pub(super) realms: Arc<Realms>,
 }
 
 /// A session, or one about to be.
 pub(super) struct Session {
-    place: Place,
+    context: ConnectionContext,
     options: Arc<WebSocketOptions>,
     serializer: Serializer,
     frames: Frames,
-    fill: Arc<Fill>,
+    backlog: Arc<Backlog>,
     phase: Phase,
     heartbeat: Heartbeat,
     /// The id that WELCOME gave it.
@@ -54,7 +61,7 @@ enum Phase {
 impl Session {
     /// A session on a connection whose opening handshake has just succeeded.
     pub(super) fn new(
-        place: Place,
+        context: ConnectionContext,
         options: Arc<WebSocketOptions>,
         serializer: Serializer,
         io: &mut Io<'_>,
@@ -72,12 +79,12 @@ impl Session {
         };
         let mut session = Self {
             frames: Frames::new(Role::Server, limits),
-            fill: Fill::new(options.outbox_limit),
+            backlog: Backlog::new(options.outbox_limit),
             phase: Phase::Joining {
                 until: options.open_handshake_timeout.map(|t| io.now + t),
             },
             heartbeat: Heartbeat::new(intervals, io.now),
-            place,
+            context,
             options,
             serializer,
             session: None,
@@ -104,7 +111,7 @@ impl Session {
                 Incoming::Failed(reason) => {
                     tracing::info!(
                     target: crate::LOG,
-                                           client = %self.place.remote, session = self.session.map(SessionId::value), reason,
+                                           client = %self.context.remote, session = self.session.map(SessionId::value), reason,
                                            "closing a WebSocket connection that broke the protocol"
                                        );
                     return self.fail("it broke the WebSocket protocol".to_owned(), io);
@@ -112,7 +119,7 @@ impl Session {
                 Incoming::TooLarge(too_large) => {
                     tracing::info!(
                     target: crate::LOG,
-                                           client = %self.place.remote, session = self.session.map(SessionId::value),
+                                           client = %self.context.remote, session = self.session.map(SessionId::value),
                                            option = too_large.option, limit = too_large.limit, size = too_large.size,
                                            "closing a WebSocket connection that sent {too_large}; if that is expected, \
                                             raise the option of its transport"
@@ -132,7 +139,7 @@ impl Session {
                 let Complaint { code, reason } = complaint;
                 tracing::info!(
                 target: crate::LOG,
-                                   client = %self.place.remote, session = self.session.map(SessionId::value), code, reason,
+                                   client = %self.context.remote, session = self.session.map(SessionId::value), code, reason,
                                    "the client closed its WebSocket connection with a complaint"
                                );
                 let why = match CloseCode::from(code) {
@@ -156,12 +163,12 @@ impl Session {
     }
 
     pub(super) fn on_mail(&mut self, mail: Mail, io: &mut Io<'_>) {
-        self.fill.took(mail.len());
+        self.backlog.took(mail.len());
         match mail {
             Mail::Message(message) => self.send(&message, io),
             Mail::Event(broadcast) => {
                 self.frames
-                    .send_text(broadcast.text(self.serializer), io.out());
+                    .send_text(broadcast.encoded(self.serializer), io.out());
             }
             Mail::Close => self.close(CloseCode::Normal, "the session has ended", io),
             Mail::GoAway => self.go_away(io),
@@ -169,11 +176,11 @@ impl Session {
             // For tasks, not for connections.
             Mail::Deadline | Mail::Dialler(_) => {}
         }
-        self.fill.set_unsent(io.unsent());
+        self.backlog.set_unsent(io.unsent());
     }
 
     pub(super) fn on_flushed(&mut self, io: &mut Io<'_>) {
-        self.fill.set_unsent(io.unsent());
+        self.backlog.set_unsent(io.unsent());
         self.heartbeat.flushed(io.unsent());
         self.hold_back(io);
     }
@@ -182,7 +189,7 @@ impl Session {
         let due = |at: Option<Instant>| at.is_some_and(|at| at <= io.now);
         match &self.phase {
             Phase::Joining { until } if due(*until) => {
-                tracing::info!(target: crate::LOG, client = %self.place.remote, "dropping a client that sent no HELLO in time");
+                tracing::info!(target: crate::LOG, client = %self.context.remote, "dropping a client that sent no HELLO in time");
                 self.close(CloseCode::Policy, "no HELLO message arrived in time", io);
             }
             Phase::Closing { until } if due(*until) => return io.abort(),
@@ -195,7 +202,7 @@ impl Session {
                     .send_ping(vec![0; self.options.auto_ping_size], io.out());
             }
             Beat::Dead => {
-                tracing::info!(target: crate::LOG, client = %self.place.remote, "dropping a client that answers no ping");
+                tracing::info!(target: crate::LOG, client = %self.context.remote, "dropping a client that answers no ping");
                 return io.abort();
             }
         }
@@ -219,7 +226,7 @@ impl Session {
         ) {
             tracing::info!(
             target: crate::LOG,
-                           client = %self.place.remote, %error,
+                           client = %self.context.remote, %error,
                            "dropping a client that answered nothing, or took nothing of what it was sent, \
                             within peer_timeout"
                        );
@@ -265,14 +272,15 @@ impl Session {
     }
 
     fn join(&mut self, hello: Hello, io: &mut Io<'_>) {
-        let Some(realm) = self.place.realms.find(&hello.realm).cloned() else {
+        let io_thread = &self.context.io_thread;
+        let Some(realm) = io_thread.realms.find(&hello.realm).cloned() else {
             return self.abort(&refuse_realm(&hello), io);
         };
         let outbox = Outbox {
-            mailbox: self.place.mailbox.clone(),
-            io_thread: self.place.io_thread,
+            mailbox: io_thread.mailbox.clone(),
+            io_thread: io_thread.number,
             connection: io.id,
-            fill: self.fill.clone(),
+            backlog: self.backlog.clone(),
         };
         let peer = realm.join(outbox, hello, ANONYMOUS);
         self.phase = Phase::Joined { realm, peer };
@@ -306,7 +314,7 @@ impl Session {
                 self.is_violator |= abort.reason.as_str() == error_uri::PROTOCOL_VIOLATION;
                 tracing::info!(
                 target: crate::LOG,
-                                   client = %self.place.remote, session = self.session.map(SessionId::value),
+                                   client = %self.context.remote, session = self.session.map(SessionId::value),
                                    reason = abort.reason.as_str(), details = abort.details.message.as_deref(),
                                    "ending a session with ABORT"
                                );
@@ -351,14 +359,14 @@ impl Session {
     /// Reads no more from a client that has too much to read itself: what its bytes are answered
     /// with on the spot, the pongs, passes no outbox.
     fn hold_back(&self, io: &mut Io<'_>) {
-        io.pause_reading(io.unsent() > self.fill.limit());
+        io.pause_reading(io.unsent() > self.backlog.limit());
     }
 
     fn drop_slow_client(&mut self, io: &mut Io<'_>) {
         tracing::warn!(
         target: crate::LOG,
-                   client = %self.place.remote,
-                   limit = self.fill.limit(),
+                   client = %self.context.remote,
+                   limit = self.backlog.limit(),
                    "dropping a client that does not read what it is sent: more bytes wait for it than \
                     outbox_limit allows; if that is expected, raise options.outbox_limit of its transport"
                );
@@ -388,6 +396,3 @@ impl Session {
         io.set_deadline(self.heartbeat.deadline().into_iter().chain(phase).min());
     }
 }
-
-/// The role of sessions that are not authenticated, which are all of them.
-const ANONYMOUS: &str = "anonymous";

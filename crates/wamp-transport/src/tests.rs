@@ -1,5 +1,9 @@
 //! Sessions over real sockets: one I/O thread, one realm, clients that write their own bytes.
 
+mod fan_out;
+mod identity;
+mod sizes;
+
 use std::{
     io::{ErrorKind, Read, Write},
     net::{Shutdown, SocketAddr, TcpStream},
@@ -45,7 +49,7 @@ fn realm() -> Arc<Realm> {
         ..Permission::default()
     };
     let anonymous = Role {
-        name: "anonymous".into(),
+        name: wamp::ANONYMOUS.into(),
         permissions: vec![everything],
     };
     let options = RealmOptions {
@@ -478,7 +482,7 @@ fn a_session_in_memory_joins_is_told_of_the_end_and_is_let_go() {
     open_local(
         &realm,
         &(peer.clone() as Arc<dyn Peer>),
-        "anonymous",
+        wamp::ANONYMOUS,
         &mut [],
     );
     realm.shut_down();

@@ -16,7 +16,7 @@ use tungstenite::handshake::derive_accept_key;
 use super::{
     WebSocketOptions,
     outbox::Mail,
-    session::{Place, Session},
+    session::{ConnectionContext, Session},
 };
 use reactor::{Io, Protocol};
 use wamp::Serializer;
@@ -52,11 +52,11 @@ impl WebService {
     }
 
     /// Warns of the first handshake that a proxy seems to have spoilt; it spoils all of them.
-    fn tell_unfit_handshake(&self, rejection: Rejection, place: &Place) {
+    fn tell_unfit_handshake(&self, rejection: Rejection, context: &ConnectionContext) {
         if !self.unfit_handshake.swap(true, Ordering::Relaxed) {
             tracing::warn!(
             target: crate::LOG,
-                           client = %place.remote, %rejection,
+                           client = %context.remote, %rejection,
                            "refusing a WebSocket; further ones are logged at debug level"
                        );
         }
@@ -73,7 +73,7 @@ pub enum PathService {
 
 /// A connection accepted by a web transport.
 pub(super) struct WebConnection {
-    place: Place,
+    context: ConnectionContext,
     service: Arc<WebService>,
     state: State,
     /// The node stops: what is asked for is answered once more, and no WebSocket is opened.
@@ -81,7 +81,8 @@ pub(super) struct WebConnection {
 }
 
 enum State {
-    Http(Exchange),
+    /// Boxed, because most connections are sessions soon, and all have the size of the larger.
+    Http(Box<Exchange>),
     WebSocket(Box<Session>),
 }
 
@@ -112,7 +113,7 @@ enum Answer {
 }
 
 impl WebConnection {
-    pub(super) fn new(place: Place, service: Arc<WebService>) -> Self {
+    pub(super) fn new(context: ConnectionContext, service: Arc<WebService>) -> Self {
         let exchange = Exchange {
             received: Vec::new(),
             to_skip: 0,
@@ -122,9 +123,9 @@ impl WebConnection {
             head_is_owed: true,
         };
         Self {
-            place,
+            context,
             service,
-            state: State::Http(exchange),
+            state: State::Http(Box::new(exchange)),
             is_stopping: false,
         }
     }
@@ -146,7 +147,7 @@ impl WebConnection {
                     self.answer(&head, io);
                 }
                 Err(rejection) => {
-                    tracing::debug!(target: crate::LOG, client = %self.place.remote, %rejection, "refusing an HTTP request");
+                    tracing::debug!(target: crate::LOG, client = %self.context.remote, %rejection, "refusing an HTTP request");
                     exchange.respond(rejection.response(), false, false, io);
                 }
             }
@@ -165,7 +166,7 @@ impl WebConnection {
             Answer::Respond(response) => {
                 tracing::debug!(
                 target: crate::LOG,
-                                   client = %self.place.remote, method = %head.method, path = head.path,
+                                   client = %self.context.remote, method = %head.method, path = head.path,
                                    status = response.status().as_u16(), "HTTP request"
                                );
                 exchange.to_skip = head.body_to_skip().unwrap_or(0);
@@ -181,7 +182,7 @@ impl WebConnection {
                 // A client may send frames before it has seen our answer.
                 let early = std::mem::take(&mut exchange.received);
                 io.pause_reading(false);
-                let session = Session::new(self.place.clone(), options, serializer, io);
+                let session = Session::new(self.context.clone(), options, serializer, io);
                 self.state = State::WebSocket(Box::new(session));
                 self.on_bytes(&early, io);
             }
@@ -215,9 +216,9 @@ impl WebConnection {
                 Ok(None) => web_status(options).respond(head),
                 Err(rejection) => {
                     if let Rejection::UnfitHandshake(_) = rejection {
-                        self.service.tell_unfit_handshake(rejection, &self.place);
+                        self.service.tell_unfit_handshake(rejection, &self.context);
                     }
-                    tracing::debug!(target: crate::LOG, client = %self.place.remote, %rejection, "refusing a WebSocket");
+                    tracing::debug!(target: crate::LOG, client = %self.context.remote, %rejection, "refusing a WebSocket");
                     rejection.response()
                 }
             },

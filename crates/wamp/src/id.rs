@@ -4,6 +4,7 @@
 use std::{
     fmt,
     hash::{BuildHasherDefault, Hasher},
+    num::NonZeroU64,
 };
 
 use serde::{Deserialize, Deserializer, Serialize};
@@ -18,17 +19,20 @@ macro_rules! id {
         $(#[$doc])*
         #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Serialize)]
         #[serde(transparent)]
-        pub struct $name(u64);
+        pub struct $name(NonZeroU64);
 
         impl $name {
             /// The id with this value, or `None` outside of 1 to [`MAX_ID`].
             pub const fn new(value: u64) -> Option<Self> {
-                if value >= 1 && value <= MAX_ID { Some(Self(value)) } else { None }
+                match NonZeroU64::new(value) {
+                    Some(id) if value <= MAX_ID => Some(Self(id)),
+                    _ => None,
+                }
             }
 
             /// The plain number.
             pub const fn value(self) -> u64 {
-                self.0
+                self.0.get()
             }
         }
 
@@ -74,14 +78,13 @@ id!(
 
 impl RequestId {
     /// The first request id of a session and direction.
-    pub const FIRST: Self = Self(1);
+    pub const FIRST: Self = Self(NonZeroU64::MIN);
 
     /// The next request id; after [`MAX_ID`] the count begins anew.
     pub const fn next(self) -> Self {
-        if self.0 >= MAX_ID {
-            Self::FIRST
-        } else {
-            Self(self.0 + 1)
+        match Self::new(self.value() + 1) {
+            Some(next) => next,
+            None => Self::FIRST,
         }
     }
 }

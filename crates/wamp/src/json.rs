@@ -1,34 +1,37 @@
-//! The JSON encoding of messages (`wamp.2.json`): one pass in, one pass out; knows the order of
-//! elements on the wire, not what they mean.
+//! The JSON encoding (`wamp.2.json`): one pass in, one pass out; knows its brackets and commas, not
+//! which messages there are.
 
 use std::{cell::Cell, fmt};
 
 use serde::{
     Deserialize, Deserializer, Serialize,
-    de::{Error as _, IgnoredAny, SeqAccess, Visitor},
+    de::{DeserializeOwned, Error as _, SeqAccess, Visitor},
 };
 use serde_json::value::RawValue;
 
 use super::{
-    Abort, Call, Cancel, ClosingDetails, DecodeError, Error, Event, Goodbye, Hello, Interrupt,
-    Invocation, Message, MessageType, Payload, PayloadError, Publish, Published, Register,
-    Registered, RequestId, RequestType, Result as Res, RpcFeatures, SHOWN, Subscribe, Subscribed,
-    Unregister, Unregistered, Unregistering, Unsubscribe, Unsubscribed, Welcome, WelcomeDetails,
-    Yield, error_uri, excerpt,
-    options::Dict,
-    request_options::{ErrorDetails, ProgressOptions},
+    DecodeError, MAX_NESTING, Message, Payload, PayloadError, Serializer,
+    serializer::malformed,
+    tokens::{self, Head},
 };
+
+/// What is read where there are no arguments.
+pub(super) const EMPTY_LIST: &[u8] = b"[]";
+/// What is read where there are no keyword arguments.
+pub(super) const EMPTY_DICT: &[u8] = b"{}";
 
 /// Reads one message.
 pub(super) fn decode(bytes: &[u8]) -> Result<Message, DecodeError> {
-    let seen = Seen::default();
+    let is_too_deep = Cell::new(false);
     let mut deserializer = serde_json::Deserializer::from_slice(bytes);
     let message = deserializer
-        .deserialize_seq(MessageVisitor { seen: &seen })
+        .deserialize_seq(MessageVisitor {
+            is_too_deep: &is_too_deep,
+        })
         .and_then(|message| deserializer.end().map(|()| message));
     match message {
-        Ok(message) if !seen.is_too_deep.get() => Ok(message),
-        other => undecoded(other, &seen),
+        Ok(message) if !is_too_deep.get() => Ok(message),
+        other => undecoded(bytes, other),
     }
 }
 
@@ -36,38 +39,25 @@ pub(super) fn decode(bytes: &[u8]) -> Result<Message, DecodeError> {
 /// moved about for it.
 #[cold]
 fn undecoded(
+    bytes: &[u8],
     message: Result<Message, serde_json::Error>,
-    seen: &Seen,
 ) -> Result<Message, DecodeError> {
-    let message_type = seen.message_type.get();
     match message {
-        Ok(message) => Err(DecodeError::TooDeep(Box::new(message))),
-        // "ABORT": no response to it is expected, so none says what is wrong with one.
-        Err(source) if message_type == Some(MessageType::Abort) => Ok(Abort {
-            details: ClosingDetails {
-                message: Some(excerpt(format!("invalid ABORT message: {source}"), SHOWN)),
-            },
-            reason: error_uri::PROTOCOL_VIOLATION.into(),
-        }
-        .into()),
-        Err(source) => Err(DecodeError::Malformed {
-            message_type,
-            invocation: seen.invocation.get(),
-            source,
-        }),
+        Ok(message) => Err(DecodeError::TooDeep(message.into())),
+        Err(why) => malformed(head(bytes), why.into()),
     }
 }
 
-/// What the visitor has learned that neither a message nor serde's error type can carry.
-#[derive(Default)]
-struct Seen {
-    message_type: Cell<Option<MessageType>>,
-    invocation: Cell<Option<RequestId>>,
-    is_too_deep: Cell<bool>,
+/// What is known of a message that is malformed further on.
+fn head(bytes: &[u8]) -> Head {
+    let mut head = Head::default();
+    // It fails, for it leaves the rest of the list.
+    let _ = serde_json::Deserializer::from_slice(bytes).deserialize_seq(HeadVisitor(&mut head));
+    head
 }
 
 struct MessageVisitor<'a> {
-    seen: &'a Seen,
+    is_too_deep: &'a Cell<bool>,
 }
 
 impl<'de> Visitor<'de> for MessageVisitor<'_> {
@@ -78,40 +68,40 @@ impl<'de> Visitor<'de> for MessageVisitor<'_> {
     }
 
     fn visit_seq<A: SeqAccess<'de>>(self, seq: A) -> Result<Message, A::Error> {
-        let mut elements = Elements {
-            seq,
-            seen: self.seen,
-        };
-        let code: u64 = elements.next("MessageType|integer")?;
-        let message_type = MessageType::from_code(code).ok_or_else(|| {
-            A::Error::custom(format_args!("there is no message of type {code} here"))
-        })?;
-        self.seen.message_type.set(Some(message_type));
-        let message = elements.message(message_type)?;
-        if elements.seq.next_element::<IgnoredAny>()?.is_some() {
-            return Err(A::Error::custom(
-                "it has more elements than such a message can have",
-            ));
-        }
-        Ok(message)
+        let is_too_deep = self.is_too_deep;
+        Message::read(&mut Reader { seq, is_too_deep })
+    }
+}
+
+struct HeadVisitor<'a>(&'a mut Head);
+
+impl<'de> Visitor<'de> for HeadVisitor<'_> {
+    type Value = ();
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a list")
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, seq: A) -> Result<(), A::Error> {
+        let is_too_deep = &Cell::new(false);
+        *self.0 = Head::read(&mut Reader { seq, is_too_deep });
+        Ok(())
     }
 }
 
 /// The elements of the list that are still to be read.
-struct Elements<'a, A> {
+struct Reader<'a, A> {
     seq: A,
-    seen: &'a Seen,
+    /// What neither a message nor serde's error type can carry.
+    is_too_deep: &'a Cell<bool>,
 }
 
-impl<'de, A: SeqAccess<'de>> Elements<'_, A> {
-    fn next<T: Deserialize<'de>>(&mut self, name: &str) -> Result<T, A::Error> {
-        self.seq
-            .next_element()?
-            .ok_or_else(|| A::Error::custom(format_args!("the element {name} is missing")))
-    }
+impl<'de, A: SeqAccess<'de>> tokens::Reader<'de> for Reader<'_, A> {
+    type Error = A::Error;
 
-    fn dict<T: Deserialize<'de>>(&mut self, name: &str) -> Result<T, A::Error> {
-        self.next(name).map(|Dict(value)| value)
+    #[inline]
+    fn element<T: Deserialize<'de>>(&mut self) -> Result<Option<T>, A::Error> {
+        self.seq.next_element()
     }
 
     fn payload(&mut self) -> Result<Payload, A::Error> {
@@ -123,355 +113,144 @@ impl<'de, A: SeqAccess<'de>> Elements<'_, A> {
         };
         // Some clients write null where there are none, as other routers let them.
         let given = |value: &&RawValue| value.get() != "null";
-        Payload::from_json(args.filter(given), kwargs.filter(given))
-            .or_else(|error| self.no_payload(error))
+        payload(args.filter(given), kwargs.filter(given)).or_else(|error| self.no_payload(error))
     }
+}
 
+impl<'de, A: SeqAccess<'de>> Reader<'_, A> {
     #[cold]
     fn no_payload(&self, error: PayloadError) -> Result<Payload, A::Error> {
         match error {
-            // The rest of the message says whose request it is, and is to be right too.
             PayloadError::TooDeep => {
-                self.seen.is_too_deep.set(true);
+                self.is_too_deep.set(true);
                 Ok(Payload::empty())
             }
             error => Err(A::Error::custom(error)),
         }
     }
+}
 
-    fn message(&mut self, message_type: MessageType) -> Result<Message, A::Error> {
-        Ok(match message_type {
-            MessageType::Hello => Hello {
-                realm: self.next("Realm|uri")?,
-                details: self.dict("Details|dict")?,
-            }
-            .into(),
-            MessageType::Welcome => Welcome {
-                session: self.next("Session|id")?,
-                details: self.dict("Details|dict")?,
-            }
-            .into(),
-            MessageType::Abort => {
-                let details = self.dict("Details|dict")?;
-                let reason = self.next("Reason|uri")?;
-                // Arguments and ArgumentsKw may follow. Nothing here looks at them.
-                while self.seq.next_element::<IgnoredAny>()?.is_some() {}
-                Abort { details, reason }.into()
-            }
-            MessageType::Goodbye => Goodbye {
-                details: self.dict("Details|dict")?,
-                reason: self.next("Reason|uri")?,
-            }
-            .into(),
-            MessageType::Error => {
-                let request_type = self.request_type()?;
-                let request = self.next("REQUEST.Request|id")?;
-                let ErrorDetails {} = self.dict("Details|dict")?;
-                let error = self.next("Error|uri")?;
-                Error {
-                    request_type,
-                    request,
-                    error,
-                    payload: self.payload()?,
-                }
-                .into()
-            }
-            MessageType::Publish => Publish {
-                request: self.next("Request|id")?,
-                options: self.dict("Options|dict")?,
-                topic: self.next("Topic|uri")?,
-                payload: self.payload()?,
-            }
-            .into(),
-            MessageType::Published => Published {
-                request: self.next("PUBLISH.Request|id")?,
-                publication: self.next("Publication|id")?,
-            }
-            .into(),
-            MessageType::Subscribe => Subscribe {
-                request: self.next("Request|id")?,
-                options: self.dict("Options|dict")?,
-                topic: self.next("Topic|uri")?,
-            }
-            .into(),
-            MessageType::Subscribed => Subscribed {
-                request: self.next("SUBSCRIBE.Request|id")?,
-                subscription: self.next("Subscription|id")?,
-            }
-            .into(),
-            MessageType::Unsubscribe => Unsubscribe {
-                request: self.next("Request|id")?,
-                subscription: self.next("SUBSCRIBED.Subscription|id")?,
-            }
-            .into(),
-            MessageType::Unsubscribed => Unsubscribed {
-                request: self.next("UNSUBSCRIBE.Request|id")?,
-            }
-            .into(),
-            MessageType::Event => Event {
-                subscription: self.next("SUBSCRIBED.Subscription|id")?,
-                publication: self.next("PUBLISHED.Publication|id")?,
-                details: self.dict("Details|dict")?,
-                payload: self.payload()?,
-            }
-            .into(),
-            MessageType::Call => Call {
-                request: self.next("Request|id")?,
-                options: self.dict("Options|dict")?,
-                procedure: self.next("Procedure|uri")?,
-                payload: self.payload()?,
-            }
-            .into(),
-            MessageType::Cancel => Cancel {
-                request: self.next("CALL.Request|id")?,
-                options: self.dict("Options|dict")?,
-            }
-            .into(),
-            MessageType::Result => {
-                let request = self.next("CALL.Request|id")?;
-                let ProgressOptions { progress } = self.dict("Details|dict")?;
-                Res {
-                    request,
-                    progress,
-                    payload: self.payload()?,
-                }
-                .into()
-            }
-            MessageType::Register => Register {
-                request: self.next("Request|id")?,
-                options: self.dict("Options|dict")?,
-                procedure: self.next("Procedure|uri")?,
-            }
-            .into(),
-            MessageType::Registered => Registered {
-                request: self.next("REGISTER.Request|id")?,
-                registration: self.next("Registration|id")?,
-            }
-            .into(),
-            MessageType::Unregister => Unregister {
-                request: self.next("Request|id")?,
-                registration: self.next("REGISTERED.Registration|id")?,
-            }
-            .into(),
-            MessageType::Unregistered => Unregistered {
-                how: self.unregistering()?,
-            }
-            .into(),
-            MessageType::Invocation => {
-                let request = self.next("Request|id")?;
-                self.seen.invocation.set(Some(request));
-                Invocation {
-                    request,
-                    registration: self.next("REGISTERED.Registration|id")?,
-                    details: self.dict("Details|dict")?,
-                    payload: self.payload()?,
-                }
-                .into()
-            }
-            MessageType::Interrupt => Interrupt {
-                request: self.next("INVOCATION.Request|id")?,
-                options: self.dict("Options|dict")?,
-            }
-            .into(),
-            MessageType::Yield => {
-                let request = self.next("INVOCATION.Request|id")?;
-                let ProgressOptions { progress } = self.dict("Options|dict")?;
-                Yield {
-                    request,
-                    progress,
-                    payload: self.payload()?,
-                }
-                .into()
-            }
-        })
-    }
+/// Takes over raw elements. Checks their kind and how deep they are nested, which costs nothing
+/// for those too short to be nested too deep.
+fn payload(args: Option<&RawValue>, kwargs: Option<&RawValue>) -> Result<Payload, PayloadError> {
+    let args = match (args, kwargs) {
+        (Some(args), _) => args.get().as_bytes(),
+        // Keyword arguments do not go without a list of the others.
+        (None, Some(_)) => EMPTY_LIST,
+        (None, None) => return Ok(Payload::empty()),
+    };
+    let kwargs = kwargs.map(|kwargs| kwargs.get().as_bytes());
+    check(args, kwargs)?;
+    Payload::from_raw(Serializer::Json, args, kwargs)
+}
 
-    /// "Registration Revocation": a request of 0 says that it was the router's wish.
-    fn unregistering(&mut self) -> Result<Unregistering, A::Error> {
-        let request: u64 = self.next("UNREGISTER.Request|id")?;
-        if request == 0 {
-            return self.dict("Details|dict").map(Unregistering::Revoked);
-        }
-        RequestId::new(request)
-            .map(Unregistering::Requested)
-            .ok_or_else(|| A::Error::custom(format_args!("the id {request} is out of range")))
-    }
+/// Where a message is written to.
+pub(super) struct Writer<'a>(pub(super) &'a mut Vec<u8>);
 
-    fn request_type(&mut self) -> Result<RequestType, A::Error> {
-        let code: u64 = self.next("REQUEST.Type|int")?;
-        MessageType::from_code(code)
-            .and_then(RequestType::from_message_type)
-            .ok_or_else(|| {
-                A::Error::custom(format_args!(
-                    "REQUEST.Type {code} is not a request that can fail"
-                ))
-            })
+impl Writer<'_> {
+    fn write(&mut self, value: &impl Serialize) {
+        serde_json::to_writer(&mut *self.0, value)
+            .expect("ids, URIs and option structs always serialize, and a Vec takes every byte");
     }
 }
 
-/// Appends one message.
-pub(super) fn encode(message: &Message, out: &mut Vec<u8>) {
-    let code = message.message_type().code();
-    let list = List::begin(out, code);
-    match message {
-        Message::Hello(m) => list.element(&m.realm).element(&m.details).end(),
-        Message::Welcome(m) => {
-            list.element(&m.session)
-                .element(&WelcomeOut::new(&m.details))
-                .end();
-        }
-        Message::Abort(Abort { details, reason })
-        | Message::Goodbye(Goodbye { details, reason }) => {
-            list.element(details).element(reason).end();
-        }
-        Message::Error(m) => list
-            .element(&m.request_type.message_type().code())
-            .element(&m.request)
-            .element(&ErrorDetails {})
-            .element(&m.error)
-            .payload(&m.payload),
-        Message::Publish(m) => {
-            list.element(&m.request)
-                .element(&m.options)
-                .element(&m.topic)
-                .payload(&m.payload);
-        }
-        Message::Published(m) => list.element(&m.request).element(&m.publication).end(),
-        Message::Subscribe(m) => {
-            list.element(&m.request)
-                .element(&m.options)
-                .element(&m.topic)
-                .end();
-        }
-        Message::Subscribed(m) => list.element(&m.request).element(&m.subscription).end(),
-        Message::Unsubscribe(m) => list.element(&m.request).element(&m.subscription).end(),
-        Message::Unsubscribed(m) => list.element(&m.request).end(),
-        Message::Event(m) => list
-            .element(&m.subscription)
-            .element(&m.publication)
-            .element(&m.details)
-            .payload(&m.payload),
-        Message::Call(m) => {
-            list.element(&m.request)
-                .element(&m.options)
-                .element(&m.procedure)
-                .payload(&m.payload);
-        }
-        Message::Cancel(m) => list.element(&m.request).element(&m.options).end(),
-        Message::Result(m) => list
-            .element(&m.request)
-            .element(&ProgressOptions {
-                progress: m.progress,
-            })
-            .payload(&m.payload),
-        Message::Register(m) => {
-            list.element(&m.request)
-                .element(&m.options)
-                .element(&m.procedure)
-                .end();
-        }
-        Message::Registered(m) => list.element(&m.request).element(&m.registration).end(),
-        Message::Unregister(m) => list.element(&m.request).element(&m.registration).end(),
-        Message::Unregistered(m) => match &m.how {
-            Unregistering::Requested(request) => list.element(request).end(),
-            Unregistering::Revoked(revoked) => list.element(&0).element(revoked).end(),
-        },
-        Message::Invocation(m) => list
-            .element(&m.request)
-            .element(&m.registration)
-            .element(&m.details)
-            .payload(&m.payload),
-        Message::Interrupt(m) => list.element(&m.request).element(&m.options).end(),
-        Message::Yield(m) => list
-            .element(&m.request)
-            .element(&ProgressOptions {
-                progress: m.progress,
-            })
-            .payload(&m.payload),
-    }
-}
-
-/// A list being written.
-struct List<'a> {
-    out: &'a mut Vec<u8>,
-}
-
-impl<'a> List<'a> {
-    fn begin(out: &'a mut Vec<u8>, code: u8) -> Self {
-        out.push(b'[');
-        write(out, &code);
-        Self { out }
+impl tokens::Writer for Writer<'_> {
+    #[inline]
+    fn begin(&mut self, code: u8, _: usize) {
+        self.0.push(b'[');
+        self.write(&code);
     }
 
-    fn element(self, value: &impl Serialize) -> Self {
-        self.out.push(b',');
-        write(self.out, value);
-        self
+    #[inline]
+    fn element(&mut self, value: &impl Serialize) {
+        self.0.push(b',');
+        self.write(value);
     }
 
-    fn payload(self, payload: &Payload) {
-        if !payload.is_empty() {
-            self.out.push(b',');
-            self.out.extend_from_slice(payload.raw());
-        }
-        self.end();
-    }
-
-    fn end(self) {
-        self.out.push(b']');
-    }
-}
-
-fn write(out: &mut Vec<u8>, value: &impl Serialize) {
-    serde_json::to_writer(out, value)
-        .expect("ids, URIs and option structs always serialize, and a Vec takes every byte");
-}
-
-/// WELCOME details with the roles of this router, which are the same for every session.
-#[derive(Serialize)]
-struct WelcomeOut<'a> {
-    roles: RouterRoles,
-    #[serde(flatten)]
-    details: &'a WelcomeDetails,
-}
-
-#[derive(Serialize)]
-struct RouterRoles {
-    broker: Role<BrokerFeatures>,
-    dealer: Role<RpcFeatures>,
-}
-
-#[derive(Serialize)]
-struct Role<F> {
-    features: F,
-}
-
-/// Source: WAMP specification, "Publisher Exclusion", "Publisher Identification" and "Subscriber
-/// Black- and Whitelisting", "Feature Announcement".
-#[derive(Serialize)]
-struct BrokerFeatures {
-    publisher_exclusion: bool,
-    publisher_identification: bool,
-    subscriber_blackwhite_listing: bool,
-}
-
-impl<'a> WelcomeOut<'a> {
-    fn new(details: &'a WelcomeDetails) -> Self {
-        let broker = Role {
-            features: BrokerFeatures {
-                publisher_exclusion: true,
-                publisher_identification: true,
-                subscriber_blackwhite_listing: true,
-            },
+    fn payload(&mut self, payload: &Payload) {
+        let (args, kwargs) = match payload.serializer() {
+            Serializer::Json => payload.raw(),
         };
-        let dealer = Role {
-            features: RpcFeatures::DEALER,
-        };
-        Self {
-            roles: RouterRoles { broker, dealer },
-            details,
+        if !args.is_empty() {
+            self.0.push(b',');
+            self.0.extend_from_slice(args);
+        }
+        if let Some(kwargs) = kwargs {
+            self.0.push(b',');
+            self.0.extend_from_slice(kwargs);
         }
     }
+
+    #[inline]
+    fn end(&mut self) {
+        self.0.push(b']');
+    }
+}
+
+/// Encodes the arguments of a payload.
+pub(super) fn list(value: &impl Serialize) -> Result<Vec<u8>, PayloadError> {
+    let json = encode(value)?;
+    check(&json, None)?;
+    Ok(json)
+}
+
+/// Encodes the keyword arguments of a payload.
+pub(super) fn dict(value: &impl Serialize) -> Result<Vec<u8>, PayloadError> {
+    let json = encode(value)?;
+    check(EMPTY_LIST, Some(&json))?;
+    Ok(json)
+}
+
+fn encode(value: &impl Serialize) -> Result<Vec<u8>, PayloadError> {
+    serde_json::to_vec(value).map_err(|why| PayloadError::Shape(why.into()))
+}
+
+/// Reads one of the two values of a payload.
+pub(super) fn read<T: DeserializeOwned>(json: &[u8]) -> Result<T, PayloadError> {
+    serde_json::from_slice(json).map_err(|why| PayloadError::Shape(why.into()))
+}
+
+/// Whether two values are what ends a message.
+fn check(args: &[u8], kwargs: Option<&[u8]>) -> Result<(), PayloadError> {
+    if args.first() != Some(&b'[') {
+        return Err(PayloadError::ArgumentsNotAList);
+    }
+    if kwargs.is_some_and(|kwargs| kwargs.first() != Some(&b'{')) {
+        return Err(PayloadError::ArgumentsKwNotADict);
+    }
+    if is_nested_too_deep(args) || kwargs.is_some_and(is_nested_too_deep) {
+        return Err(PayloadError::TooDeep);
+    }
+    Ok(())
+}
+
+/// Whether a valid value nests lists and dictionaries deeper than [`MAX_NESTING`]. Runs over the
+/// bytes once and needs no stack.
+fn is_nested_too_deep(json: &[u8]) -> bool {
+    // Every level takes at least its two brackets.
+    if json.len() <= 2 * MAX_NESTING {
+        return false;
+    }
+    let mut depth = 0_usize;
+    let mut in_string = false;
+    let mut bytes = json.iter();
+    while let Some(byte) = bytes.next() {
+        match byte {
+            b'"' => in_string = !in_string,
+            b'\\' if in_string => {
+                bytes.next();
+            }
+            b'[' | b'{' if !in_string => {
+                depth += 1;
+                if depth > MAX_NESTING {
+                    return true;
+                }
+            }
+            b']' | b'}' if !in_string => depth -= 1,
+            _ => {}
+        }
+    }
+    false
 }
 
 #[cfg(test)]

@@ -15,38 +15,49 @@
 //! # Ok::<(), wamp::DecodeError>(())
 //! ```
 
+mod answer_options;
+mod ending;
 pub mod error_uri;
 mod excerpt;
 mod id;
+mod identity;
 mod json;
 mod message;
 mod options;
+mod options_dict;
 mod payload;
 mod peer;
 mod request_options;
+mod roles;
 mod serializer;
 mod sparse;
+mod tokens;
 mod uri;
 
+pub use answer_options::{ErrorDetails, ResultDetails, YieldOptions};
+pub use ending::{Ending, Revoked, RevokedSubscription, Unregistering, Unsubscribing};
 pub use excerpt::{SHOWN, excerpt};
 pub use id::{
     MAX_ID, OwnIdHasher, OwnIds, PublicationId, RegistrationId, RequestId, SessionId,
     SubscriptionId,
 };
+pub use identity::{ANONYMOUS, AuthMethod, AuthProvider, Identity, TransportKind};
 pub use message::{
     Abort, Call, Cancel, Error, Event, Goodbye, Hello, Interrupt, Invocation, Message, MessageType,
     Publish, Published, Register, Registered, RequestType, Result, Subscribe, Subscribed,
-    Unregister, Unregistered, Unregistering, Unsubscribe, Unsubscribed, Welcome, Yield,
+    Unregister, Unregistered, Unsubscribe, Unsubscribed, Welcome, Yield,
 };
 pub use options::{
-    CancelMode, CancelOptions, ClosingDetails, Disclosed, EventDetails, HelloDetails,
-    InterruptOptions, InvocationDetails, PeerRoles, Revoked, RpcFeatures, WelcomeDetails,
+    CancelMode, CancelOptions, ClosingDetails, EventDetails, HelloDetails, InterruptOptions,
+    InvocationDetails, WelcomeDetails,
 };
+pub use options_dict::BadOption;
 pub use payload::{MAX_NESTING, Payload, PayloadError};
 pub use peer::{Outbound, Peer, Transport};
 pub use request_options::{
-    BadOption, CallOptions, PublishOptions, Receivers, RegisterOptions, SubscribeOptions,
+    CallOptions, PublishOptions, Receivers, RegisterOptions, SubscribeOptions,
 };
+pub use roles::{PeerRoles, RouterRoles, RpcFeatures};
 pub use serializer::{DecodeError, Serializer};
 pub use sparse::{Sparse, StaticDefault};
 pub use uri::{MAX_URI_LEN, Uri};

@@ -1,17 +1,25 @@
-//! The messages of the Basic Profile, and those of the Advanced Profile that are served, as types;
-//! knows their elements and codes, not their encoding.
+//! The messages of the Basic Profile, and those of the Advanced Profile that are served, in one
+//! table: what it says of a message makes its type, and reads and writes it. Knows their elements
+//! and codes, not their encoding.
 //!
 //! Source: WAMP specification, "Messages". Each struct has the elements of its message in the
-//! specification's order.
+//! specification's order and by its names; that of a payload is the name of its first element.
+
+use serde::de::Error as _;
 
 use super::{
-    CallOptions, CancelOptions, ClosingDetails, EventDetails, HelloDetails, InterruptOptions,
-    InvocationDetails, Payload, PublicationId, PublishOptions, RegisterOptions, RegistrationId,
-    RequestId, Revoked, SessionId, Sparse, SubscribeOptions, SubscriptionId, Uri, WelcomeDetails,
+    CallOptions, CancelOptions, ClosingDetails, ErrorDetails, EventDetails, HelloDetails,
+    InterruptOptions, InvocationDetails, Payload, PublicationId, PublishOptions, RegisterOptions,
+    RegistrationId, RequestId, ResultDetails, SessionId, Sparse, SubscribeOptions, SubscriptionId,
+    Unregistering, Unsubscribing, Uri, WelcomeDetails, YieldOptions,
+    tokens::{Element, Reader, Writer, end, required},
 };
 
+/// About how many bytes the elements before a payload take.
+const MARGIN: usize = 128;
+
 macro_rules! messages {
-    ($($(#[$doc:meta])* $name:ident = $code:literal, $upper:literal { $($(#[$field_doc:meta])* $field:ident: $type:ty,)* })*) => {
+    ($($(#[$doc:meta])* $name:ident = $code:literal, $upper:literal { $($(#[$field_doc:meta])* $field:ident: $type:ty = $element:literal,)* })*) => {
         $(
             $(#[$doc])*
             #[derive(Clone, PartialEq, Debug)]
@@ -22,6 +30,21 @@ macro_rules! messages {
             impl From<$name> for Message {
                 fn from(message: $name) -> Self {
                     Self::$name(message)
+                }
+            }
+
+            impl $name {
+                /// Writes the message.
+                pub(super) fn write(&self, writer: &mut impl Writer) {
+                    writer.begin($code, 1 $(+ self.$field.elements())*);
+                    $(self.$field.write(writer);)*
+                    writer.end();
+                }
+
+                /// About how many bytes the message takes encoded: its payload and a margin for
+                /// the rest. What queues of messages are measured by.
+                pub fn approximate_len(&self) -> usize {
+                    MARGIN $(+ self.$field.payload_len())*
                 }
             }
         )*
@@ -68,6 +91,35 @@ macro_rules! messages {
                     $(Self::$name(_) => MessageType::$name,)*
                 }
             }
+
+            /// Reads a message, its code first.
+            pub(super) fn read<'de, R: Reader<'de>>(reader: &mut R) -> std::result::Result<Self, R::Error> {
+                let code: u64 = required(reader, "MessageType|integer")?;
+                let message_type = MessageType::from_code(code).ok_or_else(|| {
+                    R::Error::custom(format_args!("there is no message of type {code} here"))
+                })?;
+                let message = match message_type {
+                    $(MessageType::$name => Self::$name($name {
+                        $($field: Element::read(reader, $element)?,)*
+                    }),)*
+                };
+                end(reader, message_type)?;
+                Ok(message)
+            }
+
+            /// Writes the message.
+            pub(super) fn write(&self, writer: &mut impl Writer) {
+                match self {
+                    $(Self::$name(message) => message.write(writer),)*
+                }
+            }
+
+            /// About how many bytes the message takes encoded.
+            pub fn approximate_len(&self) -> usize {
+                match self {
+                    $(Self::$name(message) => message.approximate_len(),)*
+                }
+            }
         }
     };
 }
@@ -76,190 +128,183 @@ messages! {
     /// Client to router: open a session on a realm.
     Hello = 1, "HELLO" {
         /// The realm to join.
-        realm: Uri,
+        realm: Uri = "Realm|uri",
         /// Roles, authentication methods, agent.
-        details: Box<HelloDetails>,
+        details: Box<HelloDetails> = "Details|dict",
     }
     /// Router to client: the session is open.
     Welcome = 2, "WELCOME" {
         /// The new session.
-        session: SessionId,
+        session: SessionId = "Session|id",
         /// Who the session is, and what the router can do.
-        details: Box<WelcomeDetails>,
+        details: Box<WelcomeDetails> = "Details|dict",
     }
     /// Either way: the session ends here, or never begins; no answer is expected.
     Abort = 3, "ABORT" {
         /// What happened, for people.
-        details: ClosingDetails,
+        details: ClosingDetails = "Details|dict",
         /// Why, for programs.
-        reason: Uri,
+        reason: Uri = "Reason|uri",
     }
     /// Either way: close the session; answered by a GOODBYE.
     Goodbye = 6, "GOODBYE" {
         /// What happened, for people.
-        details: ClosingDetails,
+        details: ClosingDetails = "Details|dict",
         /// Why, for programs.
-        reason: Uri,
+        reason: Uri = "Reason|uri",
     }
     /// Either way: a request failed.
     Error = 8, "ERROR" {
         /// The type of the request that failed.
-        request_type: RequestType,
+        request_type: RequestType = "REQUEST.Type|int",
         /// The request that failed.
-        request: RequestId,
+        request: RequestId = "REQUEST.Request|id",
+        /// Nothing that is kept yet.
+        details: ErrorDetails = "Details|dict",
         /// Which error it is.
-        error: Uri,
+        error: Uri = "Error|uri",
         /// What there is to say about it.
-        payload: Payload,
+        payload: Payload = "Arguments|list",
     }
     /// Client to router: publish an event to a topic.
     Publish = 16, "PUBLISH" {
         /// The publisher's request.
-        request: RequestId,
+        request: RequestId = "Request|id",
         /// Whether it is answered, and who receives the event.
-        options: Sparse<PublishOptions>,
+        options: Sparse<PublishOptions> = "Options|dict",
         /// The topic.
-        topic: Uri,
+        topic: Uri = "Topic|uri",
         /// The event's payload.
-        payload: Payload,
+        payload: Payload = "Arguments|list",
     }
     /// Router to client: the publication was accepted.
     Published = 17, "PUBLISHED" {
         /// The PUBLISH answered.
-        request: RequestId,
+        request: RequestId = "PUBLISH.Request|id",
         /// The new publication.
-        publication: PublicationId,
+        publication: PublicationId = "Publication|id",
     }
     /// Client to router: subscribe to a topic.
     Subscribe = 32, "SUBSCRIBE" {
         /// The subscriber's request.
-        request: RequestId,
+        request: RequestId = "Request|id",
         /// The pattern policy, where one is asked for.
-        options: SubscribeOptions,
+        options: SubscribeOptions = "Options|dict",
         /// The topic.
-        topic: Uri,
+        topic: Uri = "Topic|uri",
     }
     /// Router to client: the subscription holds.
     Subscribed = 33, "SUBSCRIBED" {
         /// The SUBSCRIBE answered.
-        request: RequestId,
+        request: RequestId = "SUBSCRIBE.Request|id",
         /// The subscription.
-        subscription: SubscriptionId,
+        subscription: SubscriptionId = "Subscription|id",
     }
     /// Client to router: end a subscription.
     Unsubscribe = 34, "UNSUBSCRIBE" {
         /// The subscriber's request.
-        request: RequestId,
+        request: RequestId = "Request|id",
         /// The subscription to end.
-        subscription: SubscriptionId,
+        subscription: SubscriptionId = "SUBSCRIBED.Subscription|id",
     }
     /// Router to client: the subscription is ended.
     Unsubscribed = 35, "UNSUBSCRIBED" {
-        /// The UNSUBSCRIBE answered.
-        request: RequestId,
+        /// At whose wish.
+        how: Unsubscribing = "UNSUBSCRIBE.Request|id",
     }
     /// Router to client: an event on a subscription.
     Event = 36, "EVENT" {
         /// The subscription it comes on.
-        subscription: SubscriptionId,
+        subscription: SubscriptionId = "SUBSCRIBED.Subscription|id",
         /// The publication it is.
-        publication: PublicationId,
+        publication: PublicationId = "PUBLISHED.Publication|id",
         /// Who published, where disclosed.
-        details: EventDetails,
+        details: EventDetails = "Details|dict",
         /// The publisher's payload.
-        payload: Payload,
+        payload: Payload = "PUBLISH.Arguments|list",
     }
     /// Client to router: call a procedure.
     Call = 48, "CALL" {
         /// The caller's request.
-        request: RequestId,
+        request: RequestId = "Request|id",
         /// The timeout, and what else the caller wishes.
-        options: Sparse<CallOptions>,
+        options: Sparse<CallOptions> = "Options|dict",
         /// The procedure.
-        procedure: Uri,
+        procedure: Uri = "Procedure|uri",
         /// Its arguments.
-        payload: Payload,
+        payload: Payload = "Arguments|list",
     }
     /// Client to router: the caller no longer wants the result of a call.
     Cancel = 49, "CANCEL" {
         /// The CALL to cancel.
-        request: RequestId,
+        request: RequestId = "CALL.Request|id",
         /// How.
-        options: CancelOptions,
+        options: CancelOptions = "Options|dict",
     }
     /// Router to client: the result of a call, or a part of it.
     Result = 50, "RESULT" {
         /// The CALL answered.
-        request: RequestId,
+        request: RequestId = "CALL.Request|id",
         /// Whether it is a part, and more is to come.
-        progress: bool,
+        details: ResultDetails = "Details|dict",
         /// What the procedure answered.
-        payload: Payload,
+        payload: Payload = "YIELD.Arguments|list",
     }
     /// Client to router: register a procedure.
     Register = 64, "REGISTER" {
         /// The callee's request.
-        request: RequestId,
+        request: RequestId = "Request|id",
         /// The pattern and sharing policies and the concurrency, where asked for.
-        options: Box<RegisterOptions>,
+        options: Box<RegisterOptions> = "Options|dict",
         /// The procedure.
-        procedure: Uri,
+        procedure: Uri = "Procedure|uri",
     }
     /// Router to client: the procedure is registered.
     Registered = 65, "REGISTERED" {
         /// The REGISTER answered.
-        request: RequestId,
+        request: RequestId = "REGISTER.Request|id",
         /// The new registration.
-        registration: RegistrationId,
+        registration: RegistrationId = "Registration|id",
     }
     /// Client to router: end a registration.
     Unregister = 66, "UNREGISTER" {
         /// The callee's request.
-        request: RequestId,
+        request: RequestId = "Request|id",
         /// The registration to end.
-        registration: RegistrationId,
+        registration: RegistrationId = "REGISTERED.Registration|id",
     }
     /// Router to client: the registration is ended.
     Unregistered = 67, "UNREGISTERED" {
         /// At whose wish.
-        how: Unregistering,
+        how: Unregistering = "UNREGISTER.Request|id",
     }
     /// Router to client: a call to one of the callee's procedures.
     Invocation = 68, "INVOCATION" {
         /// The router's request to this callee.
-        request: RequestId,
+        request: RequestId = "Request|id",
         /// The registration called.
-        registration: RegistrationId,
+        registration: RegistrationId = "REGISTERED.Registration|id",
         /// Who calls, where disclosed; the timeout, where the callee wants it.
-        details: Sparse<InvocationDetails>,
+        details: Sparse<InvocationDetails> = "Details|dict",
         /// The caller's arguments.
-        payload: Payload,
+        payload: Payload = "CALL.Arguments|list",
     }
     /// Router to client: the result of an invocation is no longer wanted.
     Interrupt = 69, "INTERRUPT" {
         /// The INVOCATION to end.
-        request: RequestId,
+        request: RequestId = "INVOCATION.Request|id",
         /// How and why.
-        options: InterruptOptions,
+        options: InterruptOptions = "Options|dict",
     }
     /// Client to router: the result of an invocation, or a part of it.
     Yield = 70, "YIELD" {
         /// The INVOCATION answered.
-        request: RequestId,
+        request: RequestId = "INVOCATION.Request|id",
         /// Whether it is a part, and more is to come.
-        progress: bool,
+        options: YieldOptions = "Options|dict",
         /// The result.
-        payload: Payload,
+        payload: Payload = "Arguments|list",
     }
-}
-
-/// At whose wish a registration has ended.
-#[derive(Clone, PartialEq, Debug)]
-pub enum Unregistering {
-    /// The callee's, with this UNREGISTER.
-    Requested(RequestId),
-    /// The router's, which tells the callee of it.
-    Revoked(Box<Revoked>),
 }
 
 /// The types of request that an ERROR can answer.
@@ -308,24 +353,6 @@ impl RequestType {
             MessageType::Invocation => Some(Self::Invocation),
             MessageType::Call => Some(Self::Call),
             _ => None,
-        }
-    }
-}
-
-impl Message {
-    /// About how many bytes the message takes encoded: its payload and a margin for the rest.
-    /// What queues of messages are measured by.
-    pub fn approximate_len(&self) -> usize {
-        const REST: usize = 128;
-        REST + match self {
-            Self::Error(m) => m.payload.len(),
-            Self::Publish(m) => m.payload.len(),
-            Self::Event(m) => m.payload.len(),
-            Self::Call(m) => m.payload.len(),
-            Self::Result(m) => m.payload.len(),
-            Self::Invocation(m) => m.payload.len(),
-            Self::Yield(m) => m.payload.len(),
-            _ => 0,
         }
     }
 }

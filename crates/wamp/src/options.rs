@@ -2,15 +2,12 @@
 //! the keys this router acts upon or produces, not the options of requests. Unknown keys are
 //! ignored (WAMP specification, "Extensibility").
 
-use std::{fmt, marker::PhantomData, num::NonZeroU64};
+use std::{num::NonZeroU64, sync::Arc};
 
-use serde::{
-    Deserialize, Deserializer, Serialize,
-    de::{MapAccess, Visitor, value::MapAccessDeserializer},
-};
-use serde_json::Number;
+use serde::{Deserialize, Serialize};
+use serde_json::{Map, Number, Value};
 
-use super::{RegistrationId, SessionId, Uri};
+use super::{AuthMethod, AuthProvider, Identity, PeerRoles, RouterRoles, SessionId, Uri};
 
 /// `HELLO.Details|dict`.
 #[derive(Clone, PartialEq, Debug, Default, Serialize, Deserialize)]
@@ -26,146 +23,13 @@ pub struct HelloDetails {
     pub agent: Option<String>,
 }
 
-/// `HELLO.Details.roles|dict`: which roles a client has, and which of their features.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Deserialize)]
-#[serde(default)]
-pub struct PeerRoles {
-    /// Calls procedures.
-    #[serde(deserialize_with = "with_features")]
-    pub caller: Option<RpcFeatures>,
-    /// Registers procedures.
-    #[serde(deserialize_with = "with_features")]
-    pub callee: Option<RpcFeatures>,
-    /// Publishes events.
-    #[serde(deserialize_with = "announced")]
-    pub publisher: bool,
-    /// Subscribes to topics.
-    #[serde(deserialize_with = "announced")]
-    pub subscriber: bool,
-}
-
-/// The features of a caller, callee or dealer that this router knows.
-///
-/// Source: WAMP specification, "Call Canceling", "Call Timeouts", "Caller Identification",
-/// "Progressive Call Results" and "Registration Revocation", "Feature Announcement".
-#[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
-#[serde(default)]
-pub struct RpcFeatures {
-    /// Of a caller: it may send CANCEL. Of a callee: INTERRUPT ends what it does.
-    #[serde(skip_serializing_if = "is_false")]
-    pub call_canceling: bool,
-    /// Of a callee: it wants to know the timeout of a call.
-    #[serde(skip_serializing_if = "is_false")]
-    pub call_timeout: bool,
-    /// Of a caller: it may ask to be disclosed. Of a callee: it understands who calls, where that
-    /// is disclosed.
-    #[serde(skip_serializing_if = "is_false")]
-    pub caller_identification: bool,
-    /// Of a caller: it takes results in parts. Of a callee: it may give them.
-    #[serde(skip_serializing_if = "is_false")]
-    pub progressive_call_results: bool,
-    /// Of a dealer: it may end a registration. Of a callee: it understands that.
-    #[serde(skip_serializing_if = "is_false")]
-    pub registration_revocation: bool,
-    /// Of a callee that announces `call_canceling`: what it does is of no use without its caller,
-    /// so it wants INTERRUPT also when a call is canceled in the mode `skip`. Our own; routers
-    /// that do not know it leave the callee at it, as the specification has it.
-    #[serde(rename = "_interrupt_on_skip", skip_serializing_if = "is_false")]
-    pub interrupt_on_skip: bool,
-}
-
-impl RpcFeatures {
-    /// None of them.
-    pub const NONE: Self = Self {
-        call_canceling: false,
-        call_timeout: false,
-        caller_identification: false,
-        progressive_call_results: false,
-        registration_revocation: false,
-        interrupt_on_skip: false,
-    };
-
-    /// Those of the dealer here.
-    pub const DEALER: Self = Self {
-        call_canceling: true,
-        call_timeout: true,
-        caller_identification: true,
-        progressive_call_results: true,
-        registration_revocation: true,
-        ..Self::NONE
-    };
-
-    fn is_empty(&self) -> bool {
-        *self == Self::NONE
-    }
-}
-
-impl PeerRoles {
-    /// All four client roles, without features.
-    pub const ALL: Self = Self {
-        caller: Some(RpcFeatures::NONE),
-        callee: Some(RpcFeatures::NONE),
-        publisher: true,
-        subscriber: true,
-    };
-
-    /// Whether no role at all is announced, which HELLO forbids.
-    pub fn is_empty(self) -> bool {
-        self == Self::default()
-    }
-}
-
-/// A role is announced by its dictionary being there, whatever stands in it.
-fn announced<'de, D: Deserializer<'de>>(deserializer: D) -> Result<bool, D::Error> {
-    #[derive(Deserialize)]
-    struct Role {}
-    Dict::deserialize(deserializer).map(|Dict(Role {})| true)
-}
-
-/// The same with the features of the role.
-fn with_features<'de, D: Deserializer<'de>>(
-    deserializer: D,
-) -> Result<Option<RpcFeatures>, D::Error> {
-    #[derive(Deserialize)]
-    struct Role {
-        #[serde(default = "without_features")]
-        features: Dict<RpcFeatures>,
-    }
-    fn without_features() -> Dict<RpcFeatures> {
-        Dict(RpcFeatures::NONE)
-    }
-    Dict::deserialize(deserializer).map(|Dict(Role { features })| Some(features.0))
-}
-
-impl Serialize for PeerRoles {
-    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        use serde::ser::SerializeMap;
-        #[derive(Serialize)]
-        struct Role {
-            #[serde(skip_serializing_if = "RpcFeatures::is_empty")]
-            features: RpcFeatures,
-        }
-        let plain = |announced: bool| announced.then_some(RpcFeatures::NONE);
-        let roles = [
-            ("caller", self.caller),
-            ("callee", self.callee),
-            ("publisher", plain(self.publisher)),
-            ("subscriber", plain(self.subscriber)),
-        ];
-        let mut map = serializer.serialize_map(None)?;
-        for (role, features) in roles {
-            if let Some(features) = features {
-                map.serialize_entry(role, &Role { features })?;
-            }
-        }
-        map.end()
-    }
-}
-
-/// `WELCOME.Details|dict`. The router's own roles, broker and dealer, are always written.
+/// `WELCOME.Details|dict`.
 #[derive(Clone, PartialEq, Debug, Default, Serialize, Deserialize)]
 #[serde(default)]
 pub struct WelcomeDetails {
+    /// What the router can do. Those of another router are not kept.
+    #[serde(skip_deserializing)]
+    pub roles: RouterRoles,
     /// The realm joined.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub realm: Option<Uri>,
@@ -177,8 +41,28 @@ pub struct WelcomeDetails {
     pub authmethod: String,
     /// Who vouches for it.
     pub authprovider: String,
+    /// What the authentication says besides.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub authextra: Option<Box<Map<String, Value>>>,
     /// What software the router is.
     pub agent: String,
+}
+
+impl WelcomeDetails {
+    /// The details of a new session's WELCOME.
+    pub fn new(realm: Uri, identity: &Identity, agent: String) -> Self {
+        let text = |text: Option<&str>| text.unwrap_or_default().to_owned();
+        Self {
+            roles: RouterRoles,
+            realm: Some(realm),
+            authid: text(identity.authid.as_deref()),
+            authrole: text(identity.authrole.as_deref()),
+            authmethod: text(identity.authmethod.map(AuthMethod::name)),
+            authprovider: text(identity.authprovider.map(AuthProvider::name)),
+            authextra: identity.authextra.clone(),
+            agent,
+        }
+    }
 }
 
 /// `ABORT.Details|dict` and `GOODBYE.Details|dict`.
@@ -225,35 +109,13 @@ pub struct InterruptOptions {
     pub reason: Option<Uri>,
 }
 
-/// `UNREGISTERED.Details|dict` of a registration that the router has ended.
-///
-/// Source: WAMP specification, "Registration Revocation".
-#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
-pub struct Revoked {
-    /// The registration.
-    pub registration: RegistrationId,
-    /// Why, for programs.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub reason: Option<Uri>,
-}
-
-/// Who calls or publishes, where the role's permissions or its own wish disclose it.
-#[derive(Clone, PartialEq, Eq, Debug)]
-pub struct Disclosed {
-    /// The session.
-    pub session: SessionId,
-    /// Who it is taken for.
-    pub authid: Option<String>,
-    /// Its role.
-    pub authrole: Option<String>,
-}
-
 /// `INVOCATION.Details|dict`: who calls, and for how long the caller waits.
 #[derive(Clone, PartialEq, Eq, Debug, Default, Deserialize)]
 #[serde(from = "InvocationDict<String>")]
 pub struct InvocationDetails {
-    /// The caller, where disclosed: `caller`, `caller_authid` and `caller_authrole`.
-    pub caller: Option<Box<Disclosed>>,
+    /// The caller, where the role's permissions or its own wish disclose it. On the wire
+    /// `caller`, `caller_authid` and `caller_authrole`.
+    pub caller: Option<Arc<Identity>>,
     /// How many milliseconds are left to answer, for callees that announce `call_timeout`; none
     /// where the number of them is out of range.
     pub timeout: Option<NonZeroU64>,
@@ -273,8 +135,9 @@ impl InvocationDetails {
 #[derive(Clone, PartialEq, Eq, Debug, Default, Deserialize)]
 #[serde(from = "EventDict<String>")]
 pub struct EventDetails {
-    /// The publisher, where disclosed: `publisher`, `publisher_authid` and `publisher_authrole`.
-    pub publisher: Option<Box<Disclosed>>,
+    /// The publisher, where the role's permissions or its own wish disclose it. On the wire
+    /// `publisher`, `publisher_authid` and `publisher_authrole`.
+    pub publisher: Option<Arc<Identity>>,
 }
 
 /// [`InvocationDetails`] as they are on the wire, with text as `S`.
@@ -305,19 +168,12 @@ struct EventDict<S> {
     publisher_authrole: Option<S>,
 }
 
-/// Boxed, because most messages disclose nobody and all have the size of the largest.
 fn disclosed(
     session: Option<SessionId>,
     authid: Option<String>,
     authrole: Option<String>,
-) -> Option<Box<Disclosed>> {
-    session.map(|session| {
-        Box::new(Disclosed {
-            session,
-            authid,
-            authrole,
-        })
-    })
+) -> Option<Arc<Identity>> {
+    session.map(|session| Identity::disclosed(session, authid, authrole).into())
 }
 
 impl From<InvocationDict<String>> for InvocationDetails {
@@ -372,23 +228,4 @@ impl Serialize for EventDetails {
 
 pub(super) fn is_false(value: &bool) -> bool {
     !value
-}
-
-/// Reads `T` from a dictionary only; a derived struct alone would take a list as well.
-pub(super) struct Dict<T>(pub(super) T);
-
-impl<'de, T: Deserialize<'de>> Deserialize<'de> for Dict<T> {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        struct OfEntries<T>(PhantomData<T>);
-        impl<'de, T: Deserialize<'de>> Visitor<'de> for OfEntries<T> {
-            type Value = Dict<T>;
-            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.write_str("a dictionary")
-            }
-            fn visit_map<A: MapAccess<'de>>(self, map: A) -> Result<Dict<T>, A::Error> {
-                T::deserialize(MapAccessDeserializer::new(map)).map(Dict)
-            }
-        }
-        deserializer.deserialize_map(OfEntries(PhantomData))
-    }
 }

@@ -1,29 +1,28 @@
 //! Application payloads: positional and keyword arguments kept as the raw bytes they came in.
-//! Knows where they begin and end, not what they mean.
+//! Knows where the ones end and the others begin, not their encoding nor what they mean.
+
+use std::num::NonZeroU32;
 
 use serde::{Serialize, de::DeserializeOwned};
-use serde_json::value::RawValue;
 
 use super::Serializer;
 
 /// The deepest nesting of lists and dictionaries accepted in a payload. Deeper ones overflow the
-/// stack of common JSON readers, so they end at the router instead of at every receiver.
+/// stack of common readers, so they end at the router instead of at every receiver.
 pub const MAX_NESTING: usize = 512;
 
-/// Up to this many bytes a text is copied to an allocation of its length; giving the rest of its
-/// own back takes longer.
+/// Up to this many bytes are copied to an allocation of their length; giving the rest of their own
+/// back takes longer.
 const CHEAP_TO_COPY: usize = 256;
 
-/// The `Arguments|list, ArgumentsKw|dict` that end many messages, as raw bytes in one
-/// serializer's encoding.
-///
-/// For JSON the bytes are `[…]` or `[…],{…}`: just what stands at the end of the message, so
-/// that passing a payload on is one copy.
+/// The `Arguments|list, ArgumentsKw|dict` that end many messages, as raw bytes in one serializer's
+/// encoding: the value of the list, and right behind it that of the dictionary where there is one.
+/// No bytes are no arguments of either kind.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
 pub struct Payload {
     bytes: Box<[u8]>,
     /// Where the keyword arguments begin, when there are any.
-    kwargs_at: Option<u32>,
+    kwargs_at: Option<NonZeroU32>,
     serializer: Serializer,
 }
 
@@ -44,7 +43,7 @@ pub enum PayloadError {
     TooLarge,
     /// The arguments are not of the wanted shape, or a value cannot be encoded.
     #[error("{0}")]
-    Shape(#[from] serde_json::Error),
+    Shape(Box<dyn std::error::Error + Send + Sync>),
 }
 
 impl Payload {
@@ -53,12 +52,19 @@ impl Payload {
         Self::default()
     }
 
-    /// Encodes positional arguments (anything that serializes as a list).
+    /// Encodes positional arguments (anything that serializes as a list), in the default
+    /// serializer.
     ///
     /// # Errors
     /// [`PayloadError`] when the value cannot be encoded, or is not a list.
     pub fn from_args(args: &impl Serialize) -> Result<Self, PayloadError> {
-        Self::encode(args, None::<&()>)
+        let serializer = Serializer::default();
+        let bytes = fitted(serializer.list(args)?);
+        Ok(Self {
+            bytes,
+            kwargs_at: None,
+            serializer,
+        })
     }
 
     /// Encodes positional arguments (a list) and keyword arguments (a dictionary).
@@ -69,71 +75,53 @@ impl Payload {
         args: &impl Serialize,
         kwargs: &impl Serialize,
     ) -> Result<Self, PayloadError> {
-        Self::encode(args, Some(kwargs))
+        let serializer = Serializer::default();
+        let (args, kwargs) = (serializer.list(args)?, serializer.dict(kwargs)?);
+        Self::from_raw(serializer, &args, Some(&kwargs))
     }
 
-    fn encode(
-        args: &impl Serialize,
-        kwargs: Option<&impl Serialize>,
+    /// Takes over encoded values that are of their kind and not nested too deep.
+    #[inline]
+    pub(super) fn from_raw(
+        serializer: Serializer,
+        args: &[u8],
+        kwargs: Option<&[u8]>,
     ) -> Result<Self, PayloadError> {
-        let mut json = serde_json::to_string(args)?;
-        let mut kwargs_at = None;
-        if let Some(kwargs) = kwargs {
-            json.push(',');
-            kwargs_at = Some(json.len());
-            json.push_str(&serde_json::to_string(kwargs)?);
-        }
-        match kwargs_at {
-            Some(at) => check(&json[..at - 1], Some(&json[at..]))?,
-            None => check(&json, None)?,
-        }
-        Self::new(json, kwargs_at)
-    }
-
-    /// Takes over raw JSON elements. Checks their kind and how deep they are nested, which costs
-    /// nothing for payloads too short to be nested too deep.
-    pub(super) fn from_json(
-        args: Option<&RawValue>,
-        kwargs: Option<&RawValue>,
-    ) -> Result<Self, PayloadError> {
-        let args = match (args, kwargs) {
-            (Some(args), _) => args.get(),
-            // Keyword arguments do not go without a list of the others.
-            (None, Some(_)) => "[]",
-            (None, None) => return Ok(Self::empty()),
-        };
-        let kwargs = kwargs.map(RawValue::get);
-        check(args, kwargs)?;
-        let mut json = String::with_capacity(args.len() + kwargs.map_or(0, |k| k.len() + 1));
-        json.push_str(args);
-        let mut kwargs_at = None;
-        if let Some(kwargs) = kwargs {
-            json.push(',');
-            kwargs_at = Some(json.len());
-            json.push_str(kwargs);
-        }
-        Self::new(json, kwargs_at)
-    }
-
-    fn new(json: String, kwargs_at: Option<usize>) -> Result<Self, PayloadError> {
-        let bytes = if json.len() < json.capacity().min(CHEAP_TO_COPY) {
-            json.as_bytes().into()
-        } else {
-            json.into_bytes().into()
+        let (bytes, kwargs_at) = match kwargs {
+            None => (args.into(), None),
+            Some(kwargs) => {
+                let mut bytes = Vec::with_capacity(args.len() + kwargs.len());
+                bytes.extend_from_slice(args);
+                bytes.extend_from_slice(kwargs);
+                (bytes.into(), position(args)?)
+            }
         };
         Ok(Self {
             bytes,
-            kwargs_at: kwargs_at
-                .map(u32::try_from)
-                .transpose()
-                .map_err(|_| PayloadError::TooLarge)?,
-            serializer: Serializer::Json,
+            kwargs_at,
+            serializer,
         })
     }
 
-    /// The raw bytes, without a leading separator; empty when there are no arguments.
-    pub(super) fn raw(&self) -> &[u8] {
-        &self.bytes
+    /// The serializer that the bytes are of.
+    pub fn serializer(&self) -> Serializer {
+        self.serializer
+    }
+
+    /// The encoded list, which is empty when there are no arguments, and the encoded dictionary.
+    pub(super) fn raw(&self) -> (&[u8], Option<&[u8]>) {
+        match self.kwargs_at {
+            None => (&self.bytes, None),
+            Some(at) => {
+                let (args, kwargs) = self.bytes.split_at(at.get() as usize);
+                (args, Some(kwargs))
+            }
+        }
+    }
+
+    /// How many elements of a message it takes.
+    pub(super) fn parts(&self) -> usize {
+        usize::from(!self.is_empty()) + usize::from(self.kwargs_at.is_some())
     }
 
     /// How many bytes the payload has.
@@ -152,16 +140,9 @@ impl Payload {
     /// # Errors
     /// [`PayloadError::Shape`] that says which argument does not fit.
     pub fn args<T: DeserializeOwned>(&self) -> Result<T, PayloadError> {
-        let Serializer::Json = self.serializer;
-        let end = self
-            .kwargs_at
-            .map_or(self.bytes.len(), |at| at as usize - 1);
-        let args = if self.bytes.is_empty() {
-            b"[]"
-        } else {
-            &self.bytes[..end]
-        };
-        Ok(serde_json::from_slice(args)?)
+        let (args, _) = self.raw();
+        let args = (!args.is_empty()).then_some(args);
+        self.serializer.read_list(args)
     }
 
     /// Reads the keyword arguments as `T`: a struct or a map. Without any, as from an empty
@@ -170,55 +151,24 @@ impl Payload {
     /// # Errors
     /// [`PayloadError::Shape`] that says which argument does not fit.
     pub fn kwargs<T: DeserializeOwned>(&self) -> Result<T, PayloadError> {
-        let Serializer::Json = self.serializer;
-        let kwargs = self
-            .kwargs_at
-            .map_or(&b"{}"[..], |at| &self.bytes[at as usize..]);
-        Ok(serde_json::from_slice(kwargs)?)
+        let (_, kwargs) = self.raw();
+        self.serializer.read_dict(kwargs)
     }
 }
 
-/// Whether two JSON values are what ends a message.
-fn check(args: &str, kwargs: Option<&str>) -> Result<(), PayloadError> {
-    if !args.starts_with('[') {
-        return Err(PayloadError::ArgumentsNotAList);
-    }
-    if kwargs.is_some_and(|kwargs| !kwargs.starts_with('{')) {
-        return Err(PayloadError::ArgumentsKwNotADict);
-    }
-    if is_nested_too_deep(args) || kwargs.is_some_and(is_nested_too_deep) {
-        return Err(PayloadError::TooDeep);
-    }
-    Ok(())
+/// Where what follows these bytes begins.
+fn position(before: &[u8]) -> Result<Option<NonZeroU32>, PayloadError> {
+    let at = u32::try_from(before.len()).map_err(|_| PayloadError::TooLarge)?;
+    Ok(NonZeroU32::new(at))
 }
 
-/// Whether a valid JSON value nests lists and dictionaries deeper than [`MAX_NESTING`]. Runs
-/// over the bytes once and needs no stack.
-fn is_nested_too_deep(json: &str) -> bool {
-    // Every level takes at least its two brackets.
-    if json.len() <= 2 * MAX_NESTING {
-        return false;
+/// The bytes without the capacity that they did not need.
+fn fitted(bytes: Vec<u8>) -> Box<[u8]> {
+    if bytes.len() < CHEAP_TO_COPY {
+        bytes.as_slice().into()
+    } else {
+        bytes.into()
     }
-    let mut depth = 0_usize;
-    let mut in_string = false;
-    let mut bytes = json.bytes();
-    while let Some(byte) = bytes.next() {
-        match byte {
-            b'"' => in_string = !in_string,
-            b'\\' if in_string => {
-                bytes.next();
-            }
-            b'[' | b'{' if !in_string => {
-                depth += 1;
-                if depth > MAX_NESTING {
-                    return true;
-                }
-            }
-            b']' | b'}' if !in_string => depth -= 1,
-            _ => {}
-        }
-    }
-    false
 }
 
 #[cfg(test)]
@@ -229,7 +179,6 @@ mod tests {
     fn arguments_are_read_by_shape() {
         let payload =
             Payload::from_args_kwargs(&(1, "two"), &serde_json::json!({"three": 3.0})).unwrap();
-        assert_eq!(payload.raw(), br#"[1,"two"],{"three":3.0}"#);
         assert_eq!(
             payload.args::<(i32, String)>().unwrap(),
             (1, "two".to_owned())
@@ -238,12 +187,14 @@ mod tests {
         assert_eq!(kwargs, serde_json::json!({"three": 3.0}));
         let wrong = payload.args::<(i32, i32)>().unwrap_err().to_string();
         assert!(wrong.contains("invalid type: string \"two\""), "{wrong}");
+        assert_eq!(payload.parts(), 2);
     }
 
     #[test]
     fn no_arguments_read_as_empty_ones() {
         let payload = Payload::empty();
         assert!(payload.is_empty());
+        assert_eq!(payload.parts(), 0);
         assert_eq!(payload.args::<Vec<i32>>().unwrap(), Vec::<i32>::new());
         assert_eq!(
             payload.kwargs::<serde_json::Value>().unwrap(),
@@ -252,14 +203,10 @@ mod tests {
     }
 
     #[test]
-    fn nesting_counts_brackets_outside_of_strings_only() {
-        let deep = |levels: usize| format!("{}{}", "[".repeat(levels), "]".repeat(levels));
-        assert!(!is_nested_too_deep(&deep(MAX_NESTING)));
-        assert!(is_nested_too_deep(&deep(MAX_NESTING + 1)));
-        assert!(is_nested_too_deep(&deep(100_000)));
-        let quoted = format!(r#"["\"{}"]"#, "[".repeat(10_000));
-        assert!(!is_nested_too_deep(&quoted));
-        let wide = format!("[{}[]]", "[],".repeat(10_000));
-        assert!(!is_nested_too_deep(&wide));
+    fn what_is_not_of_its_kind_is_no_payload() {
+        let not_a_list = Payload::from_args(&1);
+        assert!(matches!(not_a_list, Err(PayloadError::ArgumentsNotAList)));
+        let not_a_dict = Payload::from_args_kwargs(&[1], &[2]);
+        assert!(matches!(not_a_dict, Err(PayloadError::ArgumentsKwNotADict)));
     }
 }

@@ -3,7 +3,7 @@
 
 use std::sync::Arc;
 
-use super::Message;
+use super::{Identity, Invocation, Message};
 
 /// The client's end of a session, such as a component's.
 ///
@@ -15,6 +15,14 @@ pub trait Peer: Send + Sync {
 
     /// A message from the router.
     fn on_message(&self, message: Message);
+
+    /// An INVOCATION from a router of this process, and who calls, whatever of it is disclosed to
+    /// callees: `details.caller` is that. From another router an INVOCATION is a message like
+    /// any other. For a peer that does not ask who calls, it is one here too.
+    fn on_invocation(&self, invocation: Invocation, caller: Arc<Identity>) {
+        drop(caller);
+        self.on_message(invocation.into());
+    }
 
     /// A message of the peer's own, which another thread gave to [`Outbound::post`], is on the
     /// thread it was posted to: send it. May be called beside the other methods.

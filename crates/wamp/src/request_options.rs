@@ -1,29 +1,20 @@
-//! The Options of what clients request, read once at decode: which are served, and which are not
-//! but would change what happens. Must not know who refuses a request for an option.
+//! The Options of what clients request: which are served, and which are not but would change what
+//! happens. Must not know how they are read, nor who refuses a request for an option.
 //!
 //! Every option of the specification stands here, or is one that changes nothing for anybody:
 //! unknown keys are ignored ("Extensibility"). No option that restricts who receives, who is called
 //! or what happens is: it is served, or noted as a [`BadOption`], for which the request is refused.
 //! The same becomes of an option that is served and has a value of the wrong type.
 
-use std::{borrow::Cow, collections::BTreeSet, fmt, marker::PhantomData, num::NonZeroU64};
+use std::{collections::BTreeSet, num::NonZeroU64};
 
-use serde::{
-    Deserialize, Deserializer, Serialize,
-    de::{DeserializeOwned, Error as _, IgnoredAny, MapAccess, Visitor},
+use serde::{Serialize, de::MapAccess};
+
+use super::{
+    BadOption, SessionId,
+    options::is_false,
+    options_dict::{OptionsDict, Read, common, list, not_served, read_as_dict, served},
 };
-use serde_json::Value;
-
-use super::{SessionId, options::is_false};
-
-/// An option for which a request is refused.
-#[derive(Clone, PartialEq, Eq, Debug)]
-pub struct BadOption {
-    /// Its name.
-    pub option: &'static str,
-    /// What is wrong with its value; none where the option is not served at all.
-    pub invalid: Option<String>,
-}
 
 /// `CALL.Options|dict`.
 #[derive(Clone, PartialEq, Eq, Debug, Default, Serialize)]
@@ -119,18 +110,6 @@ pub struct Receivers {
     pub exclude_authrole: Option<BTreeSet<String>>,
 }
 
-/// `YIELD.Options|dict` and `RESULT.Details|dict`.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Serialize)]
-pub(super) struct ProgressOptions {
-    /// Whether more is to come.
-    #[serde(skip_serializing_if = "is_false")]
-    pub(super) progress: bool,
-}
-
-/// `ERROR.Details|dict`, of which nothing is kept.
-#[derive(Default, Serialize)]
-pub(super) struct ErrorDetails {}
-
 impl Default for PublishOptions {
     fn default() -> Self {
         Self::DEFAULT
@@ -154,20 +133,6 @@ impl CallOptions {
         disclose_me: false,
         bad: None,
     };
-}
-
-/// What reading one option gives: perhaps something to refuse the request for.
-type Read<E> = Result<Option<BadOption>, E>;
-
-/// A dictionary of options, read key by key.
-trait OptionsDict: Default {
-    /// Reads the value of this key.
-    fn read<'de, A: MapAccess<'de>>(&mut self, key: &str, map: &mut A) -> Read<A::Error>;
-
-    /// Notes the first option that the request is refused for.
-    fn refuse(&mut self, bad: BadOption) {
-        let _ = bad;
-    }
 }
 
 impl OptionsDict for CallOptions {
@@ -274,135 +239,7 @@ impl PublishOptions {
     }
 }
 
-impl OptionsDict for ProgressOptions {
-    fn read<'de, A: MapAccess<'de>>(&mut self, key: &str, map: &mut A) -> Read<A::Error> {
-        match key {
-            "progress" => {
-                // No ERROR answers a YIELD, so a value of the wrong type makes it malformed.
-                self.progress = map.next_value()?;
-                Ok(None)
-            }
-            _ => passthru(map, key),
-        }
-    }
-}
-
-impl OptionsDict for ErrorDetails {
-    fn read<'de, A: MapAccess<'de>>(&mut self, key: &str, map: &mut A) -> Read<A::Error> {
-        passthru(map, key)
-    }
-}
-
-/// Reads an option that is served. A value of another type is no reason to end the session: the
-/// request is refused.
-fn served<'de, A: MapAccess<'de>, T: DeserializeOwned>(
-    map: &mut A,
-    option: &'static str,
-    into: &mut T,
-) -> Read<A::Error> {
-    let value: Value = map.next_value()?;
-    Ok(match T::deserialize(value) {
-        Ok(value) => {
-            *into = value;
-            None
-        }
-        Err(why) => Some(BadOption {
-            option,
-            invalid: Some(why.to_string()),
-        }),
-    })
-}
-
-/// Reads a list that is served: null is none, and so it is refused.
-fn list<'de, A: MapAccess<'de>, T: DeserializeOwned + Ord>(
-    map: &mut A,
-    option: &'static str,
-    into: &mut Option<BTreeSet<T>>,
-) -> Read<A::Error> {
-    served(map, option, into.insert(BTreeSet::new()))
-}
-
-/// Reads an option that is not served: written out and switched off it is not asked for.
-fn not_served<'de, A: MapAccess<'de>>(map: &mut A, option: &'static str) -> Read<A::Error> {
-    let bad = BadOption {
-        option,
-        invalid: None,
-    };
-    Ok(is_asked_for(&map.next_value()?).then_some(bad))
-}
-
-/// Reads an option that several requests can have.
-fn common<'de, A: MapAccess<'de>>(map: &mut A, key: &str) -> Read<A::Error> {
-    match key {
-        // Crossbar.io's router-to-router links end their loops by it, so it must not get lost.
-        "forward_for" => not_served(map, "forward_for"),
-        // What came before "Payload Passthru Mode".
-        "enc_algo" => not_served(map, "enc_algo"),
-        _ => passthru(map, key),
-    }
-}
-
-/// Reads an option of the Payload Passthru Mode, which breaks the protocol towards a router that
-/// has not announced the mode, or ignores an unknown one.
-fn passthru<'de, A: MapAccess<'de>>(map: &mut A, key: &str) -> Read<A::Error> {
-    if !matches!(
-        key,
-        "ppt_scheme" | "ppt_serializer" | "ppt_cipher" | "ppt_keyid"
-    ) {
-        map.next_value::<IgnoredAny>()?;
-        return Ok(None);
-    }
-    if is_asked_for(&map.next_value()?) {
-        return Err(A::Error::custom(format_args!(
-            "the option {key} is not served: this router has not announced payload_passthru_mode"
-        )));
-    }
-    Ok(None)
-}
-
-fn is_asked_for(value: &Value) -> bool {
-    match value {
-        Value::Null | Value::Bool(false) => false,
-        Value::String(text) => !text.is_empty(),
-        Value::Array(list) => !list.is_empty(),
-        _ => true,
-    }
-}
-
-/// Reads a dictionary key by key.
-struct DictVisitor<T>(PhantomData<T>);
-
-impl<'de, T: OptionsDict> Visitor<'de> for DictVisitor<T> {
-    type Value = T;
-
-    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("a dictionary")
-    }
-
-    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<T, A::Error> {
-        #[derive(Deserialize)]
-        struct Key<'a>(#[serde(borrow)] Cow<'a, str>);
-        let mut options = T::default();
-        while let Some(Key(key)) = map.next_key()? {
-            if let Some(bad) = options.read(&key, &mut map)? {
-                options.refuse(bad);
-            }
-        }
-        Ok(options)
-    }
-}
-
-macro_rules! read_as_dict {
-    ($($name:ident)*) => {
-        $(impl<'de> Deserialize<'de> for $name {
-            fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-                deserializer.deserialize_map(DictVisitor(PhantomData))
-            }
-        })*
-    };
-}
-
-read_as_dict!(CallOptions RegisterOptions SubscribeOptions PublishOptions ProgressOptions ErrorDetails);
+read_as_dict!(CallOptions RegisterOptions SubscribeOptions PublishOptions);
 
 fn is_zero(value: &u64) -> bool {
     *value == 0

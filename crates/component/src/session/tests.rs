@@ -58,6 +58,24 @@ impl Component for Answers {
     }
 }
 
+/// Answers who calls: to the component alone, and to everybody.
+struct WhoCalls;
+
+impl Component for WhoCalls {
+    fn on_join(_: Setup) -> Result<Self, Error> {
+        Ok(Self)
+    }
+
+    fn procedures(&self) -> Vec<Procedure<Self>> {
+        vec![Procedure::new("com.example.who", |_, call| {
+            let known = (call.identity())
+                .map(|known| (known.session, known.authid.clone(), known.authrole.clone()));
+            let disclosed = call.caller().map(|caller| caller.session);
+            Reply::now((format!("{known:?}"), disclosed))
+        })]
+    }
+}
+
 /// A session and the messages it sends.
 struct Played {
     session: Arc<Session>,
@@ -135,12 +153,10 @@ fn welcome() -> Message {
     Welcome {
         session: SessionId::new(1).unwrap(),
         details: WelcomeDetails {
-            realm: None,
             authid: "1".into(),
             authrole: "anonymous".into(),
-            authmethod: "anonymous".into(),
-            authprovider: "static".into(),
             agent: "test".into(),
+            ..WelcomeDetails::default()
         }
         .into(),
     }
@@ -198,6 +214,7 @@ fn a_procedure_that_may_not_be_registered_ends_the_session() {
     let refused = wamp::Error {
         request_type: RequestType::Register,
         request: RequestId::new(2).unwrap(),
+        details: wamp::ErrorDetails::default(),
         error: error_uri::PROCEDURE_ALREADY_EXISTS.into(),
         payload: Payload::from_args(&["it is registered already"]).unwrap(),
     };
@@ -421,4 +438,34 @@ fn concurrency_is_asked_for_in_register() {
     let sent = played.sent();
     assert_eq!(sent[1][2], json!({}));
     assert_eq!(sent[2][2], json!({"concurrency": 3}));
+}
+
+#[test]
+fn a_procedure_knows_who_calls_from_its_own_router_or_by_disclosure() {
+    let played = Played::new(Instance::of(WhoCalls));
+    played.join();
+    let invocation = |details: Value| {
+        let text = json!([68, 1, 101, details]).to_string();
+        match wamp::Serializer::Json.decode(text.as_bytes()) {
+            Ok(Message::Invocation(invocation)) => invocation,
+            other => panic!("not an INVOCATION: {other:?}"),
+        }
+    };
+    let said = || played.sent()[0][3][0].clone();
+
+    let session = SessionId::new(7).unwrap();
+    let caller = Identity::anonymous(session, "clerk".into(), wamp::TransportKind::Memory);
+    played
+        .session
+        .on_invocation(invocation(json!({})), caller.into());
+    let known = r#"Some((SessionId(7), Some("7"), Some("clerk")))"#;
+    assert_eq!(said(), json!([known, null]));
+
+    // Another router tells what it discloses and no more.
+    played.session.on_message(invocation(json!({})).into());
+    assert_eq!(said(), json!(["None", null]));
+    let details = json!({"caller": 8, "caller_authrole": "guest"});
+    played.session.on_message(invocation(details).into());
+    let known = r#"Some((SessionId(8), None, Some("guest")))"#;
+    assert_eq!(said(), json!([known, 8]));
 }

@@ -16,7 +16,6 @@ use crate::{
     Limits, Output, PeerId,
     authorization::Action,
     refusal::{Offence, Refusal, Violation, check_options, check_uri},
-    send,
     session::{PendingCall, PendingInvocation, Session, Sessions, Stage, Unanswered},
 };
 use wamp::{Call, Invocation, InvocationDetails, RegistrationId, RequestId, error_uri};
@@ -251,7 +250,7 @@ fn deadline(now: Instant, timeout: u64) -> Option<Instant> {
 /// Notes an invocation at both its ends. There is room at the callee: a call that is invoked at
 /// once has checked it, and one that had to wait follows another.
 fn invoke(sessions: &mut Sessions, now: Instant, target: Target, call: QueuedCall) -> Output {
-    let caller = (call.disclose).then(|| sessions.joined(call.caller).disclosed().into());
+    let caller = sessions.joined(call.caller).identity.clone();
     let callee = sessions.joined_mut(target.callee);
     let deadline = call.deadline.filter(|_| callee.features.call_timeout);
     // "Progressive Call Results" wants `call_canceling` of the callee as well. AutobahnJS cannot be
@@ -259,7 +258,7 @@ fn invoke(sessions: &mut Sessions, now: Instant, target: Target, call: QueuedCal
     // is ignored here.
     let progress = call.progress && callee.features.progressive_call_results;
     let details = InvocationDetails {
-        caller,
+        caller: call.disclose.then(|| caller.clone()),
         timeout: deadline.and_then(|deadline| milliseconds(now, deadline)),
         receive_progress: progress,
     };
@@ -283,7 +282,11 @@ fn invoke(sessions: &mut Sessions, now: Instant, target: Target, call: QueuedCal
         details: details.into(),
         payload: call.payload,
     };
-    send(target.callee, invocation)
+    Output::Invoke {
+        to: target.callee,
+        invocation,
+        caller,
+    }
 }
 
 /// How many milliseconds a deadline is away; at least one, because 0 stands for no timeout.

@@ -103,7 +103,8 @@ fn a_session_id_in_use_is_drawn_again() {
             crate::Input::Hello {
                 peer: crate::PeerId(peer),
                 hello,
-                authrole: "anonymous".into(),
+                authrole: wamp::ANONYMOUS.into(),
+                transport: wamp::TransportKind::Memory,
             },
             &mut out,
         );

@@ -307,6 +307,7 @@ impl World {
             peer,
             hello,
             authrole: authrole.to_owned(),
+            transport: wamp::TransportKind::Memory,
         });
         let [
             Output::Send {
@@ -481,7 +482,7 @@ impl World {
                 let owed = self.cancel(peer, m.request.value(), m.options.mode);
                 self.expect(outputs, &owed);
             }
-            Message::Yield(m) if m.progress => {
+            Message::Yield(m) if m.options.progress => {
                 let owed = self.progress(peer, m.request.value(), None);
                 self.parts += owed.len() as u64;
                 self.expect(outputs, &owed);
@@ -511,7 +512,7 @@ impl World {
                 let outputs = self.handle(input(m.into()));
                 self.expect(outputs, &owed);
             }
-            Message::Yield(m) if m.progress => {
+            Message::Yield(m) if m.options.progress => {
                 let request = m.request.value();
                 let outputs = self.handle(input(m.into()));
                 let owed = self.progress(peer, request, Some(REFUSED));
@@ -567,12 +568,19 @@ impl World {
         (self.router).handle(self.at(self.now), input, &mut outputs);
         self.router.check();
         for output in &outputs {
-            let Output::Send { to, message } = output else {
-                continue;
-            };
-            self.interrupts += u64::from(matches!(message, Message::Interrupt(_)));
-            if !matches!(message, Message::Abort(_) | Message::Welcome(_)) {
-                assert!(self.peers.contains_key(&to.0), "only the joined are told");
+            let is_joined = |peer: &PeerId| self.peers.contains_key(&peer.0);
+            match output {
+                Output::Send { to, message } => {
+                    self.interrupts += u64::from(matches!(message, Message::Interrupt(_)));
+                    let is_first = matches!(message, Message::Abort(_) | Message::Welcome(_));
+                    assert!(is_first || is_joined(to), "only the joined are told");
+                }
+                Output::Invoke { to, caller, .. } => {
+                    assert!(is_joined(to), "only the joined are asked");
+                    let mut sessions = self.peers.values().map(|peer| peer.session);
+                    assert!(sessions.any(|session| session == caller.session));
+                }
+                _ => {}
             }
         }
         let owed = self.calls.expire(&self.peers, self.now);

@@ -201,6 +201,7 @@ impl Script {
                 peer,
                 hello,
                 authrole,
+                transport: wamp::TransportKind::Memory,
             },
         );
     }
@@ -233,6 +234,9 @@ fn encode(message: &Message) -> String {
 fn written(output: Output) -> String {
     match output {
         Output::Send { to, message } => format!("{} < {}", to.0, encode(&message)),
+        Output::Invoke { to, invocation, .. } => {
+            format!("{} < {}", to.0, encode(&invocation.into()))
+        }
         Output::Event { to, event } => {
             let to: Vec<_> = to.iter().map(|peer| peer.0.to_string()).collect();
             let event = Message::Event(event.as_ref().clone());

@@ -189,11 +189,11 @@ fn deadlines_of_answered_calls_do_not_pile_up() {
     let Message::Hello(hello) = decode(r#"[1,"realm1",{"roles":{"callee":{}}}]"#) else {
         panic!("not a HELLO")
     };
-    let authrole = "anonymous".to_owned();
     let hello = Input::Hello {
         peer,
         hello,
-        authrole,
+        authrole: wamp::ANONYMOUS.to_owned(),
+        transport: wamp::TransportKind::Memory,
     };
     router.handle(now, hello, &mut out);
     let mut say = |at: u64, text: &str| {

@@ -18,8 +18,8 @@ use crate::{
 };
 use reactor::{Io, Mailbox, Protocol};
 use wamp::{
-    Abort, ClosingDetails, DecodeError, Message, Payload, Peer, RequestId, RequestType, Serializer,
-    error_uri,
+    Abort, ClosingDetails, DecodeError, ErrorDetails, Message, Payload, Peer, RequestId,
+    RequestType, Serializer, error_uri,
 };
 
 /// How long the router may take to answer a Close frame.
@@ -234,6 +234,7 @@ impl DialledConnection {
         let error = wamp::Error {
             request_type: RequestType::Invocation,
             request,
+            details: ErrorDetails::default(),
             error: error_uri::INVALID_ARGUMENT.into(),
             payload,
         };
@@ -303,7 +304,7 @@ impl Protocol<Mail> for DialledConnection {
             }
             Mail::Event(broadcast) => {
                 self.frames
-                    .send_text(broadcast.text(Serializer::Json), io.out());
+                    .send_text(broadcast.encoded(Serializer::Json), io.out());
             }
             Mail::Close | Mail::GoAway => self.close(io),
             Mail::Overflow => io.abort(),

@@ -36,7 +36,7 @@ impl Peer for Remote {
     fn on_close(&self) {}
 }
 
-pub(super) fn target(address: SocketAddr) -> Target {
+pub(crate) fn target(address: SocketAddr) -> Target {
     Target {
         url: format!("ws://{address}/ws"),
         host: address.ip().to_string(),

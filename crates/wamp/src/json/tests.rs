@@ -1,7 +1,7 @@
 //! The JSON encoding: every message there and back, and every way to get one wrong.
 
 use super::*;
-use crate::Serializer;
+use crate::{RequestId, RpcFeatures, Welcome, WelcomeDetails};
 
 fn round_trip(text: &str) {
     let message = decode(text.as_bytes()).unwrap_or_else(|e| panic!("{text}: {e}"));
@@ -26,6 +26,8 @@ fn every_message_survives_a_round_trip() {
         r#"[33,1,2]"#,
         r#"[34,1,2]"#,
         r#"[35,1]"#,
+        r#"[35,0,{"subscription":7}]"#,
+        r#"[35,0,{"subscription":7,"reason":"no longer authorized"}]"#,
         r#"[36,1,2,{},[{"deep":[1, 2]}],{"k": null}]"#,
         r#"[36,1,2,{"publisher":9,"publisher_authid":"p","publisher_authrole":"r"}]"#,
         r#"[48,9007199254740992,{},"a.b",[],{"k":"ü\u0000"}]"#,
@@ -62,13 +64,13 @@ fn white_space_and_unknown_options_are_accepted() {
     let Message::Call(call) = decode(text.as_bytes()).unwrap() else {
         panic!("not a call")
     };
-    assert_eq!(call.payload.raw(), b"[ 1 ]");
+    assert_eq!(call.payload.raw(), (&b"[ 1 ]"[..], None));
 }
 
 #[test]
 fn welcome_announces_broker_and_dealer() {
     let welcome = Welcome {
-        session: super::super::SessionId::new(5).unwrap(),
+        session: crate::SessionId::new(5).unwrap(),
         details: WelcomeDetails {
             authrole: "anonymous".into(),
             ..Default::default()
@@ -376,6 +378,17 @@ fn options_that_change_nothing_for_anybody_are_ignored() {
     ] {
         assert_eq!(bad(text), None, "{text}");
     }
+}
+
+#[test]
+fn nesting_counts_brackets_outside_of_strings_only() {
+    let deep = |levels: usize| format!("{}{}", "[".repeat(levels), "]".repeat(levels));
+    let is_too_deep = |json: String| is_nested_too_deep(json.as_bytes());
+    assert!(!is_too_deep(deep(MAX_NESTING)));
+    assert!(is_too_deep(deep(MAX_NESTING + 1)));
+    assert!(is_too_deep(deep(100_000)));
+    assert!(!is_too_deep(format!(r#"["\"{}"]"#, "[".repeat(10_000))));
+    assert!(!is_too_deep(format!("[{}[]]", "[],".repeat(10_000))));
 }
 
 #[test]

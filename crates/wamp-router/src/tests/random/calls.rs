@@ -387,9 +387,8 @@ pub(super) fn said(outputs: Vec<Output>) -> (Vec<Said>, Vec<Output>) {
     let (mut said, mut rest) = (Vec::new(), Vec::new());
     for output in outputs {
         match output {
-            Output::Send {
-                to,
-                message: Message::Invocation(m),
+            Output::Invoke {
+                to, invocation: m, ..
             } => said.push(Said::Invocation {
                 callee: to.0,
                 invocation: m.request.value(),
@@ -418,7 +417,7 @@ pub(super) fn said(outputs: Vec<Output>) -> (Vec<Said>, Vec<Output>) {
                 caller: to.0,
                 request: m.request.value(),
                 token: super::promises::token(&m.payload),
-                progress: m.progress,
+                progress: m.details.progress,
             }),
             Output::Send {
                 to,
