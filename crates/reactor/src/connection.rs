@@ -51,7 +51,8 @@ pub trait Protocol<M>: Send {
         let _ = io;
     }
 
-    /// The socket broke, or could not be connected; [`on_lost`](Self::on_lost) follows.
+    /// The socket broke or could not be connected, or a layer failed
+    /// ([`TlsError`](super::TlsError)); [`on_lost`](Self::on_lost) follows.
     fn on_error(&mut self, error: &io::Error) {
         let _ = error;
     }
@@ -73,6 +74,8 @@ pub struct Io<'a> {
     /// When this turn of the loop began.
     pub now: Instant,
     pub(super) socket: &'a Stream,
+    /// How many bytes wait in the layer around this protocol, if there is one.
+    pub(super) unsent_below: usize,
     pub(super) output: &'a mut Output,
     pub(super) wishes: &'a mut Wishes,
 }
@@ -84,9 +87,9 @@ impl Io<'_> {
         &mut self.output.bytes
     }
 
-    /// How many bytes wait to be handed to the kernel.
+    /// How many bytes wait to be handed to the kernel, those of a layer below included.
     pub fn unsent(&self) -> usize {
-        self.output.unsent()
+        self.output.unsent() + self.unsent_below
     }
 
     /// Closes the connection once all output is handed to the kernel, or after 30 s. Input and
@@ -131,6 +134,13 @@ pub(super) struct Wishes {
     pub(super) reading_paused: bool,
 }
 
+impl Wishes {
+    /// Whether the protocol still wants input.
+    pub(super) fn wants_input(&self) -> bool {
+        self.ending == Ending::None && !self.reading_paused
+    }
+}
+
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default)]
 pub(super) enum Ending {
     #[default]
@@ -151,28 +161,30 @@ impl Output {
     /// once sent much does not keep the memory while it idles.
     const KEEP: usize = 4 * 1024;
 
-    fn unsent(&self) -> usize {
+    pub(super) fn unsent(&self) -> usize {
         self.bytes.len() - self.sent
     }
 
-    /// Hands as much as possible to the kernel.
-    fn write_to(&mut self, socket: &mut Stream) -> io::Result<()> {
-        while self.unsent() > 0 {
-            match socket.write(&self.bytes[self.sent..]) {
-                Ok(0) => return Err(io::ErrorKind::WriteZero.into()),
-                Ok(n) => self.sent += n,
-                Err(e) if e.kind() == io::ErrorKind::Interrupted => {}
-                Err(e) if e.kind() == io::ErrorKind::WouldBlock => {
-                    // What is sent is cut off only when it is the larger part, so that many
-                    // small writes of a large buffer do not move it each time.
-                    if self.sent > self.bytes.len() / 2 {
-                        self.bytes.drain(..self.sent);
-                        self.sent = 0;
-                    }
-                    return Ok(());
-                }
-                Err(e) => return Err(e),
+    /// The bytes that have not left.
+    pub(super) fn pending(&self) -> &[u8] {
+        &self.bytes[self.sent..]
+    }
+
+    /// Notes that the first `n` of the pending bytes have left.
+    pub(super) fn advance(&mut self, n: usize) {
+        self.sent += n;
+    }
+
+    /// Gives back the memory of what has left.
+    pub(super) fn trim(&mut self) {
+        if self.unsent() > 0 {
+            // What is sent is cut off only when it is the larger part, so that many small writes
+            // of a large buffer do not move it each time.
+            if self.sent > self.bytes.len() / 2 {
+                self.bytes.drain(..self.sent);
+                self.sent = 0;
             }
+            return;
         }
         self.sent = 0;
         if self.bytes.capacity() > Self::KEEP {
@@ -180,6 +192,20 @@ impl Output {
         } else {
             self.bytes.clear();
         }
+    }
+
+    /// Hands as much as possible to the kernel.
+    fn write_to(&mut self, socket: &mut Stream) -> io::Result<()> {
+        while self.unsent() > 0 {
+            match socket.write(self.pending()) {
+                Ok(0) => return Err(io::ErrorKind::WriteZero.into()),
+                Ok(n) => self.advance(n),
+                Err(e) if e.kind() == io::ErrorKind::Interrupted => {}
+                Err(e) if e.kind() == io::ErrorKind::WouldBlock => break,
+                Err(e) => return Err(e),
+            }
+        }
+        self.trim();
         Ok(())
     }
 }
@@ -242,6 +268,7 @@ impl<M> Connection<M> {
             id: self.id,
             now,
             socket: &self.socket,
+            unsent_below: 0,
             output: &mut self.output,
             wishes: &mut self.wishes,
         };
@@ -265,7 +292,7 @@ impl<M> Connection<M> {
 
     /// Whether the protocol still wants input.
     pub(super) fn wants_input(&self) -> bool {
-        self.wishes.ending == Ending::None && !self.wishes.reading_paused
+        self.wishes.wants_input()
     }
 
     pub(super) fn read(&mut self, buffer: &mut [u8]) -> io::Result<Input> {

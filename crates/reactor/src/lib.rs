@@ -12,6 +12,11 @@
 //!     └──────────── one write per connection ◄─────────────┘
 //! ```
 //!
+//! A layer is a [`Protocol`] around another one: it is given what comes over the socket, and gives
+//! the inner protocol an [`Io`] of its own. [`Tls`] is one. So a protocol without a layer pays
+//! nothing for those that have one, and a protocol that begins in plain text puts the layer around
+//! the rest of itself when its time has come.
+//!
 //! Other threads speak to connections through a [`Mailbox`]. The thread is woken only when it
 //! sleeps, so under load a message to it costs no system call; and it does not go to sleep while
 //! news come at short intervals.
@@ -21,14 +26,18 @@ mod connection;
 mod deadlines;
 mod mailbox;
 mod poll_loop;
+#[cfg(test)]
+mod scripted;
 mod spin;
 mod stream;
 mod task;
 #[cfg(test)]
 mod tests;
+mod tls;
 
 pub use connection::{ConnectionId, Io, Protocol};
 pub use mailbox::Mailbox;
 pub use poll_loop::{Accept, Reactor};
 pub use stream::Stream;
 pub use task::{Context, Task, TaskId};
+pub use tls::{Tls, TlsError};

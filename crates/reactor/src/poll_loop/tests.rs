@@ -2,146 +2,21 @@
 
 use std::{
     io::{ErrorKind, Read, Write},
-    net::{self, Shutdown, SocketAddr},
+    net::{self, Shutdown},
     sync::{
         Arc,
         atomic::{AtomicUsize, Ordering},
         mpsc,
     },
-    thread::{self, JoinHandle},
+    thread,
     time::{Duration, Instant},
 };
 
 use super::*;
-use crate::{Context, Io};
-
-/// How long anything may take before its test fails.
-const PATIENCE: Duration = Duration::from_secs(20);
-
-/// What a protocol is told.
-enum Told<'a> {
-    Open,
-    Bytes(&'a [u8]),
-    End,
-    Mail(u64),
-    Deadline,
-    Flushed,
-}
-
-/// A protocol that does what a closure says, and tells of its loss.
-struct Toy<F> {
-    act: F,
-    lost: mpsc::Sender<()>,
-}
-
-impl<F: FnMut(Told<'_>, &mut Io<'_>) + Send> Protocol<u64> for Toy<F> {
-    fn on_open(&mut self, io: &mut Io<'_>) {
-        (self.act)(Told::Open, io);
-    }
-    fn on_bytes(&mut self, bytes: &[u8], io: &mut Io<'_>) {
-        (self.act)(Told::Bytes(bytes), io);
-    }
-    fn on_end(&mut self, io: &mut Io<'_>) {
-        (self.act)(Told::End, io);
-        io.close();
-    }
-    fn on_mail(&mut self, mail: u64, io: &mut Io<'_>) {
-        (self.act)(Told::Mail(mail), io);
-    }
-    fn on_deadline(&mut self, io: &mut Io<'_>) {
-        (self.act)(Told::Deadline, io);
-    }
-    fn on_flushed(&mut self, io: &mut Io<'_>) {
-        (self.act)(Told::Flushed, io);
-    }
-    fn on_lost(&mut self) {
-        self.lost.send(()).unwrap();
-    }
-}
-
-/// A reactor on a thread of its own, and what is needed to talk to it.
-struct Served {
-    mailbox: Mailbox<u64>,
-    address: SocketAddr,
-    lost: mpsc::Receiver<()>,
-    thread: Option<JoinHandle<io::Result<()>>>,
-}
-
-/// A reactor with a listener whose connections do what `act` makes for each says.
-fn listening<F>(act: impl Fn() -> F + Send + 'static) -> (Reactor<u64>, Served)
-where
-    F: FnMut(Told<'_>, &mut Io<'_>) + Send + 'static,
-{
-    let mut reactor = Reactor::new().unwrap();
-    let mailbox = reactor.mailbox();
-    let socket = TcpListener::bind("127.0.0.1:0".parse().unwrap()).unwrap();
-    let address = socket.local_addr().unwrap();
-    let (lost_sender, lost) = mpsc::channel();
-    let adopting = mailbox.clone();
-    let accept = move |accepted: io::Result<(TcpStream, SocketAddr)>| {
-        let act = act();
-        let lost = lost_sender.clone();
-        adopting.adopt(accepted.unwrap().0, Box::new(Toy { act, lost }));
-    };
-    reactor.listen(socket, Box::new(accept)).unwrap();
-    let served = Served {
-        mailbox,
-        address,
-        lost,
-        thread: None,
-    };
-    (reactor, served)
-}
-
-fn serve<F>(act: impl Fn() -> F + Send + 'static) -> Served
-where
-    F: FnMut(Told<'_>, &mut Io<'_>) + Send + 'static,
-{
-    let (reactor, mut served) = listening(act);
-    served.thread = Some(thread::spawn(move || reactor.run()));
-    served
-}
-
-impl Served {
-    fn connect(&self) -> net::TcpStream {
-        let client = net::TcpStream::connect(self.address).unwrap();
-        client.set_read_timeout(Some(PATIENCE)).unwrap();
-        client.set_write_timeout(Some(PATIENCE)).unwrap();
-        client
-    }
-
-    fn wait_for_loss(&self) {
-        self.lost
-            .recv_timeout(PATIENCE)
-            .expect("the protocol is told of the loss");
-    }
-
-    fn stop(&mut self) {
-        self.mailbox.stop();
-        if let Some(thread) = self.thread.take() {
-            thread.join().unwrap().unwrap();
-        }
-    }
-}
-
-impl Drop for Served {
-    fn drop(&mut self) {
-        if !thread::panicking() {
-            self.stop();
-        }
-    }
-}
-
-fn read_to_end(mut client: net::TcpStream) -> Vec<u8> {
-    let mut all = Vec::new();
-    client.read_to_end(&mut all).unwrap();
-    all
-}
-
-/// Bytes in which a gap or a change of order shows.
-fn pattern(len: usize) -> Vec<u8> {
-    (0..len).map(|i| (i % 251) as u8).collect()
-}
+use crate::{
+    Context, Io,
+    scripted::{PATIENCE, Told, listening, pattern, read_to_end, serve},
+};
 
 #[test]
 fn an_echo_that_pauses_reading_stays_small_and_loses_nothing() {
@@ -172,7 +47,7 @@ fn an_echo_that_pauses_reading_stays_small_and_loses_nothing() {
     assert!(echoed == sent, "{} of {}", echoed.len(), sent.len());
     let most = most_unsent.load(Ordering::Relaxed);
     assert!(most <= LIMIT + READ_BUFFER, "{most} bytes waited");
-    served.wait_for_loss();
+    assert_eq!(served.wait_for_loss(), None);
 }
 
 #[test]
@@ -189,7 +64,7 @@ fn output_larger_than_the_kernel_takes_arrives_whole_before_the_end() {
         }
     });
     assert!(read_to_end(served.connect()) == expected);
-    served.wait_for_loss();
+    assert_eq!(served.wait_for_loss(), None);
 }
 
 #[test]
@@ -204,7 +79,7 @@ fn the_last_words_reach_an_end_that_was_still_sending() {
     });
     let mut client = served.connect();
     client.write_all(b"x").unwrap();
-    served.wait_for_loss();
+    assert_eq!(served.wait_for_loss(), None);
     // What is unread when a socket is closed makes the kernel reset the connection.
     client.write_all(&[0; 100_000]).unwrap();
     assert_eq!(read_to_end(client), b"bye");
@@ -240,7 +115,7 @@ fn mail_arrives_in_order_from_many_threads_at_once() {
     }
     // A letter for who is gone reaches nobody, not even who has its place.
     drop(client);
-    served.wait_for_loss();
+    assert_eq!(served.wait_for_loss(), None);
     let mut other = served.connect();
     let other_id = is_open.recv_timeout(PATIENCE).unwrap();
     served.mailbox.post(id, 1);
@@ -336,7 +211,7 @@ fn a_panic_costs_the_connection_it_happened_on() {
     });
     let (mut one, mut other) = (served.connect(), served.connect());
     one.write_all(b"panic").unwrap();
-    served.wait_for_loss();
+    assert_eq!(served.wait_for_loss(), None);
     let mut nothing = [0];
     match one.read(&mut nothing) {
         Ok(n) => assert_eq!(n, 0),
@@ -385,7 +260,7 @@ fn stopping_flushes_what_is_there_and_tells_everyone() {
     served.stop();
     for client in clients {
         assert_eq!(read_to_end(client), b"farewell");
-        served.wait_for_loss();
+        assert_eq!(served.wait_for_loss(), None);
     }
     // Whoever still has a mailbox finds nobody, and no harm in it.
     served.mailbox.wake();
@@ -411,7 +286,7 @@ fn a_reactor_that_shuts_down_has_everyone_close_and_ends_with_the_last() {
     served.mailbox.shut_down();
     for client in clients {
         assert_eq!(read_to_end(client), b"farewell");
-        served.wait_for_loss();
+        assert_eq!(served.wait_for_loss(), None);
     }
     // Nobody has told it to stop.
     let thread = served.thread.take().unwrap();
@@ -562,17 +437,21 @@ fn a_closed_connection_waits_neither_for_one_that_is_gone_nor_for_ever() {
 
     let mut other = served.connect();
     other.write_all(b"much").unwrap();
+    let mut closed = None;
     turn_until(&mut reactor, |reactor| {
         let mut open = reactor
             .connections
             .iter_mut()
             .filter_map(|slot| slot.connection.as_mut());
-        open.any(|connection| connection.write_blocked)
+        closed = open
+            .find(|connection| connection.write_blocked)
+            .and_then(|connection| connection.wishes.deadline);
+        closed.is_some()
     });
-    let later = Instant::now() + Duration::from_secs(29);
-    reactor.meet_deadlines(later);
+    let last_flush = closed.unwrap();
+    reactor.meet_deadlines(last_flush - Duration::from_millis(1));
     assert_eq!(open_connections(&reactor), 1);
-    reactor.meet_deadlines(later + Duration::from_secs(2));
+    reactor.meet_deadlines(last_flush);
     assert_eq!(open_connections(&reactor), 0);
-    served.wait_for_loss();
+    assert_eq!(served.wait_for_loss(), None);
 }
