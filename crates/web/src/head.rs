@@ -1,4 +1,4 @@
-//! Owns the reading of a request head from a growing buffer, and its limits; must not know sockets,
+//! Owns the reading of a request head from a growing buffer; must not know sockets,
 //! timeouts or services.
 
 use std::str::FromStr;
@@ -6,17 +6,11 @@ use std::str::FromStr;
 use ::http::{HeaderMap, HeaderName, HeaderValue, Method, Version, header};
 
 use super::{
-    framing::{MAX_SKIPPED_BODY, RequestBody, expects_continue, wants_to_persist},
+    framing::{RequestBody, expects_continue, wants_to_persist},
+    limits::{MAX_HEAD, MAX_HEADER_FIELDS, MAX_REQUEST_LINE, MAX_SKIPPED_BODY},
     rejection::Rejection,
     target::{Target, is_authority},
 };
-
-/// The longest request line in bytes with its line end: 8 KiB.
-pub const MAX_REQUEST_LINE: usize = 8 * 1024;
-/// The largest head in bytes, from the request line to the empty line: 16 KiB.
-pub const MAX_HEAD: usize = 16 * 1024;
-/// The most header fields of one request.
-pub const MAX_HEADER_FIELDS: usize = 100;
 
 /// One request without its body.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -4,7 +4,7 @@
 use ::http::{HeaderValue, StatusCode, header};
 
 use super::{
-    head::{MAX_HEAD, MAX_HEADER_FIELDS, MAX_REQUEST_LINE},
+    limits::{MAX_HEAD, MAX_HEADER_FIELDS, MAX_REQUEST_LINE},
     response::Response,
 };
 
