@@ -78,7 +78,9 @@ pub fn parse_head(buffer: &[u8]) -> Result<Option<(RequestHead, usize)>, Rejecti
     let consumed = match status {
         httparse::Status::Complete(consumed) if consumed <= MAX_HEAD => consumed,
         httparse::Status::Partial if buffer.len() <= MAX_HEAD => return Ok(None),
-        _ => return Err(Rejection::HeadTooLarge),
+        httparse::Status::Complete(_) | httparse::Status::Partial => {
+            return Err(Rejection::HeadTooLarge);
+        }
     };
     Ok(Some((checked(&request)?, consumed)))
 }
@@ -108,7 +110,9 @@ fn rejection_of(error: httparse::Error, buffer: &[u8]) -> Rejection {
         Error::Version if names_http(buffer) => Rejection::UnsupportedVersion,
         Error::HeaderName => Rejection::Malformed("A header field's name is not valid."),
         Error::HeaderValue => Rejection::Malformed("A header field's value is not valid."),
-        _ => Rejection::Malformed("This is not an HTTP request."),
+        Error::NewLine | Error::Status | Error::Token | Error::Version => {
+            Rejection::Malformed("This is not an HTTP request.")
+        }
     }
 }
 
@@ -191,7 +195,7 @@ fn skippable(body: RequestBody, expects_continue: bool) -> Option<usize> {
         RequestBody::Length(length) if length <= MAX_SKIPPED_BODY && !expects_continue => {
             usize::try_from(length).ok()
         }
-        _ => None,
+        RequestBody::Length(_) | RequestBody::Chunked => None,
     }
 }
 

@@ -41,6 +41,8 @@
 //! assert!(output.starts_with(b"HTTP/1.1 404 Not Found\r\n"));
 //! ```
 
+#![warn(clippy::wildcard_enum_match_arm)]
+
 mod body;
 mod conditional;
 mod fields;

@@ -125,15 +125,17 @@ impl Response {
         }
         let persistence = if keep_alive { "keep-alive" } else { "close" };
         // RFC 9110 7.8: who sends `Upgrade` names it in `Connection`.
-        let upgrade = match self.headers.contains_key(header::UPGRADE) {
-            true => "upgrade, ",
-            false => "",
+        let upgrade = if self.headers.contains_key(header::UPGRADE) {
+            "upgrade, "
+        } else {
+            ""
         };
         line(out, format_args!("connection: {upgrade}{persistence}"));
         out.extend_from_slice(b"\r\n");
-        match head_only || !has_content_length(self.status) {
-            true => Body::empty(),
-            false => self.body,
+        if head_only || !has_content_length(self.status) {
+            Body::empty()
+        } else {
+            self.body
         }
     }
 }

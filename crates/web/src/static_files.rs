@@ -137,9 +137,10 @@ impl StaticDirectory {
     /// [`Body::fill`].
     pub fn respond(&self, head: &RequestHead, sub_path: &str) -> Response {
         let response = self.answer(head, sub_path);
-        match self.allows_cross_origin {
-            true => cross_origin::readable_by_all(response),
-            false => response,
+        if self.allows_cross_origin {
+            cross_origin::readable_by_all(response)
+        } else {
+            response
         }
     }
 
@@ -154,9 +155,10 @@ impl StaticDirectory {
             return cross_origin::preflight(head);
         }
         if head.method != Method::GET && head.method != Method::HEAD {
-            let allow = match self.allows_cross_origin {
-                true => "GET, HEAD, OPTIONS",
-                false => "GET, HEAD",
+            let allow = if self.allows_cross_origin {
+                "GET, HEAD, OPTIONS"
+            } else {
+                "GET, HEAD"
             };
             return Response::method_not_allowed(allow);
         }
@@ -198,9 +200,10 @@ impl StaticDirectory {
         let as_directory = sub_path.ends_with('/');
         if !fs::symlink_metadata(&path)?.is_dir() {
             // "file.txt/" names nothing.
-            return match as_directory {
-                true => Err(io::ErrorKind::NotFound.into()),
-                false => open(path).map(Found::File),
+            return if as_directory {
+                Err(io::ErrorKind::NotFound.into())
+            } else {
+                open(path).map(Found::File)
             };
         }
         if !as_directory {
@@ -212,9 +215,10 @@ impl StaticDirectory {
                 result => return result.map(Found::File),
             }
         }
-        match self.lists_directories {
-            true => Ok(Found::Listing(path)),
-            false => Err(io::ErrorKind::NotFound.into()),
+        if self.lists_directories {
+            Ok(Found::Listing(path))
+        } else {
+            Err(io::ErrorKind::NotFound.into())
         }
     }
 
@@ -241,9 +245,10 @@ impl StaticDirectory {
             }
         }
         // RFC 9110 14.2: a Range means something to GET alone.
-        let range = match head.method == Method::GET && validators.range_holds(&head.headers) {
-            true => ByteRange::selected(&head.headers, length),
-            false => ByteRange::Whole,
+        let range = if head.method == Method::GET && validators.range_holds(&head.headers) {
+            ByteRange::selected(&head.headers, length)
+        } else {
+            ByteRange::Whole
         };
         let response = match range {
             ByteRange::Whole => Response::new(StatusCode::OK, Body::file(open.file, 0, length)?),
@@ -285,13 +290,14 @@ fn open(path: PathBuf) -> io::Result<OpenFile> {
         .custom_flags(libc::O_NONBLOCK | libc::O_NOFOLLOW)
         .open(&path)?;
     let metadata = file.metadata()?;
-    match metadata.is_file() {
-        true => Ok(OpenFile {
+    if metadata.is_file() {
+        Ok(OpenFile {
             path,
             file,
             metadata,
-        }),
-        false => Err(io::ErrorKind::NotFound.into()),
+        })
+    } else {
+        Err(io::ErrorKind::NotFound.into())
     }
 }
 
