@@ -14,7 +14,7 @@ use rustls::{ClientConfig, ClientConnection, ServerConfig, ServerConnection, pki
 
 use super::{
     Io, Protocol,
-    connection::{Ending, Output, Wishes},
+    connection::{Ending, Output, Requested},
 };
 
 pub use error::TlsError;
@@ -44,7 +44,7 @@ pub struct Tls<M> {
     /// Plaintext not encrypted yet.
     output: Output,
     /// What the protocol asked for.
-    wishes: Wishes,
+    requested: Requested,
     /// Ciphertext that came when the protocol wanted no input. Nothing is read meanwhile.
     held: Vec<u8>,
     /// Set until the handshake is complete.
@@ -88,7 +88,7 @@ impl<M> Tls<M> {
             session,
             protocol,
             output: Output::default(),
-            wishes: Wishes::default(),
+            requested: Requested::default(),
             held: Vec::new(),
             handshake_deadline: None,
             has_begun: false,
@@ -104,7 +104,7 @@ impl<M> Tls<M> {
             socket: io.socket,
             unsent_below: io.unsent(),
             output: &mut self.output,
-            wishes: &mut self.wishes,
+            requested: &mut self.requested,
         };
         f(self.protocol.as_mut(), &mut inner);
     }
@@ -128,20 +128,20 @@ impl<M> Tls<M> {
         if !self.session.is_handshaking() {
             self.handshake_deadline = None;
         }
-        match self.wishes.ending {
+        match self.requested.ending {
             Ending::Now => return io.abort(),
             Ending::WhenFlushed if self.output.unsent() == 0 => return self.close(io),
             Ending::WhenFlushed | Ending::None => {}
         }
         io.pause_reading(!self.wants_input());
-        let deadlines = [self.handshake_deadline, self.wishes.deadline];
+        let deadlines = [self.handshake_deadline, self.requested.deadline];
         io.set_deadline(deadlines.into_iter().flatten().min());
     }
 
-    /// Whether ciphertext is wanted: the protocol's wish, and in the handshake always, as what the
-    /// protocol sends waits for its end.
+    /// Whether ciphertext is wanted. The protocol decides after the handshake. The handshake itself
+    /// always goes on, because the protocol's output waits for it.
     fn wants_input(&self) -> bool {
-        self.session.is_handshaking() || self.wishes.wants_input()
+        self.session.is_handshaking() || self.requested.wants_input()
     }
 
     /// Decrypts, and gives the protocol what it wants. Holds back what it does not want now.
@@ -162,21 +162,21 @@ impl<M> Tls<M> {
                 return self.fail(error.into(), io);
             }
         }
-        if self.wishes.ending == Ending::None {
+        if self.requested.ending == Ending::None {
             self.held.extend_from_slice(bytes);
         }
     }
 
     /// Gives the protocol what is decrypted, as far as it wants it. Whether more is wanted.
     fn deliver(&mut self, io: &Io<'_>) -> bool {
-        while self.wishes.wants_input() {
+        while self.requested.wants_input() {
             let mut inner = Io {
                 id: io.id,
                 now: io.now,
                 socket: io.socket,
                 unsent_below: io.unsent(),
                 output: &mut self.output,
-                wishes: &mut self.wishes,
+                requested: &mut self.requested,
             };
             let mut plaintext = self.session.reader();
             let taken = match plaintext.fill_buf() {
@@ -283,10 +283,10 @@ impl<M> Protocol<M> for Tls<M> {
             // The connection has a deadline of its own for its last output.
         } else if is_due(self.handshake_deadline) {
             self.fail(TlsError::HandshakeTimeout, io);
-        } else if !is_due(self.wishes.deadline) {
+        } else if !is_due(self.requested.deadline) {
             self.act(io);
-        } else if self.wishes.ending == Ending::None {
-            self.wishes.deadline = None;
+        } else if self.requested.ending == Ending::None {
+            self.requested.deadline = None;
             self.call_and_act(io, |protocol, io| protocol.on_deadline(io));
         } else {
             io.abort();

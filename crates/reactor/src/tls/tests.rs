@@ -422,23 +422,23 @@ fn a_handshake_that_is_not_completed_ends_the_connection() {
     let (lost, is_lost) = mpsc::channel();
     let mut tls = Tls::server(server_config(), Box::new(Scripted::new(echo, lost))).unwrap();
     let socket = TcpStream::connect(served.address).unwrap().into();
-    let (mut output, mut wishes) = Default::default();
+    let (mut output, mut requested) = Default::default();
     let mut io = Io {
-        id: crate::ConnectionId {
-            slot: 0,
+        id: crate::ConnectionId(crate::table::Key {
+            index: 0,
             generation: 0,
-        },
+        }),
         now: opened,
         socket: &socket,
         unsent_below: 0,
         output: &mut output,
-        wishes: &mut wishes,
+        requested: &mut requested,
     };
     tls.on_open(&mut io);
     io.now = opened + HANDSHAKE_TIMEOUT;
-    assert_eq!(io.wishes.deadline, Some(io.now));
+    assert_eq!(io.requested.deadline, Some(io.now));
     tls.on_deadline(&mut io);
-    assert!(io.wishes.ending == Ending::WhenFlushed);
+    assert!(io.requested.ending == Ending::WhenFlushed);
     tls.on_lost();
     let error = is_lost.recv().unwrap().unwrap();
     assert!(error.contains("TLS handshake in time"), "{error}");
