@@ -48,7 +48,7 @@ impl Response {
             )
     }
 
-    /// A small page that says what is wrong; `text` is a sentence for the client's eyes.
+    /// A small page that says what is wrong; `text` is a sentence that the client may see.
     pub fn error(status: StatusCode, text: &str) -> Self {
         Self::html(status, pages::error_page(status, text))
     }
@@ -84,7 +84,7 @@ impl Response {
         self.status
     }
 
-    /// Appends the head to `out` and gives the content that must follow it.
+    /// Appends the head to `out` and returns the content that must follow it.
     ///
     /// `head_only` answers a HEAD: the same head, and a body that is empty. Without
     /// `keep_alive` the client is told that the connection ends after this response. `now`

@@ -1,5 +1,5 @@
-//! Owns the serving of files below one directory, and that nothing else is served; must not know
-//! routes or connections.
+//! Owns the serving of files below one directory, and of no other files; must not know routes or
+//! connections.
 
 use std::{
     collections::BTreeMap,
@@ -36,35 +36,32 @@ const INDEX_FILES: [&str; 2] = ["index.html", "index.htm"];
 /// The options of Crossbar's static web service.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct StaticOptions {
-    /// Whether a directory without an index file is listed; 404 otherwise.
+    /// Whether a directory without an index file is listed. If not, it is a 404.
     pub enable_directory_listing: bool,
-    /// MIME types by file extension (`.wasm` or `wasm`), before those known anyway.
+    /// MIME types by file extension (`.wasm` or `wasm`). They come before the built-in ones.
     pub mime_types: BTreeMap<String, String>,
-    /// How many seconds a client may use a file without asking again. `None` and 0 make it
-    /// ask every time, which the 304 keeps cheap.
+    /// How many seconds a client may use a file without asking again. With `None` and 0 it asks
+    /// every time, which costs little because the answer is mostly a 304.
     pub cache_timeout: Option<u32>,
     /// Whether pages of other origins may read the files: fonts, modules, what scripts fetch.
     pub allow_cross_origin: bool,
-    /// The file that stands for paths that lead to nothing and have no extension: the page of an
-    /// application that reads its address itself. Relative to the directory.
+    /// The file for paths that lead to nothing and have no extension: the page of an application
+    /// that reads its address itself. Relative to the directory.
     pub default_file: Option<String>,
 }
 
 /// A directory whose files are served.
 ///
-/// - It is resolved at each request, so that a link put in its place is followed at once.
-/// - Files and directories whose names begin with a dot are not found, `.well-known`
-///   (RFC 8615) excepted: editors, version control and `.env` leave things there that were
-///   never meant to be served. A symbolic link may point to one.
-/// - Symbolic links are followed where their target lies inside of the directory, and not found
-///   otherwise. Who may write in the directory is trusted not to swap links while a file is
-///   being opened.
-/// - What is no regular file is not found; what may not be read is 403, as it is the
-///   operator's mistake to find.
-/// - The entity tag is strong, made of size, time of modification and time of status change
-///   in nanoseconds. The last one is set by the kernel, so that a file put in place of
-///   another with the same size and a restored time is told apart. Resuming a download with
-///   `If-Range` needs a strong one.
+/// - It is resolved at each request, so a link put in its place is followed at once.
+/// - Names that begin with a dot are not found, except `.well-known` (RFC 8615). Editors and version
+///   control leave such files there, and `.env` holds secrets. A symbolic link may point to one.
+/// - A symbolic link is followed if its target lies inside the directory, and not found otherwise.
+///   Whoever may write in the directory is trusted not to swap links while a file is being opened.
+/// - What is no regular file is not found. A file that may not be read is a 403, so that the operator
+///   can find the mistake.
+/// - The entity tag is strong: size, time of modification and time of status change in nanoseconds.
+///   The kernel sets the last one, so a file that replaces another of the same size and time has
+///   another tag. Resuming a download with `If-Range` needs a strong tag.
 #[derive(Debug)]
 pub struct StaticDirectory {
     /// Absolute, its links not resolved.
