@@ -27,11 +27,11 @@ const TABLE: &[Allowed] = &[
         ours: &["wamp"],
         others: &[],
     },
-    // Its timer is the kernel's, which mio polls and nix sets.
+    // Its timer is the kernel's, which mio polls and nix sets; rustls is its TLS layer.
     Allowed {
         package: "reactor",
         ours: &[],
-        others: &["crossbeam-channel", "mio", "nix"],
+        others: &["crossbeam-channel", "mio", "nix", "rustls"],
     },
     Allowed {
         package: "deferred",

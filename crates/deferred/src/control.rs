@@ -3,10 +3,10 @@
 
 use std::{fmt, sync::Arc};
 
-use crate::Failure;
+use super::failure::Failure;
 
-/// A job's state, shared by whoever runs it and whoever may end it: its caller, a time limit, the
-/// close of its pool.
+/// A job's state, shared by whoever runs it and whoever may end it: its caller, a time limit, a
+/// shutdown.
 ///
 /// Whoever runs the job calls [`take`](Self::take), [`begin`](Self::begin) and [`end`](Self::end),
 /// in this order. The other methods may be called at any time, from any thread. None of them
@@ -19,18 +19,18 @@ pub trait Control<E: Failure>: Send + Sync {
     /// [`take`](Self::take).
     fn begin(&self, interrupt: &Arc<dyn Interrupt<E>>) -> bool;
 
-    /// The worker has done with the job. `Err` if it was interrupted, and a cancel request may
-    /// still be on its way.
+    /// The worker has finished the job. `Err` if it was interrupted; the interrupt may still be on
+    /// its way.
     fn end(&self) -> Result<(), E::Kind>;
 
-    /// What the job failed with from outside, if it did.
+    /// The kind of the error by which the job was failed from outside, if it was.
     fn failure(&self) -> Option<E::Kind>;
 
     /// Fails the job and interrupts it if it runs. Nothing happens if it has its result already.
     fn stop(self: Arc<Self>, error: E);
 
-    /// Cancels the job. One that runs fails only when its worker has done with it, or when
-    /// something else fails it.
+    /// Cancels the job. One that runs fails only when its worker has finished it, or when something
+    /// else fails it.
     fn cancel_on_end(self: Arc<Self>);
 
     /// Fails the job if no worker has taken it.
@@ -47,9 +47,9 @@ pub enum Stage {
     Waiting,
     /// A worker has it.
     Taken,
-    /// A worker runs it, but what it comes to is an error from outside.
+    /// A worker runs it, but its result is an error from outside.
     Interrupted,
-    /// Its worker has done with it.
+    /// Its worker has finished it.
     Over,
 }
 
@@ -71,9 +71,8 @@ impl<E: Failure> Clone for CancelHandle<E> {
 
 impl<E: Failure> CancelHandle<E> {
     /// Fires the Deferred with [`Failure::cancelled`], on this thread, unless it has fired. A job
-    /// that waits will not run; of one that runs the statement is stopped in PostgreSQL (by a
-    /// cancel request, within milliseconds) and the transaction is rolled back. Of a single
-    /// statement it is then unknown whether it took effect.
+    /// that waits will not run. One that runs is [interrupted](Interrupt); whether it took effect
+    /// is then unknown.
     ///
     /// Does not block.
     pub fn cancel(&self) {
@@ -81,7 +80,7 @@ impl<E: Failure> CancelHandle<E> {
     }
 
     /// The same, but the Deferred of a job that runs fires when its worker is free again, or when a
-    /// time limit of the pool ends the wait. For callers that count the workers their jobs hold.
+    /// time limit ends the wait. For callers that count the workers their jobs hold.
     ///
     /// Does not block.
     pub fn cancel_on_end(&self) {

@@ -1,5 +1,10 @@
 //! A result reaches whoever wants it, once, and a job can be ended from outside.
-use std::{sync::mpsc, thread};
+
+use std::{
+    sync::{Arc, mpsc},
+    thread,
+    time::Duration,
+};
 
 use super::*;
 

@@ -8,25 +8,22 @@ use std::{
     time::{Duration, Instant},
 };
 
-use super::stream::Stream;
+use super::{stream::Stream, table::Key};
 
 /// The name of a connection on its reactor. Never stands for a later connection.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct ConnectionId {
-    pub(super) slot: u32,
-    pub(super) generation: u32,
-}
+pub struct ConnectionId(pub(super) Key);
 
 impl fmt::Debug for ConnectionId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}.{}", self.slot, self.generation)
+        write!(f, "{}.{}", self.0.index, self.0.generation)
     }
 }
 
 /// What a connection does with its bytes: a state machine without a socket.
 ///
-/// All methods run on the reactor's thread and must not block. `M` is the mail other threads
-/// may send to a connection. A panic in one of them drops the connection, and no other.
+/// All methods run on the reactor's thread and must not block. `M` is the mail other threads may
+/// send to a connection. A panic in a method drops its connection and no other.
 pub trait Protocol<M>: Send {
     /// The connection is on its reactor now; the first call of all.
     fn on_open(&mut self, io: &mut Io<'_>);
@@ -45,19 +42,20 @@ pub trait Protocol<M>: Send {
     /// The deadline set by [`Io::set_deadline`] has come, and is unset again.
     fn on_deadline(&mut self, io: &mut Io<'_>);
 
-    /// Output was handed to the kernel, all of it or as much as it took; [`Io::unsent`] tells.
-    /// Here a protocol with more to say may say it.
+    /// The kernel has taken all output or a part of it; [`Io::unsent`] tells. A protocol with more
+    /// to say may say it here.
     fn on_flushed(&mut self, io: &mut Io<'_>) {
         let _ = io;
     }
 
-    /// The socket broke, or could not be connected; [`on_lost`](Self::on_lost) follows.
+    /// The socket broke or could not be connected, or a layer failed
+    /// ([`TlsError`](super::TlsError)); [`on_lost`](Self::on_lost) follows.
     fn on_error(&mut self, error: &io::Error) {
         let _ = error;
     }
 
-    /// The reactor ends soon ([`Mailbox::shut_down`](super::Mailbox::shut_down)): close, if
-    /// nobody else sees to it.
+    /// The reactor ends soon ([`Mailbox::shut_down`](super::Mailbox::shut_down)): close, unless
+    /// something else will.
     fn on_shutdown(&mut self, io: &mut Io<'_>) {
         io.close();
     }
@@ -70,50 +68,52 @@ pub trait Protocol<M>: Send {
 pub struct Io<'a> {
     /// This connection.
     pub id: ConnectionId,
-    /// When this turn of the loop began.
+    /// When this iteration of the loop began.
     pub now: Instant,
     pub(super) socket: &'a Stream,
+    /// How many bytes wait in the layer around this protocol, if there is one.
+    pub(super) unsent_below: usize,
     pub(super) output: &'a mut Output,
-    pub(super) wishes: &'a mut Wishes,
+    pub(super) requested: &'a mut Requested,
 }
 
 impl Io<'_> {
-    /// The output not yet handed to the kernel; append to it to send. Written once, at the end
-    /// of the turn.
+    /// The output not yet handed to the kernel; append to it to send. Written once, at the end of
+    /// the iteration.
     pub fn out(&mut self) -> &mut Vec<u8> {
         &mut self.output.bytes
     }
 
-    /// How many bytes wait to be handed to the kernel.
+    /// How many bytes wait to be handed to the kernel, those of a layer below included.
     pub fn unsent(&self) -> usize {
-        self.output.unsent()
+        self.output.unsent() + self.unsent_below
     }
 
     /// Closes the connection once all output is handed to the kernel, or after 30 s. Input and
     /// deadlines are ignored from now.
     pub fn close(&mut self) {
-        if self.wishes.ending == Ending::None {
-            self.wishes.ending = Ending::WhenFlushed;
-            self.wishes.deadline = Some(self.now + LAST_FLUSH);
+        if self.requested.ending == Ending::None {
+            self.requested.ending = Ending::WhenFlushed;
+            self.requested.deadline = Some(self.now + LAST_FLUSH);
         }
     }
 
     /// Drops the connection at the end of this call, output or not.
     pub fn abort(&mut self) {
-        self.wishes.ending = Ending::Now;
+        self.requested.ending = Ending::Now;
     }
 
     /// Asks to be called at `deadline`; replaces the deadline asked for before.
     pub fn set_deadline(&mut self, deadline: Option<Instant>) {
-        if self.wishes.ending == Ending::None {
-            self.wishes.deadline = deadline;
+        if self.requested.ending == Ending::None {
+            self.requested.deadline = deadline;
         }
     }
 
-    /// Stops or goes on reading from the socket: what has a bounded memory stops while its
-    /// output waits, and the other end feels it.
+    /// Stops reading from the socket, or goes on. A protocol with a bounded memory stops while its
+    /// output waits, which slows the other end down.
     pub fn pause_reading(&mut self, paused: bool) {
-        self.wishes.reading_paused = paused;
+        self.requested.reading_paused = paused;
     }
 
     /// Whether the kernel sends small writes at once, or waits to join them (RFC 9293, 3.7.4).
@@ -125,10 +125,17 @@ impl Io<'_> {
 
 /// What a protocol asked for, read by the loop after each call.
 #[derive(Default)]
-pub(super) struct Wishes {
+pub(super) struct Requested {
     pub(super) ending: Ending,
     pub(super) deadline: Option<Instant>,
     pub(super) reading_paused: bool,
+}
+
+impl Requested {
+    /// Whether the protocol still wants input.
+    pub(super) fn wants_input(&self) -> bool {
+        self.ending == Ending::None && !self.reading_paused
+    }
 }
 
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default)]
@@ -147,32 +154,34 @@ pub(super) struct Output {
 }
 
 impl Output {
-    /// A buffer of more than this is given back when it is empty, so that a connection which
-    /// once sent much does not keep the memory while it idles.
+    /// An empty buffer of more than this is given back, so that a connection which once sent much
+    /// does not keep the memory while it idles.
     const KEEP: usize = 4 * 1024;
 
-    fn unsent(&self) -> usize {
+    pub(super) fn unsent(&self) -> usize {
         self.bytes.len() - self.sent
     }
 
-    /// Hands as much as possible to the kernel.
-    fn write_to(&mut self, socket: &mut Stream) -> io::Result<()> {
-        while self.unsent() > 0 {
-            match socket.write(&self.bytes[self.sent..]) {
-                Ok(0) => return Err(io::ErrorKind::WriteZero.into()),
-                Ok(n) => self.sent += n,
-                Err(e) if e.kind() == io::ErrorKind::Interrupted => {}
-                Err(e) if e.kind() == io::ErrorKind::WouldBlock => {
-                    // What is sent is cut off only when it is the larger part, so that many
-                    // small writes of a large buffer do not move it each time.
-                    if self.sent > self.bytes.len() / 2 {
-                        self.bytes.drain(..self.sent);
-                        self.sent = 0;
-                    }
-                    return Ok(());
-                }
-                Err(e) => return Err(e),
+    /// The bytes that have not left.
+    pub(super) fn pending(&self) -> &[u8] {
+        &self.bytes[self.sent..]
+    }
+
+    /// Notes that the first `n` of the pending bytes have left.
+    pub(super) fn advance(&mut self, n: usize) {
+        self.sent += n;
+    }
+
+    /// Gives back the memory of what has left.
+    pub(super) fn trim(&mut self) {
+        if self.unsent() > 0 {
+            // What is sent is cut off only when it is the larger part, so that many small writes
+            // of a large buffer do not move it each time.
+            if self.sent > self.bytes.len() / 2 {
+                self.bytes.drain(..self.sent);
+                self.sent = 0;
             }
+            return;
         }
         self.sent = 0;
         if self.bytes.capacity() > Self::KEEP {
@@ -180,6 +189,20 @@ impl Output {
         } else {
             self.bytes.clear();
         }
+    }
+
+    /// Hands as much as possible to the kernel.
+    fn write_to(&mut self, socket: &mut Stream) -> io::Result<()> {
+        while self.unsent() > 0 {
+            match socket.write(self.pending()) {
+                Ok(0) => return Err(io::ErrorKind::WriteZero.into()),
+                Ok(n) => self.advance(n),
+                Err(e) if e.kind() == io::ErrorKind::Interrupted => {}
+                Err(e) if e.kind() == io::ErrorKind::WouldBlock => break,
+                Err(e) => return Err(e),
+            }
+        }
+        self.trim();
         Ok(())
     }
 }
@@ -200,7 +223,7 @@ pub(super) struct Connection<M> {
     pub(super) socket: Stream,
     pub(super) protocol: Box<dyn Protocol<M>>,
     pub(super) output: Output,
-    pub(super) wishes: Wishes,
+    pub(super) requested: Requested,
     /// The socket may have input that no event will announce again.
     pub(super) maybe_readable: bool,
     /// An event has said that the other end has finished sending.
@@ -209,9 +232,9 @@ pub(super) struct Connection<M> {
     pub(super) has_ended: bool,
     /// The kernel takes no more output until an event says so.
     pub(super) write_blocked: bool,
-    /// The connection is in the list of those to read in this turn.
+    /// The connection is in the list of those to read.
     pub(super) is_listed_readable: bool,
-    /// The connection is in the list of those to flush at the end of this turn.
+    /// The connection is in the list of those to flush.
     pub(super) is_listed_dirty: bool,
     /// The earliest deadline that the loop's heap holds for this connection.
     pub(super) armed: Option<Instant>,
@@ -224,7 +247,7 @@ impl<M> Connection<M> {
             socket,
             protocol,
             output: Output::default(),
-            wishes: Wishes::default(),
+            requested: Requested::default(),
             maybe_readable: false,
             read_closed: false,
             has_ended: false,
@@ -235,19 +258,20 @@ impl<M> Connection<M> {
         }
     }
 
-    /// Calls the protocol. If it panics, its state is not to be trusted with another call but the
-    /// last, and the connection is dropped.
+    /// Calls the protocol. After a panic its state cannot be trusted, so the connection is dropped
+    /// and it gets only its last call.
     pub(super) fn call(&mut self, now: Instant, f: impl FnOnce(&mut dyn Protocol<M>, &mut Io<'_>)) {
         let mut io = Io {
             id: self.id,
             now,
             socket: &self.socket,
+            unsent_below: 0,
             output: &mut self.output,
-            wishes: &mut self.wishes,
+            requested: &mut self.requested,
         };
         let called = catch_unwind(AssertUnwindSafe(|| f(self.protocol.as_mut(), &mut io)));
         if called.is_err() {
-            self.wishes.ending = Ending::Now;
+            self.requested.ending = Ending::Now;
         }
     }
 
@@ -259,13 +283,12 @@ impl<M> Connection<M> {
 
     /// Tells the protocol that the connection is gone.
     pub(super) fn lose(&mut self) {
-        // The panic has been reported by its hook; here it must not end the thread of others.
-        let _ = catch_unwind(AssertUnwindSafe(|| self.protocol.on_lost()));
+        lose(self.protocol.as_mut());
     }
 
     /// Whether the protocol still wants input.
     pub(super) fn wants_input(&self) -> bool {
-        self.wishes.ending == Ending::None && !self.wishes.reading_paused
+        self.requested.wants_input()
     }
 
     pub(super) fn read(&mut self, buffer: &mut [u8]) -> io::Result<Input> {
@@ -275,9 +298,8 @@ impl<M> Connection<M> {
                     self.has_ended = true;
                     Ok(Input::End)
                 }
-                // A read that does not fill the buffer has emptied the socket, and the next
-                // bytes come with an event of their own; only an end that was announced
-                // already has to be fetched.
+                // A read that does not fill the buffer has emptied the socket, and an event will
+                // announce the next bytes. Only an end that was announced already is still there.
                 Ok(n) => Ok(Input::Bytes(n, n == buffer.len() || self.read_closed)),
                 Err(e) if e.kind() == io::ErrorKind::Interrupted => continue,
                 Err(e) if e.kind() == io::ErrorKind::WouldBlock => Ok(Input::Nothing),
@@ -286,9 +308,9 @@ impl<M> Connection<M> {
         }
     }
 
-    /// Whether there is something to hand to a kernel that takes it, or an end to be met.
+    /// Whether the kernel takes output and there is some, or the connection is to be closed.
     pub(super) fn wants_flush(&self) -> bool {
-        !self.write_blocked && (self.output.unsent() > 0 || self.wishes.ending != Ending::None)
+        !self.write_blocked && (self.output.unsent() > 0 || self.requested.ending != Ending::None)
     }
 
     pub(super) fn flush(&mut self) -> io::Result<()> {
@@ -299,30 +321,36 @@ impl<M> Connection<M> {
 
     /// Whether the protocol has closed the connection, with output handed over or not.
     pub(super) fn is_closed(&self) -> bool {
-        self.wishes.ending != Ending::None
+        self.requested.ending != Ending::None
     }
 
     /// Whether the protocol has closed the connection and all its output is handed over.
     pub(super) fn is_closed_and_flushed(&self) -> bool {
-        self.wishes.ending == Ending::WhenFlushed && self.output.unsent() == 0
+        self.requested.ending == Ending::WhenFlushed && self.output.unsent() == 0
     }
 
-    /// Tells the other end that nothing more comes, and goes on reading what it still sends
-    /// until it closes too: closing with input unread would make the kernel reset the
-    /// connection, and the last output could be lost with it.
+    /// Tells the other end that nothing more comes, and reads what it still sends until it closes
+    /// too. A socket closed with unread input makes the kernel reset the connection, and the last
+    /// output could be lost.
     pub(super) fn linger(&mut self, now: Instant) -> io::Result<()> {
         self.lose();
         self.protocol = Box::new(Lingering);
-        self.wishes = Wishes {
+        self.requested = Requested {
             deadline: Some(now + LINGER),
-            ..Wishes::default()
+            ..Requested::default()
         };
         self.socket.end_output()
     }
 }
 
-/// How long the kernel may take to accept the last output of a closed connection. An end that
-/// reads nothing would else keep its connection, and that output, for ever.
+/// Tells a protocol that its connection is gone, or was never served.
+pub(super) fn lose<M>(protocol: &mut dyn Protocol<M>) {
+    // The panic has been reported by its hook; here it must not end the thread of others.
+    let _ = catch_unwind(AssertUnwindSafe(|| protocol.on_lost()));
+}
+
+/// How long the kernel may take to accept the last output of a closed connection. Without a limit,
+/// another end that reads nothing would keep the connection and its output for ever.
 const LAST_FLUSH: Duration = Duration::from_secs(30);
 /// How long a closed connection waits for the other end to close as well.
 const LINGER: Duration = Duration::from_secs(2);
@@ -342,4 +370,17 @@ impl<M> Protocol<M> for Lingering {
     }
     fn on_shutdown(&mut self, _: &mut Io<'_>) {}
     fn on_lost(&mut self) {}
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Most connections of a router are idle, so each byte here counts. A layer adds none.
+    #[test]
+    fn a_connection_is_no_larger_than_it_has_to_be() {
+        // A socket of mio's is larger in a debug build.
+        let debugging = if cfg!(debug_assertions) { 16 } else { 0 };
+        assert!(size_of::<Connection<u64>>() <= 112 + debugging);
+    }
 }

@@ -2,9 +2,8 @@
 
 use std::{cmp::Reverse, collections::BinaryHeap, time::Instant};
 
-/// A heap that may hold deadlines since postponed, brought forward or dropped: whoever owns the
-/// connections or tasks asks them when one comes up. Postponing, which is what most deadlines see,
-/// costs nothing this way.
+/// A heap that may also hold deadlines that no longer count. When one comes up, its owner compares
+/// it with the one that was set last. So postponing costs nothing, and most deadlines are postponed.
 pub(super) struct Deadlines<Id> {
     heap: BinaryHeap<Reverse<(Instant, Id)>>,
 }

@@ -3,7 +3,7 @@
 //!
 //! A [`Reactor`] owns many connections and serves them on one thread. What a connection does
 //! with its bytes is a [`Protocol`], a state machine that takes input and appends output; it
-//! never touches the socket. A turn of the loop goes:
+//! never touches the socket. An iteration of the loop goes:
 //!
 //! ```text
 //!   poll ── readable ──► Protocol::on_bytes ─┐
@@ -12,23 +12,35 @@
 //!     └──────────── one write per connection ◄─────────────┘
 //! ```
 //!
-//! Other threads speak to connections through a [`Mailbox`]. The thread is woken only when it
-//! sleeps, so under load a message to it costs no system call; and it does not go to sleep while
-//! news come at short intervals.
+//! A layer is a [`Protocol`] around another one. It gets what comes over the socket and gives the
+//! inner protocol an [`Io`] of its own. [`Tls`] is one. A protocol without a layer pays nothing for
+//! layers, and a protocol that begins in plain text puts the layer around the rest of itself later.
+//!
+//! Other threads speak to connections through a [`Mailbox`]. They wake the thread only when it
+//! sleeps, so under load a message costs no system call. The thread does not sleep while events come
+//! at short intervals.
 
-mod alarm;
 mod connection;
 mod deadlines;
+mod listeners;
 mod mailbox;
 mod poll_loop;
+#[cfg(test)]
+mod scripted;
 mod spin;
 mod stream;
+mod table;
 mod task;
 #[cfg(test)]
 mod tests;
+mod timer;
+mod tls;
+mod work_lists;
 
 pub use connection::{ConnectionId, Io, Protocol};
+pub use listeners::Accept;
 pub use mailbox::Mailbox;
-pub use poll_loop::{Accept, Reactor};
+pub use poll_loop::Reactor;
 pub use stream::Stream;
 pub use task::{Context, Task, TaskId};
+pub use tls::{Tls, TlsError};

@@ -21,9 +21,8 @@ const KEPT_CAPACITY: usize = 4096;
 
 /// A handle on a reactor for other threads. Cheap to clone; never blocks.
 ///
-/// The mailbox has no bound of its own: who posts keeps the count of what waits for one
-/// connection or task and stops there (see the transport's outbox and the router's limit on
-/// invocations), which bounds it all together.
+/// The mailbox has no bound of its own. Whoever posts has to bound what waits for one connection or
+/// task, as an outbox with a limit does; that bounds the mailbox.
 pub struct Mailbox<M>(Arc<Shared<M>>);
 
 /// The reactor's end of its mailbox.
@@ -79,15 +78,15 @@ impl<M> Mailbox<M> {
         Ok((Self(shared), inbox))
     }
 
-    /// Posts mail for a connection and wakes the reactor if it sleeps. Mail for a connection
-    /// that is gone is dropped; its protocol was told of the loss.
+    /// Posts mail for a connection and wakes the reactor if it sleeps. Mail for a lost connection is
+    /// dropped; its protocol was told of the loss.
     pub fn post(&self, to: ConnectionId, mail: M) {
         self.post_quietly(to, mail);
         self.wake();
     }
 
-    /// Posts mail without waking the reactor: for who posts under a lock and calls
-    /// [`Mailbox::wake`], which may be a system call, after letting go of it.
+    /// Posts mail without waking the reactor. Whoever posts under a lock uses this, releases the
+    /// lock, and then calls [`Mailbox::wake`], which may be a system call.
     pub fn post_quietly(&self, to: ConnectionId, mail: M) {
         self.send(Command::Mail(to, mail));
     }
@@ -128,7 +127,7 @@ impl<M> Mailbox<M> {
         self.wake();
     }
 
-    /// Gives the reactor a socket to serve, connected or still connecting. One that cannot be
+    /// Gives the reactor a socket to serve, connected or still connecting. A socket that cannot be
     /// connected is [lost](Protocol::on_lost).
     pub fn adopt(&self, socket: impl Into<Stream>, protocol: Box<dyn Protocol<M>>) {
         self.send(Command::Adopt(socket.into(), protocol));
@@ -161,8 +160,8 @@ impl<M> Mailbox<M> {
     }
 
     fn send(&self, command: Command<M>) {
-        // A reactor that has ended has dropped all its connections and told their protocols,
-        // so there is nobody left whom the command concerns.
+        // A reactor that has ended has dropped all connections and told their protocols, so the
+        // command concerns nobody.
         drop(self.try_send(command));
     }
 
@@ -191,7 +190,7 @@ impl<M> Shared<M> {
 
 impl<M> Inbox<M> {
     /// Says that the reactor runs on this thread from now on.
-    pub(super) fn settle(&self) {
+    pub(super) fn set_thread(&self) {
         self.shared.thread.store(this_thread(), Ordering::Relaxed);
     }
 
@@ -212,8 +211,8 @@ impl<M> Inbox<M> {
 
     /// Says that the reactor is about to sleep; `false` if there is mail and it must not.
     pub(super) fn may_sleep(&self) -> bool {
-        // Who posts does it before it looks whether somebody sleeps, and the lock is between: of
-        // a post and a reactor about to sleep, one must see the other.
+        // Another thread posts first and then looks whether the reactor sleeps. The reactor says
+        // that it sleeps and then looks for posts. So at least one of the two sees the other.
         self.shared.wake_up.sleeping.store(true, Ordering::SeqCst);
         if self.is_empty() {
             return true;
@@ -226,7 +225,7 @@ impl<M> Inbox<M> {
         self.shared.wake_up.sleeping.store(false, Ordering::SeqCst);
     }
 
-    /// Ends the mailbox. What is still in it is handed out, and what is posted later is dropped.
+    /// Ends the mailbox and returns what is still in it. What is posted later is dropped.
     pub(super) fn close(&mut self) -> impl Iterator<Item = Command<M>> + use<M> {
         let mut posted = self.shared.posted();
         posted.is_closed = true;
@@ -257,10 +256,10 @@ impl WakeUp {
     }
 }
 
-/// What no thread is numbered.
+/// A number that no thread has.
 const NO_THREAD: usize = 0;
 
-/// A number of this thread's own, more cheaply had than its id.
+/// This thread's number. It costs less than the thread's id.
 fn this_thread() -> usize {
     static LATEST: AtomicUsize = AtomicUsize::new(NO_THREAD);
     thread_local! {
@@ -272,11 +271,12 @@ fn this_thread() -> usize {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::table::Key;
 
-    const SOMEBODY: ConnectionId = ConnectionId {
-        slot: 0,
+    const SOMEBODY: ConnectionId = ConnectionId(Key {
+        index: 0,
         generation: 0,
-    };
+    });
 
     #[test]
     fn no_command_outlives_the_reactor() {

@@ -3,19 +3,19 @@
 
 use std::time::{Duration, Instant};
 
-/// An event within this time of the last is quick. A worker's answer from a database nearby, and a
-/// client's next call after it, mostly are.
+/// An event within this time of the last is quick. An answer of a database nearby mostly is, and so
+/// is a client's next call.
 const QUICK: Duration = Duration::from_micros(200);
 /// After so many quick ones in a row a reactor waits awake.
 const STREAK: u8 = 4;
 
 /// The policy: awake while that has proved worth it.
 ///
-/// Waking a thread costs both sides: the waker a system call, the sleeper the time until it has a
-/// processor again. Together that is more than a call's own work. So a reactor that has had several
-/// quick events waits awake for the next, and lets every other thread run before it looks again. It
-/// goes to sleep when none comes: an idle reactor takes nothing, and one that now and then has a
-/// call and its answer sleeps between them.
+/// Waking a thread costs the waker a system call, and the sleeper the time until it has a processor
+/// again. Together that is more than a call's own work. So a reactor that has had several quick
+/// events waits awake for the next, and lets every other thread run before it looks again. It sleeps
+/// when none comes. An idle reactor takes nothing, and a reactor that has a call now and then sleeps
+/// between the call and its answer.
 pub(super) struct SpinPolicy {
     last_event: Instant,
     /// How many quick ones there were in a row, up to [`STREAK`].

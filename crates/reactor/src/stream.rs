@@ -80,12 +80,22 @@ impl Write for Stream {
 }
 
 impl Source for Stream {
-    fn register(&mut self, registry: &Registry, token: Token, wish: Interest) -> io::Result<()> {
-        self.source().register(registry, token, wish)
+    fn register(
+        &mut self,
+        registry: &Registry,
+        token: Token,
+        interests: Interest,
+    ) -> io::Result<()> {
+        self.source().register(registry, token, interests)
     }
 
-    fn reregister(&mut self, registry: &Registry, token: Token, wish: Interest) -> io::Result<()> {
-        self.source().reregister(registry, token, wish)
+    fn reregister(
+        &mut self,
+        registry: &Registry,
+        token: Token,
+        interests: Interest,
+    ) -> io::Result<()> {
+        self.source().reregister(registry, token, interests)
     }
 
     fn deregister(&mut self, registry: &Registry) -> io::Result<()> {

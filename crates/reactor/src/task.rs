@@ -6,12 +6,15 @@ use std::{
     time::Instant,
 };
 
-use super::deadlines::Deadlines;
+use super::{
+    deadlines::Deadlines,
+    table::{Key, Table},
+};
 
 /// Something on a reactor's thread that has no socket: it gets mail, has a deadline, and can end.
 ///
-/// All methods run on the reactor's thread and must not block. A panic in one of them ends only
-/// that call: the task goes on, as others may wait for what it does with their mail.
+/// All methods run on the reactor's thread and must not block. A panic ends only its call. The task
+/// goes on, because others may wait for what it does with their mail.
 pub trait Task<M>: Send {
     /// The task is on its reactor now; the first call of all.
     fn on_start(&mut self, context: &mut Context<'_>) {
@@ -30,16 +33,13 @@ pub trait Task<M>: Send {
 
 /// The name of a task on its reactor. Never stands for a later task.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
-pub struct TaskId {
-    slot: u32,
-    generation: u32,
-}
+pub struct TaskId(Key);
 
 /// What a task can do while it is called.
 pub struct Context<'a> {
     /// This task.
     pub id: TaskId,
-    /// When this turn of the loop began.
+    /// When this iteration of the loop began.
     pub now: Instant,
     deadline: &'a mut Option<Instant>,
     has_ended: &'a mut bool,
@@ -59,14 +59,8 @@ impl Context<'_> {
 
 /// The tasks of one reactor.
 pub(super) struct Tasks<M> {
-    slots: Vec<Slot<M>>,
-    free: Vec<u32>,
+    entries: Table<Entry<M>>,
     deadlines: Deadlines<TaskId>,
-}
-
-struct Slot<M> {
-    generation: u32,
-    entry: Option<Entry<M>>,
 }
 
 struct Entry<M> {
@@ -77,37 +71,24 @@ struct Entry<M> {
 impl<M> Tasks<M> {
     pub(super) fn new() -> Self {
         Self {
-            slots: Vec::new(),
-            free: Vec::new(),
+            entries: Table::new(),
             deadlines: Deadlines::default(),
         }
     }
 
-    /// Takes a task in and starts it. Reactors that take in the same ones in the same order, and
-    /// have ended none, give the same ids.
+    /// Adds a task and starts it. Reactors that add the same tasks in the same order, and have ended
+    /// none, give the same ids.
     pub(super) fn add(&mut self, task: Box<dyn Task<M>>, now: Instant) -> TaskId {
-        let slot = self.free.pop().unwrap_or_else(|| {
-            self.slots.push(Slot {
-                generation: 0,
-                entry: None,
-            });
-            u32::try_from(self.slots.len() - 1).expect("fewer than 2^32 tasks")
-        });
-        let place = &mut self.slots[slot as usize];
-        place.entry = Some(Entry {
+        let id = TaskId(self.entries.insert(|_| Entry {
             task,
             deadline: None,
-        });
-        let id = TaskId {
-            slot,
-            generation: place.generation,
-        };
+        }));
         self.call(id, now, Task::on_start);
         id
     }
 
     /// Hands mail to a task; mail for one that has ended is dropped.
-    pub(super) fn give(&mut self, id: TaskId, mail: M, now: Instant) {
+    pub(super) fn deliver(&mut self, id: TaskId, mail: M, now: Instant) {
         self.call(id, now, |task, context| task.on_mail(mail, context));
     }
 
@@ -119,7 +100,7 @@ impl<M> Tasks<M> {
     /// Calls the tasks whose deadline has come.
     pub(super) fn meet_deadlines(&mut self, now: Instant) {
         while let Some((at, id)) = self.deadlines.pop_due(now) {
-            let Some(entry) = self.entry(id) else {
+            let Some(entry) = self.entries.get_mut(id.0) else {
                 continue;
             };
             // It may have been changed since.
@@ -130,19 +111,13 @@ impl<M> Tasks<M> {
         }
     }
 
-    fn entry(&mut self, id: TaskId) -> Option<&mut Entry<M>> {
-        let slot = self.slots.get_mut(id.slot as usize)?;
-        let is_it = slot.generation == id.generation;
-        slot.entry.as_mut().filter(|_| is_it)
-    }
-
     fn call(
         &mut self,
         id: TaskId,
         now: Instant,
         f: impl FnOnce(&mut (dyn Task<M> + 'static), &mut Context<'_>),
     ) {
-        let Some(entry) = self.entry(id) else {
+        let Some(entry) = self.entries.get_mut(id.0) else {
             return;
         };
         let before = entry.deadline;
@@ -157,20 +132,14 @@ impl<M> Tasks<M> {
         let _ = catch_unwind(AssertUnwindSafe(|| f(entry.task.as_mut(), &mut context)));
         let deadline = entry.deadline;
         if has_ended {
-            return self.remove(id);
+            let entry = self.entries.remove(id.0);
+            // A panic while it is dropped must not end the thread of others either.
+            let _ = catch_unwind(AssertUnwindSafe(|| drop(entry)));
+            return;
         }
         if let Some(at) = deadline.filter(|_| deadline != before) {
             self.deadlines.push(at, id);
         }
-    }
-
-    fn remove(&mut self, id: TaskId) {
-        let slot = &mut self.slots[id.slot as usize];
-        let entry = slot.entry.take();
-        slot.generation = slot.generation.wrapping_add(1);
-        self.free.push(id.slot);
-        // A panic while it is dropped must not end the thread of others either.
-        let _ = catch_unwind(AssertUnwindSafe(|| drop(entry)));
     }
 }
 

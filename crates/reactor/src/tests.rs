@@ -15,7 +15,7 @@ use super::{ConnectionId, Io, Mailbox, Protocol, Reactor};
 const PATIENCE: Duration = Duration::from_secs(30);
 
 /// Mail tells the protocol what to do.
-type Order = Box<dyn FnOnce(&mut Io<'_>) + Send>;
+type Action = Box<dyn FnOnce(&mut Io<'_>) + Send>;
 
 /// What a protocol was told, in order.
 #[derive(Debug, PartialEq)]
@@ -29,19 +29,19 @@ enum Seen {
 }
 
 /// A protocol that tells the test what it sees and does what mail says.
-struct Puppet {
+struct Controlled {
     seen: Sender<Seen>,
     on_bytes: fn(&mut Io<'_>),
 }
 
-impl Puppet {
+impl Controlled {
     fn tell(&self, seen: Seen) {
         // The test may have seen enough.
         let _ = self.seen.send(seen);
     }
 }
 
-impl Protocol<Order> for Puppet {
+impl Protocol<Action> for Controlled {
     fn on_open(&mut self, io: &mut Io<'_>) {
         self.tell(Seen::Opened(io.id));
     }
@@ -56,7 +56,7 @@ impl Protocol<Order> for Puppet {
         io.close();
     }
 
-    fn on_mail(&mut self, mail: Order, io: &mut Io<'_>) {
+    fn on_mail(&mut self, mail: Action, io: &mut Io<'_>) {
         mail(io);
         self.tell(Seen::Mail);
     }
@@ -72,7 +72,7 @@ impl Protocol<Order> for Puppet {
 
 /// A reactor on a thread of its own.
 struct Running {
-    mailbox: Mailbox<Order>,
+    mailbox: Mailbox<Action>,
     thread: JoinHandle<std::io::Result<()>>,
 }
 
@@ -98,19 +98,19 @@ impl Running {
     fn connect_with(&self, on_bytes: fn(&mut Io<'_>)) -> Connected {
         let (ours, peer) = socket_pair();
         let (send, seen) = unbounded();
-        let puppet = Puppet {
+        let controlled = Controlled {
             seen: send,
             on_bytes,
         };
-        self.mailbox.adopt(ours, Box::new(puppet));
+        self.mailbox.adopt(ours, Box::new(controlled));
         let Seen::Opened(id) = next(&seen) else {
             panic!("on_open comes first");
         };
         Connected { id, seen, peer }
     }
 
-    fn order(&self, to: ConnectionId, order: impl FnOnce(&mut Io<'_>) + Send + 'static) {
-        self.mailbox.post(to, Box::new(order));
+    fn act(&self, to: ConnectionId, action: impl FnOnce(&mut Io<'_>) + Send + 'static) {
+        self.mailbox.post(to, Box::new(action));
     }
 
     fn stop(self) {
@@ -151,8 +151,8 @@ fn a_protocol_is_told_once_that_its_connection_is_lost() {
     // The peer is gone, the protocol aborts, the protocol closes, the reactor stops.
     let [gone, aborted, closed, stopped] = [(); 4].map(|()| reactor.connect());
     drop(gone.peer);
-    reactor.order(aborted.id, |io| io.abort());
-    reactor.order(closed.id, |io| io.close());
+    reactor.act(aborted.id, |io| io.abort());
+    reactor.act(closed.id, |io| io.close());
     assert_eq!(next(&gone.seen), Seen::Ended);
     assert_eq!(next(&gone.seen), Seen::Lost);
     for seen in [&aborted.seen, &closed.seen] {
@@ -173,11 +173,11 @@ fn a_socket_still_in_the_mail_of_a_reactor_that_stops_is_told_too() {
     let (send, seen) = unbounded();
     let (ours, _peer) = socket_pair();
     mailbox.stop();
-    let puppet = Puppet {
+    let controlled = Controlled {
         seen: send,
         on_bytes: |_| {},
     };
-    mailbox.adopt(ours, Box::new(puppet));
+    mailbox.adopt(ours, Box::new(controlled));
     reactor.run().unwrap();
     assert_eq!(next(&seen), Seen::Lost);
 }
@@ -196,10 +196,10 @@ fn input_waits_while_reading_is_paused_and_comes_when_it_goes_on() {
     assert_eq!(next(&other.seen), Seen::Bytes(b"other".to_vec()));
     assert_eq!(connected.seen.try_iter().count(), 0, "it is paused");
 
-    reactor.order(connected.id, |io| io.pause_reading(false));
+    reactor.act(connected.id, |io| io.pause_reading(false));
     assert_eq!(next(&connected.seen), Seen::Mail);
     assert_eq!(next(&connected.seen), Seen::Bytes(b"second".to_vec()));
-    reactor.order(connected.id, |io| io.pause_reading(false));
+    reactor.act(connected.id, |io| io.pause_reading(false));
     assert_eq!(next(&connected.seen), Seen::Mail);
     assert_eq!(next(&connected.seen), Seen::Ended);
     reactor.stop();
@@ -221,7 +221,7 @@ fn a_connection_that_never_stops_sending_does_not_hold_up_another() {
     for n in 0..100 {
         quiet.peer.write_all(&[n]).unwrap();
         assert_eq!(bytes(&quiet.seen, 1), [n]);
-        reactor.order(quiet.id, |io| io.out().push(1));
+        reactor.act(quiet.id, |io| io.out().push(1));
         assert_eq!(next(&quiet.seen), Seen::Mail);
         quiet.peer.read_exact(&mut [0]).unwrap();
     }

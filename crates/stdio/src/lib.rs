@@ -136,30 +136,22 @@ impl Stream {
         }
         let is_log = std::ptr::eq(self, &raw const LOG);
         // A descriptor of its own, so that the writing holds no lock that others may want.
-        let stream = match is_log {
-            true => io::stderr().as_fd().try_clone_to_owned(),
-            false => io::stdout().as_fd().try_clone_to_owned(),
+        let stream = if is_log {
+            io::stderr().as_fd().try_clone_to_owned()
+        } else {
+            io::stdout().as_fd().try_clone_to_owned()
         };
         let mut stream = File::from(stream?);
         let name = if is_log { "log" } else { "print" };
         thread::Builder::new()
             .name(name.to_owned())
-            .spawn(move || match is_log {
-                true => {
+            .spawn(move || {
+                if is_log {
                     OWN_LINES.set(Some(Vec::new()));
                     self.write_to(&mut stream, &mut tell_log);
+                } else {
+                    self.write_to(&mut stream, &mut tell_log_of_printed);
                 }
-                false => self.write_to(&mut stream, &mut |dropped, _| {
-                    // The log may have the same reader, and the same fate.
-                    let can_be_told = LOG.has_room();
-                    if can_be_told {
-                        tracing::error!(
-                            dropped,
-                            "printed lines were dropped, because nobody read standard output in time"
-                        );
-                    }
-                    can_be_told
-                }),
             })?;
         queue.is_running = true;
         Ok(())
@@ -242,6 +234,18 @@ impl Queue {
             self.entries.push_back(Entry::Gap(1));
         }
     }
+}
+
+/// Logs how many printed lines are missing, unless the log has the same reader, and the same fate.
+fn tell_log_of_printed(dropped: u64, _: &mut File) -> bool {
+    let can_be_told = LOG.has_room();
+    if can_be_told {
+        tracing::error!(
+            dropped,
+            "printed lines were dropped, because nobody read standard output in time"
+        );
+    }
+    can_be_told
 }
 
 /// Logs, on the thread that writes the log, how many of its lines are missing, and writes that.

@@ -44,9 +44,8 @@ pub(super) fn is_token(text: &str) -> bool {
             .all(|byte| byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&byte))
 }
 
-/// The time in whole seconds since 1970, where HTTP can write it.
-///
-/// `None` before 1970 and after the year 9999, which an IMF-fixdate cannot say.
+/// The time in whole seconds since 1970. `None` before 1970 and after the year 9999, which an
+/// IMF-fixdate cannot express.
 pub(super) fn http_seconds(time: SystemTime) -> Option<u64> {
     const YEAR_10000: u64 = 253_402_300_800;
     let seconds = time.duration_since(UNIX_EPOCH).ok()?.as_secs();

@@ -8,9 +8,6 @@ use super::{
     rejection::Rejection,
 };
 
-/// The longest request body, in bytes, that is worth reading to keep a connection: 64 KiB.
-pub const MAX_SKIPPED_BODY: u64 = 64 * 1024;
-
 /// The body that follows a request's head. No service reads one.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum RequestBody {

@@ -1,4 +1,4 @@
-//! Owns the reading of a request head from a growing buffer, and its limits; must not know sockets,
+//! Owns the reading of a request head from a growing buffer; must not know sockets,
 //! timeouts or services.
 
 use std::str::FromStr;
@@ -6,17 +6,11 @@ use std::str::FromStr;
 use ::http::{HeaderMap, HeaderName, HeaderValue, Method, Version, header};
 
 use super::{
-    framing::{MAX_SKIPPED_BODY, RequestBody, expects_continue, wants_to_persist},
+    framing::{RequestBody, expects_continue, wants_to_persist},
+    limits::{MAX_HEAD, MAX_HEADER_FIELDS, MAX_REQUEST_LINE, MAX_SKIPPED_BODY},
     rejection::Rejection,
     target::{Target, is_authority},
 };
-
-/// The longest request line in bytes with its line end: 8 KiB.
-pub const MAX_REQUEST_LINE: usize = 8 * 1024;
-/// The largest head in bytes, from the request line to the empty line: 16 KiB.
-pub const MAX_HEAD: usize = 16 * 1024;
-/// The most header fields of one request.
-pub const MAX_HEADER_FIELDS: usize = 100;
 
 /// One request without its body.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -84,7 +78,9 @@ pub fn parse_head(buffer: &[u8]) -> Result<Option<(RequestHead, usize)>, Rejecti
     let consumed = match status {
         httparse::Status::Complete(consumed) if consumed <= MAX_HEAD => consumed,
         httparse::Status::Partial if buffer.len() <= MAX_HEAD => return Ok(None),
-        _ => return Err(Rejection::HeadTooLarge),
+        httparse::Status::Complete(_) | httparse::Status::Partial => {
+            return Err(Rejection::HeadTooLarge);
+        }
     };
     Ok(Some((checked(&request)?, consumed)))
 }
@@ -114,7 +110,9 @@ fn rejection_of(error: httparse::Error, buffer: &[u8]) -> Rejection {
         Error::Version if names_http(buffer) => Rejection::UnsupportedVersion,
         Error::HeaderName => Rejection::Malformed("A header field's name is not valid."),
         Error::HeaderValue => Rejection::Malformed("A header field's value is not valid."),
-        _ => Rejection::Malformed("This is not an HTTP request."),
+        Error::NewLine | Error::Status | Error::Token | Error::Version => {
+            Rejection::Malformed("This is not an HTTP request.")
+        }
     }
 }
 
@@ -197,7 +195,7 @@ fn skippable(body: RequestBody, expects_continue: bool) -> Option<usize> {
         RequestBody::Length(length) if length <= MAX_SKIPPED_BODY && !expects_continue => {
             usize::try_from(length).ok()
         }
-        _ => None,
+        RequestBody::Length(_) | RequestBody::Chunked => None,
     }
 }
 

@@ -41,11 +41,14 @@
 //! assert!(output.starts_with(b"HTTP/1.1 404 Not Found\r\n"));
 //! ```
 
+#![warn(clippy::wildcard_enum_match_arm)]
+
 mod body;
 mod conditional;
 mod fields;
 mod framing;
 mod head;
+mod limits;
 mod listing;
 mod origin;
 mod pages;
@@ -61,8 +64,9 @@ mod web_status;
 pub use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, Version, header};
 
 pub use body::Body;
-pub use framing::{MAX_SKIPPED_BODY, RequestBody};
-pub use head::{MAX_HEAD, MAX_HEADER_FIELDS, MAX_REQUEST_LINE, RequestHead, parse_head};
+pub use framing::RequestBody;
+pub use head::{RequestHead, parse_head};
+pub use limits::{MAX_HEAD, MAX_HEADER_FIELDS, MAX_REQUEST_LINE, MAX_SKIPPED_BODY};
 pub use origin::AllowedOrigins;
 pub use paths::Paths;
 pub use rejection::Rejection;

@@ -15,8 +15,8 @@ const MAX_ENTRIES: usize = 2000;
 
 /// The page for the directory at `directory`, which clients know as `path`.
 ///
-/// What cannot be fetched by its name is left out: dotfiles, names that are not UTF-8 or have
-/// characters that no URL path may have, special files, links that lead nowhere or to what
+/// It leaves out what cannot be fetched by its name: dotfiles, names that are not UTF-8 or have
+/// characters that no URL path may have, special files, and links that lead nowhere or to what
 /// `resolve` refuses.
 ///
 /// # Blocking

@@ -3,11 +3,10 @@
 
 /// The compiled `allowed_origins` of a WebSocket service.
 ///
-/// A pattern is an origin in which `*` stands for any characters but `/` and `@`; the
-/// pattern `*` alone allows every origin. Letters match in either case. A pattern is held
-/// against the origin as sent and with the default port of its scheme written out, so
-/// `http://localhost:*` covers `http://localhost` too. `null` is the origin of local files
-/// and sandboxed frames.
+/// A pattern is an origin in which `*` stands for any characters but `/` and `@`. The pattern `*`
+/// alone allows every origin. Upper and lower case are equal. A pattern is compared with the origin
+/// as sent, and with the default port of its scheme added, so `http://localhost:*` covers
+/// `http://localhost` too. `null` is the origin of local files and sandboxed frames.
 #[derive(Debug, Clone)]
 pub struct AllowedOrigins {
     patterns: Vec<String>,
@@ -44,7 +43,7 @@ impl AllowedOrigins {
     }
 }
 
-/// The origin with its port, where it leaves the default of its scheme unsaid.
+/// The origin with the default port of its scheme, if it names no port.
 fn with_default_port(origin: &str) -> Option<String> {
     let (scheme, host) = origin.split_once("://")?;
     let port = match scheme {
@@ -57,8 +56,8 @@ fn with_default_port(origin: &str) -> Option<String> {
     (!after_address.contains(':')).then(|| format!("{origin}:{port}"))
 }
 
-/// Wildcard matching in one pass: only the last `*` ever needs to take more, because
-/// characters that no `*` may take pin everything before them in place.
+/// Wildcard matching in one pass. Only the last `*` ever has to take more: what stands before it has
+/// matched as early as it can.
 fn matches(pattern: &[u8], text: &[u8]) -> bool {
     let (mut p, mut t) = (0, 0);
     // Where the pattern goes on after the last `*`, and what text that one has left over.

@@ -16,8 +16,8 @@ impl<T> Paths<T> {
         }
     }
 
-    /// Puts a service at a path as the configuration writes it: `/`, `ws`, `a/b`. Slashes at
-    /// either end mean nothing. Gives the service that stood there before.
+    /// Puts a service at a path as the configuration writes it: `/`, `ws`, `a/b`. Slashes at either
+    /// end are ignored. Returns the service that stood there before.
     pub fn insert(&mut self, path: &str, service: T) -> Option<T> {
         let path = match path.trim_matches('/') {
             "" => String::new(),

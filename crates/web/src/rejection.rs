@@ -4,11 +4,11 @@
 use ::http::{HeaderValue, StatusCode, header};
 
 use super::{
-    head::{MAX_HEAD, MAX_HEADER_FIELDS, MAX_REQUEST_LINE},
+    limits::{MAX_HEAD, MAX_HEADER_FIELDS, MAX_REQUEST_LINE},
     response::Response,
 };
 
-/// Why a request is refused. The text is meant for the client and holds nothing of the node's.
+/// Why a request is refused. The text is for the client and tells nothing about the node.
 ///
 /// After a rejected head the connection must be closed once the response is out: where the
 /// next request begins is not known.
@@ -42,7 +42,7 @@ pub enum Rejection {
     /// A WebSocket handshake of another version than 13 (426).
     #[error("Only version 13 of the WebSocket protocol (RFC 6455) is spoken here.")]
     WebSocketVersion,
-    /// A WebSocket handshake that has lost on its way what would make it one (426).
+    /// A WebSocket handshake that a proxy has stripped of what makes it one (426).
     #[error(
         "{0} Is there a proxy in front? nginx needs, in its location: proxy_http_version 1.1; \
          proxy_set_header Upgrade $http_upgrade; proxy_set_header Connection \"upgrade\";"

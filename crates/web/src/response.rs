@@ -48,7 +48,7 @@ impl Response {
             )
     }
 
-    /// A small page that says what is wrong; `text` is a sentence for the client's eyes.
+    /// A small page that says what is wrong; `text` is a sentence that the client may see.
     pub fn error(status: StatusCode, text: &str) -> Self {
         Self::html(status, pages::error_page(status, text))
     }
@@ -84,7 +84,7 @@ impl Response {
         self.status
     }
 
-    /// Appends the head to `out` and gives the content that must follow it.
+    /// Appends the head to `out` and returns the content that must follow it.
     ///
     /// `head_only` answers a HEAD: the same head, and a body that is empty. Without
     /// `keep_alive` the client is told that the connection ends after this response. `now`
@@ -125,15 +125,17 @@ impl Response {
         }
         let persistence = if keep_alive { "keep-alive" } else { "close" };
         // RFC 9110 7.8: who sends `Upgrade` names it in `Connection`.
-        let upgrade = match self.headers.contains_key(header::UPGRADE) {
-            true => "upgrade, ",
-            false => "",
+        let upgrade = if self.headers.contains_key(header::UPGRADE) {
+            "upgrade, "
+        } else {
+            ""
         };
         line(out, format_args!("connection: {upgrade}{persistence}"));
         out.extend_from_slice(b"\r\n");
-        match head_only || !has_content_length(self.status) {
-            true => Body::empty(),
-            false => self.body,
+        if head_only || !has_content_length(self.status) {
+            Body::empty()
+        } else {
+            self.body
         }
     }
 }

@@ -1,5 +1,5 @@
-//! Owns the serving of files below one directory, and that nothing else is served; must not know
-//! routes or connections.
+//! Owns the serving of files below one directory, and of no other files; must not know routes or
+//! connections.
 
 use std::{
     collections::BTreeMap,
@@ -36,35 +36,32 @@ const INDEX_FILES: [&str; 2] = ["index.html", "index.htm"];
 /// The options of Crossbar's static web service.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct StaticOptions {
-    /// Whether a directory without an index file is listed; 404 otherwise.
+    /// Whether a directory without an index file is listed. If not, it is a 404.
     pub enable_directory_listing: bool,
-    /// MIME types by file extension (`.wasm` or `wasm`), before those known anyway.
+    /// MIME types by file extension (`.wasm` or `wasm`). They come before the built-in ones.
     pub mime_types: BTreeMap<String, String>,
-    /// How many seconds a client may use a file without asking again. `None` and 0 make it
-    /// ask every time, which the 304 keeps cheap.
+    /// How many seconds a client may use a file without asking again. With `None` and 0 it asks
+    /// every time, which costs little because the answer is mostly a 304.
     pub cache_timeout: Option<u32>,
     /// Whether pages of other origins may read the files: fonts, modules, what scripts fetch.
     pub allow_cross_origin: bool,
-    /// The file that stands for paths that lead to nothing and have no extension: the page of an
-    /// application that reads its address itself. Relative to the directory.
+    /// The file for paths that lead to nothing and have no extension: the page of an application
+    /// that reads its address itself. Relative to the directory.
     pub default_file: Option<String>,
 }
 
 /// A directory whose files are served.
 ///
-/// - It is resolved at each request, so that a link put in its place is followed at once.
-/// - Files and directories whose names begin with a dot are not found, `.well-known`
-///   (RFC 8615) excepted: editors, version control and `.env` leave things there that were
-///   never meant to be served. A symbolic link may point to one.
-/// - Symbolic links are followed where their target lies inside of the directory, and not found
-///   otherwise. Who may write in the directory is trusted not to swap links while a file is
-///   being opened.
-/// - What is no regular file is not found; what may not be read is 403, as it is the
-///   operator's mistake to find.
-/// - The entity tag is strong, made of size, time of modification and time of status change
-///   in nanoseconds. The last one is set by the kernel, so that a file put in place of
-///   another with the same size and a restored time is told apart. Resuming a download with
-///   `If-Range` needs a strong one.
+/// - It is resolved at each request, so a link put in its place is followed at once.
+/// - Names that begin with a dot are not found, except `.well-known` (RFC 8615). Editors and version
+///   control leave such files there, and `.env` holds secrets. A symbolic link may point to one.
+/// - A symbolic link is followed if its target lies inside the directory, and not found otherwise.
+///   Whoever may write in the directory is trusted not to swap links while a file is being opened.
+/// - What is no regular file is not found. A file that may not be read is a 403, so that the operator
+///   can find the mistake.
+/// - The entity tag is strong: size, time of modification and time of status change in nanoseconds.
+///   The kernel sets the last one, so a file that replaces another of the same size and time has
+///   another tag. Resuming a download with `If-Range` needs a strong tag.
 #[derive(Debug)]
 pub struct StaticDirectory {
     /// Absolute, its links not resolved.
@@ -137,9 +134,10 @@ impl StaticDirectory {
     /// [`Body::fill`].
     pub fn respond(&self, head: &RequestHead, sub_path: &str) -> Response {
         let response = self.answer(head, sub_path);
-        match self.allows_cross_origin {
-            true => cross_origin::readable_by_all(response),
-            false => response,
+        if self.allows_cross_origin {
+            cross_origin::readable_by_all(response)
+        } else {
+            response
         }
     }
 
@@ -154,9 +152,10 @@ impl StaticDirectory {
             return cross_origin::preflight(head);
         }
         if head.method != Method::GET && head.method != Method::HEAD {
-            let allow = match self.allows_cross_origin {
-                true => "GET, HEAD, OPTIONS",
-                false => "GET, HEAD",
+            let allow = if self.allows_cross_origin {
+                "GET, HEAD, OPTIONS"
+            } else {
+                "GET, HEAD"
             };
             return Response::method_not_allowed(allow);
         }
@@ -198,9 +197,10 @@ impl StaticDirectory {
         let as_directory = sub_path.ends_with('/');
         if !fs::symlink_metadata(&path)?.is_dir() {
             // "file.txt/" names nothing.
-            return match as_directory {
-                true => Err(io::ErrorKind::NotFound.into()),
-                false => open(path).map(Found::File),
+            return if as_directory {
+                Err(io::ErrorKind::NotFound.into())
+            } else {
+                open(path).map(Found::File)
             };
         }
         if !as_directory {
@@ -212,9 +212,10 @@ impl StaticDirectory {
                 result => return result.map(Found::File),
             }
         }
-        match self.lists_directories {
-            true => Ok(Found::Listing(path)),
-            false => Err(io::ErrorKind::NotFound.into()),
+        if self.lists_directories {
+            Ok(Found::Listing(path))
+        } else {
+            Err(io::ErrorKind::NotFound.into())
         }
     }
 
@@ -241,9 +242,10 @@ impl StaticDirectory {
             }
         }
         // RFC 9110 14.2: a Range means something to GET alone.
-        let range = match head.method == Method::GET && validators.range_holds(&head.headers) {
-            true => ByteRange::selected(&head.headers, length),
-            false => ByteRange::Whole,
+        let range = if head.method == Method::GET && validators.range_holds(&head.headers) {
+            ByteRange::selected(&head.headers, length)
+        } else {
+            ByteRange::Whole
         };
         let response = match range {
             ByteRange::Whole => Response::new(StatusCode::OK, Body::file(open.file, 0, length)?),
@@ -285,13 +287,14 @@ fn open(path: PathBuf) -> io::Result<OpenFile> {
         .custom_flags(libc::O_NONBLOCK | libc::O_NOFOLLOW)
         .open(&path)?;
     let metadata = file.metadata()?;
-    match metadata.is_file() {
-        true => Ok(OpenFile {
+    if metadata.is_file() {
+        Ok(OpenFile {
             path,
             file,
             metadata,
-        }),
-        false => Err(io::ErrorKind::NotFound.into()),
+        })
+    } else {
+        Err(io::ErrorKind::NotFound.into())
     }
 }
 

@@ -74,9 +74,10 @@ impl WebSocketRequest {
     ///
     /// 403 for an origin that is not allowed (RFC 6455 4.2.2).
     pub fn check_origin(&self, allowed: &AllowedOrigins) -> Result<(), Rejection> {
-        match allowed.allows(self.origin.as_deref()) {
-            true => Ok(()),
-            false => Err(Rejection::OriginNotAllowed),
+        if allowed.allows(self.origin.as_deref()) {
+            Ok(())
+        } else {
+            Err(Rejection::OriginNotAllowed)
         }
     }
 
@@ -181,75 +182,69 @@ mod tests {
         assert!(!open.contains("Protocol:") && !open.contains("Extensions"));
     }
 
+    const GET: &str = "GET / HTTP/1.1";
+
+    fn is_handshake(line: &str, fields: &[&str]) -> Result<bool, u16> {
+        asked(line, fields).map(|request| request.is_some())
+    }
+
     #[test]
-    fn other_requests_are_plain_and_bad_handshakes_refused() {
-        let get = "GET / HTTP/1.1";
+    fn handshakes_are_told_from_plain_requests() {
+        let list = "Upgrade: h2c, websocket\r\nConnection: upgrade\r\n";
+        let other = "Upgrade: h2c\r\nConnection: upgrade\r\n";
+        let empty = "Content-Length: 0\r\n";
+        let cases: [(&str, &[&str], bool); 7] = [
+            (GET, &[UPGRADE, KEY, VERSION], true),
+            (GET, &[list, KEY, VERSION], true),
+            (GET, &[UPGRADE, KEY, VERSION, empty], true),
+            (GET, &[], false),
+            (GET, &[VERSION], false),
+            (GET, &[other], false),
+            ("GET / HTTP/1.0", &[], false),
+        ];
+        for (line, fields, expected) in cases {
+            assert_eq!(
+                is_handshake(line, fields),
+                Ok(expected),
+                "{line} {fields:?}"
+            );
+        }
+    }
+
+    #[test]
+    fn bad_handshakes_are_refused() {
         let key = |value: &str| format!("Sec-WebSocket-Key: {value}\r\n");
         let short = key("dGhlIHNhbXBsZQ==");
         let long = key("dGhlIHNhbXBsZSBub25jZQEB");
         let alien = key("dGhlIHNhbXBsZSBub25j-Q==");
-        let cases: [(&str, &[&str], Result<bool, u16>); 25] = [
-            (get, &[UPGRADE, KEY, VERSION], Ok(true)),
-            (
-                get,
-                &[
-                    "Upgrade: h2c, websocket\r\nConnection: upgrade\r\n",
-                    KEY,
-                    VERSION,
-                ],
-                Ok(true),
-            ),
-            (
-                get,
-                &[UPGRADE, KEY, VERSION, "Content-Length: 0\r\n"],
-                Ok(true),
-            ),
-            (get, &[], Ok(false)),
-            (get, &[VERSION], Ok(false)),
-            (get, &[KEY, VERSION], Err(426)),
-            (get, &["Connection: upgrade\r\n", KEY, VERSION], Err(426)),
-            (get, &["Upgrade: h2c\r\nConnection: upgrade\r\n"], Ok(false)),
-            ("GET / HTTP/1.0", &[], Ok(false)),
-            ("GET / HTTP/1.0", &[KEY, VERSION], Err(426)),
-            ("GET / HTTP/1.0", &[UPGRADE, KEY, VERSION], Err(426)),
-            ("POST / HTTP/1.1", &[UPGRADE, KEY, VERSION], Err(400)),
-            (
-                get,
-                &[UPGRADE, KEY, VERSION, "Content-Length: 1\r\n"],
-                Err(400),
-            ),
-            (get, &["Upgrade: websocket\r\n", KEY, VERSION], Err(426)),
-            (
-                get,
-                &["Upgrade: websocket\r\nConnection: close\r\n", KEY, VERSION],
-                Err(426),
-            ),
-            (get, &[UPGRADE, KEY], Err(426)),
-            (
-                get,
-                &[UPGRADE, KEY, "Sec-WebSocket-Version: 8\r\n"],
-                Err(426),
-            ),
-            (get, &[UPGRADE, KEY, VERSION, VERSION], Err(426)),
-            (get, &[UPGRADE, VERSION], Err(400)),
-            (get, &[UPGRADE, KEY, KEY, VERSION], Err(400)),
-            (get, &[UPGRADE, &short, VERSION], Err(400)),
-            (get, &[UPGRADE, &long, VERSION], Err(400)),
-            (get, &[UPGRADE, &alien, VERSION], Err(400)),
-            (
-                get,
-                &[UPGRADE, KEY, VERSION, "Sec-WebSocket-Protocol: a b\r\n"],
-                Err(400),
-            ),
-            (
-                get,
-                &[UPGRADE, KEY, VERSION, "Origin: a\r\nOrigin: b\r\n"],
-                Err(400),
-            ),
+        let not_upgrading = "Upgrade: websocket\r\nConnection: close\r\n";
+        let old = "Sec-WebSocket-Version: 8\r\n";
+        let two_words = "Sec-WebSocket-Protocol: a b\r\n";
+        let body = "Content-Length: 1\r\n";
+        let origins = "Origin: a\r\nOrigin: b\r\n";
+        let cases: [(&str, &[&str], u16); 18] = [
+            (GET, &[KEY, VERSION], 426),
+            (GET, &["Connection: upgrade\r\n", KEY, VERSION], 426),
+            ("GET / HTTP/1.0", &[KEY, VERSION], 426),
+            ("GET / HTTP/1.0", &[UPGRADE, KEY, VERSION], 426),
+            ("POST / HTTP/1.1", &[UPGRADE, KEY, VERSION], 400),
+            (GET, &[UPGRADE, KEY, VERSION, body], 400),
+            (GET, &["Upgrade: websocket\r\n", KEY, VERSION], 426),
+            (GET, &[not_upgrading, KEY, VERSION], 426),
+            (GET, &[UPGRADE, KEY], 426),
+            (GET, &[UPGRADE, KEY, old], 426),
+            (GET, &[UPGRADE, KEY, VERSION, VERSION], 426),
+            (GET, &[UPGRADE, VERSION], 400),
+            (GET, &[UPGRADE, KEY, KEY, VERSION], 400),
+            (GET, &[UPGRADE, &short, VERSION], 400),
+            (GET, &[UPGRADE, &long, VERSION], 400),
+            (GET, &[UPGRADE, &alien, VERSION], 400),
+            (GET, &[UPGRADE, KEY, VERSION, two_words], 400),
+            (GET, &[UPGRADE, KEY, VERSION, origins], 400),
         ];
-        for (line, fields, expected) in cases {
-            let found = asked(line, fields).map(|request| request.is_some());
-            assert_eq!(found, expected, "{line} {fields:?}");
+        for (line, fields, status) in cases {
+            let found = is_handshake(line, fields);
+            assert_eq!(found, Err(status), "{line} {fields:?}");
         }
     }
 

@@ -2,146 +2,25 @@
 
 use std::{
     io::{ErrorKind, Read, Write},
-    net::{self, Shutdown, SocketAddr},
+    net::{self, Shutdown},
     sync::{
         Arc,
         atomic::{AtomicUsize, Ordering},
         mpsc,
     },
-    thread::{self, JoinHandle},
+    thread,
     time::{Duration, Instant},
 };
 
+use mio::net::TcpStream;
+
 use super::*;
-use crate::{Context, Io};
-
-/// How long anything may take before its test fails.
-const PATIENCE: Duration = Duration::from_secs(20);
-
-/// What a protocol is told.
-enum Told<'a> {
-    Open,
-    Bytes(&'a [u8]),
-    End,
-    Mail(u64),
-    Deadline,
-    Flushed,
-}
-
-/// A protocol that does what a closure says, and tells of its loss.
-struct Toy<F> {
-    act: F,
-    lost: mpsc::Sender<()>,
-}
-
-impl<F: FnMut(Told<'_>, &mut Io<'_>) + Send> Protocol<u64> for Toy<F> {
-    fn on_open(&mut self, io: &mut Io<'_>) {
-        (self.act)(Told::Open, io);
-    }
-    fn on_bytes(&mut self, bytes: &[u8], io: &mut Io<'_>) {
-        (self.act)(Told::Bytes(bytes), io);
-    }
-    fn on_end(&mut self, io: &mut Io<'_>) {
-        (self.act)(Told::End, io);
-        io.close();
-    }
-    fn on_mail(&mut self, mail: u64, io: &mut Io<'_>) {
-        (self.act)(Told::Mail(mail), io);
-    }
-    fn on_deadline(&mut self, io: &mut Io<'_>) {
-        (self.act)(Told::Deadline, io);
-    }
-    fn on_flushed(&mut self, io: &mut Io<'_>) {
-        (self.act)(Told::Flushed, io);
-    }
-    fn on_lost(&mut self) {
-        self.lost.send(()).unwrap();
-    }
-}
-
-/// A reactor on a thread of its own, and what is needed to talk to it.
-struct Served {
-    mailbox: Mailbox<u64>,
-    address: SocketAddr,
-    lost: mpsc::Receiver<()>,
-    thread: Option<JoinHandle<io::Result<()>>>,
-}
-
-/// A reactor with a listener whose connections do what `act` makes for each says.
-fn listening<F>(act: impl Fn() -> F + Send + 'static) -> (Reactor<u64>, Served)
-where
-    F: FnMut(Told<'_>, &mut Io<'_>) + Send + 'static,
-{
-    let mut reactor = Reactor::new().unwrap();
-    let mailbox = reactor.mailbox();
-    let socket = TcpListener::bind("127.0.0.1:0".parse().unwrap()).unwrap();
-    let address = socket.local_addr().unwrap();
-    let (lost_sender, lost) = mpsc::channel();
-    let adopting = mailbox.clone();
-    let accept = move |accepted: io::Result<(TcpStream, SocketAddr)>| {
-        let act = act();
-        let lost = lost_sender.clone();
-        adopting.adopt(accepted.unwrap().0, Box::new(Toy { act, lost }));
-    };
-    reactor.listen(socket, Box::new(accept)).unwrap();
-    let served = Served {
-        mailbox,
-        address,
-        lost,
-        thread: None,
-    };
-    (reactor, served)
-}
-
-fn serve<F>(act: impl Fn() -> F + Send + 'static) -> Served
-where
-    F: FnMut(Told<'_>, &mut Io<'_>) + Send + 'static,
-{
-    let (reactor, mut served) = listening(act);
-    served.thread = Some(thread::spawn(move || reactor.run()));
-    served
-}
-
-impl Served {
-    fn connect(&self) -> net::TcpStream {
-        let client = net::TcpStream::connect(self.address).unwrap();
-        client.set_read_timeout(Some(PATIENCE)).unwrap();
-        client.set_write_timeout(Some(PATIENCE)).unwrap();
-        client
-    }
-
-    fn wait_for_loss(&self) {
-        self.lost
-            .recv_timeout(PATIENCE)
-            .expect("the protocol is told of the loss");
-    }
-
-    fn stop(&mut self) {
-        self.mailbox.stop();
-        if let Some(thread) = self.thread.take() {
-            thread.join().unwrap().unwrap();
-        }
-    }
-}
-
-impl Drop for Served {
-    fn drop(&mut self) {
-        if !thread::panicking() {
-            self.stop();
-        }
-    }
-}
-
-fn read_to_end(mut client: net::TcpStream) -> Vec<u8> {
-    let mut all = Vec::new();
-    client.read_to_end(&mut all).unwrap();
-    all
-}
-
-/// Bytes in which a gap or a change of order shows.
-fn pattern(len: usize) -> Vec<u8> {
-    (0..len).map(|i| (i % 251) as u8).collect()
-}
+use crate::{
+    Context, Io,
+    listeners::ACCEPTS_IN_A_ROW,
+    scripted::{PATIENCE, Told, listening, pattern, read_to_end, serve},
+    table::Key,
+};
 
 #[test]
 fn an_echo_that_pauses_reading_stays_small_and_loses_nothing() {
@@ -172,7 +51,7 @@ fn an_echo_that_pauses_reading_stays_small_and_loses_nothing() {
     assert!(echoed == sent, "{} of {}", echoed.len(), sent.len());
     let most = most_unsent.load(Ordering::Relaxed);
     assert!(most <= LIMIT + READ_BUFFER, "{most} bytes waited");
-    served.wait_for_loss();
+    assert_eq!(served.wait_for_loss(), None);
 }
 
 #[test]
@@ -189,7 +68,7 @@ fn output_larger_than_the_kernel_takes_arrives_whole_before_the_end() {
         }
     });
     assert!(read_to_end(served.connect()) == expected);
-    served.wait_for_loss();
+    assert_eq!(served.wait_for_loss(), None);
 }
 
 #[test]
@@ -204,7 +83,7 @@ fn the_last_words_reach_an_end_that_was_still_sending() {
     });
     let mut client = served.connect();
     client.write_all(b"x").unwrap();
-    served.wait_for_loss();
+    assert_eq!(served.wait_for_loss(), None);
     // What is unread when a socket is closed makes the kernel reset the connection.
     client.write_all(&[0; 100_000]).unwrap();
     assert_eq!(read_to_end(client), b"bye");
@@ -213,7 +92,7 @@ fn the_last_words_reach_an_end_that_was_still_sending() {
 #[test]
 fn mail_arrives_in_order_from_many_threads_at_once() {
     const THREADS: u64 = 4;
-    const LETTERS: u64 = 10_000;
+    const MESSAGES: u64 = 10_000;
     let (opened, is_open) = mpsc::channel();
     let served = serve(move || {
         let opened = opened.clone();
@@ -227,26 +106,26 @@ fn mail_arrives_in_order_from_many_threads_at_once() {
     let id = is_open.recv_timeout(PATIENCE).unwrap();
     for thread in 0..THREADS {
         let mailbox = served.mailbox.clone();
-        thread::spawn(move || (0..LETTERS).for_each(|n| mailbox.post(id, thread << 32 | n)));
+        thread::spawn(move || (0..MESSAGES).for_each(|n| mailbox.post(id, thread << 32 | n)));
     }
     let mut next = [0; THREADS as usize];
-    let mut letter = [0; 8];
-    for _ in 0..THREADS * LETTERS {
-        client.read_exact(&mut letter).unwrap();
-        let letter = u64::from_be_bytes(letter);
-        let next = &mut next[(letter >> 32) as usize];
-        assert_eq!(letter & 0xffff_ffff, *next);
+    let mut message = [0; 8];
+    for _ in 0..THREADS * MESSAGES {
+        client.read_exact(&mut message).unwrap();
+        let message = u64::from_be_bytes(message);
+        let next = &mut next[(message >> 32) as usize];
+        assert_eq!(message & 0xffff_ffff, *next);
         *next += 1;
     }
-    // A letter for who is gone reaches nobody, not even who has its place.
+    // A message for who is gone reaches nobody, not even who has its place.
     drop(client);
-    served.wait_for_loss();
+    assert_eq!(served.wait_for_loss(), None);
     let mut other = served.connect();
     let other_id = is_open.recv_timeout(PATIENCE).unwrap();
     served.mailbox.post(id, 1);
     served.mailbox.post(other_id, 2);
-    other.read_exact(&mut letter).unwrap();
-    assert_eq!(u64::from_be_bytes(letter), 2);
+    other.read_exact(&mut message).unwrap();
+    assert_eq!(u64::from_be_bytes(message), 2);
 }
 
 #[test]
@@ -304,7 +183,7 @@ fn deadlines_that_move_to_and_fro_do_not_pile_up() {
     });
     let _client = served.connect();
     let mut id = None;
-    turn_until(&mut reactor, |_| {
+    iterate_until(&mut reactor, |_| {
         id = is_open.try_recv().ok();
         id.is_some()
     });
@@ -336,7 +215,7 @@ fn a_panic_costs_the_connection_it_happened_on() {
     });
     let (mut one, mut other) = (served.connect(), served.connect());
     one.write_all(b"panic").unwrap();
-    served.wait_for_loss();
+    assert_eq!(served.wait_for_loss(), None);
     let mut nothing = [0];
     match one.read(&mut nothing) {
         Ok(n) => assert_eq!(n, 0),
@@ -357,7 +236,7 @@ fn more_connections_than_one_turn_accepts_are_served() {
             }
         }
     });
-    let clients: Vec<_> = (0..2 * ACCEPTS_PER_TURN + 1)
+    let clients: Vec<_> = (0..2 * ACCEPTS_IN_A_ROW + 1)
         .map(|_| served.connect())
         .collect();
     let mut greeting = [0];
@@ -385,7 +264,7 @@ fn stopping_flushes_what_is_there_and_tells_everyone() {
     served.stop();
     for client in clients {
         assert_eq!(read_to_end(client), b"farewell");
-        served.wait_for_loss();
+        assert_eq!(served.wait_for_loss(), None);
     }
     // Whoever still has a mailbox finds nobody, and no harm in it.
     served.mailbox.wake();
@@ -411,7 +290,7 @@ fn a_reactor_that_shuts_down_has_everyone_close_and_ends_with_the_last() {
     served.mailbox.shut_down();
     for client in clients {
         assert_eq!(read_to_end(client), b"farewell");
-        served.wait_for_loss();
+        assert_eq!(served.wait_for_loss(), None);
     }
     // Nobody has told it to stop.
     let thread = served.thread.take().unwrap();
@@ -466,23 +345,23 @@ fn tasks_get_their_mail_on_the_thread_and_what_is_posted_in_time_even_after_its_
 
 /// Mail that panics when the reactor itself drops it, in none of the protocols' hands.
 #[derive(Debug, PartialEq)]
-struct Parcel {
+struct Explosive {
     is_bomb: bool,
 }
 
-impl Drop for Parcel {
+impl Drop for Explosive {
     fn drop(&mut self) {
         assert!(!self.is_bomb, "as the test wants it");
     }
 }
 
-struct Informer(mpsc::Sender<&'static str>);
+struct Recorder(mpsc::Sender<&'static str>);
 
-impl Protocol<Parcel> for Informer {
+impl Protocol<Explosive> for Recorder {
     fn on_open(&mut self, _: &mut Io<'_>) {}
     fn on_bytes(&mut self, _: &[u8], _: &mut Io<'_>) {}
     fn on_end(&mut self, _: &mut Io<'_>) {}
-    fn on_mail(&mut self, _: Parcel, _: &mut Io<'_>) {}
+    fn on_mail(&mut self, _: Explosive, _: &mut Io<'_>) {}
     fn on_deadline(&mut self, _: &mut Io<'_>) {}
     fn on_flushed(&mut self, _: &mut Io<'_>) {}
     fn on_lost(&mut self) {
@@ -490,15 +369,15 @@ impl Protocol<Parcel> for Informer {
     }
 }
 
-impl Task<Parcel> for Informer {
-    fn on_mail(&mut self, _: Parcel, _: &mut Context<'_>) {
+impl Task<Explosive> for Recorder {
+    fn on_mail(&mut self, _: Explosive, _: &mut Context<'_>) {
         self.0.send("mail").unwrap();
     }
 }
 
 #[test]
 fn a_reactor_that_panics_tells_everyone_as_one_that_stops() {
-    let harmless = || Parcel { is_bomb: false };
+    let harmless = || Explosive { is_bomb: false };
     let socket = net::TcpListener::bind("127.0.0.1:0").unwrap();
     let mut client = net::TcpStream::connect(socket.local_addr().unwrap()).unwrap();
     let served = socket.accept().unwrap().0;
@@ -507,13 +386,13 @@ fn a_reactor_that_panics_tells_everyone_as_one_that_stops() {
     let mut reactor = Reactor::new().unwrap();
     let mailbox = reactor.mailbox();
     let (told, tells) = mpsc::channel();
-    let task = reactor.add_task(Box::new(Informer(told.clone())));
-    mailbox.adopt(TcpStream::from_std(served), Box::new(Informer(told)));
-    let nobody = ConnectionId {
-        slot: 7,
+    let task = reactor.add_task(Box::new(Recorder(told.clone())));
+    mailbox.adopt(TcpStream::from_std(served), Box::new(Recorder(told)));
+    let nobody = ConnectionId(Key {
+        index: 7,
         generation: 0,
-    };
-    mailbox.post(nobody, Parcel { is_bomb: true });
+    });
+    mailbox.post(nobody, Explosive { is_bomb: true });
     mailbox.post_to_task(task, harmless()).unwrap();
 
     let error = reactor.run().unwrap_err();
@@ -524,20 +403,15 @@ fn a_reactor_that_panics_tells_everyone_as_one_that_stops() {
     assert_eq!(refused, Err(harmless()));
 }
 
-/// Turns the loop on this thread until `done`.
-fn turn_until(reactor: &mut Reactor<u64>, mut done: impl FnMut(&mut Reactor<u64>) -> bool) {
+/// Runs the loop on this thread until `done`.
+fn iterate_until(reactor: &mut Reactor<u64>, mut done: impl FnMut(&mut Reactor<u64>) -> bool) {
     let mut events = Events::with_capacity(16);
     let deadline = Instant::now() + PATIENCE;
     while !done(reactor) {
         assert!(Instant::now() < deadline, "not done in {PATIENCE:?}");
         let nap = Some(Duration::from_millis(1));
-        reactor.turn(&mut events, nap).unwrap();
+        reactor.iterate(&mut events, nap).unwrap();
     }
-}
-
-fn open_connections(reactor: &Reactor<u64>) -> usize {
-    let open = |slot: &&Slot<u64>| slot.connection.is_some();
-    reactor.connections.iter().filter(open).count()
 }
 
 #[test]
@@ -556,23 +430,24 @@ fn a_closed_connection_waits_neither_for_one_that_is_gone_nor_for_ever() {
     });
     let one = served.connect();
     one.shutdown(Shutdown::Write).unwrap();
-    turn_until(&mut reactor, |_| served.lost.try_recv().is_ok());
-    assert_eq!(open_connections(&reactor), 0, "both ends have closed");
+    iterate_until(&mut reactor, |_| served.lost.try_recv().is_ok());
+    assert_eq!(reactor.connections.len(), 0, "both ends have closed");
     assert_eq!(read_to_end(one), b".");
 
     let mut other = served.connect();
     other.write_all(b"much").unwrap();
-    turn_until(&mut reactor, |reactor| {
-        let mut open = reactor
-            .connections
-            .iter_mut()
-            .filter_map(|slot| slot.connection.as_mut());
-        open.any(|connection| connection.write_blocked)
+    let mut closed = None;
+    iterate_until(&mut reactor, |reactor| {
+        let mut open = reactor.connections.values_mut();
+        closed = open
+            .find(|connection| connection.write_blocked)
+            .and_then(|connection| connection.requested.deadline);
+        closed.is_some()
     });
-    let later = Instant::now() + Duration::from_secs(29);
-    reactor.meet_deadlines(later);
-    assert_eq!(open_connections(&reactor), 1);
-    reactor.meet_deadlines(later + Duration::from_secs(2));
-    assert_eq!(open_connections(&reactor), 0);
-    served.wait_for_loss();
+    let last_flush = closed.unwrap();
+    reactor.meet_deadlines(last_flush - Duration::from_millis(1));
+    assert_eq!(reactor.connections.len(), 1);
+    reactor.meet_deadlines(last_flush);
+    assert_eq!(reactor.connections.len(), 0);
+    assert_eq!(served.wait_for_loss(), None);
 }

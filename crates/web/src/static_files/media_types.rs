@@ -41,9 +41,10 @@ impl MediaTypes {
             return media_type.clone();
         }
         let guess = mime_guess::from_path(path).first_or_octet_stream();
-        let media_type = match cannot_declare_its_charset(&guess) {
-            true => format!("{guess}; charset=utf-8"),
-            false => guess.to_string(),
+        let media_type = if cannot_declare_its_charset(&guess) {
+            format!("{guess}; charset=utf-8")
+        } else {
+            guess.to_string()
         };
         HeaderValue::from_str(&media_type).expect("a media type holds no control characters")
     }

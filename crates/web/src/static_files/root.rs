@@ -25,9 +25,10 @@ impl<'a> Root<'a> {
     /// each request.
     pub(super) fn resolve(configured: &Path, outside: &'a OutsideLinks) -> io::Result<Self> {
         let directory = fs::canonicalize(configured)?;
-        match fs::metadata(&directory)?.is_dir() {
-            true => Ok(Self { directory, outside }),
-            false => Err(io::ErrorKind::NotADirectory.into()),
+        if fs::metadata(&directory)?.is_dir() {
+            Ok(Self { directory, outside })
+        } else {
+            Err(io::ErrorKind::NotADirectory.into())
         }
     }
 

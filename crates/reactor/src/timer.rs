@@ -1,4 +1,4 @@
-//! The wake-up of a sleeping reactor at a deadline. Must not know whose deadline it is.
+//! The timer that wakes a sleeping reactor at a deadline. Must not know whose deadline it is.
 
 use std::{
     io,
@@ -12,17 +12,17 @@ use nix::sys::{
     timerfd::{ClockId, Expiration, TimerFd, TimerFlags, TimerSetTimeFlags},
 };
 
-/// The token of the alarm in the poll; no connection or listener has it.
-pub(super) const ALARM: Token = Token(usize::MAX - 1);
+/// The token of the timer in the poll; no connection or listener has it.
+pub(super) const TIMER: Token = Token(usize::MAX - 1);
 
-/// A timer of the kernel: the poll's own counts milliseconds, and who measures a router with
-/// calls at exact times needs microseconds.
-pub(super) struct Alarm {
+/// A timer of the kernel. The poll's own timeout counts milliseconds, which is too coarse for a load
+/// generator that makes its calls at exact times.
+pub(super) struct Timer {
     timer: TimerFd,
     set_for: Option<Instant>,
 }
 
-impl Alarm {
+impl Timer {
     pub(super) fn new(poll: &Poll) -> io::Result<Self> {
         let timer = TimerFd::new(
             ClockId::CLOCK_MONOTONIC,
@@ -30,7 +30,7 @@ impl Alarm {
         )?;
         poll.registry().register(
             &mut SourceFd(&timer.as_fd().as_raw_fd()),
-            ALARM,
+            TIMER,
             Interest::READABLE,
         )?;
         Ok(Self {
@@ -49,8 +49,8 @@ impl Alarm {
         Ok(())
     }
 
-    /// It has ended the poll. Being edge-triggered it need not be read.
-    pub(super) fn rang(&mut self) {
+    /// Notes that the timer has ended the poll. It is edge-triggered, so nobody has to read it.
+    pub(super) fn fired(&mut self) {
         self.set_for = None;
     }
 }
