@@ -14,7 +14,8 @@ use super::{
     keys,
     listener::{PORT, serializers, websocket_options},
     model::{
-        Component, Connect, Database, Home, Listener, ListenerService, PathService, TcpEndpoint,
+        ClientTransport, Component, Database, Listener, ListenerService, PathService, TcpEndpoint,
+        Transport,
     },
     reader::{Cursor, Object},
     router::uri,
@@ -41,8 +42,8 @@ pub(super) fn of_router(
     item.kind(&keys::COMPONENT_TYPES)?;
     let object = item.object(&keys::ROUTER_COMPONENT)?;
     let role = object.member("role").map(Name::read);
-    let home = Some(Home::Router { router });
-    component(&object, role, home, routers, context)
+    let transport = Some(Transport::InProcess { router });
+    component(&object, role, transport, routers, context)
 }
 
 /// Checks a component of a container worker.
@@ -53,10 +54,10 @@ pub(super) fn of_container(
 ) -> Option<Component> {
     item.kind(&keys::COMPONENT_TYPES)?;
     let object = item.object(&keys::CONTAINER_COMPONENT)?;
-    let home = object
+    let transport = object
         .required("transport", "an object of type `websocket` with a `url`")
-        .and_then(|transport| home(&transport, routers));
-    component(&object, None, home, routers, context)
+        .and_then(|transport| client_transport(&transport, routers));
+    component(&object, None, transport, routers, context)
 }
 
 /// What the components of both kinds of worker have in common. A `role` that is written, but has a
@@ -64,7 +65,7 @@ pub(super) fn of_container(
 fn component(
     object: &Object<'_>,
     role: Option<Option<Name<'_>>>,
-    home: Option<Home>,
+    transport: Option<Transport>,
     routers: &Routers,
     context: &Context<'_>,
 ) -> Option<Component> {
@@ -83,8 +84,8 @@ fn component(
         Some(role) => Some(role?),
         None => None,
     };
-    let home = home?;
-    if let Home::Router { router } = home {
+    let transport = transport?;
+    if let Transport::InProcess { router } = transport {
         joins(&realm, role.as_ref(), router, routers);
     }
     Some(Component {
@@ -95,7 +96,7 @@ fn component(
         extra,
         database,
         concurrency,
-        home,
+        transport,
     })
 }
 
@@ -235,7 +236,7 @@ fn listed(names: &[&str]) -> String {
     }
 }
 
-fn home(transport: &Cursor<'_>, routers: &Routers) -> Option<Home> {
+fn client_transport(transport: &Cursor<'_>, routers: &Routers) -> Option<Transport> {
     transport.kind(&keys::CLIENT_TRANSPORT_TYPES)?;
     let object = transport.object(&keys::CLIENT_TRANSPORT)?;
     serializers(&object);
@@ -254,9 +255,9 @@ fn home(transport: &Cursor<'_>, routers: &Routers) -> Option<Home> {
     if let Some(endpoint) = &endpoint {
         endpoint.agrees_with(&url);
     }
-    match local(&url, routers) {
-        Local::Served(router) => Some(Home::Router { router }),
-        Local::NotAWebSocket(paths) => {
+    match own_listener(&url, routers) {
+        OwnListener::Serves(router) => Some(Transport::InProcess { router }),
+        OwnListener::NotAWebSocket(paths) => {
             member.fault(format!(
                 "the port is a listener of this node, which has no websocket at {}; it has: {}",
                 quoted(&url.path),
@@ -264,14 +265,14 @@ fn home(transport: &Cursor<'_>, routers: &Routers) -> Option<Home> {
             ));
             None
         }
-        Local::No if url.port == 0 => {
+        OwnListener::No if url.port == 0 => {
             if routers.faulty_listeners == 0 {
                 member
                     .fault("port 0 stands for a listener of this node with port 0; there is none");
             }
             None
         }
-        Local::No => Some(Home::Remote(Box::new(Connect {
+        OwnListener::No => Some(Transport::Dialled(Box::new(ClientTransport {
             url: written.to_owned(),
             host: url.host,
             port: url.port,
@@ -321,30 +322,30 @@ impl ClientEndpoint<'_> {
     }
 }
 
-enum Local {
+enum OwnListener {
     /// A WebSocket of this node: the index of its router.
-    Served(usize),
+    Serves(usize),
     /// A listener of this node that has WebSockets at these paths only.
     NotAWebSocket(Vec<String>),
     No,
 }
 
 /// Is the URL one of this node's own listeners?
-fn local(url: &WebSocketUrl, routers: &Routers) -> Local {
-    let mut answer = Local::No;
+fn own_listener(url: &WebSocketUrl, routers: &Routers) -> OwnListener {
+    let mut answer = OwnListener::No;
     for (router, worker) in routers.workers.iter().enumerate() {
         for listener in &worker.transports {
             if listener.endpoint.port != url.port || !listens_at(&listener.endpoint, &url.host) {
                 continue;
             }
             match websocket_paths(listener) {
-                None => return Local::Served(router),
+                None => return OwnListener::Serves(router),
                 Some(paths) if paths.iter().any(|path| *path == without_query(&url.path)) => {
-                    return Local::Served(router);
+                    return OwnListener::Serves(router);
                 }
                 Some(paths) => match &mut answer {
-                    Local::NotAWebSocket(all) => all.extend(paths),
-                    _ => answer = Local::NotAWebSocket(paths),
+                    OwnListener::NotAWebSocket(all) => all.extend(paths),
+                    _ => answer = OwnListener::NotAWebSocket(paths),
                 },
             }
         }

@@ -1,7 +1,7 @@
 //! Owns a component's `extra.database`: what is written there, what the environment fills in, and
 //! the defaults. Knows nothing of how the database is reached.
 
-mod given;
+mod parameter_value;
 mod servers;
 mod service;
 mod sources;
@@ -13,7 +13,7 @@ use std::{ops::RangeInclusive, path::PathBuf, time::Duration};
 #[cfg(test)]
 pub(super) use self::user::socket_directory;
 use self::{
-    given::Given,
+    parameter_value::ParameterValue,
     servers::{is_unix_socket, servers},
     sources::Sources,
     tls::tls,
@@ -204,7 +204,7 @@ fn channel_binding(sources: &Sources<'_>, mode: SslMode, has_unix_socket: bool) 
 }
 
 /// A text that goes to PostgreSQL, whose protocol ends texts with a NUL.
-fn without_nul(given: &Given<'_>) -> Option<String> {
+fn without_nul(given: &ParameterValue<'_>) -> Option<String> {
     let text = given.text()?;
     if text.contains('\0') {
         given.fault("must not hold a NUL");
@@ -212,13 +212,13 @@ fn without_nul(given: &Given<'_>) -> Option<String> {
     Some(text.to_owned())
 }
 
-fn string(given: Option<Given<'_>>) -> Option<String> {
+fn string(given: Option<ParameterValue<'_>>) -> Option<String> {
     given.as_ref().and_then(without_nul)
 }
 
 /// The name of a thing, which is shown in logs and summaries. A connection string in its place
 /// would be shown with its password, and is no name anyway.
-fn name(given: Option<Given<'_>>) -> Option<String> {
+fn name(given: Option<ParameterValue<'_>>) -> Option<String> {
     let given = given?;
     let name = without_nul(&given)?;
     // An `@` may begin the name of a socket.
@@ -231,7 +231,7 @@ fn name(given: Option<Given<'_>>) -> Option<String> {
 }
 
 fn written_text(object: &Object<'_>, key: &str) -> Option<String> {
-    string(object.member(key).map(Given::Written))
+    string(object.member(key).map(ParameterValue::Written))
 }
 
 fn written_limit(
@@ -261,10 +261,10 @@ fn limit(time: Duration) -> Option<Duration> {
     (!time.is_zero()).then_some(time)
 }
 
-fn password(given: Given<'_>) -> Secret {
+fn password(given: ParameterValue<'_>) -> Secret {
     Secret::new(match &given {
         // It may be empty, to keep PGPASSWORD out.
-        Given::Written(member) => member.string().unwrap_or_default(),
+        ParameterValue::Written(member) => member.string().unwrap_or_default(),
         given => given.text().unwrap_or_default(),
     })
 }

@@ -27,6 +27,8 @@ use std::path::{Path, PathBuf};
 mod check;
 mod component;
 mod database;
+mod display;
+
 mod duration;
 mod fault;
 mod json;
@@ -36,7 +38,7 @@ mod listener;
 mod model;
 mod reader;
 mod router;
-mod summary;
+
 #[cfg(test)]
 mod tests;
 mod url;
@@ -44,10 +46,10 @@ mod words;
 
 pub use fault::{ConfigError, Fault, Note};
 pub use model::{
-    Allow, ChannelBinding, ClientCertificate, Component, Connect, Database, Disclose, Home,
+    Allow, ChannelBinding, ClientCertificate, ClientTransport, Component, Database, Disclose,
     IpVersion, Keepalives, Listener, ListenerService, MatchPolicy, NodeConfig, PathService,
     Permission, Realm, Reset, Role, RouterWorker, Secret, Server, SslMode, SslRootCert,
-    StaticOptions, TargetSessionAttrs, TcpEndpoint, TlsVersion, WebSocketOptions,
+    StaticOptions, TargetSessionAttrs, TcpEndpoint, TlsVersion, Transport, WebSocketOptions,
 };
 
 /// What a check needs to know of the world.

@@ -259,7 +259,7 @@ pub struct Component {
     /// in the router. Which procedures the class has is not known here.
     pub concurrency: BTreeMap<String, NonZeroU64>,
     /// Where it joins.
-    pub home: Home,
+    pub transport: Transport,
 }
 
 /// Shows no value of `extra`: what a class keeps there may be a secret.
@@ -279,27 +279,27 @@ impl fmt::Debug for Component {
             .field("extra", &extra)
             .field("database", &self.database)
             .field("concurrency", &self.concurrency)
-            .field("home", &self.home)
+            .field("transport", &self.transport)
             .finish()
     }
 }
 
 /// Where a component joins its realm.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Home {
+pub enum Transport {
     /// In this process: a router's own component, or a container's whose URL is a listener of this
     /// node.
-    Router {
+    InProcess {
         /// An index into [`NodeConfig::routers`].
         router: usize,
     },
     /// Any other router, as a WAMP client.
-    Remote(Box<Connect>),
+    Dialled(Box<ClientTransport>),
 }
 
 /// How to reach another router.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Connect {
+pub struct ClientTransport {
     /// As written.
     pub url: String,
     /// The host to dial; an IPv6 address stands without brackets.

@@ -8,7 +8,7 @@ use std::{
 };
 
 use super::{Error, StopTimes, settings};
-use crate::config::{self, Connect, Home, NodeConfig};
+use crate::config::{self, ClientTransport, NodeConfig, Transport};
 use component::{Classes, Instance, Session, Setup, Status};
 use reactor::{Mailbox, Reactor};
 use wamp::{Peer, Uri};
@@ -56,7 +56,7 @@ impl Components {
         io_threads: &mut [Reactor<Mail>],
     ) -> Result<(), Error> {
         for component in &config.components {
-            if let Home::Router { router } = component.home {
+            if let Transport::InProcess { router } = component.transport {
                 let instance = self.make(component, classes)?;
                 self.instances.push(instance.clone());
                 join(component, instance, &realms[router], io_threads)?;
@@ -73,7 +73,7 @@ impl Components {
         mailboxes: &[Mailbox<Mail>],
     ) -> Result<(), Error> {
         for (component, mailbox) in config.components.iter().zip(mailboxes.iter().cycle()) {
-            if let Home::Remote(connect) = &component.home {
+            if let Transport::Dialled(connect) = &component.transport {
                 let instance = self.make(component, classes)?;
                 self.dialled
                     .push(dial(component, connect, instance, mailbox));
@@ -90,10 +90,10 @@ impl Components {
         let setup = Setup {
             extra: component.extra.clone(),
             database: component.database.as_ref().map(|database| {
-                let grace = self.stop_times.map(|times| match component.home {
+                let grace = self.stop_times.map(|times| match component.transport {
                     // The node has waited for the calls of its own realms before.
-                    Home::Router { .. } => times.jobs,
-                    Home::Remote(_) => times.calls,
+                    Transport::InProcess { .. } => times.jobs,
+                    Transport::Dialled(_) => times.calls,
                 });
                 settings::pool(database)
                     .close_grace(grace.unwrap_or_default())
@@ -191,7 +191,7 @@ fn join(
 /// Keeps a component on another router. Each connection gets a session of its own.
 fn dial(
     component: &config::Component,
-    connect: &Connect,
+    connect: &ClientTransport,
     instance: Arc<Instance>,
     mailbox: &Mailbox<Mail>,
 ) -> Dialled {

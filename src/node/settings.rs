@@ -12,8 +12,8 @@ use postgres::config::{ChannelBinding, LoadBalanceHosts, SslNegotiation};
 
 use super::Error;
 use crate::config::{
-    self, Connect, Database, IpVersion, Listener, ListenerService, PathService, SslRootCert,
-    TcpEndpoint,
+    self, ClientTransport, Database, IpVersion, Listener, ListenerService, PathService,
+    SslRootCert, TcpEndpoint,
 };
 use adbapi::ConnectionPool;
 use wamp::{MAX_ID, PublicationId, SessionId, Uri};
@@ -201,7 +201,7 @@ fn websocket_options(options: &config::WebSocketOptions) -> WebSocketOptions {
 /// configuration does not say.
 const HEARTBEAT: Duration = Duration::from_secs(10);
 
-pub(super) fn target(connect: &Connect) -> Target {
+pub(super) fn target(connect: &ClientTransport) -> Target {
     let options = &connect.options;
     Target {
         url: connect.url.clone(),

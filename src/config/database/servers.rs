@@ -3,7 +3,7 @@
 
 use std::net::IpAddr;
 
-use super::{given::Given, name, sources::Sources, user};
+use super::{name, parameter_value::ParameterValue, sources::Sources, user};
 use crate::config::{json::Json, listener::PORT, model::Server};
 
 /// PostgreSQL's, as libpq has it.
@@ -54,7 +54,7 @@ pub(super) fn is_unix_socket(server: &Server) -> bool {
     server.address.is_none() && server.host.starts_with('/')
 }
 
-fn addresses(given: &Given<'_>) -> Vec<IpAddr> {
+fn addresses(given: &ParameterValue<'_>) -> Vec<IpAddr> {
     let text = string_of(given);
     let parsed = text.split(',').map(|address| address.trim().parse());
     parsed.collect::<Result<_, _>>().unwrap_or_else(|_| {
@@ -63,15 +63,15 @@ fn addresses(given: &Given<'_>) -> Vec<IpAddr> {
     })
 }
 
-fn string_of(given: &Given<'_>) -> String {
+fn string_of(given: &ParameterValue<'_>) -> String {
     given.text().unwrap_or_default().to_owned()
 }
 
 /// One port for all hosts, or one for each.
-fn ports(given: &Given<'_>, hosts: usize) -> Vec<u16> {
+fn ports(given: &ParameterValue<'_>, hosts: usize) -> Vec<u16> {
     let in_range = |port: &u64| (1..=*PORT.end()).contains(port);
     let ports: Option<Vec<u64>> = match given {
-        Given::Written(member) if !matches!(member.value(), Json::String(_)) => {
+        ParameterValue::Written(member) if !matches!(member.value(), Json::String(_)) => {
             match member.value() {
                 Json::Number(number) => number.as_u64().filter(in_range).map(|port| vec![port]),
                 _ => None,

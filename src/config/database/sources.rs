@@ -5,7 +5,7 @@
 use std::collections::BTreeMap;
 
 use super::{
-    given::Given,
+    parameter_value::ParameterValue,
     service::{self, Service},
 };
 use crate::config::{
@@ -87,7 +87,7 @@ impl<'a> Sources<'a> {
     }
 
     /// The service that was found by this name.
-    fn layer_of(&self, name: &Given<'a>) -> Option<Layer> {
+    fn layer_of(&self, name: &ParameterValue<'a>) -> Option<Layer> {
         let name_of_service = name.text()?;
         match service::find(name_of_service, &|variable| self.variable(variable)) {
             Ok(Service { file, values }) => Some(Layer {
@@ -106,7 +106,7 @@ impl<'a> Sources<'a> {
         (self.environment)(name).filter(|value| !value.is_empty())
     }
 
-    fn in_layers(&self, layers: &[Layer], key: &'static str) -> Option<Given<'a>> {
+    fn in_layers(&self, layers: &[Layer], key: &'static str) -> Option<ParameterValue<'a>> {
         let names = parameters_of(key).map(|parameter| parameter.name);
         let mut found = layers.iter().flat_map(|layer| {
             let values = names.clone().filter_map(|name| layer.values.get(name));
@@ -116,8 +116,8 @@ impl<'a> Sources<'a> {
         Some(self.elsewhere(source.clone(), key, value.clone()))
     }
 
-    fn elsewhere(&self, source: String, key: &'static str, value: String) -> Given<'a> {
-        Given::Elsewhere {
+    fn elsewhere(&self, source: String, key: &'static str, value: String) -> ParameterValue<'a> {
+        ParameterValue::Elsewhere {
             place: self.object.at.clone(),
             source,
             key,
@@ -125,7 +125,7 @@ impl<'a> Sources<'a> {
         }
     }
 
-    fn in_variables(&self, key: &'static str) -> Option<Given<'a>> {
+    fn in_variables(&self, key: &'static str) -> Option<ParameterValue<'a>> {
         parameters_of(key).find_map(|parameter| {
             let value = self.variable(parameter.variable)?;
             let value = match parameter.name {
@@ -138,10 +138,10 @@ impl<'a> Sources<'a> {
     }
 
     /// The parameter `key`: as it is written, else as a service, a variable or the URL has it.
-    pub(super) fn find(&self, key: &'static str) -> Option<Given<'a>> {
+    pub(super) fn find(&self, key: &'static str) -> Option<ParameterValue<'a>> {
         let is_key = keys::DATABASE.use_of(key) == Some(&Use::Served);
         let written = is_key.then(|| self.object.member(key)).flatten();
-        (written.map(Given::Written))
+        (written.map(ParameterValue::Written))
             .or_else(|| self.in_layers(self.service.as_slice(), key))
             .or_else(|| self.in_variables(key))
             .or_else(|| self.in_layers(&self.url, key))

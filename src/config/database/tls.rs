@@ -3,7 +3,7 @@
 
 use std::path::{Path, PathBuf};
 
-use super::{given::Given, sources::Sources};
+use super::{parameter_value::ParameterValue, sources::Sources};
 use crate::config::{
     keys,
     model::{ClientCertificate, SslMode, SslRootCert, TlsVersion},
@@ -56,7 +56,7 @@ fn trust(sources: &Sources<'_>, base_dir: &Path) -> (SslMode, Option<SslRootCert
         (SslMode::VerifyCa | SslMode::VerifyFull, None) => given_mode.fault(
             "must have an `sslrootcert` beside it: a PEM file, or with `verify-full` also `system`",
         ),
-        (SslMode::Disable, Some(given @ Given::Written(_))) => {
+        (SslMode::Disable, Some(given @ ParameterValue::Written(_))) => {
             given.note("has no effect: with this `sslmode` there is no TLS");
         }
         _ => {}
@@ -69,20 +69,20 @@ fn trust(sources: &Sources<'_>, base_dir: &Path) -> (SslMode, Option<SslRootCert
     (mode, cert)
 }
 
-fn root_cert(given: &Given<'_>, base_dir: &Path) -> Option<SslRootCert> {
+fn root_cert(given: &ParameterValue<'_>, base_dir: &Path) -> Option<SslRootCert> {
     if given.text()? == "system" {
         return Some(SslRootCert::System);
     }
     existing(given, base_dir, "`system` or a file that exists").map(SslRootCert::File)
 }
 
-fn existing(given: &Given<'_>, base_dir: &Path, what: &str) -> Option<PathBuf> {
+fn existing(given: &ParameterValue<'_>, base_dir: &Path, what: &str) -> Option<PathBuf> {
     let file = given.file(base_dir)?;
     if file.is_file() {
         return Some(file);
     }
     match given {
-        Given::Written(member) => member.fault(format!(
+        ParameterValue::Written(member) => member.fault(format!(
             "there is no file {}; relative ones are relative to the config file",
             unless_secret(file.display().to_string())
         )),
@@ -96,7 +96,7 @@ fn client_certificate(sources: &Sources<'_>, base_dir: &Path) -> Option<ClientCe
     if mode.and_then(|given| given.one_of(&keys::SSL_CERT_MODE)) == Some("disable") {
         return None;
     }
-    let file = |given: &Given<'_>| existing(given, base_dir, "a file that exists");
+    let file = |given: &ParameterValue<'_>| existing(given, base_dir, "a file that exists");
     match (sources.find("sslcert"), sources.find("sslkey")) {
         (Some(certificate), Some(key)) => Some(ClientCertificate {
             certificate: file(&certificate)?,
@@ -130,8 +130,8 @@ fn direct(sources: &Sources<'_>, mode: SslMode) -> bool {
 fn versions(sources: &Sources<'_>) -> (TlsVersion, TlsVersion) {
     let least = sources.find("ssl_min_protocol_version");
     let newest = sources.find("ssl_max_protocol_version");
-    let word = |given: &Option<Given<'_>>, choice| {
-        (given.as_ref()).and_then(|given: &Given<'_>| given.one_of_in_any_case(choice))
+    let word = |given: &Option<ParameterValue<'_>>, choice| {
+        (given.as_ref()).and_then(|given: &ParameterValue<'_>| given.one_of_in_any_case(choice))
     };
     let from = match word(&least, &keys::LEAST_TLS) {
         Some("TLSv1.3") => TlsVersion::V1_3,

@@ -85,7 +85,7 @@ fn the_projects_own_config_is_the_references_node() {
                 ..database(r#"{"host": "127.0.0.1"}"#, &[])
             }),
             concurrency: BTreeMap::new(),
-            home: Home::Router { router: 0 },
+            transport: Transport::InProcess { router: 0 },
         }],
         notes: vec![],
     };
@@ -225,7 +225,7 @@ fn static_options_are_read() {
 
 /// The home of [`NODE`]'s container component with another endpoint of the listener, and another
 /// URL.
-fn home(listener: &str, url: &str) -> Home {
+fn transport(listener: &str, url: &str) -> Transport {
     let text = node_with(&[
         (r#"{"type": "tcp", "port": 8080},"#, listener),
         (
@@ -234,12 +234,12 @@ fn home(listener: &str, url: &str) -> Home {
         ),
         ("ws://127.0.0.1:8080/ws", url),
     ]);
-    node(&text).components.remove(1).home
+    node(&text).components.remove(1).transport
 }
 
 #[test]
 fn a_url_of_a_listener_stays_in_the_process() {
-    let here = Home::Router { router: 0 };
+    let here = Transport::InProcess { router: 0 };
     for (listener, url) in [
         (
             r#"{"type": "tcp", "port": 8080},"#,
@@ -260,7 +260,7 @@ fn a_url_of_a_listener_stays_in_the_process() {
             "ws://10.1.2.3:8080/ws",
         ),
     ] {
-        assert_eq!(home(listener, url), here, "{listener} {url}");
+        assert_eq!(transport(listener, url), here, "{listener} {url}");
     }
 }
 
@@ -289,7 +289,7 @@ fn any_other_url_is_dialled() {
             "/?a=b",
         ),
     ] {
-        let expected = Home::Remote(Box::new(Connect {
+        let expected = Transport::Dialled(Box::new(ClientTransport {
             url: url.into(),
             host: host.into(),
             port,
@@ -297,7 +297,7 @@ fn any_other_url_is_dialled() {
             timeout: Duration::from_secs(10),
             options: WebSocketOptions::default(),
         }));
-        assert_eq!(home(listener, url), expected);
+        assert_eq!(transport(listener, url), expected);
     }
 }
 
@@ -313,7 +313,10 @@ fn the_first_of_several_listeners_with_port_0_is_meant() {
         {"type": "container", "components": [{"type": "class", "classname": "test.Plain", "realm": "one",
          "transport": {"type": "websocket", "url": "ws://127.0.0.1:0/"}}]}
     ]}"#;
-    assert_eq!(node(text).components[0].home, Home::Router { router: 1 });
+    assert_eq!(
+        node(text).components[0].transport,
+        Transport::InProcess { router: 1 }
+    );
 }
 
 #[test]
@@ -326,7 +329,7 @@ fn a_container_alone_is_a_node() {
     let node = node(text);
     assert!(node.routers.is_empty());
     assert_eq!(node.components[0].extra, Value::Null);
-    let Home::Remote(connect) = &node.components[0].home else {
+    let Transport::Dialled(connect) = &node.components[0].transport else {
         panic!("{node:?}");
     };
     assert_eq!(connect.timeout, Duration::from_secs(3));

@@ -1,5 +1,5 @@
-//! Owns what is known of one parameter of a database, and how it is read and blamed, wherever it
-//! was found. Knows nothing of what it means.
+//! Owns the value of one parameter of a database with its source, how it is read, and how a fault
+//! names it. Knows nothing of what it means.
 
 use std::{
     fmt::Display,
@@ -17,7 +17,7 @@ use crate::config::{
 };
 
 /// A parameter of a database, and where it was found.
-pub(super) enum Given<'a> {
+pub(super) enum ParameterValue<'a> {
     Written(Cursor<'a>),
     Elsewhere {
         /// The database, or the component, that has no such key.
@@ -29,12 +29,12 @@ pub(super) enum Given<'a> {
     },
 }
 
-impl Given<'_> {
+impl ParameterValue<'_> {
     /// The value is not what it `must` be. That of a variable is not shown.
     pub(super) fn fault(&self, must: impl Display) {
         match self {
-            Given::Written(member) => member.fault(must.to_string()),
-            Given::Elsewhere {
+            ParameterValue::Written(member) => member.fault(must.to_string()),
+            ParameterValue::Elsewhere {
                 place, source, key, ..
             } => place.fault_unseen(format!("{source} fills in `{key}`, which {must}")),
         }
@@ -43,8 +43,8 @@ impl Given<'_> {
     /// Says that it is of no use here.
     pub(super) fn note(&self, text: &str) {
         match self {
-            Given::Written(member) => member.note(text),
-            Given::Elsewhere {
+            ParameterValue::Written(member) => member.note(text),
+            ParameterValue::Elsewhere {
                 place, source, key, ..
             } => place.note(format!("{source} fills in `{key}`, which {text}")),
         }
@@ -52,8 +52,8 @@ impl Given<'_> {
 
     pub(super) fn text(&self) -> Option<&str> {
         match self {
-            Given::Written(member) => member.text(),
-            Given::Elsewhere { value, .. } => Some(value),
+            ParameterValue::Written(member) => member.text(),
+            ParameterValue::Elsewhere { value, .. } => Some(value),
         }
     }
 
@@ -62,8 +62,8 @@ impl Given<'_> {
     pub(super) fn file(&self, base_dir: &Path) -> Option<PathBuf> {
         let written = self.text()?;
         Some(match self {
-            Given::Written(_) => base_dir.join(written),
-            Given::Elsewhere { .. } => {
+            ParameterValue::Written(_) => base_dir.join(written),
+            ParameterValue::Elsewhere { .. } => {
                 std::path::absolute(written).unwrap_or_else(|_| PathBuf::from(written))
             }
         })
@@ -71,8 +71,8 @@ impl Given<'_> {
 
     pub(super) fn one_of(&self, choice: &'static Choice) -> Option<&'static str> {
         let value = match self {
-            Given::Written(member) => return member.one_of(choice),
-            Given::Elsewhere { value, .. } => value,
+            ParameterValue::Written(member) => return member.one_of(choice),
+            ParameterValue::Elsewhere { value, .. } => value,
         };
         let served = choice.served.iter().find(|served| *served == value);
         if served.is_none() {
@@ -94,8 +94,8 @@ impl Given<'_> {
 
     pub(super) fn integer_in(&self, range: &RangeInclusive<u64>) -> Option<u64> {
         let value = match self {
-            Given::Written(member) => return member.integer_in(range),
-            Given::Elsewhere { value, .. } => value.trim().parse().ok(),
+            ParameterValue::Written(member) => return member.integer_in(range),
+            ParameterValue::Elsewhere { value, .. } => value.trim().parse().ok(),
         };
         let value = value.filter(|value| range.contains(value));
         if value.is_none() {
@@ -111,12 +111,12 @@ impl Given<'_> {
     /// True or false, for which libpq has 1 and 0.
     pub(super) fn flag(&self) -> Option<bool> {
         let flag = match self {
-            Given::Written(member) => match member.value() {
+            ParameterValue::Written(member) => match member.value() {
                 Json::Bool(flag) => Some(*flag),
                 Json::Number(number) => number.as_u64().filter(|n| *n <= 1).map(|n| n == 1),
                 _ => None,
             },
-            Given::Elsewhere { value, .. } => match value.as_str() {
+            ParameterValue::Elsewhere { value, .. } => match value.as_str() {
                 "0" => Some(false),
                 "1" => Some(true),
                 _ => None,
@@ -131,9 +131,9 @@ impl Given<'_> {
     /// A time. The environment has libpq's units: whole seconds, or milliseconds.
     pub(super) fn time(&self, times: &Times) -> Option<Duration> {
         let value = match self {
-            Given::Written(member) => return time(member, times),
+            ParameterValue::Written(member) => return time(member, times),
             // libpq takes what is negative for no limit.
-            Given::Elsewhere { value, .. } => {
+            ParameterValue::Elsewhere { value, .. } => {
                 let value: Option<i64> = value.trim().parse().ok();
                 value.map(|value| u64::try_from(value).unwrap_or(0))
             }

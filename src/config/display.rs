@@ -1,10 +1,10 @@
-//! Owns how a checked node is told to a person, as `wampgres check` prints it. Shows no password.
+//! Owns how a checked node is printed for people, as by `wampgres check`. Shows no password.
 
 use std::fmt::{self, Display, Formatter};
 
 use super::model::{
-    Component, Database, Home, Listener, ListenerService, NodeConfig, PathService, Realm,
-    TcpEndpoint,
+    Component, Database, Listener, ListenerService, NodeConfig, PathService, Realm, TcpEndpoint,
+    Transport,
 };
 
 impl Display for NodeConfig {
@@ -69,10 +69,10 @@ fn services(listener: &Listener) -> Vec<String> {
 }
 
 fn component(component: &Component) -> String {
-    let home = match &component.home {
-        Home::Router { .. } => "in this process".to_owned(),
+    let transport = match &component.transport {
+        Transport::InProcess { .. } => "in this process".to_owned(),
         // A ticket would stand in the query.
-        Home::Remote(connect) => {
+        Transport::Dialled(connect) => {
             format!("at {}", connect.url.split('?').next().unwrap_or_default())
         }
     };
@@ -81,7 +81,7 @@ fn component(component: &Component) -> String {
         None => String::new(),
     };
     format!(
-        "component {}: realm {}, {home}{database}",
+        "component {}: realm {}, {transport}{database}",
         component.classname, component.realm
     )
 }
