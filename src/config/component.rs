@@ -1,34 +1,26 @@
 //! Owns the components in the document and the question where each joins: in this process or at
 //! another router. Knows nothing of what component classes do.
 
-use std::{
-    collections::BTreeMap, net::IpAddr, num::NonZeroU64, ops::RangeInclusive, time::Duration,
-};
+use std::{collections::BTreeMap, net::IpAddr, num::NonZeroU64, time::Duration};
 
 use serde_json::Value;
 
 use super::{
-    check::{Context, Routers},
+    context::{Context, Routers},
     database,
     json::Json,
     keys,
-    listener::{PORT, serializers, websocket_options},
     model::{
         ClientTransport, Component, Database, Listener, ListenerService, PathService, TcpEndpoint,
         Transport,
     },
-    reader::{Cursor, Object},
-    router::uri,
+    object::Object,
+    reader::Cursor,
     url::WebSocketUrl,
+    websocket::{serializers, websocket_options},
     words::{did_you_mean, quoted, unless_secret},
 };
 
-/// Crossbar's range for a connecting endpoint's `timeout`, without its 0.
-const TIMEOUT_SECONDS: RangeInclusive<u64> = 1..=600;
-/// Crossbar's default.
-const TIMEOUT: u64 = 10;
-/// More invocations of a procedure than these at once are as good as no limit.
-const CONCURRENCY: RangeInclusive<u64> = 1..=1_000_000;
 /// The role of a session that did not authenticate.
 const ANONYMOUS: &str = "anonymous";
 
@@ -55,7 +47,7 @@ pub(super) fn of_container(
     item.kind(&keys::COMPONENT_TYPES)?;
     let object = item.object(&keys::CONTAINER_COMPONENT)?;
     let transport = object
-        .required("transport", "an object of type `websocket` with a `url`")
+        .required("transport")
         .and_then(|transport| client_transport(&transport, routers));
     component(&object, None, transport, routers, context)
 }
@@ -70,16 +62,14 @@ fn component(
     context: &Context<'_>,
 ) -> Option<Component> {
     let classname = object
-        .required("classname", "the name of a component class")
+        .required("classname")
         .and_then(|member| classname(&member, context.options.classes));
     let Extra {
         value: extra,
         database,
         concurrency,
     } = extra(object, classname, context);
-    let realm = object
-        .required("realm", "the realm the component joins")
-        .and_then(Name::read)?;
+    let realm = object.required("realm").and_then(Name::read)?;
     let role = match role {
         Some(role) => Some(role?),
         None => None,
@@ -108,7 +98,7 @@ struct Name<'a> {
 
 impl<'a> Name<'a> {
     fn read(at: Cursor<'a>) -> Option<Self> {
-        let name = uri(&at)?;
+        let name = at.uri()?;
         Some(Name { at, name })
     }
 }
@@ -192,7 +182,7 @@ fn concurrency(procedures: &Cursor<'_>) -> BTreeMap<String, NonZeroU64> {
     }
     let limit = |(uri, procedure): (&str, Cursor<'_>)| {
         let object = procedure.object(&keys::PROCEDURE)?;
-        let limit = object.member("concurrency")?.integer_in(&CONCURRENCY)?;
+        let limit = object.optional_integer("concurrency")?;
         Some((uri.to_owned(), NonZeroU64::new(limit)?))
     };
     procedures.members().into_iter().filter_map(limit).collect()
@@ -243,7 +233,15 @@ fn client_transport(transport: &Cursor<'_>, routers: &Routers) -> Option<Transpo
     let options = websocket_options(&object);
     let endpoint = object.member("endpoint");
     let endpoint = endpoint.and_then(|endpoint| client_endpoint(&endpoint));
-    let member = object.required("url", "a WebSocket URL such as ws://127.0.0.1:8080/ws")?;
+    let timeout = endpoint.as_ref().map_or_else(
+        || {
+            transport
+                .with_nothing(&keys::CLIENT_ENDPOINT)
+                .integer("timeout")
+        },
+        |endpoint| endpoint.timeout,
+    );
+    let member = object.required("url")?;
     let written = member.text()?;
     let url = match WebSocketUrl::parse(written) {
         Ok(url) => url,
@@ -277,7 +275,7 @@ fn client_transport(transport: &Cursor<'_>, routers: &Routers) -> Option<Transpo
             host: url.host,
             port: url.port,
             path: url.path,
-            timeout: Duration::from_secs(endpoint.map_or(TIMEOUT, |endpoint| endpoint.timeout)),
+            timeout: Duration::from_secs(timeout),
             options,
         }))),
     }
@@ -292,12 +290,12 @@ struct ClientEndpoint<'a> {
 fn client_endpoint<'a>(item: &Cursor<'a>) -> Option<ClientEndpoint<'a>> {
     item.kind(&keys::ENDPOINT_TYPES)?;
     let object = item.object(&keys::CLIENT_ENDPOINT)?;
-    let host = object.required("host", "the host of the URL");
-    let port = object.required("port", "the port of the URL");
+    let host = object.required("host");
+    let port = object.required("port");
     Some(ClientEndpoint {
         host: host.and_then(|member| member.text().map(|host| (member.clone(), host))),
-        port: port.and_then(|member| member.integer_in(&PORT).map(|port| (member.clone(), port))),
-        timeout: object.integer("timeout", &TIMEOUT_SECONDS, TIMEOUT),
+        port: port.and_then(|member| object.optional_integer("port").map(|port| (member, port))),
+        timeout: object.integer("timeout"),
     })
 }
 

@@ -219,26 +219,6 @@ pub struct WebSocketOptions {
     pub outbox_limit: usize,
 }
 
-impl Default for WebSocketOptions {
-    fn default() -> Self {
-        WebSocketOptions {
-            allowed_origins: vec!["*".to_owned()],
-            open_handshake_timeout: Some(Duration::from_secs(5)),
-            close_handshake_timeout: Some(Duration::from_secs(1)),
-            auto_ping_interval: None,
-            auto_ping_timeout: None,
-            auto_ping_size: 4,
-            max_message_size: Some(4 << 20),
-            max_frame_size: None,
-            tcp_nodelay: true,
-            enable_webstatus: true,
-            require_websocket_subprotocol: true,
-            fail_by_drop: false,
-            outbox_limit: 16 << 20,
-        }
-    }
-}
-
 /// An application component that the node runs.
 #[derive(Clone, PartialEq)]
 pub struct Component {

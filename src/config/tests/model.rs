@@ -7,6 +7,25 @@ use serde_json::Value;
 use super::{CLASSES, DATABASE_CLASSES, NODE, database, node, node_with};
 use crate::config::*;
 
+/// The WebSocket options where none is written.
+fn default_options() -> WebSocketOptions {
+    WebSocketOptions {
+        allowed_origins: vec!["*".to_owned()],
+        open_handshake_timeout: Some(Duration::from_secs(5)),
+        close_handshake_timeout: Some(Duration::from_secs(1)),
+        auto_ping_interval: None,
+        auto_ping_timeout: None,
+        auto_ping_size: 4,
+        max_message_size: Some(4 << 20),
+        max_frame_size: None,
+        tcp_nodelay: true,
+        enable_webstatus: true,
+        require_websocket_subprotocol: true,
+        fail_by_drop: false,
+        outbox_limit: 16 << 20,
+    }
+}
+
 #[test]
 fn the_projects_own_config_is_the_references_node() {
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));
@@ -63,10 +82,7 @@ fn the_projects_own_config_is_the_references_node() {
                     paths: vec![
                         ("/".into(), files("web")),
                         ("shared".into(), files("web/shared")),
-                        (
-                            "ws".into(),
-                            PathService::WebSocket(WebSocketOptions::default()),
-                        ),
+                        ("ws".into(), PathService::WebSocket(default_options())),
                     ],
                 },
             }],
@@ -295,7 +311,7 @@ fn any_other_url_is_dialled() {
             port,
             path: path.into(),
             timeout: Duration::from_secs(10),
-            options: WebSocketOptions::default(),
+            options: default_options(),
         }));
         assert_eq!(transport(listener, url), expected);
     }
