@@ -4,6 +4,7 @@
 use super::{
     component,
     context::{Context, Routers},
+    databases::Databases,
     keys,
     listener::{self, Ports},
     model::{NodeConfig, RouterWorker},
@@ -18,6 +19,7 @@ pub(super) fn node(root: &Cursor<'_>, context: &Context<'_>) -> NodeConfig {
         return NodeConfig::default();
     };
     version(&top);
+    let mut databases = Databases::read(&top, context);
     let Some(workers) = top.required("workers") else {
         return NodeConfig::default();
     };
@@ -47,8 +49,10 @@ pub(super) fn node(root: &Cursor<'_>, context: &Context<'_>) -> NodeConfig {
         worker.object("options");
         for item in worker.items("components") {
             components.extend(match router {
-                Some(router) => component::of_router(&item, *router, &routers, context),
-                None => component::of_container(&item, &routers, context),
+                Some(router) => {
+                    component::of_router(&item, *router, &routers, &mut databases, context)
+                }
+                None => component::of_container(&item, &routers, &mut databases, context),
             });
         }
     }
@@ -58,6 +62,7 @@ pub(super) fn node(root: &Cursor<'_>, context: &Context<'_>) -> NodeConfig {
     }
     NodeConfig {
         routers: routers.workers,
+        databases: databases.into_used(),
         components,
         notes: Vec::new(),
     }

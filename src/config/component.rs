@@ -7,18 +7,17 @@ use serde_json::Value;
 
 use super::{
     context::{Context, Routers},
-    database,
+    databases::Databases,
     json::Json,
     keys,
     model::{
-        ClientTransport, Component, Database, Listener, ListenerService, PathService, TcpEndpoint,
-        Transport,
+        ClientTransport, Component, Listener, ListenerService, PathService, TcpEndpoint, Transport,
     },
     object::Object,
     reader::Cursor,
     url::WebSocketUrl,
     websocket::{serializers, websocket_options},
-    words::{did_you_mean, quoted, unless_secret},
+    words::{did_you_mean, listed, quoted, unless_secret},
 };
 
 /// The role of a session that did not authenticate.
@@ -29,19 +28,21 @@ pub(super) fn of_router(
     item: &Cursor<'_>,
     router: usize,
     routers: &Routers,
+    databases: &mut Databases<'_>,
     context: &Context<'_>,
 ) -> Option<Component> {
     item.kind(&keys::COMPONENT_TYPES)?;
     let object = item.object(&keys::ROUTER_COMPONENT)?;
     let role = object.member("role").map(Name::read);
     let transport = Some(Transport::InProcess { router });
-    component(&object, role, transport, routers, context)
+    component(&object, role, transport, routers, databases, context)
 }
 
 /// Checks a component of a container worker.
 pub(super) fn of_container(
     item: &Cursor<'_>,
     routers: &Routers,
+    databases: &mut Databases<'_>,
     context: &Context<'_>,
 ) -> Option<Component> {
     item.kind(&keys::COMPONENT_TYPES)?;
@@ -49,7 +50,7 @@ pub(super) fn of_container(
     let transport = object
         .required("transport")
         .and_then(|transport| client_transport(&transport, routers));
-    component(&object, None, transport, routers, context)
+    component(&object, None, transport, routers, databases, context)
 }
 
 /// What the components of both kinds of worker have in common. A `role` that is written, but has a
@@ -59,6 +60,7 @@ fn component(
     role: Option<Option<Name<'_>>>,
     transport: Option<Transport>,
     routers: &Routers,
+    databases: &mut Databases<'_>,
     context: &Context<'_>,
 ) -> Option<Component> {
     let classname = object
@@ -68,7 +70,7 @@ fn component(
         value: extra,
         database,
         concurrency,
-    } = extra(object, classname, context);
+    } = extra(object, classname, databases, context);
     let realm = object.required("realm").and_then(Name::read)?;
     let role = match role {
         Some(role) => Some(role?),
@@ -130,12 +132,17 @@ fn classname<'a>(member: &Cursor<'a>, classes: &[&str]) -> Option<&'a str> {
 struct Extra {
     /// What the class gets.
     value: Value,
-    /// The database that stands in it or that the class has anyway.
-    database: Option<Database>,
+    /// The database that it names or holds, or that the class has anyway.
+    database: Option<usize>,
     concurrency: BTreeMap<String, NonZeroU64>,
 }
 
-fn extra(object: &Object<'_>, classname: Option<&str>, context: &Context<'_>) -> Extra {
+fn extra(
+    object: &Object<'_>,
+    classname: Option<&str>,
+    databases: &mut Databases<'_>,
+    context: &Context<'_>,
+) -> Extra {
     let wanted = classname.is_some_and(|name| context.options.database_classes.contains(&name));
     let member = object.member("extra");
     let mut value = member
@@ -158,12 +165,12 @@ fn extra(object: &Object<'_>, classname: Option<&str>, context: &Context<'_>) ->
         member.fault("must be an object, in which the class looks for its `database`");
     }
     let database = match written("database") {
-        Some(written) => database::written(&written, context),
+        Some(written) => databases.written(&written, context),
         None if wanted => {
             object.at.note(
                 "has no extra.database: the environment and defaults say where PostgreSQL is, see the summary",
             );
-            database::from_environment(&object.at, context)
+            databases.from_environment(&object.at, context)
         }
         None => None,
     };
@@ -216,13 +223,6 @@ fn joins(realm: &Name<'_>, role: Option<&Name<'_>>, router: usize, routers: &Rou
             listed(&roles)
         )),
         _ => {}
-    }
-}
-
-fn listed(names: &[&str]) -> String {
-    match names {
-        [] => "none".to_owned(),
-        names => names.join(", "),
     }
 }
 

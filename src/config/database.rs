@@ -1,5 +1,5 @@
-//! Owns a component's `extra.database`: what is written there, what the environment fills in, and
-//! the defaults. Knows nothing of how the database is reached.
+//! Owns one database: what is written of it, what the environment fills in, and the defaults. Knows
+//! nothing of how the database is reached, nor of who uses it.
 
 mod parameter_value;
 mod servers;
@@ -52,6 +52,8 @@ fn read(object: &Object<'_>, context: &Context<'_>) -> Database {
     sources.judge_the_rest(has_tls, has_unix_socket);
     let (cp_min, cp_max) = connections(object);
     Database {
+        json_path: object.at.path().to_owned(),
+        name: None,
         servers,
         database: name(sources.find("database")).unwrap_or_else(|| user.clone()),
         user,

@@ -29,6 +29,7 @@ mod check;
 mod component;
 mod context;
 mod database;
+mod databases;
 mod display;
 
 mod duration;

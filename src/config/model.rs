@@ -19,6 +19,8 @@ pub use database::{
 pub struct NodeConfig {
     /// The router workers, in the order of the document.
     pub routers: Vec<RouterWorker>,
+    /// The databases that components use, those with a name and those of one component alone.
+    pub databases: Vec<Database>,
     /// The components of all workers, routers' and containers', in the order of the document.
     pub components: Vec<Component>,
     /// What was accepted, but has no effect here.
@@ -233,8 +235,8 @@ pub struct Component {
     /// What the class makes of it; null when not written. Without its `database` and its
     /// `procedures`, which became [`Component::database`] and [`Component::concurrency`].
     pub extra: Value,
-    /// Its database, if it has one.
-    pub database: Option<Database>,
+    /// Its database, if it has one: an index into [`NodeConfig::databases`].
+    pub database: Option<usize>,
     /// How many invocations of a procedure may run at once, by its URI; the calls beyond that wait
     /// in the router. Which procedures the class has is not known here.
     pub concurrency: BTreeMap<String, NonZeroU64>,

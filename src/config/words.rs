@@ -78,6 +78,14 @@ pub(super) fn either(words: &[&str]) -> String {
     }
 }
 
+/// Names with commas between them, or "none".
+pub(super) fn listed(names: &[&str]) -> String {
+    match names {
+        [] => "none".to_owned(),
+        names => names.join(", "),
+    }
+}
+
 /// What an author is told about a key that nobody knows.
 pub(super) fn unknown_key(key: &str, allowed: &[&str]) -> String {
     format!(

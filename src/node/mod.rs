@@ -3,6 +3,7 @@
 //! rules of its own.
 
 mod components;
+mod databases;
 mod settings;
 
 use std::{
@@ -14,7 +15,8 @@ use std::{
     time::{Duration, Instant},
 };
 
-use self::components::Components;
+pub use self::databases::DatabaseStatus;
+use self::{components::Components, databases::Databases};
 use crate::config::{Listener, ListenerService, NodeConfig, PathService, RouterWorker};
 use component::Classes;
 use reactor::{Mailbox, Reactor};
@@ -35,6 +37,7 @@ pub struct Node {
     realms: Vec<Arc<Realms>>,
     io_threads: Vec<JoinHandle<()>>,
     mailboxes: Arc<[Mailbox<Mail>]>,
+    databases: Arc<Databases>,
     components: Components,
     addresses: Vec<Address>,
     stop_times: StopTimes,
@@ -114,6 +117,14 @@ pub enum Error {
         /// What the file system says.
         source: io::Error,
     },
+    /// A database's settings cannot be used.
+    #[error("{json_path}: {source}")]
+    Database {
+        /// The database.
+        json_path: String,
+        /// What the pool says.
+        source: adbapi::Error,
+    },
     /// A component cannot do its work.
     #[error("{json_path}: {classname}: {source}")]
     Component {
@@ -178,11 +189,12 @@ impl Node {
             realms,
             io_threads: Vec::with_capacity(reactors.len()),
             mailboxes,
-            components: Components::new(threads.wait_asleep, stop_times),
+            databases: Arc::default(),
+            components: Components::default(),
             addresses,
             stop_times,
         };
-        match node.start_parts(config, classes, reactors, listening, clock) {
+        match node.start_parts(config, classes, threads, reactors, listening, clock) {
             Ok(()) => Ok(node),
             Err(error) => {
                 node.realms().for_each(Realm::shut_down);
@@ -196,6 +208,7 @@ impl Node {
         &mut self,
         config: &NodeConfig,
         classes: &Classes,
+        threads: Threads,
         mut reactors: Vec<Reactor<Mail>>,
         listening: Vec<Listening>,
         clock: ClockHandle,
@@ -203,6 +216,9 @@ impl Node {
         let realms = self.realms.iter().flat_map(|realms| realms.iter());
         let first = reactors.first_mut().expect("a node has an I/O thread");
         wamp_transport::start_clock(&clock, realms.cloned().collect(), first);
+        let databases = Databases::new(config, classes, threads, self.stop_times)?;
+        self.databases = Arc::new(databases);
+        self.components = Components::new(self.databases.clone());
         // Components are there before the first client is, so that no call comes too early.
         (self.components).start_in_process(config, classes, &self.realms, &mut reactors)?;
         self.spawn(reactors, listening)?;
@@ -236,9 +252,14 @@ impl Node {
         &self.addresses
     }
 
+    /// The databases of the configuration, with what their pools do at this moment.
+    pub fn databases(&self) -> impl Iterator<Item = DatabaseStatus> {
+        self.databases.statuses()
+    }
+
     /// Stops in order: accept nobody and begin no call, let the calls under way end within the
-    /// grace time and answer the rest, close every connection, close components and their pools,
-    /// join every thread.
+    /// grace time and answer the rest, close every connection, let components leave and close
+    /// the databases that they used, join every thread.
     ///
     /// Clients get a Close frame (1001, going away) and no GOODBYE, so that they come again.
     ///
@@ -248,7 +269,10 @@ impl Node {
     pub fn stop(self) {
         self.mailboxes.iter().for_each(Mailbox::stop_accepting);
         self.realms().for_each(Realm::drain);
-        let pending = || self.realms().any(|r| r.stats().pending_invocations > 0);
+        let pending = || {
+            self.realms().any(|r| r.stats().pending_invocations > 0)
+                || self.databases.are_busy_for_other_routers()
+        };
         let calls = self.stop_times.calls;
         // What other routers have called here has the same time, and takes it meanwhile.
         let deadline = Instant::now() + calls + CANCEL_TIME / 2;
@@ -270,7 +294,11 @@ impl Node {
         let components = std::mem::take(&mut self.components);
         // A component may take as long as it likes to close, and the node may not.
         let closing = std::thread::Builder::new().name("close".to_owned());
-        let closing = closing.spawn(move || components.close(deadline));
+        let databases = self.databases.clone();
+        let closing = closing.spawn(move || {
+            components.close(deadline);
+            databases.close();
+        });
         let farewell = self.stop_times.farewell;
         let connected = || self.io_threads.iter().any(|thread| !thread.is_finished());
         if !wait_while(farewell, connected) {

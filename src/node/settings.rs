@@ -360,7 +360,7 @@ mod tests {
             environment: &|_| None,
         };
         let node = config::check_text(&text, Path::new("/"), &options).unwrap();
-        connection(node.components[0].database.as_ref().unwrap())
+        connection(&node.databases[0])
     }
 
     #[test]

@@ -21,6 +21,13 @@ pub(in crate::config) static NODE: Section = Section {
             "an array of workers",
             "routers and containers; at least one router or component",
         ),
+        optional(
+            "databases",
+            Kind::Special("object of [databases](#database)"),
+            "none",
+            "databases by name, each of which several components may use; see \
+             [below](#databases) (not in Crossbar.io)",
+        ),
         silent("$schema"),
         inert(
             "controller",

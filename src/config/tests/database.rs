@@ -9,6 +9,8 @@ use crate::config::{
 };
 
 /// The database of [`NODE`]'s container with these fields.
+const PLACE: &str = "workers[1].components[0].extra.database";
+
 fn database(fields: &str) -> Database {
     super::database(fields, &[])
 }
@@ -16,6 +18,8 @@ fn database(fields: &str) -> Database {
 #[test]
 fn an_empty_database_has_the_defaults_of_libpq_and_adbapi() {
     let expected = Database {
+        json_path: PLACE.to_owned(),
+        name: None,
         servers: vec![server(socket_directory(), 5432)],
         database: me(),
         user: me(),
@@ -82,6 +86,8 @@ fn everything_can_be_written() {
         ..server
     };
     let expected = Database {
+        json_path: PLACE.to_owned(),
+        name: None,
         servers: vec![
             at("127.0.0.1", server("one.example", 5433)),
             at("127.0.0.2", server("two.example", 5432)),
@@ -422,7 +428,7 @@ fn each_fault_names_its_path_the_value_and_what_is_allowed() {
             r#"{"user": "testuser", "password": "s3cret"}"#,
             &format!("{{{fields}}}"),
         )]);
-        let expected = format!("workers[1].components[0].extra.database.{expected}");
+        let expected = format!("{PLACE}.{expected}");
         assert_eq!(faults(&text), [expected], "{fields}");
     }
 }
@@ -453,7 +459,7 @@ fn a_class_with_a_database_needs_no_extra() {
         r#""extra": {}"#,
     )]);
     let node = check_in(&text, &[("PGDATABASE", "test"), ("PGHOST", "")]).unwrap();
-    let database = node.components[1].database.clone().unwrap();
+    let database = &node.databases[node.components[1].database.unwrap()];
     assert_eq!(database.servers, [server(socket_directory(), 5432)]);
     assert_eq!(database.database, "test");
     assert_eq!(node.components[0].database, None, "a plain class has none");
@@ -465,8 +471,9 @@ fn any_class_may_have_a_database() {
         r#""classname": "test.Plain", "#,
         r#""classname": "test.Plain", "extra": {"a": 1, "database": {"database": "x"}}, "#,
     )]);
-    let plain: Component = node(&text).components.remove(0);
-    assert_eq!(plain.database.unwrap().database, "x");
+    let mut node = node(&text);
+    let plain: Component = node.components.remove(0);
+    assert_eq!(node.databases[plain.database.unwrap()].database, "x");
     assert_eq!(
         plain.extra,
         serde_json::json!({"a": 1}),
@@ -481,13 +488,7 @@ fn a_password_is_in_no_output() {
         r#""classname": "test.Plain", "extra": {"api_key": "s3cret"}, "#,
     )]);
     let node = node(&text);
-    let password = node.components[1]
-        .database
-        .as_ref()
-        .unwrap()
-        .password
-        .as_ref()
-        .unwrap();
+    let password = node.databases[0].password.as_ref().unwrap();
     assert_eq!(password.expose(), "s3cret");
     for shown in [
         node.to_string(),

@@ -87,19 +87,20 @@ fn the_projects_own_config_is_the_references_node() {
                 },
             }],
         }],
+        databases: vec![Database {
+            user: "testuser".into(),
+            database: "test".into(),
+            password: Some(Secret::new("testuser")),
+            cp_noisy: true,
+            ..database(r#"{"host": "127.0.0.1"}"#, &[])
+        }],
         components: vec![Component {
             json_path: "workers[1].components[0]".into(),
             classname: "hello.MyDatabaseComponent".into(),
             realm: "realm1".into(),
             role: None,
             extra: serde_json::json!({}),
-            database: Some(Database {
-                user: "testuser".into(),
-                database: "test".into(),
-                password: Some(Secret::new("testuser")),
-                cp_noisy: true,
-                ..database(r#"{"host": "127.0.0.1"}"#, &[])
-            }),
+            database: Some(0),
             concurrency: BTreeMap::new(),
             transport: Transport::InProcess { router: 0 },
         }],
