@@ -258,7 +258,7 @@ pub(super) fn pool(database: &Database) -> adbapi::Builder {
         None => builder,
     };
     let builder = builder.sslmode(sslmode(database.sslmode));
-    match &database.cp_name {
+    match database.cp_name.as_ref().or(database.name.as_ref()) {
         Some(name) => builder.cp_name(name.as_str()),
         None => builder,
     }

@@ -201,7 +201,12 @@ pub(in crate::config) static DATABASE: Section = Section {
             "SELECT 1",
             "what shows that a connection is good",
         ),
-        optional("cp_name", Kind::Text, "none", "the pool's name in logs"),
+        optional(
+            "cp_name",
+            Kind::Text,
+            "its name in `databases`",
+            "the pool's name in logs",
+        ),
         integer(
             "queue_limit",
             (1..=1_000_000, ""),
