@@ -170,7 +170,7 @@ fn extra(
             object.at.note(
                 "has no extra.database: the environment and defaults say where PostgreSQL is, see the summary",
             );
-            databases.from_environment(&object.at, context)
+            databases.unwritten(&object.at, context)
         }
         None => None,
     };

@@ -70,7 +70,7 @@ impl<'a> Databases<'a> {
     }
 
     /// The database of a component that has one but does not say which.
-    pub(super) fn from_environment(
+    pub(super) fn unwritten(
         &mut self,
         component: &Cursor<'_>,
         context: &Context<'_>,

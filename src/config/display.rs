@@ -38,9 +38,10 @@ fn realm(realm: &Realm) -> String {
             count => format!("{} ({count} permissions)", role.name),
         })
         .collect();
-    match roles.is_empty() {
-        true => format!("realm {}: no roles, nobody can join", realm.name),
-        false => format!("realm {}: {}", realm.name, roles.join(", ")),
+    if roles.is_empty() {
+        format!("realm {}: no roles, nobody can join", realm.name)
+    } else {
+        format!("realm {}: {}", realm.name, roles.join(", "))
     }
 }
 

@@ -174,7 +174,7 @@ impl<'a> Object<'a> {
     }
 
     /// The object `key`, or one in which nothing is written.
-    pub(super) fn object(&self, key: &str) -> Object<'a> {
+    pub(super) fn object(&self, key: &str) -> Self {
         let Kind::Object(section) = self.row(key).kind else {
             self.misread(key)
         };

@@ -134,7 +134,7 @@ impl<'a> Cursor<'a> {
     }
 
     /// The object's members in the order of the document; none when the value is no object.
-    pub(super) fn members(&self) -> Vec<(&'a str, Cursor<'a>)> {
+    pub(super) fn members(&self) -> Vec<(&'a str, Self)> {
         match self.value {
             Json::Object(entries) => (entries.iter().enumerate())
                 .map(|(at, (key, value))| (key.as_str(), self.member(at, key, value)))
@@ -152,7 +152,7 @@ impl<'a> Cursor<'a> {
         }
     }
 
-    fn member(&self, at: usize, key: &str, value: &'a Json) -> Cursor<'a> {
+    fn member(&self, at: usize, key: &str, value: &'a Json) -> Self {
         Cursor {
             value,
             path: join(&self.path, key),
@@ -170,7 +170,7 @@ impl<'a> Cursor<'a> {
     }
 
     /// The member `wanted`, if it is written.
-    pub(super) fn find(&self, wanted: &str) -> Option<Cursor<'a>> {
+    pub(super) fn find(&self, wanted: &str) -> Option<Self> {
         // The last of a repeated key, as other parsers take it. The repetition is a fault of its
         // own.
         self.members()
@@ -194,7 +194,7 @@ impl<'a> Cursor<'a> {
         }
     }
 
-    fn items(&self) -> Vec<Cursor<'a>> {
+    fn items(&self) -> Vec<Self> {
         match self.value {
             Json::Array(items) => (items.iter().enumerate())
                 .map(|(at, value)| Cursor {
@@ -228,7 +228,7 @@ impl<'a> Cursor<'a> {
         }
     }
 
-    pub(super) fn array(&self) -> Option<Vec<Cursor<'a>>> {
+    pub(super) fn array(&self) -> Option<Vec<Self>> {
         if matches!(self.value, Json::Array(_)) {
             return Some(self.items());
         }

@@ -166,9 +166,12 @@ fn link(heading: &str) -> String {
 /// A heading in the middle of a sentence: "TLS modes", "web transport".
 fn as_noun(heading: &str) -> String {
     let is_name = |word: &str| word.chars().skip(1).any(char::is_uppercase);
-    let words = heading.split(' ').map(|word| match is_name(word) {
-        true => word.to_owned(),
-        false => word.to_lowercase(),
+    let words = heading.split(' ').map(|word| {
+        if is_name(word) {
+            word.to_owned()
+        } else {
+            word.to_lowercase()
+        }
     });
     words.collect::<Vec<_>>().join(" ")
 }

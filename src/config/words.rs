@@ -62,9 +62,10 @@ pub(super) fn quoted(text: &str) -> String {
 /// A name or a path as it is, for the middle of a sentence. One that can hold a secret is not
 /// shown.
 pub(super) fn unless_secret(text: String) -> String {
-    match can_hold_secret(&text) {
-        true => format!("({HIDDEN})"),
-        false => text,
+    if can_hold_secret(&text) {
+        format!("({HIDDEN})")
+    } else {
+        text
     }
 }
 

@@ -7,6 +7,7 @@ use std::{
         Arc,
         atomic::{AtomicUsize, Ordering},
     },
+    time::Duration,
 };
 
 use super::{Error, StopTimes, Threads, settings};
@@ -157,11 +158,12 @@ impl Users {
     }
 
     /// How long jobs may run on when the pool is closed.
-    fn grace(self, stop_times: StopTimes) -> std::time::Duration {
-        match self.here {
-            // The node has waited for its calls before.
-            true => stop_times.jobs,
-            false => stop_times.calls,
+    fn grace(self, stop_times: StopTimes) -> Duration {
+        // For calls that are answered here the node has waited before.
+        if self.here {
+            stop_times.jobs
+        } else {
+            stop_times.calls
         }
     }
 }

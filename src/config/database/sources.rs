@@ -210,9 +210,10 @@ impl<'a> Sources<'a> {
                             Protects::Tls => has_tls,
                             Protects::UnixSocket => has_unix_socket,
                         };
-                        match concerns {
-                            true => place.fault_unseen(format!("{source} is not served: {cure}")),
-                            false => place.note(format!("{source} has no effect on this database")),
+                        if concerns {
+                            place.fault_unseen(format!("{source} is not served: {cure}"))
+                        } else {
+                            place.note(format!("{source} has no effect on this database"))
                         }
                     }
                     _ => {}

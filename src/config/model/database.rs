@@ -122,9 +122,10 @@ pub struct Server {
 impl fmt::Display for Server {
     /// `db.example:5432`, `[::1]:5432`.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self.host.contains(':') {
-            true => write!(f, "[{}]:{}", self.host, self.port),
-            false => write!(f, "{}:{}", self.host, self.port),
+        if self.host.contains(':') {
+            write!(f, "[{}]:{}", self.host, self.port)
+        } else {
+            write!(f, "{}:{}", self.host, self.port)
         }
     }
 }
@@ -235,7 +236,7 @@ pub struct Secret(String);
 impl Secret {
     /// Hides `text`.
     pub fn new(text: impl Into<String>) -> Self {
-        Secret(text.into())
+        Self(text.into())
     }
 
     /// The text itself, for the one place that needs it.

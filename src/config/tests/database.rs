@@ -63,23 +63,25 @@ fn an_empty_database_has_the_defaults_of_libpq_and_adbapi() {
     assert_eq!(super::database("{}", &environment), expected);
 }
 
+/// Each key of a database with a value that is not its default.
+const ALL: &str = r#"{
+    "host": "one.example, two.example,::1", "port": "5433,,5434", "database": "shop", "user": "app",
+    "password": "s3cret", "sslmode": "verify-ca", "sslrootcert": "Cargo.toml",
+    "target_session_attrs": "read-write", "application_name": "till", "options": "-c geqo=off",
+    "search_path": "shop,public", "cp_min": 1, "cp_max": 4, "cp_noisy": true, "cp_reconnect": false,
+    "cp_good_sql": "SELECT 2", "cp_name": "shop", "queue_limit": 10, "queue_timeout": 1.5,
+    "connect_timeout": 0.5, "statement_timeout": 30, "idle_timeout": "1min", "max_lifetime": "1h",
+    "slow_query_ms": 250, "statement_cache": 0, "keepalives": true, "keepalives_idle": 60,
+    "keepalives_interval": "5s", "keepalives_count": 4, "tcp_user_timeout": "20000ms",
+    "hostaddr": "127.0.0.1,127.0.0.2,::1", "passfile": "pass", "channel_binding": "require",
+    "require_auth": "scram-sha-256", "sslcert": "Cargo.toml", "sslkey": "Cargo.lock",
+    "sslcertmode": "allow", "sslnegotiation": "direct", "sslsni": false,
+    "ssl_min_protocol_version": "TLSv1.3", "ssl_max_protocol_version": "TLSv1.3",
+    "load_balance_hosts": "random", "reset": "discard"
+}"#;
+
 #[test]
 fn everything_can_be_written() {
-    let all = r#"{
-        "host": "one.example, two.example,::1", "port": "5433,,5434", "database": "shop", "user": "app",
-        "password": "s3cret", "sslmode": "verify-ca", "sslrootcert": "Cargo.toml",
-        "target_session_attrs": "read-write", "application_name": "till", "options": "-c geqo=off",
-        "search_path": "shop,public", "cp_min": 1, "cp_max": 4, "cp_noisy": true, "cp_reconnect": false,
-        "cp_good_sql": "SELECT 2", "cp_name": "shop", "queue_limit": 10, "queue_timeout": 1.5,
-        "connect_timeout": 0.5, "statement_timeout": 30, "idle_timeout": "1min", "max_lifetime": "1h",
-        "slow_query_ms": 250, "statement_cache": 0, "keepalives": true, "keepalives_idle": 60,
-        "keepalives_interval": "5s", "keepalives_count": 4, "tcp_user_timeout": "20000ms",
-        "hostaddr": "127.0.0.1,127.0.0.2,::1", "passfile": "pass", "channel_binding": "require",
-        "require_auth": "scram-sha-256", "sslcert": "Cargo.toml", "sslkey": "Cargo.lock",
-        "sslcertmode": "allow", "sslnegotiation": "direct", "sslsni": false,
-        "ssl_min_protocol_version": "TLSv1.3", "ssl_max_protocol_version": "TLSv1.3",
-        "load_balance_hosts": "random", "reset": "discard"
-    }"#;
     let here = |file| Path::new(env!("CARGO_MANIFEST_DIR")).join(file);
     let at = |address: &str, server| Server {
         address: Some(address.parse().unwrap()),
@@ -133,7 +135,7 @@ fn everything_can_be_written() {
         statement_cache: 0,
         reset: Reset::Discard,
     };
-    let database = database(all);
+    let database = database(ALL);
     assert_eq!(database, expected);
     assert_eq!(
         database.to_string(),

@@ -82,54 +82,55 @@ fn the_summary_names_a_shared_database_once() {
     assert_eq!(summary.matches("; database main").count(), 2, "{summary}");
 }
 
+/// `databases`, the `extra` of the plain component, and the beginning of the one fault; PLACE is the
+/// component's `extra.database`.
+const FAULTS: &[(&str, &str, &str)] = &[
+    (
+        MAIN,
+        r#"{"database": "maim"}"#,
+        "PLACE: seen \"maim\"; must be an object, or the name of one of the node's `databases`, \
+         which has: main, did you mean `main`?",
+    ),
+    (
+        MAIN,
+        r#"{"database": "postgresql://app:s3cret@db.example/shop"}"#,
+        "PLACE: seen a value that is not shown; must be an object, or the name of one of the \
+         node's `databases`, which has: main",
+    ),
+    (
+        MAIN,
+        r#"{"database": 5}"#,
+        "PLACE: seen 5; must be an object, or the name of one of the node's `databases`",
+    ),
+    (
+        r#"{"main": {"user": "a"}, "main": {"user": "b"}}"#,
+        "{}",
+        "databases.main: the key is written twice in this object; keep one",
+    ),
+    (
+        r#"{"main": {"usr": "a"}}"#,
+        r#"{"database": "main"}"#,
+        "databases.main.usr: unknown key, did you mean `user`?; ",
+    ),
+    (
+        r#"{"main": {}, "ma in": {}}"#,
+        "{}",
+        "databases[\"ma in\"]: the name of a database must be of letters, digits, `_` and `-`",
+    ),
+];
+
 #[test]
 fn each_fault_of_a_named_database_names_its_mend() {
-    let place = "workers[0].components[0].extra.database";
-    for (databases, plain, expected) in [
-        (
-            MAIN,
-            r#"{"database": "maim"}"#,
-            format!(
-                "{place}: seen \"maim\"; must be an object, or the name of one of the node's \
-                 `databases`, which has: main, did you mean `main`?"
-            ),
-        ),
-        (
-            MAIN,
-            r#"{"database": "postgresql://app:s3cret@db.example/shop"}"#,
-            format!(
-                "{place}: seen a value that is not shown; must be an object, or the name of one of \
-                 the node's `databases`, which has: main"
-            ),
-        ),
-        (
-            MAIN,
-            r#"{"database": 5}"#,
-            format!(
-                "{place}: seen 5; must be an object, or the name of one of the node's `databases`"
-            ),
-        ),
-        (
-            r#"{"main": {"user": "a"}, "main": {"user": "b"}}"#,
-            "{}",
-            "databases.main: the key is written twice in this object; keep one".to_owned(),
-        ),
-        (
-            r#"{"main": {"usr": "a"}}"#,
-            r#"{"database": "main"}"#,
-            "databases.main.usr: unknown key, did you mean `user`?; ".to_owned(),
-        ),
-        (
-            r#"{"main": {}, "ma in": {}}"#,
-            "{}",
-            "databases[\"ma in\"]: the name of a database must be of letters, digits, `_` and `-`"
-                .to_owned(),
-        ),
-    ] {
+    for (databases, plain, expected) in FAULTS {
         let found = faults(&text(databases, plain));
+        let expected = expected.replace("PLACE", "workers[0].components[0].extra.database");
         assert_eq!(found.len(), 1, "{found:#?}");
         assert!(found[0].starts_with(&expected), "{found:#?}");
     }
+}
+
+#[test]
+fn a_name_needs_the_databases_of_the_node() {
     let none = faults(&node_with(&[(
         r#"{"user": "testuser", "password": "s3cret"}"#,
         r#""main""#,

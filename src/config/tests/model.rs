@@ -26,6 +26,31 @@ fn default_options() -> WebSocketOptions {
     }
 }
 
+/// The realm of the project's own config.
+fn realm1() -> Realm {
+    Realm {
+        name: "realm1".into(),
+        roles: vec![Role {
+            name: "anonymous".into(),
+            permissions: vec![Permission {
+                uri: "com.".into(),
+                match_policy: MatchPolicy::Prefix,
+                allow: Allow {
+                    call: true,
+                    register: true,
+                    publish: true,
+                    subscribe: true,
+                },
+                disclose: Disclose {
+                    caller: false,
+                    publisher: false,
+                },
+                cache: true,
+            }],
+        }],
+    }
+}
+
 #[test]
 fn the_projects_own_config_is_the_references_node() {
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));
@@ -48,27 +73,7 @@ fn the_projects_own_config_is_the_references_node() {
     };
     let expected = NodeConfig {
         routers: vec![RouterWorker {
-            realms: vec![Realm {
-                name: "realm1".into(),
-                roles: vec![Role {
-                    name: "anonymous".into(),
-                    permissions: vec![Permission {
-                        uri: "com.".into(),
-                        match_policy: MatchPolicy::Prefix,
-                        allow: Allow {
-                            call: true,
-                            register: true,
-                            publish: true,
-                            subscribe: true,
-                        },
-                        disclose: Disclose {
-                            caller: false,
-                            publisher: false,
-                        },
-                        cache: true,
-                    }],
-                }],
-            }],
+            realms: vec![realm1()],
             transports: vec![Listener {
                 json_path: "workers[0].transports[0]".into(),
                 endpoint: TcpEndpoint {
