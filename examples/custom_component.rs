@@ -23,7 +23,7 @@ struct Till {
 impl Component for Till {
     fn on_join(setup: Setup) -> Result<Self, Error> {
         // It connects when it is needed; `start` would connect now.
-        let db = setup.database()?.build()?;
+        let db = setup.database()?;
         Ok(Self { db })
     }
 
@@ -32,10 +32,6 @@ impl Component for Till {
             Procedure::new("com.example.add2", Self::add2),
             Procedure::new("com.example.total", Self::total),
         ]
-    }
-
-    fn on_leave(&self) {
-        self.db.close();
     }
 }
 

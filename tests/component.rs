@@ -27,7 +27,7 @@ struct Orders {
 
 impl Component for Orders {
     fn on_join(setup: Setup) -> Result<Self, Error> {
-        let db = setup.database()?.build()?;
+        let db = setup.database()?;
         Ok(Self { db })
     }
 
@@ -41,10 +41,6 @@ impl Component for Orders {
             Procedure::new("com.example.caller", Self::caller),
             Procedure::new("com.disclosed.caller", Self::caller),
         ]
-    }
-
-    fn on_leave(&self) {
-        self.db.close();
     }
 }
 

@@ -14,6 +14,7 @@ mod component;
 mod config;
 mod container;
 mod custom_component;
+mod databases;
 mod embedded;
 mod faults;
 mod hello;

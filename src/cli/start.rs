@@ -74,6 +74,9 @@ fn run_node(
         wait_asleep: args.wait_asleep,
     };
     let node = Node::start(config, classes, threads, stop_times(args))?;
+    for database in node.databases() {
+        tracing::info!("{}: {}", database.label, database.target);
+    }
     for address in node.addresses() {
         stdio::print_line(&describe(address));
     }
@@ -155,13 +158,12 @@ fn start_postgres(
     config: &mut NodeConfig,
     directory: Option<PathBuf>,
 ) -> Result<Option<EmbeddedPostgres>, Box<dyn std::error::Error>> {
-    let mut databases = config.components.iter().filter_map(|c| c.database.as_ref());
-    let Some(database) = databases.next() else {
+    let Some((database, others)) = config.databases.split_first() else {
         tracing::warn!("--embedded-postgres is of no use: no component has a database");
         return Ok(None);
     };
     let identity = |d: &Database| (d.user.clone(), d.database.clone(), d.password.clone());
-    if databases.any(|d| identity(d) != identity(database)) {
+    if others.iter().any(|d| identity(d) != identity(database)) {
         return Err(
             "--embedded-postgres makes one role with one database: let all components \
                     name the same, or run a PostgreSQL of your own"
@@ -177,11 +179,7 @@ fn start_postgres(
             .map(|password| Secret::expose(password).to_owned()),
         database: database.database.clone(),
     })?;
-    for database in config
-        .components
-        .iter_mut()
-        .filter_map(|c| c.database.as_mut())
-    {
+    for database in &mut config.databases {
         // The socket is faster than TCP, and needs no password of the user that runs the node.
         let host = postgres.socket_directory().display().to_string();
         database.move_to(host, postgres.port());

@@ -1,32 +1,17 @@
 //! Owns the top of the document and what its parts must agree on. Knows nothing of what the parts
 //! are made of.
 
-use std::path::Path;
-
 use super::{
-    Options, component, keys,
+    component,
+    context::{Context, Routers},
+    databases::Databases,
+    keys,
     listener::{self, Ports},
     model::{NodeConfig, RouterWorker},
-    reader::{Cursor, Object},
+    object::Object,
+    reader::Cursor,
     router,
 };
-
-/// What every check may ask.
-pub(super) struct Context<'a> {
-    pub(super) base_dir: &'a Path,
-    pub(super) options: &'a Options<'a>,
-}
-
-/// What the components need to know of the routers. A fault inside a realm or a listener must not
-/// cause further ones in the components that refer to it, so it says what can be relied on.
-#[derive(Default)]
-pub(super) struct Routers {
-    pub(super) workers: Vec<RouterWorker>,
-    /// For each worker: have its realms no faults?
-    pub(super) realms_sound: Vec<bool>,
-    /// How many listeners have faults. They are missing from `workers`.
-    pub(super) faulty_listeners: usize,
-}
 
 /// Checks the document. What comes back is a node only if no fault was reported.
 pub(super) fn node(root: &Cursor<'_>, context: &Context<'_>) -> NodeConfig {
@@ -34,7 +19,8 @@ pub(super) fn node(root: &Cursor<'_>, context: &Context<'_>) -> NodeConfig {
         return NodeConfig::default();
     };
     version(&top);
-    let Some(workers) = top.required("workers", "an array of workers") else {
+    let mut databases = Databases::read(&top, context);
+    let Some(workers) = top.required("workers") else {
         return NodeConfig::default();
     };
     let sound_so_far = root.report().faults();
@@ -60,11 +46,13 @@ pub(super) fn node(root: &Cursor<'_>, context: &Context<'_>) -> NodeConfig {
 
     let mut components = Vec::new();
     for (worker, router) in &hosted {
-        worker_options(worker);
+        worker.object("options");
         for item in worker.items("components") {
             components.extend(match router {
-                Some(router) => component::of_router(&item, *router, &routers, context),
-                None => component::of_container(&item, &routers, context),
+                Some(router) => {
+                    component::of_router(&item, *router, &routers, &mut databases, context)
+                }
+                None => component::of_container(&item, &routers, &mut databases, context),
             });
         }
     }
@@ -74,6 +62,7 @@ pub(super) fn node(root: &Cursor<'_>, context: &Context<'_>) -> NodeConfig {
     }
     NodeConfig {
         routers: routers.workers,
+        databases: databases.into_used(),
         components,
         notes: Vec::new(),
     }
@@ -81,7 +70,7 @@ pub(super) fn node(root: &Cursor<'_>, context: &Context<'_>) -> NodeConfig {
 
 fn version(top: &Object<'_>) {
     const FIX: &str = "must be 2, the version of Crossbar.io's format that is understood";
-    if let Some(version) = top.required("version", "2")
+    if let Some(version) = top.required("version")
         && version.seen() != "2"
     {
         version.fault(FIX);
@@ -108,10 +97,4 @@ fn read_router<'a>(
     routers.workers.push(RouterWorker { realms, transports });
     routers.realms_sound.push(realms_sound);
     Some(object)
-}
-
-fn worker_options(worker: &Object<'_>) {
-    if let Some(options) = worker.member("options") {
-        options.object(&keys::WORKER_OPTIONS);
-    }
 }

@@ -1,61 +1,54 @@
 //! Owns the components in the document and the question where each joins: in this process or at
 //! another router. Knows nothing of what component classes do.
 
-use std::{
-    collections::BTreeMap, net::IpAddr, num::NonZeroU64, ops::RangeInclusive, time::Duration,
-};
+use std::{collections::BTreeMap, net::IpAddr, num::NonZeroU64, time::Duration};
 
 use serde_json::Value;
 use wamp::ANONYMOUS;
 
 use super::{
-    check::{Context, Routers},
-    database,
+    context::{Context, Routers},
+    databases::Databases,
     json::Json,
     keys,
-    listener::{PORT, serializers, websocket_options},
     model::{
-        Component, Connect, Database, Home, Listener, ListenerService, PathService, TcpEndpoint,
+        ClientTransport, Component, Listener, ListenerService, PathService, TcpEndpoint, Transport,
     },
-    reader::{Cursor, Object},
-    router::uri,
+    object::Object,
+    reader::Cursor,
     url::WebSocketUrl,
-    words::{did_you_mean, quoted, unless_secret},
+    websocket::{serializers, websocket_options},
+    words::{did_you_mean, listed, quoted, unless_secret},
 };
-
-/// Crossbar's range for a connecting endpoint's `timeout`, without its 0.
-const TIMEOUT_SECONDS: RangeInclusive<u64> = 1..=600;
-/// Crossbar's default.
-const TIMEOUT: u64 = 10;
-/// More invocations of a procedure than these at once are as good as no limit.
-const CONCURRENCY: RangeInclusive<u64> = 1..=1_000_000;
 
 /// Checks a component of a router worker.
 pub(super) fn of_router(
     item: &Cursor<'_>,
     router: usize,
     routers: &Routers,
+    databases: &mut Databases<'_>,
     context: &Context<'_>,
 ) -> Option<Component> {
     item.kind(&keys::COMPONENT_TYPES)?;
     let object = item.object(&keys::ROUTER_COMPONENT)?;
     let role = object.member("role").map(Name::read);
-    let home = Some(Home::Router { router });
-    component(&object, role, home, routers, context)
+    let transport = Some(Transport::InProcess { router });
+    component(&object, role, transport, routers, databases, context)
 }
 
 /// Checks a component of a container worker.
 pub(super) fn of_container(
     item: &Cursor<'_>,
     routers: &Routers,
+    databases: &mut Databases<'_>,
     context: &Context<'_>,
 ) -> Option<Component> {
     item.kind(&keys::COMPONENT_TYPES)?;
     let object = item.object(&keys::CONTAINER_COMPONENT)?;
-    let home = object
-        .required("transport", "an object of type `websocket` with a `url`")
-        .and_then(|transport| home(&transport, routers));
-    component(&object, None, home, routers, context)
+    let transport = object
+        .required("transport")
+        .and_then(|transport| client_transport(&transport, routers));
+    component(&object, None, transport, routers, databases, context)
 }
 
 /// What the components of both kinds of worker have in common. A `role` that is written, but has a
@@ -63,27 +56,26 @@ pub(super) fn of_container(
 fn component(
     object: &Object<'_>,
     role: Option<Option<Name<'_>>>,
-    home: Option<Home>,
+    transport: Option<Transport>,
     routers: &Routers,
+    databases: &mut Databases<'_>,
     context: &Context<'_>,
 ) -> Option<Component> {
     let classname = object
-        .required("classname", "the name of a component class")
+        .required("classname")
         .and_then(|member| classname(&member, context.options.classes));
     let Extra {
         value: extra,
         database,
         concurrency,
-    } = extra(object, classname, context);
-    let realm = object
-        .required("realm", "the realm the component joins")
-        .and_then(Name::read)?;
+    } = extra(object, classname, databases, context);
+    let realm = object.required("realm").and_then(Name::read)?;
     let role = match role {
         Some(role) => Some(role?),
         None => None,
     };
-    let home = home?;
-    if let Home::Router { router } = home {
+    let transport = transport?;
+    if let Transport::InProcess { router } = transport {
         joins(&realm, role.as_ref(), router, routers);
     }
     Some(Component {
@@ -94,7 +86,7 @@ fn component(
         extra,
         database,
         concurrency,
-        home,
+        transport,
     })
 }
 
@@ -106,7 +98,7 @@ struct Name<'a> {
 
 impl<'a> Name<'a> {
     fn read(at: Cursor<'a>) -> Option<Self> {
-        let name = uri(&at)?;
+        let name = at.uri()?;
         Some(Name { at, name })
     }
 }
@@ -138,12 +130,17 @@ fn classname<'a>(member: &Cursor<'a>, classes: &[&str]) -> Option<&'a str> {
 struct Extra {
     /// What the class gets.
     value: Value,
-    /// The database that stands in it or that the class has anyway.
-    database: Option<Database>,
+    /// The database that it names or holds, or that the class has anyway.
+    database: Option<usize>,
     concurrency: BTreeMap<String, NonZeroU64>,
 }
 
-fn extra(object: &Object<'_>, classname: Option<&str>, context: &Context<'_>) -> Extra {
+fn extra(
+    object: &Object<'_>,
+    classname: Option<&str>,
+    databases: &mut Databases<'_>,
+    context: &Context<'_>,
+) -> Extra {
     let wanted = classname.is_some_and(|name| context.options.database_classes.contains(&name));
     let member = object.member("extra");
     let mut value = member
@@ -166,12 +163,12 @@ fn extra(object: &Object<'_>, classname: Option<&str>, context: &Context<'_>) ->
         member.fault("must be an object, in which the class looks for its `database`");
     }
     let database = match written("database") {
-        Some(written) => database::written(&written, context),
+        Some(written) => databases.written(&written, context),
         None if wanted => {
             object.at.note(
                 "has no extra.database: the environment and defaults say where PostgreSQL is, see the summary",
             );
-            database::from_environment(&object.at, context)
+            databases.unwritten(&object.at, context)
         }
         None => None,
     };
@@ -190,7 +187,7 @@ fn concurrency(procedures: &Cursor<'_>) -> BTreeMap<String, NonZeroU64> {
     }
     let limit = |(uri, procedure): (&str, Cursor<'_>)| {
         let object = procedure.object(&keys::PROCEDURE)?;
-        let limit = object.member("concurrency")?.integer_in(&CONCURRENCY)?;
+        let limit = object.optional_integer("concurrency")?;
         Some((uri.to_owned(), NonZeroU64::new(limit)?))
     };
     procedures.members().into_iter().filter_map(limit).collect()
@@ -227,21 +224,22 @@ fn joins(realm: &Name<'_>, role: Option<&Name<'_>>, router: usize, routers: &Rou
     }
 }
 
-fn listed(names: &[&str]) -> String {
-    match names {
-        [] => "none".to_owned(),
-        names => names.join(", "),
-    }
-}
-
-fn home(transport: &Cursor<'_>, routers: &Routers) -> Option<Home> {
+fn client_transport(transport: &Cursor<'_>, routers: &Routers) -> Option<Transport> {
     transport.kind(&keys::CLIENT_TRANSPORT_TYPES)?;
     let object = transport.object(&keys::CLIENT_TRANSPORT)?;
     serializers(&object);
     let options = websocket_options(&object);
     let endpoint = object.member("endpoint");
     let endpoint = endpoint.and_then(|endpoint| client_endpoint(&endpoint));
-    let member = object.required("url", "a WebSocket URL such as ws://127.0.0.1:8080/ws")?;
+    let timeout = endpoint.as_ref().map_or_else(
+        || {
+            transport
+                .with_nothing(&keys::CLIENT_ENDPOINT)
+                .integer("timeout")
+        },
+        |endpoint| endpoint.timeout,
+    );
+    let member = object.required("url")?;
     let written = member.text()?;
     let url = match WebSocketUrl::parse(written) {
         Ok(url) => url,
@@ -253,9 +251,9 @@ fn home(transport: &Cursor<'_>, routers: &Routers) -> Option<Home> {
     if let Some(endpoint) = &endpoint {
         endpoint.agrees_with(&url);
     }
-    match local(&url, routers) {
-        Local::Served(router) => Some(Home::Router { router }),
-        Local::NotAWebSocket(paths) => {
+    match own_listener(&url, routers) {
+        OwnListener::Serves(router) => Some(Transport::InProcess { router }),
+        OwnListener::NotAWebSocket(paths) => {
             member.fault(format!(
                 "the port is a listener of this node, which has no websocket at {}; it has: {}",
                 quoted(&url.path),
@@ -263,19 +261,19 @@ fn home(transport: &Cursor<'_>, routers: &Routers) -> Option<Home> {
             ));
             None
         }
-        Local::No if url.port == 0 => {
+        OwnListener::No if url.port == 0 => {
             if routers.faulty_listeners == 0 {
                 member
                     .fault("port 0 stands for a listener of this node with port 0; there is none");
             }
             None
         }
-        Local::No => Some(Home::Remote(Box::new(Connect {
+        OwnListener::No => Some(Transport::Dialled(Box::new(ClientTransport {
             url: written.to_owned(),
             host: url.host,
             port: url.port,
             path: url.path,
-            timeout: Duration::from_secs(endpoint.map_or(TIMEOUT, |endpoint| endpoint.timeout)),
+            timeout: Duration::from_secs(timeout),
             options,
         }))),
     }
@@ -290,12 +288,12 @@ struct ClientEndpoint<'a> {
 fn client_endpoint<'a>(item: &Cursor<'a>) -> Option<ClientEndpoint<'a>> {
     item.kind(&keys::ENDPOINT_TYPES)?;
     let object = item.object(&keys::CLIENT_ENDPOINT)?;
-    let host = object.required("host", "the host of the URL");
-    let port = object.required("port", "the port of the URL");
+    let host = object.required("host");
+    let port = object.required("port");
     Some(ClientEndpoint {
         host: host.and_then(|member| member.text().map(|host| (member.clone(), host))),
-        port: port.and_then(|member| member.integer_in(&PORT).map(|port| (member.clone(), port))),
-        timeout: object.integer("timeout", &TIMEOUT_SECONDS, TIMEOUT),
+        port: port.and_then(|member| object.optional_integer("port").map(|port| (member, port))),
+        timeout: object.integer("timeout"),
     })
 }
 
@@ -320,30 +318,30 @@ impl ClientEndpoint<'_> {
     }
 }
 
-enum Local {
+enum OwnListener {
     /// A WebSocket of this node: the index of its router.
-    Served(usize),
+    Serves(usize),
     /// A listener of this node that has WebSockets at these paths only.
     NotAWebSocket(Vec<String>),
     No,
 }
 
 /// Is the URL one of this node's own listeners?
-fn local(url: &WebSocketUrl, routers: &Routers) -> Local {
-    let mut answer = Local::No;
+fn own_listener(url: &WebSocketUrl, routers: &Routers) -> OwnListener {
+    let mut answer = OwnListener::No;
     for (router, worker) in routers.workers.iter().enumerate() {
         for listener in &worker.transports {
             if listener.endpoint.port != url.port || !listens_at(&listener.endpoint, &url.host) {
                 continue;
             }
             match websocket_paths(listener) {
-                None => return Local::Served(router),
+                None => return OwnListener::Serves(router),
                 Some(paths) if paths.iter().any(|path| *path == without_query(&url.path)) => {
-                    return Local::Served(router);
+                    return OwnListener::Serves(router);
                 }
                 Some(paths) => match &mut answer {
-                    Local::NotAWebSocket(all) => all.extend(paths),
-                    _ => answer = Local::NotAWebSocket(paths),
+                    OwnListener::NotAWebSocket(all) => all.extend(paths),
+                    _ => answer = OwnListener::NotAWebSocket(paths),
                 },
             }
         }

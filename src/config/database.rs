@@ -1,69 +1,30 @@
-//! Owns a component's `extra.database`: what is written there, what the environment fills in, and
-//! the defaults. Knows nothing of how the database is reached.
+//! Owns one database: what is written of it, what the environment fills in, and the defaults. Knows
+//! nothing of how the database is reached, nor of who uses it.
 
-mod given;
+mod parameter_value;
 mod servers;
 mod service;
 mod sources;
 mod tls;
 mod user;
 
-use std::{ops::RangeInclusive, path::PathBuf, time::Duration};
+use std::{path::PathBuf, time::Duration};
 
 #[cfg(test)]
 pub(super) use self::user::socket_directory;
 use self::{
-    given::Given,
+    parameter_value::{Origin, ParameterValue},
     servers::{is_unix_socket, servers},
     sources::Sources,
     tls::tls,
 };
 use super::{
-    check::Context,
-    duration::{Times, time},
+    context::Context,
     keys,
     model::{ChannelBinding, Database, Keepalives, Reset, Secret, SslMode, TargetSessionAttrs},
-    reader::{Cursor, Object},
+    object::Object,
+    reader::Cursor,
 };
-
-const DEFAULT_APPLICATION: &str = "wampgres";
-/// adbapi's, but for `cp_max` (there 5).
-const DEFAULT_CP_MIN: u32 = 3;
-const DEFAULT_CP_MAX: u32 = 10;
-const DEFAULT_GOOD_SQL: &str = "SELECT 1";
-const DEFAULT_QUEUE_LIMIT: usize = 1024;
-const DEFAULT_STATEMENT_CACHE: usize = 100;
-const DEFAULT_CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
-const DEFAULT_IDLE_TIMEOUT: Duration = Duration::from_secs(10 * 60);
-const DEFAULT_MAX_LIFETIME: Duration = Duration::from_secs(30 * 60);
-/// How long the other end may leave data unacknowledged, or be silent before it is probed. The
-/// system's own defaults are a quarter of an hour and two hours.
-const DEFAULT_PEER_SILENT: Duration = Duration::from_secs(30);
-const DEFAULT_PROBE_INTERVAL: Duration = Duration::from_secs(10);
-const DEFAULT_PROBES: u32 = 3;
-
-/// Each connection is a server process and, here, a thread; more than these are a mistake.
-const CP_MIN: RangeInclusive<u64> = 0..=1000;
-const CP_MAX: RangeInclusive<u64> = 1..=1000;
-const QUEUE_LIMIT: RangeInclusive<u64> = 1..=1_000_000;
-const STATEMENTS: RangeInclusive<u64> = 0..=10_000;
-const SLOW_MILLIS: RangeInclusive<u64> = 0..=86_400_000;
-/// The system's most; 0 leaves it to the system, as does a time of 0.
-const PROBES: RangeInclusive<u64> = 0..=127;
-
-const SECOND: Duration = Duration::from_secs(1);
-/// As many seconds as a socket takes.
-const PROBE_MOST: Duration = Duration::from_secs(i16::MAX as u64);
-const DAY: Duration = Duration::from_secs(24 * 60 * 60);
-const CONNECT_TIMES: Times = Times::between(Duration::from_millis(100), DAY).or_zero();
-const QUEUE_TIMES: Times = Times::between(Duration::from_millis(1), DAY).or_zero();
-const STATEMENT_TIMES: Times = Times::between(Duration::from_millis(1), DAY)
-    .or_zero()
-    .elsewhere_millis();
-const CONNECTION_TIMES: Times =
-    Times::between(SECOND, Duration::from_secs(30 * 24 * 60 * 60)).or_zero();
-const PROBE_TIMES: Times = Times::between(SECOND, PROBE_MOST).or_zero();
-const USER_TIMES: Times = Times::between(SECOND, DAY).or_zero().elsewhere_millis();
 
 /// Checks a database that is written down, and fills in what is not. `None` when it has a fault.
 pub(super) fn written(item: &Cursor<'_>, context: &Context<'_>) -> Option<Database> {
@@ -91,6 +52,8 @@ fn read(object: &Object<'_>, context: &Context<'_>) -> Database {
     sources.judge_the_rest(has_tls, has_unix_socket);
     let (cp_min, cp_max) = connections(object);
     Database {
+        json_path: object.at.path().to_owned(),
+        name: None,
         servers,
         database: name(sources.find("database")).unwrap_or_else(|| user.clone()),
         user,
@@ -101,59 +64,31 @@ fn read(object: &Object<'_>, context: &Context<'_>) -> Database {
         sslrootcert: tls.sslrootcert,
         client_certificate: tls.client_certificate,
         direct_tls: tls.direct,
-        sslsni: sources
-            .find("sslsni")
-            .and_then(|given| given.flag())
-            .unwrap_or(true),
+        sslsni: sources.flag("sslsni"),
         tls_versions: tls.versions,
-        load_balance_hosts: (sources.find("load_balance_hosts"))
-            .and_then(|given| given.one_of(&keys::LOAD_BALANCE))
-            == Some("random"),
+        load_balance_hosts: sources.word("load_balance_hosts") == Some("random"),
         target_session_attrs: target_session_attrs(&sources),
-        application_name: string(sources.find("application_name"))
-            .or_else(|| string(sources.find("fallback_application_name")))
-            .unwrap_or_else(|| DEFAULT_APPLICATION.to_owned()),
+        application_name: application_name(&sources),
         options: options(&sources),
         keepalives: keepalives(&sources),
-        tcp_user_timeout: limit(found_time(
-            &sources,
-            "tcp_user_timeout",
-            &USER_TIMES,
-            DEFAULT_PEER_SILENT,
-        )),
+        tcp_user_timeout: limit(sources.time("tcp_user_timeout")),
         cp_min,
         cp_max,
-        cp_noisy: object.boolean("cp_noisy", false),
-        cp_reconnect: object.boolean("cp_reconnect", true),
-        cp_good_sql: written_text(object, "cp_good_sql")
-            .unwrap_or_else(|| DEFAULT_GOOD_SQL.to_owned()),
-        cp_name: written_text(object, "cp_name"),
-        queue_limit: object.integer("queue_limit", &QUEUE_LIMIT, DEFAULT_QUEUE_LIMIT),
-        queue_timeout: written_limit(object, "queue_timeout", &QUEUE_TIMES, None),
-        connect_timeout: limit(found_time(
-            &sources,
-            "connect_timeout",
-            &CONNECT_TIMES,
-            DEFAULT_CONNECT_TIMEOUT,
-        )),
-        statement_timeout: written_limit(object, "statement_timeout", &STATEMENT_TIMES, None),
-        idle_timeout: written_limit(
-            object,
-            "idle_timeout",
-            &CONNECTION_TIMES,
-            Some(DEFAULT_IDLE_TIMEOUT),
-        ),
-        max_lifetime: written_limit(
-            object,
-            "max_lifetime",
-            &CONNECTION_TIMES,
-            Some(DEFAULT_MAX_LIFETIME),
-        ),
-        slow_query: (object.member("slow_query_ms"))
-            .and_then(|member| member.integer_in(&SLOW_MILLIS))
+        cp_noisy: object.boolean("cp_noisy"),
+        cp_reconnect: object.boolean("cp_reconnect"),
+        cp_good_sql: written_text(&sources, "cp_good_sql").unwrap_or_default(),
+        cp_name: written_text(&sources, "cp_name"),
+        queue_limit: object.integer("queue_limit"),
+        queue_timeout: object.time("queue_timeout"),
+        connect_timeout: limit(sources.time("connect_timeout")),
+        statement_timeout: object.time("statement_timeout"),
+        idle_timeout: object.time("idle_timeout"),
+        max_lifetime: object.time("max_lifetime"),
+        slow_query: object
+            .optional_integer("slow_query_ms")
             .map(Duration::from_millis),
-        statement_cache: object.integer("statement_cache", &STATEMENTS, DEFAULT_STATEMENT_CACHE),
-        reset: match (object.member("reset")).and_then(|member| member.one_of(&keys::RESET)) {
+        statement_cache: object.integer("statement_cache"),
+        reset: match object.word("reset") {
             Some("discard") => Reset::Discard,
             _ => Reset::None,
         },
@@ -181,8 +116,7 @@ fn passfile(sources: &Sources<'_>, context: &Context<'_>) -> Option<PathBuf> {
 /// Whether passwords are bound to the channel, and what else says that they must be.
 fn channel_binding(sources: &Sources<'_>, mode: SslMode, has_unix_socket: bool) -> ChannelBinding {
     let given = sources.find("channel_binding");
-    let word = (given.as_ref()).and_then(|given| given.one_of(&keys::CHANNEL_BINDING));
-    let binding = match word {
+    let binding = match sources.word("channel_binding") {
         Some("disable") => ChannelBinding::Disable,
         Some("require") => ChannelBinding::Require,
         _ => ChannelBinding::Prefer,
@@ -195,7 +129,7 @@ fn channel_binding(sources: &Sources<'_>, mode: SslMode, has_unix_socket: bool) 
         }
     }
     if let Some(given) = sources.find("require_auth")
-        && given.one_of(&keys::REQUIRE_AUTH).is_some()
+        && given.one_of().is_some()
         && binding != ChannelBinding::Require
     {
         given.fault("must have `channel_binding` `require` beside it, which makes sure of it");
@@ -204,7 +138,7 @@ fn channel_binding(sources: &Sources<'_>, mode: SslMode, has_unix_socket: bool) 
 }
 
 /// A text that goes to PostgreSQL, whose protocol ends texts with a NUL.
-fn without_nul(given: &Given<'_>) -> Option<String> {
+fn without_nul(given: &ParameterValue<'_>) -> Option<String> {
     let text = given.text()?;
     if text.contains('\0') {
         given.fault("must not hold a NUL");
@@ -212,13 +146,13 @@ fn without_nul(given: &Given<'_>) -> Option<String> {
     Some(text.to_owned())
 }
 
-fn string(given: Option<Given<'_>>) -> Option<String> {
+fn string(given: Option<ParameterValue<'_>>) -> Option<String> {
     given.as_ref().and_then(without_nul)
 }
 
 /// The name of a thing, which is shown in logs and summaries. A connection string in its place
 /// would be shown with its password, and is no name anyway.
-fn name(given: Option<Given<'_>>) -> Option<String> {
+fn name(given: Option<ParameterValue<'_>>) -> Option<String> {
     let given = given?;
     let name = without_nul(&given)?;
     // An `@` may begin the name of a socket.
@@ -230,30 +164,20 @@ fn name(given: Option<Given<'_>>) -> Option<String> {
     Some(name)
 }
 
-fn written_text(object: &Object<'_>, key: &str) -> Option<String> {
-    string(object.member(key).map(Given::Written))
+/// What PostgreSQL calls the sessions. libpq knows a second name for when there is no first.
+fn application_name(sources: &Sources<'_>) -> String {
+    string(sources.find("application_name"))
+        .or_else(|| string(sources.find("fallback_application_name")))
+        .or_else(|| sources.default_text("application_name"))
+        .unwrap_or_default()
 }
 
-fn written_limit(
-    object: &Object<'_>,
-    key: &str,
-    times: &Times,
-    default: Option<Duration>,
-) -> Option<Duration> {
-    match object.member(key) {
-        Some(member) => time(&member, times).and_then(limit),
-        None => default,
+/// A text that only the document has, or its default.
+fn written_text(sources: &Sources<'_>, key: &'static str) -> Option<String> {
+    match sources.written(key) {
+        Some(value) => without_nul(&value),
+        None => sources.default_text(key),
     }
-}
-
-fn found_time(
-    sources: &Sources<'_>,
-    key: &'static str,
-    times: &Times,
-    default: Duration,
-) -> Duration {
-    let given = sources.find(key);
-    given.and_then(|given| given.time(times)).unwrap_or(default)
 }
 
 /// 0 sets no limit.
@@ -261,17 +185,16 @@ fn limit(time: Duration) -> Option<Duration> {
     (!time.is_zero()).then_some(time)
 }
 
-fn password(given: Given<'_>) -> Secret {
-    Secret::new(match &given {
+fn password(given: ParameterValue<'_>) -> Secret {
+    Secret::new(match &given.origin {
         // It may be empty, to keep PGPASSWORD out.
-        Given::Written(member) => member.string().unwrap_or_default(),
-        given => given.text().unwrap_or_default(),
+        Origin::Written(member) => member.string().unwrap_or_default(),
+        Origin::Elsewhere { value, .. } => value,
     })
 }
 
 fn target_session_attrs(sources: &Sources<'_>) -> TargetSessionAttrs {
-    let given = sources.find("target_session_attrs");
-    match given.and_then(|given| given.one_of(&keys::SESSION_ATTRIBUTES)) {
+    match sources.word("target_session_attrs") {
         Some("read-write") => TargetSessionAttrs::ReadWrite,
         Some("read-only") => TargetSessionAttrs::ReadOnly,
         Some("primary") => TargetSessionAttrs::Primary,
@@ -284,7 +207,7 @@ fn target_session_attrs(sources: &Sources<'_>) -> TargetSessionAttrs {
 /// The `options`, and behind them, where they have the last word, the settings of variables and the
 /// `search_path`.
 fn options(sources: &Sources<'_>) -> Option<String> {
-    let path = written_text(sources.object, "search_path").map(|path| ("search_path", path));
+    let path = written_text(sources, "search_path").map(|path| ("search_path", path));
     let settings = (sources.session_settings().chain(path))
         .map(|(name, value)| format!("-c {name}={}", one_argument(&value)));
     let all: Vec<String> = string(sources.find("options"))
@@ -308,40 +231,26 @@ fn one_argument(text: &str) -> String {
 }
 
 fn keepalives(sources: &Sources<'_>) -> Option<Keepalives> {
-    let on = sources.find("keepalives").and_then(|given| given.flag());
-    let count = sources.find("keepalives_count");
-    let count = count.and_then(|given| given.integer_in(&PROBES));
-    let time = |key, default| found_time(sources, key, &PROBE_TIMES, default);
     let keepalives = Keepalives {
-        idle: time("keepalives_idle", DEFAULT_PEER_SILENT),
-        interval: time("keepalives_interval", DEFAULT_PROBE_INTERVAL),
-        count: count.map_or(DEFAULT_PROBES, |count| {
-            u32::try_from(count).expect("the count was compared with its range")
-        }),
+        idle: sources.time("keepalives_idle"),
+        interval: sources.time("keepalives_interval"),
+        count: u32::try_from(sources.integer("keepalives_count"))
+            .expect("the count was compared with its range"),
     };
-    on.unwrap_or(true).then_some(keepalives)
+    sources.flag("keepalives").then_some(keepalives)
 }
 
 fn connections(object: &Object<'_>) -> (u32, u32) {
-    let min = object.member("cp_min");
-    let max = object.member("cp_max");
-    let range = |member: &Option<Cursor<'_>>, range, default| match member {
-        Some(member) => member.integer_in::<u32>(range),
-        None => Some(default),
-    };
-    let (Some(least), Some(most)) = (
-        range(&min, &CP_MIN, DEFAULT_CP_MIN),
-        range(&max, &CP_MAX, DEFAULT_CP_MAX),
-    ) else {
-        return (DEFAULT_CP_MIN, DEFAULT_CP_MAX);
-    };
-    match (&min, &max) {
-        (Some(min), _) if least > most => {
-            min.fault(format!("must be at most cp_max, which is {most}"))
+    let before = object.at.report().faults();
+    let (least, most) = (object.integer("cp_min"), object.integer("cp_max"));
+    let are_sound = object.at.report().faults() == before;
+    match object.member("cp_min") {
+        Some(min) if are_sound && least > most => {
+            min.fault(format!("must be at most cp_max, which is {most}"));
+            (least, most)
         }
-        // Only cp_max is written and lower than the default of cp_min: the limit counts.
-        (None, Some(_)) => return (least.min(most), most),
-        _ => {}
+        Some(_) => (least, most),
+        // The default of cp_min is lowered to a cp_max that is written.
+        None => (most.min(least), most),
     }
-    (least, most)
 }

@@ -19,13 +19,13 @@ pub(super) enum Json {
     Bool(bool),
     Number(Number),
     String(String),
-    Array(Vec<Json>),
-    Object(Vec<(String, Json)>),
+    Array(Vec<Self>),
+    Object(Vec<(String, Self)>),
 }
 
 impl Json {
     /// Parses a whole document.
-    pub(super) fn parse(text: &str) -> Result<Json, ConfigError> {
+    pub(super) fn parse(text: &str) -> Result<Self, ConfigError> {
         // Editors on some systems begin a file with a byte order mark; RFC 8259, section 8.1, lets
         // a parser ignore it.
         let text = text.strip_prefix('\u{feff}').unwrap_or(text);
@@ -35,12 +35,12 @@ impl Json {
     /// The same value for code that takes `serde_json::Value`.
     pub(super) fn to_value(&self) -> Value {
         match self {
-            Json::Null => Value::Null,
-            Json::Bool(value) => Value::Bool(*value),
-            Json::Number(value) => Value::Number(value.clone()),
-            Json::String(value) => Value::String(value.clone()),
-            Json::Array(items) => items.iter().map(Json::to_value).collect(),
-            Json::Object(entries) => entries
+            Self::Null => Value::Null,
+            Self::Bool(value) => Value::Bool(*value),
+            Self::Number(value) => Value::Number(value.clone()),
+            Self::String(value) => Value::String(value.clone()),
+            Self::Array(items) => items.iter().map(Self::to_value).collect(),
+            Self::Object(entries) => entries
                 .iter()
                 .map(|(key, value)| (key.clone(), value.to_value()))
                 .collect::<Map<_, _>>()

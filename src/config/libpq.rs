@@ -141,8 +141,9 @@ pub(super) fn named(name: &str) -> Option<&'static Parameter> {
 
 /// What `requiressl` means in terms of `sslmode`, as libpq takes it.
 pub(super) fn sslmode_of_requiressl(value: &str) -> &'static str {
-    match value.starts_with('1') {
-        true => "require",
-        false => "prefer",
+    if value.starts_with('1') {
+        "require"
+    } else {
+        "prefer"
     }
 }

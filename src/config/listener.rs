@@ -1,34 +1,17 @@
-//! Owns the listening transports in the document: endpoints, web paths, WebSocket options. Knows
-//! nothing of sockets.
+//! Owns the listening transports in the document: endpoints and web paths. Knows nothing of sockets.
 
-use std::{net::IpAddr, ops::RangeInclusive, path::Path, time::Duration};
+use std::{net::IpAddr, path::Path, time::Duration};
 
 use super::{
-    check::Context,
+    context::Context,
     json::Json,
     keys,
-    model::{
-        IpVersion, Listener, ListenerService, PathService, StaticOptions, TcpEndpoint,
-        WebSocketOptions,
-    },
-    reader::{Cursor, Object},
+    model::{IpVersion, Listener, ListenerService, PathService, StaticOptions, TcpEndpoint},
+    object::Object,
+    reader::Cursor,
+    websocket::{serializers, websocket_options},
     words::unless_secret,
 };
-
-/// Timeouts are up to a day; whoever wants longer wants none.
-const MILLISECONDS: RangeInclusive<u64> = 0..=86_400_000;
-/// A day, and a year: the range in which a cache time makes sense (RFC 9111 knows no upper limit).
-const CACHE_SECONDS: RangeInclusive<u64> = 0..=31_536_000;
-/// Up to 1 GiB.
-const BYTES: RangeInclusive<u64> = 0..=1 << 30;
-/// At least a few messages, up to 1 GiB.
-const OUTBOX_BYTES: RangeInclusive<u64> = 65_536..=1 << 30;
-/// Crossbar's range (the payload of a control frame is at most 125 bytes: RFC 6455, section 5.5).
-const PING_BYTES: RangeInclusive<u64> = 4..=125;
-/// A peer that is gone is noticed within twice the time: see `transport::set_peer_timeout`.
-const DEFAULT_PEER_TIMEOUT: Duration = Duration::from_secs(60);
-const BACKLOG: RangeInclusive<u64> = 1..=65_535;
-pub(super) const PORT: RangeInclusive<u64> = 0..=65_535;
 
 /// Checks an item of `transports`. `None` when it has a fault.
 pub(super) fn listener<'a>(
@@ -40,10 +23,8 @@ pub(super) fn listener<'a>(
     let (object, service) = match item.kind(&keys::TRANSPORT_TYPES)? {
         "web" => {
             let object = item.object(&keys::WEB_TRANSPORT)?;
-            if let Some(options) = object.member("options") {
-                options.object(&keys::WEB_OPTIONS);
-            }
-            let paths = object.required("paths", "an object with the path `/` and others");
+            object.object("options");
+            let paths = object.required("paths");
             let paths = paths
                 .map(|paths| services(&paths, context))
                 .unwrap_or_default();
@@ -57,10 +38,7 @@ pub(super) fn listener<'a>(
         }
     };
     let endpoint = object
-        .required(
-            "endpoint",
-            "an object such as {\"type\": \"tcp\", \"port\": 8080}",
-        )
+        .required("endpoint")
         .and_then(|endpoint| tcp_endpoint(&endpoint, ports))?;
     (item.report().faults() == before).then(|| Listener {
         json_path: item.path().to_owned(),
@@ -94,10 +72,7 @@ fn tcp_endpoint<'a>(item: &Cursor<'a>, ports: &mut Ports<'a>) -> Option<TcpEndpo
         }
         Some(interface.to_owned())
     });
-    let backlog = object
-        .member("backlog")
-        .and_then(|member| member.integer_in(&BACKLOG));
-    let port = object.required("port", "an integer from 0 to 65535")?;
+    let port = object.required("port")?;
     if matches!(port.value(), Json::String(_)) {
         port.fault(
             "a port from the environment is known to Crossbar.io, not served by wampgres yet; \
@@ -106,11 +81,11 @@ fn tcp_endpoint<'a>(item: &Cursor<'a>, ports: &mut Ports<'a>) -> Option<TcpEndpo
         return None;
     }
     let endpoint = TcpEndpoint {
-        peer_timeout: milliseconds(&object, "peer_timeout", Some(DEFAULT_PEER_TIMEOUT)),
+        peer_timeout: object.milliseconds("peer_timeout"),
         interface,
-        port: port.integer_in(&PORT)?,
+        port: object.optional_integer("port")?,
         version,
-        backlog,
+        backlog: object.optional_integer("backlog"),
     };
     ports.0.push((port, endpoint.clone()));
     Some(endpoint)
@@ -188,7 +163,7 @@ fn service(path: &str, item: &Cursor<'_>, context: &Context<'_>) -> Option<PathS
         "static" => {
             let object = item.object(&keys::STATIC)?;
             let options = static_options(&object);
-            let member = object.required("directory", "a directory")?;
+            let member = object.required("directory")?;
             let written = member.text()?;
             let directory = context.base_dir.join(Path::new(written));
             if !directory.is_dir() {
@@ -214,31 +189,23 @@ fn service(path: &str, item: &Cursor<'_>, context: &Context<'_>) -> Option<PathS
 }
 
 fn static_options(service: &Object<'_>) -> StaticOptions {
-    let defaults = StaticOptions::default();
-    let Some(object) = service
-        .member("options")
-        .and_then(|options| options.object(&keys::STATIC_OPTIONS))
-    else {
-        return defaults;
-    };
+    let object = service.object("options");
     StaticOptions {
-        enable_directory_listing: object.boolean(
-            "enable_directory_listing",
-            defaults.enable_directory_listing,
-        ),
+        enable_directory_listing: object.boolean("enable_directory_listing"),
         mime_types: object
             .member("mime_types")
             .map(|types| mime_types(&types))
             .unwrap_or_default(),
         cache_timeout: match object.member("cache_timeout") {
-            None => defaults.cache_timeout,
             Some(member) if matches!(member.value(), Json::Null) => None,
-            Some(member) => member.integer_in(&CACHE_SECONDS).map(Duration::from_secs),
+            _ => object
+                .optional_integer("cache_timeout")
+                .map(Duration::from_secs),
         },
         default_file: object
             .member("default_file")
             .and_then(|file| default_file(&file)),
-        allow_cross_origin: object.boolean("allow_cross_origin", defaults.allow_cross_origin),
+        allow_cross_origin: object.boolean("allow_cross_origin"),
     }
 }
 
@@ -279,105 +246,4 @@ fn mime_types(types: &Cursor<'_>) -> Vec<(String, String)> {
         }
     }
     found
-}
-
-/// Checks the list of serializers. There is one that is served, so nothing is chosen by it.
-pub(super) fn serializers(transport: &Object<'_>) {
-    let Some(list) = transport.member("serializers") else {
-        return;
-    };
-    let Some(items) = list.array() else { return };
-    if items.is_empty() {
-        list.fault("must name a serializer: `json`");
-    }
-    for item in items {
-        item.one_of(&keys::SERIALIZERS);
-    }
-}
-
-/// The `options` of a listening or a connecting WebSocket, or their defaults.
-pub(super) fn websocket_options(transport: &Object<'_>) -> WebSocketOptions {
-    let defaults = WebSocketOptions::default();
-    let Some(object) = transport
-        .member("options")
-        .and_then(|options| options.object(&keys::WEBSOCKET_OPTIONS))
-    else {
-        return defaults;
-    };
-    WebSocketOptions {
-        allowed_origins: match object.member("allowed_origins") {
-            Some(list) => origins(&list),
-            None => defaults.allowed_origins,
-        },
-        open_handshake_timeout: milliseconds(
-            &object,
-            "open_handshake_timeout",
-            defaults.open_handshake_timeout,
-        ),
-        close_handshake_timeout: milliseconds(
-            &object,
-            "close_handshake_timeout",
-            defaults.close_handshake_timeout,
-        ),
-        auto_ping_interval: milliseconds(
-            &object,
-            "auto_ping_interval",
-            defaults.auto_ping_interval,
-        ),
-        auto_ping_timeout: milliseconds(&object, "auto_ping_timeout", defaults.auto_ping_timeout),
-        auto_ping_size: object.integer("auto_ping_size", &PING_BYTES, defaults.auto_ping_size),
-        max_message_size: limit(&object, "max_message_size", defaults.max_message_size),
-        max_frame_size: limit(&object, "max_frame_size", defaults.max_frame_size),
-        tcp_nodelay: object.boolean("tcp_nodelay", defaults.tcp_nodelay),
-        enable_webstatus: object.boolean("enable_webstatus", defaults.enable_webstatus),
-        require_websocket_subprotocol: object.boolean(
-            "require_websocket_subprotocol",
-            defaults.require_websocket_subprotocol,
-        ),
-        fail_by_drop: object.boolean("fail_by_drop", defaults.fail_by_drop),
-        outbox_limit: object.integer("outbox_limit", &OUTBOX_BYTES, defaults.outbox_limit),
-    }
-}
-
-fn origins(list: &Cursor<'_>) -> Vec<String> {
-    // Crossbar.io's `*` crosses the `//`, so `*.example.com` means something there. Here it would
-    // match nothing.
-    let matches_some = |pattern: &str| {
-        matches!(pattern, "*" | "null")
-            || (pattern.split_once("://")).is_some_and(|(_, host)| !host.contains('/'))
-    };
-    let mut origins = Vec::new();
-    for item in list.array().unwrap_or_default() {
-        match item.text() {
-            Some(pattern) if matches_some(pattern) => origins.push(pattern.to_owned()),
-            Some(_) => item.fault(
-                "must be `*`, `null` or an origin without a path, such as `https://*.example.com`",
-            ),
-            None => {}
-        }
-    }
-    origins
-}
-
-fn milliseconds(object: &Object<'_>, key: &str, default: Option<Duration>) -> Option<Duration> {
-    let Some(member) = object.member(key) else {
-        return default;
-    };
-    match member.integer_in(&MILLISECONDS)? {
-        0 => None,
-        value => {
-            // Crossbar.io refuses such values as a mistake of the unit; a test may want one.
-            if value < 1000 {
-                member.note(format!("is {value} milliseconds, less than a second"));
-            }
-            Some(Duration::from_millis(value))
-        }
-    }
-}
-
-fn limit(object: &Object<'_>, key: &str, default: Option<usize>) -> Option<usize> {
-    match object.member(key) {
-        None => default,
-        Some(member) => member.integer_in(&BYTES).filter(|bytes| *bytes > 0),
-    }
 }

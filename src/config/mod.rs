@@ -18,15 +18,20 @@
 //! );
 //! ```
 //!
-//! Inside, `json` keeps the order of keys and the repeated ones, `keys` says which exist, `reader`
-//! walks and collects faults, `duration` reads times, and `check`, `router`, `listener`,
-//! `component` and `database` make the `model` from what they read.
+//! Inside, `json` keeps the order of keys and the repeated ones, `keys` has a table for each
+//! section, `reader` walks and collects faults, `object` reads by the tables, and `check`, `router`,
+//! `listener`, `websocket`, `component` and `database` make the `model` of what they read.
+//! `reference` prints the tables for `docs/config.md`.
 
 use std::path::{Path, PathBuf};
 
 mod check;
 mod component;
+mod context;
 mod database;
+mod databases;
+mod display;
+
 mod duration;
 mod fault;
 mod json;
@@ -34,33 +39,27 @@ mod keys;
 mod libpq;
 mod listener;
 mod model;
+mod object;
 mod reader;
+mod reference;
 mod router;
-mod summary;
+
 #[cfg(test)]
 mod tests;
 mod url;
+mod websocket;
 mod words;
 
+pub use context::Options;
 pub use fault::{ConfigError, Fault, Note};
 pub use model::{
-    Allow, ChannelBinding, ClientCertificate, Component, Connect, Database, Disclose, Home,
+    Allow, ChannelBinding, ClientCertificate, ClientTransport, Component, Database, Disclose,
     IpVersion, Keepalives, Listener, ListenerService, MatchPolicy, NodeConfig, PathService,
     Permission, Realm, Reset, Role, RouterWorker, Secret, Server, SslMode, SslRootCert,
-    StaticOptions, TargetSessionAttrs, TcpEndpoint, TlsVersion, WebSocketOptions,
+    StaticOptions, TargetSessionAttrs, TcpEndpoint, TlsVersion, Transport, WebSocketOptions,
 };
 
-/// What a check needs to know of the world.
-#[derive(Clone, Copy)]
-pub struct Options<'a> {
-    /// The names of all component classes.
-    pub classes: &'a [&'a str],
-    /// Those of them that have a database even if their `extra` names none.
-    pub database_classes: &'a [&'a str],
-    /// Looks up an environment variable: `PGHOST` and its like, `DATABASE_URL`, `HOME`. A node's is
-    /// [`process_environment`].
-    pub environment: &'a dyn Fn(&str) -> Option<String>,
-}
+pub use reference::reference;
 
 /// The environment of this process, for [`Options::environment`]. A variable that is not UTF-8
 /// counts as not set.
@@ -108,7 +107,7 @@ pub fn check_text(
     let report = reader::Report::default();
     let root = reader::Cursor::root(&document, &report);
     root.repeated_keys();
-    let mut node = check::node(&root, &check::Context { base_dir, options });
+    let mut node = check::node(&root, &context::Context { base_dir, options });
     let (faults, notes) = report.into_parts();
     if !faults.is_empty() {
         return Err(ConfigError::Faults(faults));

@@ -19,6 +19,8 @@ pub use database::{
 pub struct NodeConfig {
     /// The router workers, in the order of the document.
     pub routers: Vec<RouterWorker>,
+    /// The databases that components use, those with a name and those of one component alone.
+    pub databases: Vec<Database>,
     /// The components of all workers, routers' and containers', in the order of the document.
     pub components: Vec<Component>,
     /// What was accepted, but has no effect here.
@@ -219,26 +221,6 @@ pub struct WebSocketOptions {
     pub outbox_limit: usize,
 }
 
-impl Default for WebSocketOptions {
-    fn default() -> Self {
-        WebSocketOptions {
-            allowed_origins: vec!["*".to_owned()],
-            open_handshake_timeout: Some(Duration::from_secs(5)),
-            close_handshake_timeout: Some(Duration::from_secs(1)),
-            auto_ping_interval: None,
-            auto_ping_timeout: None,
-            auto_ping_size: 4,
-            max_message_size: Some(4 << 20),
-            max_frame_size: None,
-            tcp_nodelay: true,
-            enable_webstatus: true,
-            require_websocket_subprotocol: true,
-            fail_by_drop: false,
-            outbox_limit: 16 << 20,
-        }
-    }
-}
-
 /// An application component that the node runs.
 #[derive(Clone, PartialEq)]
 pub struct Component {
@@ -253,13 +235,13 @@ pub struct Component {
     /// What the class makes of it; null when not written. Without its `database` and its
     /// `procedures`, which became [`Component::database`] and [`Component::concurrency`].
     pub extra: Value,
-    /// Its database, if it has one.
-    pub database: Option<Database>,
+    /// Its database, if it has one: an index into [`NodeConfig::databases`].
+    pub database: Option<usize>,
     /// How many invocations of a procedure may run at once, by its URI; the calls beyond that wait
     /// in the router. Which procedures the class has is not known here.
     pub concurrency: BTreeMap<String, NonZeroU64>,
     /// Where it joins.
-    pub home: Home,
+    pub transport: Transport,
 }
 
 /// Shows no value of `extra`: what a class keeps there may be a secret.
@@ -279,27 +261,27 @@ impl fmt::Debug for Component {
             .field("extra", &extra)
             .field("database", &self.database)
             .field("concurrency", &self.concurrency)
-            .field("home", &self.home)
+            .field("transport", &self.transport)
             .finish()
     }
 }
 
 /// Where a component joins its realm.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Home {
+pub enum Transport {
     /// In this process: a router's own component, or a container's whose URL is a listener of this
     /// node.
-    Router {
+    InProcess {
         /// An index into [`NodeConfig::routers`].
         router: usize,
     },
     /// Any other router, as a WAMP client.
-    Remote(Box<Connect>),
+    Dialled(Box<ClientTransport>),
 }
 
 /// How to reach another router.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Connect {
+pub struct ClientTransport {
     /// As written.
     pub url: String,
     /// The host to dial; an IPv6 address stands without brackets.

@@ -1,14 +1,17 @@
-//! Owns walking a JSON tree while collecting every fault with its path. Knows kinds of values and
-//! kinds of keys, not what any of them means.
+//! Owns walking a JSON tree while collecting every fault with its path. Knows types of values, not
+//! which keys there are nor what any of them means.
 
 use std::{cell::RefCell, collections::HashSet, ops::RangeInclusive};
 
 use super::{
     fault::{Fault, Note},
     json::Json,
-    keys::{self, Choice, Keys, NOT_YET, Use},
-    words::{HIDDEN, did_you_mean, either, is_secret, join, quoted, unknown_key},
+    keys::Choice,
+    words::{HIDDEN, did_you_mean, either, is_secret, join, quoted},
 };
+
+/// What is said of a key or a word that is not served yet.
+pub(super) const NOT_YET: &str = "known to Crossbar.io, not served by wampgres yet";
 
 /// Faults and notes found so far, each with its place in the document, by which they are sorted at
 /// the end.
@@ -131,7 +134,7 @@ impl<'a> Cursor<'a> {
     }
 
     /// The object's members in the order of the document; none when the value is no object.
-    pub(super) fn members(&self) -> Vec<(&'a str, Cursor<'a>)> {
+    pub(super) fn members(&self) -> Vec<(&'a str, Self)> {
         match self.value {
             Json::Object(entries) => (entries.iter().enumerate())
                 .map(|(at, (key, value))| (key.as_str(), self.member(at, key, value)))
@@ -140,7 +143,16 @@ impl<'a> Cursor<'a> {
         }
     }
 
-    fn member(&self, at: usize, key: &str, value: &'a Json) -> Cursor<'a> {
+    /// The same place with an object in which nothing is written.
+    pub(super) fn emptied(&self) -> Self {
+        static NOTHING: Json = Json::Object(Vec::new());
+        Cursor {
+            value: &NOTHING,
+            ..self.clone()
+        }
+    }
+
+    fn member(&self, at: usize, key: &str, value: &'a Json) -> Self {
         Cursor {
             value,
             path: join(&self.path, key),
@@ -157,7 +169,8 @@ impl<'a> Cursor<'a> {
         order
     }
 
-    fn find(&self, wanted: &str) -> Option<Cursor<'a>> {
+    /// The member `wanted`, if it is written.
+    pub(super) fn find(&self, wanted: &str) -> Option<Self> {
         // The last of a repeated key, as other parsers take it. The repetition is a fault of its
         // own.
         self.members()
@@ -181,7 +194,7 @@ impl<'a> Cursor<'a> {
         }
     }
 
-    fn items(&self) -> Vec<Cursor<'a>> {
+    fn items(&self) -> Vec<Self> {
         match self.value {
             Json::Array(items) => (items.iter().enumerate())
                 .map(|(at, value)| Cursor {
@@ -208,51 +221,14 @@ impl<'a> Cursor<'a> {
             None => {
                 self.fault_at(
                     "type",
-                    format!("missing; must be {}", either(choice.served)),
+                    format!("missing; must be {}", either(&choice.words())),
                 );
                 None
             }
         }
     }
 
-    /// The value as an object, every key of which has been judged by `keys`.
-    pub(super) fn object(&self, keys: &'static Keys) -> Option<Object<'a>> {
-        if !matches!(self.value, Json::Object(_)) {
-            self.fault("must be an object");
-            return None;
-        }
-        for (key, member) in self.members() {
-            match keys.use_of(key) {
-                Some(Use::Served) => {}
-                Some(Use::Inert { as_if, note }) => {
-                    if !note.is_empty() && member.seen() != *as_if {
-                        member.note(format!("has no effect: {note}"));
-                    }
-                }
-                Some(Use::NotYet) => {
-                    member.fault_unseen(format!("{NOT_YET}: {}", keys::detour(key)));
-                }
-                Some(Use::Instead(fix)) => member.fault_unseen(format!("not a key here; {fix}")),
-                None => member.fault_unseen(unknown_key(key, &keys.allowed())),
-            }
-        }
-        Some(Object {
-            at: self.clone(),
-            keys,
-        })
-    }
-
-    /// An object here in which nothing is written.
-    pub(super) fn with_nothing(&self, keys: &'static Keys) -> Object<'a> {
-        static NOTHING: Json = Json::Object(Vec::new());
-        let at = Cursor {
-            value: &NOTHING,
-            ..self.clone()
-        };
-        Object { at, keys }
-    }
-
-    pub(super) fn array(&self) -> Option<Vec<Cursor<'a>>> {
+    pub(super) fn array(&self) -> Option<Vec<Self>> {
         if matches!(self.value, Json::Array(_)) {
             return Some(self.items());
         }
@@ -303,69 +279,32 @@ impl<'a> Cursor<'a> {
 
     pub(super) fn one_of(&self, choice: &'static Choice) -> Option<&'static str> {
         let value = self.string()?;
-        if let Some(served) = choice.served.iter().find(|served| **served == value) {
+        let words = choice.words();
+        if let Some(served) = words.iter().find(|served| **served == value) {
             return Some(served);
         }
         if choice.not_yet.contains(&value) {
-            self.fault(format!("{NOT_YET}; must be {}", either(choice.served)));
+            self.fault(format!("{NOT_YET}; must be {}", either(&words)));
         } else {
-            self.fault(format!(
-                "must be {}{}",
-                either(choice.served),
-                did_you_mean(value, choice.served)
-            ));
+            let meant = did_you_mean(value, &words);
+            self.fault(format!("must be {}{meant}", either(&words)));
         }
         None
     }
-}
 
-/// An object whose keys have been judged.
-pub(super) struct Object<'a> {
-    pub(super) at: Cursor<'a>,
-    keys: &'static Keys,
-}
-
-impl<'a> Object<'a> {
-    /// The member `key`, if it is written.
-    pub(super) fn member(&self, key: &str) -> Option<Cursor<'a>> {
-        debug_assert!(
-            matches!(self.keys.use_of(key), Some(Use::Served)),
-            "`{key}` is read, but not in the table of served keys of {}",
-            self.keys.of
-        );
-        self.at.find(key)
-    }
-
-    /// The member `key`; its absence is a fault that says what it should have been.
-    pub(super) fn required(&self, key: &str, what: &str) -> Option<Cursor<'a>> {
-        let member = self.member(key);
-        if member.is_none() {
-            self.at.fault_at(key, format!("missing; must be {what}"));
+    /// A whole URI, by the loose rules (WAMP, section "URIs"): no blanks, no `#`, no empty
+    /// component.
+    pub(super) fn uri(&self) -> Option<&'a str> {
+        let uri = self.text()?;
+        if !is_loose_uri(uri) || uri.split('.').any(str::is_empty) {
+            self.fault("must be a URI: no blanks, no `#`, no empty part between its dots");
+            return None;
         }
-        member
+        Some(uri)
     }
+}
 
-    pub(super) fn boolean(&self, key: &str, default: bool) -> bool {
-        self.member(key)
-            .and_then(|member| member.boolean())
-            .unwrap_or(default)
-    }
-
-    pub(super) fn integer<T: TryFrom<u64>>(
-        &self,
-        key: &str,
-        range: &RangeInclusive<u64>,
-        default: T,
-    ) -> T {
-        self.member(key)
-            .and_then(|member| member.integer_in(range))
-            .unwrap_or(default)
-    }
-
-    /// The items of the array `key`; none when it is not written.
-    pub(super) fn items(&self, key: &str) -> Vec<Cursor<'a>> {
-        self.member(key)
-            .and_then(|member| member.array())
-            .unwrap_or_default()
-    }
+/// Whether a text has none of the characters that no URI may have.
+pub(super) fn is_loose_uri(uri: &str) -> bool {
+    !uri.contains(|c: char| c.is_whitespace() || c == '#')
 }

@@ -3,7 +3,8 @@
 use super::{
     keys,
     model::{Allow, Disclose, MatchPolicy, Permission, Realm, Role},
-    reader::{Cursor, Object},
+    object::Object,
+    reader::{Cursor, is_loose_uri},
     words::unless_secret,
 };
 
@@ -14,7 +15,7 @@ pub(super) fn realms(worker: &Object<'_>) -> Vec<Realm> {
         let Some(object) = item.object(&keys::REALM) else {
             continue;
         };
-        let name = name(&object, "the realm's name", |name| {
+        let name = name(&object, |name| {
             realms.iter().any(|realm| realm.name == name)
         });
         let roles = roles(&object);
@@ -29,9 +30,7 @@ fn roles(realm: &Object<'_>) -> Vec<Role> {
         let Some(object) = item.object(&keys::ROLE) else {
             continue;
         };
-        let name = name(&object, "the role's name", |name| {
-            roles.iter().any(|role| role.name == name)
-        });
+        let name = name(&object, |name| roles.iter().any(|role| role.name == name));
         let mut permissions: Vec<Permission> = Vec::new();
         for item in object.items("permissions") {
             let Some(permission) = permission(&item) else {
@@ -53,9 +52,9 @@ fn roles(realm: &Object<'_>) -> Vec<Role> {
     roles
 }
 
-fn name(object: &Object<'_>, what: &str, taken: impl Fn(&str) -> bool) -> Option<String> {
-    let member = object.required("name", what)?;
-    let name = uri(&member)?;
+fn name(object: &Object<'_>, taken: impl Fn(&str) -> bool) -> Option<String> {
+    let member = object.required("name")?;
+    let name = member.uri()?;
     if taken(name) {
         member.fault("the name is taken; join the two");
         return None;
@@ -63,39 +62,21 @@ fn name(object: &Object<'_>, what: &str, taken: impl Fn(&str) -> bool) -> Option
     Some(name.to_owned())
 }
 
-/// A whole URI, by the loose rules (WAMP, section "URIs"): no blanks, no `#`, no empty component.
-pub(super) fn uri<'a>(member: &Cursor<'a>) -> Option<&'a str> {
-    let uri = member.text()?;
-    if !loose(uri) || uri.split('.').any(str::is_empty) {
-        member.fault("must be a URI: no blanks, no `#`, no empty part between its dots");
-        return None;
-    }
-    Some(uri)
-}
-
-fn loose(uri: &str) -> bool {
-    !uri.contains(|c: char| c.is_whitespace() || c == '#')
-}
-
 fn permission(item: &Cursor<'_>) -> Option<Permission> {
     let object = item.object(&keys::PERMISSION)?;
-    let allow = object
-        .member("allow")
-        .and_then(|member| member.object(&keys::ALLOW))
-        .map_or_else(Allow::default, |allow| Allow {
-            call: allow.boolean("call", false),
-            register: allow.boolean("register", false),
-            publish: allow.boolean("publish", false),
-            subscribe: allow.boolean("subscribe", false),
-        });
-    let disclose = object
-        .member("disclose")
-        .and_then(|member| member.object(&keys::DISCLOSE))
-        .map_or_else(Disclose::default, |disclose| Disclose {
-            caller: disclose.boolean("caller", false),
-            publisher: disclose.boolean("publisher", false),
-        });
-    let cache = object.boolean("cache", false);
+    let allow = object.object("allow");
+    let disclose = object.object("disclose");
+    let allow = Allow {
+        call: allow.boolean("call"),
+        register: allow.boolean("register"),
+        publish: allow.boolean("publish"),
+        subscribe: allow.boolean("subscribe"),
+    };
+    let disclose = Disclose {
+        caller: disclose.boolean("caller"),
+        publisher: disclose.boolean("publisher"),
+    };
+    let cache = object.boolean("cache");
     let (uri, match_policy) = pattern(&object)?;
     Some(Permission {
         uri,
@@ -108,10 +89,9 @@ fn permission(item: &Cursor<'_>) -> Option<Permission> {
 
 /// The URI pattern. Without `match`, a `*` at the end means a prefix, as in Crossbar.io.
 fn pattern(permission: &Object<'_>) -> Option<(String, MatchPolicy)> {
-    let policy = permission
-        .member("match")
-        .map(|member| member.one_of(&keys::MATCH_POLICIES));
-    let member = permission.required("uri", "a URI or a pattern such as \"com.example.*\"")?;
+    let is_written = permission.member("match").is_some();
+    let policy = is_written.then(|| permission.word("match"));
+    let member = permission.required("uri")?;
     let uri = member.string()?;
     let (uri, policy) = match (policy, uri.strip_suffix('*')) {
         (None, Some(prefix)) => (prefix, MatchPolicy::Prefix),
@@ -145,7 +125,7 @@ fn pattern(permission: &Object<'_>) -> Option<(String, MatchPolicy)> {
             "a URI with empty parts, such as \"com..now\"",
         ),
     };
-    if !well_formed || !loose(uri) {
+    if !well_formed || !is_loose_uri(uri) {
         member.fault(format!("must be {form}; no blanks, no `#`"));
         return None;
     }

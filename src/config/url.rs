@@ -42,7 +42,7 @@ impl WebSocketUrl {
             path if path.starts_with('/') => path.to_owned(),
             query => format!("/{query}"),
         };
-        Ok(WebSocketUrl {
+        Ok(Self {
             host: host.to_owned(),
             port: port.unwrap_or(80),
             path,
@@ -72,7 +72,7 @@ impl PostgresUrl {
         let (authority, database) = rest.split_once('/').unwrap_or((rest, ""));
         let (login, addresses) = authority.rsplit_once('@').unwrap_or(("", authority));
         let (user, password) = login.split_once(':').unwrap_or((login, ""));
-        let mut url = PostgresUrl::default();
+        let mut url = Self::default();
         url.servers(addresses)?;
         url.insert("dbname", decoded(database)?);
         url.insert("user", decoded(user)?);
@@ -95,9 +95,10 @@ impl PostgresUrl {
         }
         let Some(known) = libpq::named(name) else {
             let is_word = |c: char| c.is_ascii_alphanumeric() || c == '_';
-            let shown = match may_name && name.len() <= 40 && name.chars().all(is_word) {
-                true => format!("`{name}`"),
-                false => "that is not shown".to_owned(),
+            let shown = if may_name && name.len() <= 40 && name.chars().all(is_word) {
+                format!("`{name}`")
+            } else {
+                "that is not shown".to_owned()
             };
             return Err(format!(
                 "it has a parameter {shown}, which libpq does not know: remove it"

@@ -62,9 +62,10 @@ pub(super) fn quoted(text: &str) -> String {
 /// A name or a path as it is, for the middle of a sentence. One that can hold a secret is not
 /// shown.
 pub(super) fn unless_secret(text: String) -> String {
-    match can_hold_secret(&text) {
-        true => format!("({HIDDEN})"),
-        false => text,
+    if can_hold_secret(&text) {
+        format!("({HIDDEN})")
+    } else {
+        text
     }
 }
 
@@ -75,6 +76,14 @@ pub(super) fn either(words: &[&str]) -> String {
         Some((last, [])) => last.clone(),
         Some((last, others)) => format!("{} or {last}", others.join(", ")),
         None => "nothing".to_owned(),
+    }
+}
+
+/// Names with commas between them, or "none".
+pub(super) fn listed(names: &[&str]) -> String {
+    match names {
+        [] => "none".to_owned(),
+        names => names.join(", "),
     }
 }
 

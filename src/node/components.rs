@@ -7,8 +7,12 @@ use std::{
     time::Instant,
 };
 
-use super::{Error, StopTimes, settings};
-use crate::config::{self, Connect, Home, NodeConfig};
+use super::{
+    Error,
+    databases::{Database, Databases},
+    settings,
+};
+use crate::config::{self, ClientTransport, NodeConfig, Transport};
 use component::{Classes, Instance, Session, Setup, Status};
 use reactor::{Mailbox, Reactor};
 use wamp::{ANONYMOUS, Peer, Uri};
@@ -17,17 +21,22 @@ use wamp_transport::{Dialler, Mail, Realms};
 /// All components of a node.
 #[derive(Default)]
 pub(super) struct Components {
+    databases: Arc<Databases>,
     /// Those that live with a router of this node.
-    instances: Vec<Arc<Instance>>,
+    in_process: Vec<Member>,
     dialled: Vec<Dialled>,
-    /// Whether the workers of their databases sleep whenever they wait.
-    wait_asleep: bool,
-    stop_times: Option<StopTimes>,
+}
+
+/// A component, and the database that it uses.
+#[derive(Clone)]
+struct Member {
+    instance: Arc<Instance>,
+    database: Option<Arc<Database>>,
 }
 
 /// A component that serves another router.
 struct Dialled {
-    instance: Arc<Instance>,
+    member: Member,
     dialler: Dialler,
     /// The session on the latest connection.
     latest: Latest,
@@ -36,10 +45,9 @@ struct Dialled {
 type Latest = Arc<Mutex<Option<Arc<Session>>>>;
 
 impl Components {
-    pub(super) fn new(wait_asleep: bool, stop_times: StopTimes) -> Self {
+    pub(super) fn new(databases: Arc<Databases>) -> Self {
         Self {
-            wait_asleep,
-            stop_times: Some(stop_times),
+            databases,
             ..Self::default()
         }
     }
@@ -53,9 +61,10 @@ impl Components {
         io_threads: &mut [Reactor<Mail>],
     ) -> Result<(), Error> {
         for component in &config.components {
-            if let Home::Router { router } = component.home {
-                let instance = self.make(component, classes)?;
-                self.instances.push(instance.clone());
+            if let Transport::InProcess { router } = component.transport {
+                let member = self.make(component, classes)?;
+                let instance = member.instance.clone();
+                self.in_process.push(member);
                 join(component, instance, &realms[router], io_threads)?;
             }
         }
@@ -70,32 +79,20 @@ impl Components {
         mailboxes: &[Mailbox<Mail>],
     ) -> Result<(), Error> {
         for (component, mailbox) in config.components.iter().zip(mailboxes.iter().cycle()) {
-            if let Home::Remote(connect) = &component.home {
-                let instance = self.make(component, classes)?;
-                self.dialled
-                    .push(dial(component, connect, instance, mailbox));
+            if let Transport::Dialled(connect) = &component.transport {
+                let member = self.make(component, classes)?;
+                let dialled = dial(component, connect, member, mailbox);
+                self.dialled.push(dialled);
             }
         }
         Ok(())
     }
 
-    fn make(
-        &mut self,
-        component: &config::Component,
-        classes: &Classes,
-    ) -> Result<Arc<Instance>, Error> {
+    fn make(&self, component: &config::Component, classes: &Classes) -> Result<Member, Error> {
+        let database = component.database.map(|index| self.databases.enter(index));
         let setup = Setup {
             extra: component.extra.clone(),
-            database: component.database.as_ref().map(|database| {
-                let grace = self.stop_times.map(|times| match component.home {
-                    // The node has waited for the calls of its own realms before.
-                    Home::Router { .. } => times.jobs,
-                    Home::Remote(_) => times.calls,
-                });
-                settings::pool(database)
-                    .close_grace(grace.unwrap_or_default())
-                    .wait_awake(!self.wait_asleep)
-            }),
+            database: database.as_deref().map(Database::pool),
         };
         let made = classes
             .make(&component.classname, setup)
@@ -110,18 +107,20 @@ impl Components {
             classname: component.classname.clone(),
             source,
         })?;
-        Ok(Arc::new(instance))
+        let instance = Arc::new(instance);
+        Ok(Member { instance, database })
     }
 
     /// Lets the components of other routers finish what they are at and close what they opened,
-    /// each on a thread of its own, so that they share their time.
+    /// and closes the databases that only they use. Each has a thread of its own, so that they
+    /// share their time.
     pub(super) fn leave_other_routers(&self) -> Vec<JoinHandle<()>> {
-        let instances = self.dialled.iter().map(|dialled| &dialled.instance);
-        instances.filter_map(leave).collect()
+        let members = self.dialled.iter().map(|dialled| &dialled.member);
+        members.filter_map(leave).collect()
     }
 
-    /// Lets the components of this node's routers close what they opened, and takes leave of other
-    /// routers until `deadline`.
+    /// Lets the components of this node's routers close what they opened, closes their databases,
+    /// and takes leave of other routers until `deadline`.
     ///
     /// # Blocking
     /// For as long as the components take, and until `deadline` for other routers.
@@ -136,7 +135,7 @@ impl Components {
                 session.leave();
             }
         }
-        let leaving: Vec<_> = self.instances.iter().filter_map(leave).collect();
+        let leaving: Vec<_> = self.in_process.iter().filter_map(leave).collect();
         for thread in leaving {
             // A panic in it is told of already.
             let _ = thread.join();
@@ -148,14 +147,24 @@ impl Components {
 }
 
 /// Tells a component that the node is stopping, on a thread of its own if there is one to be had.
-fn leave(instance: &Arc<Instance>) -> Option<JoinHandle<()>> {
+fn leave(member: &Member) -> Option<JoinHandle<()>> {
     let thread = std::thread::Builder::new().name("leave".to_owned());
-    let leaving = instance.clone();
+    let leaving = member.clone();
     let spawned = thread.spawn(move || leaving.leave());
     if spawned.is_err() {
-        instance.leave();
+        member.leave();
     }
     spawned.ok()
+}
+
+impl Member {
+    /// Lets the component close what it opened, then its database unless others still use it.
+    fn leave(&self) {
+        self.instance.leave();
+        if let Some(database) = &self.database {
+            database.leave();
+        }
+    }
 }
 
 /// Lets a component join a realm of this node, in memory. It is joined when this returns.
@@ -188,12 +197,12 @@ fn join(
 /// Keeps a component on another router. Each connection gets a session of its own.
 fn dial(
     component: &config::Component,
-    connect: &Connect,
-    instance: Arc<Instance>,
+    connect: &ClientTransport,
+    member: Member,
     mailbox: &Mailbox<Mail>,
 ) -> Dialled {
     let latest = Latest::default();
-    let serving = instance.clone();
+    let instance = member.instance.clone();
     let uri = Uri::from(component.realm.as_str());
     let classname = component.classname.clone();
     let make_peer = {
@@ -207,7 +216,7 @@ fn dial(
     let target = settings::target(connect);
     let dialler = Dialler::start(target, mailbox.clone(), Box::new(make_peer));
     Dialled {
-        instance: serving,
+        member,
         dialler,
         latest,
     }

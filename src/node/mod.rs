@@ -3,19 +3,26 @@
 //! rules of its own.
 
 mod components;
+mod databases;
+mod listeners;
 mod settings;
 
 use std::{
     io,
-    net::SocketAddr,
     num::NonZeroU8,
     sync::Arc,
     thread::JoinHandle,
     time::{Duration, Instant},
 };
 
-use self::components::Components;
-use crate::config::{Listener, ListenerService, NodeConfig, PathService, RouterWorker};
+pub use self::databases::DatabaseStatus;
+pub use self::listeners::Address;
+use self::{
+    components::Components,
+    databases::Databases,
+    listeners::{Listening, listen},
+};
+use crate::config::{NodeConfig, RouterWorker};
 use component::Classes;
 use reactor::{Mailbox, Reactor};
 use wamp_router::Router;
@@ -35,6 +42,7 @@ pub struct Node {
     realms: Vec<Arc<Realms>>,
     io_threads: Vec<JoinHandle<()>>,
     mailboxes: Arc<[Mailbox<Mail>]>,
+    databases: Arc<Databases>,
     components: Components,
     addresses: Vec<Address>,
     stop_times: StopTimes,
@@ -73,19 +81,6 @@ impl StopTimes {
     }
 }
 
-/// Where a listener can be reached.
-#[derive(Clone, Debug)]
-pub struct Address {
-    /// The listener, as the configuration has it.
-    pub json_path: String,
-    /// The addresses it is bound to, IPv4 first, with the port that port 0 has become.
-    pub sockets: Vec<SocketAddr>,
-    /// The path of each WebSocket service, `/ws`.
-    pub websocket_paths: Vec<String>,
-    /// The path of each service of files, `/`, `/shared/`.
-    pub file_paths: Vec<String>,
-}
-
 /// Why a node does not start.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
@@ -113,6 +108,14 @@ pub enum Error {
         directory: String,
         /// What the file system says.
         source: io::Error,
+    },
+    /// A database's settings cannot be used.
+    #[error("{json_path}: {source}")]
+    Database {
+        /// The database.
+        json_path: String,
+        /// What the pool says.
+        source: adbapi::Error,
     },
     /// A component cannot do its work.
     #[error("{json_path}: {classname}: {source}")]
@@ -178,11 +181,12 @@ impl Node {
             realms,
             io_threads: Vec::with_capacity(reactors.len()),
             mailboxes,
-            components: Components::new(threads.wait_asleep, stop_times),
+            databases: Arc::default(),
+            components: Components::default(),
             addresses,
             stop_times,
         };
-        match node.start_parts(config, classes, reactors, listening, clock) {
+        match node.start_parts(config, classes, threads, reactors, listening, clock) {
             Ok(()) => Ok(node),
             Err(error) => {
                 node.realms().for_each(Realm::shut_down);
@@ -196,6 +200,7 @@ impl Node {
         &mut self,
         config: &NodeConfig,
         classes: &Classes,
+        threads: Threads,
         mut reactors: Vec<Reactor<Mail>>,
         listening: Vec<Listening>,
         clock: ClockHandle,
@@ -203,6 +208,9 @@ impl Node {
         let realms = self.realms.iter().flat_map(|realms| realms.iter());
         let first = reactors.first_mut().expect("a node has an I/O thread");
         wamp_transport::start_clock(&clock, realms.cloned().collect(), first);
+        let databases = Databases::new(config, classes, threads, self.stop_times)?;
+        self.databases = Arc::new(databases);
+        self.components = Components::new(self.databases.clone());
         // Components are there before the first client is, so that no call comes too early.
         (self.components).start_in_process(config, classes, &self.realms, &mut reactors)?;
         self.spawn(reactors, listening)?;
@@ -236,9 +244,14 @@ impl Node {
         &self.addresses
     }
 
+    /// The databases of the configuration, with what their pools do at this moment.
+    pub fn databases(&self) -> impl Iterator<Item = DatabaseStatus> {
+        self.databases.statuses()
+    }
+
     /// Stops in order: accept nobody and begin no call, let the calls under way end within the
-    /// grace time and answer the rest, close every connection, close components and their pools,
-    /// join every thread.
+    /// grace time and answer the rest, close every connection, let components leave and close
+    /// the databases that they used, join every thread.
     ///
     /// Clients get a Close frame (1001, going away) and no GOODBYE, so that they come again.
     ///
@@ -248,7 +261,10 @@ impl Node {
     pub fn stop(self) {
         self.mailboxes.iter().for_each(Mailbox::stop_accepting);
         self.realms().for_each(Realm::drain);
-        let pending = || self.realms().any(|r| r.stats().pending_invocations > 0);
+        let pending = || {
+            self.realms().any(|r| r.stats().pending_invocations > 0)
+                || self.databases.are_busy_for_other_routers()
+        };
         let calls = self.stop_times.calls;
         // What other routers have called here has the same time, and takes it meanwhile.
         let deadline = Instant::now() + calls + CANCEL_TIME / 2;
@@ -270,7 +286,11 @@ impl Node {
         let components = std::mem::take(&mut self.components);
         // A component may take as long as it likes to close, and the node may not.
         let closing = std::thread::Builder::new().name("close".to_owned());
-        let closing = closing.spawn(move || components.close(deadline));
+        let databases = self.databases.clone();
+        let closing = closing.spawn(move || {
+            components.close(deadline);
+            databases.close();
+        });
         let farewell = self.stop_times.farewell;
         let connected = || self.io_threads.iter().any(|thread| !thread.is_finished());
         if !wait_while(farewell, connected) {
@@ -320,63 +340,6 @@ fn realms_of(worker: &RouterWorker, clock: &ClockHandle) -> Arc<Realms> {
         (name, Arc::new(Realm::new(router, clock.clone())))
     };
     Arc::new(Realms::new(worker.realms.iter().map(realm)))
-}
-
-/// A listener: where it is, and its sockets.
-type Listening = (Address, Vec<(mio::net::TcpListener, reactor::Accept)>);
-
-fn listen(
-    listener: &Listener,
-    realms: &Arc<Realms>,
-    mailboxes: &Arc<[Mailbox<Mail>]>,
-) -> Result<Listening, Error> {
-    let endpoint = &listener.endpoint;
-    let backlog = settings::backlog(endpoint);
-    let bound = settings::interface(endpoint)
-        .and_then(|addresses| wamp_transport::bind_all(&addresses, endpoint.port, backlog))
-        .map_err(|source| Error::Listen {
-            json_path: listener.json_path.clone(),
-            address: endpoint.to_string(),
-            source,
-        })?;
-    for socket in &bound {
-        wamp_transport::set_peer_timeout(socket, endpoint.peer_timeout)?;
-    }
-    let service = Arc::new(settings::web_service(listener)?);
-    let sockets = bound.iter().map(mio::net::TcpListener::local_addr);
-    let address = Address {
-        json_path: listener.json_path.clone(),
-        sockets: sockets.collect::<io::Result<_>>()?,
-        websocket_paths: websocket_paths(&listener.service),
-        file_paths: file_paths(&listener.service),
-    };
-    let accept = || wamp_transport::deal(mailboxes.clone(), realms.clone(), service.clone());
-    let sockets = bound.into_iter().map(|socket| (socket, accept()));
-    Ok((address, sockets.collect()))
-}
-
-fn websocket_paths(service: &ListenerService) -> Vec<String> {
-    match service {
-        ListenerService::WebSocket(_) => vec!["/".to_owned()],
-        ListenerService::Web { paths } => paths
-            .iter()
-            .filter(|(_, service)| matches!(service, PathService::WebSocket(_)))
-            .map(|(path, _)| format!("/{path}"))
-            .collect(),
-    }
-}
-
-fn file_paths(service: &ListenerService) -> Vec<String> {
-    let ListenerService::Web { paths } = service else {
-        return Vec::new();
-    };
-    (paths.iter())
-        .filter(|(_, service)| matches!(service, PathService::Static { .. }))
-        .map(|(path, _)| match path.as_str() {
-            "/" => "/".to_owned(),
-            path => format!("/{path}/"),
-        })
-        .collect()
 }
 
 /// Leaves the thread behind when it does not end in time.

@@ -1,6 +1,9 @@
 //! From the configuration's words to those of the modules it configures: plain translation, one
 //! function for each thing. Must not start anything.
 
+#[cfg(test)]
+mod tests;
+
 use std::{
     io,
     net::{IpAddr, Ipv4Addr, Ipv6Addr, ToSocketAddrs},
@@ -12,8 +15,8 @@ use postgres::config::{ChannelBinding, LoadBalanceHosts, SslNegotiation};
 
 use super::Error;
 use crate::config::{
-    self, Connect, Database, IpVersion, Listener, ListenerService, PathService, SslRootCert,
-    TcpEndpoint,
+    self, ClientTransport, Database, IpVersion, Listener, ListenerService, PathService,
+    SslRootCert, TcpEndpoint,
 };
 use adbapi::ConnectionPool;
 use wamp::{MAX_ID, PublicationId, SessionId, Uri};
@@ -114,11 +117,12 @@ pub(super) fn interface(endpoint: &TcpEndpoint) -> io::Result<Vec<IpAddr>> {
     addresses.retain(fits);
     addresses.sort_unstable();
     addresses.dedup();
-    match addresses.is_empty() {
-        false => Ok(addresses),
-        true => Err(io::Error::other(
+    if !addresses.is_empty() {
+        Ok(addresses)
+    } else {
+        Err(io::Error::other(
             "the interface has no address of this IP version",
-        )),
+        ))
     }
 }
 
@@ -201,7 +205,7 @@ fn websocket_options(options: &config::WebSocketOptions) -> WebSocketOptions {
 /// configuration does not say.
 const HEARTBEAT: Duration = Duration::from_secs(10);
 
-pub(super) fn target(connect: &Connect) -> Target {
+pub(super) fn target(connect: &ClientTransport) -> Target {
     let options = &connect.options;
     Target {
         url: connect.url.clone(),
@@ -258,7 +262,7 @@ pub(super) fn pool(database: &Database) -> adbapi::Builder {
         None => builder,
     };
     let builder = builder.sslmode(sslmode(database.sslmode));
-    match &database.cp_name {
+    match database.cp_name.as_ref().or(database.name.as_ref()) {
         Some(name) => builder.cp_name(name.as_str()),
         None => builder,
     }
@@ -311,13 +315,15 @@ fn connection(database: &Database) -> postgres::Config {
             config::ChannelBinding::Prefer => ChannelBinding::Prefer,
             config::ChannelBinding::Require => ChannelBinding::Require,
         })
-        .ssl_negotiation(match database.direct_tls {
-            true => SslNegotiation::Direct,
-            false => SslNegotiation::Postgres,
+        .ssl_negotiation(if database.direct_tls {
+            SslNegotiation::Direct
+        } else {
+            SslNegotiation::Postgres
         })
-        .load_balance_hosts(match database.load_balance_hosts {
-            true => LoadBalanceHosts::Random,
-            false => LoadBalanceHosts::Disable,
+        .load_balance_hosts(if database.load_balance_hosts {
+            LoadBalanceHosts::Random
+        } else {
+            LoadBalanceHosts::Disable
         })
         .keepalives(database.keepalives.is_some())
         // Zero is how a socket is told that the system decides.
@@ -337,88 +343,4 @@ fn connection(database: &Database) -> postgres::Config {
         postgres.options(options);
     }
     postgres
-}
-
-#[cfg(test)]
-mod tests {
-    use std::path::Path;
-
-    use super::*;
-
-    /// How connections are made to a component's database with these fields.
-    fn connection_with(fields: &str) -> postgres::Config {
-        let text = format!(
-            r#"{{"version": 2, "workers": [{{"type": "container", "components": [{{
-                "type": "class", "classname": "test.Class", "realm": "realm1",
-                "transport": {{"type": "websocket", "url": "ws://router.example/"}},
-                "extra": {{"database": {{{fields}}}}}
-            }}]}}]}}"#
-        );
-        let options = config::Options {
-            classes: &["test.Class"],
-            database_classes: &[],
-            environment: &|_| None,
-        };
-        let node = config::check_text(&text, Path::new("/"), &options).unwrap();
-        connection(node.components[0].database.as_ref().unwrap())
-    }
-
-    #[test]
-    fn the_head_of_a_request_has_a_limit_whatever_is_written_for_handshakes() {
-        let head_timeout = |transport: &str| {
-            let text = format!(
-                r#"{{"version": 2, "workers": [{{"type": "router",
-                    "realms": [{{"name": "realm1", "roles": [{{"name": "anonymous"}}]}}],
-                    "transports": [{{"endpoint": {{"type": "tcp", "port": 0}}, {transport}}}]
-                }}]}}"#
-            );
-            let options = config::Options {
-                classes: &[],
-                database_classes: &[],
-                environment: &|_| None,
-            };
-            let node = config::check_text(&text, Path::new("/"), &options).unwrap();
-            let service = web_service(&node.routers[0].transports[0]).unwrap();
-            service.head_timeout.as_millis()
-        };
-        for (milliseconds, alone, beside_files) in [
-            (0, 10_000, 10_000),
-            (200, 200, 10_000),
-            (20_000, 20_000, 20_000),
-        ] {
-            let options = format!(r#""options": {{"open_handshake_timeout": {milliseconds}}}"#);
-            let websocket = format!(r#""type": "websocket", {options}"#);
-            assert_eq!(head_timeout(&websocket), alone, "{milliseconds}");
-            let web = format!(
-                r#""type": "web", "paths": {{
-                    "/": {{"type": "static", "directory": "."}}, "ws": {{{websocket}}}
-                }}"#
-            );
-            assert_eq!(head_timeout(&web), beside_files, "{milliseconds}");
-        }
-    }
-
-    #[test]
-    fn what_is_written_of_tcp_is_what_a_socket_is_told() {
-        let tcp = |fields| {
-            let config = connection_with(fields);
-            let idle = config.get_keepalives_idle();
-            (
-                config.get_keepalives().then_some(idle),
-                config.get_keepalives_interval(),
-                config.get_keepalives_retries(),
-                config.get_tcp_user_timeout().copied(),
-            )
-        };
-        let seconds = |seconds| Some(Duration::from_secs(seconds));
-        assert_eq!(tcp(""), (seconds(30), seconds(10), Some(3), seconds(30)));
-        let written = r#""keepalives_idle": 60, "keepalives_interval": 5, "keepalives_count": 2,
-            "tcp_user_timeout": 20"#;
-        assert_eq!(
-            tcp(written),
-            (seconds(60), seconds(5), Some(2), seconds(20))
-        );
-        let off = r#""keepalives": false, "tcp_user_timeout": 0"#;
-        assert_eq!(tcp(off), (None, None, None, seconds(0)));
-    }
 }

@@ -63,7 +63,7 @@ struct Workbench {
 
 impl Component for Workbench {
     fn on_join(setup: Setup) -> Result<Self, Error> {
-        let db = setup.database()?.build()?;
+        let db = setup.database()?;
         db.start()?;
         let is_tended = Arc::default();
         Ok(Self { db, is_tended })
@@ -83,10 +83,6 @@ impl Component for Workbench {
             Procedure::new(FAIL, Self::fail),
             Procedure::new(STATS, Self::stats),
         ]
-    }
-
-    fn on_leave(&self) {
-        self.db.close();
     }
 }
 

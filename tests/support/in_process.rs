@@ -14,6 +14,11 @@ pub struct InProcess(Option<node::Node>);
 impl InProcess {
     /// Starts a node of these workers, in which `classname` stands for `C`.
     pub fn start<C: Component>(classname: &str, workers: &[Value]) -> Self {
+        Self::start_config::<C>(classname, &json!({"version": 2, "workers": workers}))
+    }
+
+    /// Starts a node of this configuration, in which `classname` stands for `C`.
+    pub fn start_config<C: Component>(classname: &str, config: &Value) -> Self {
         let classes = Classes::default().with::<C>(classname);
         let names: Vec<_> = classes.names().collect();
         let options = config::Options {
@@ -21,7 +26,7 @@ impl InProcess {
             database_classes: &[],
             environment: &|_| None,
         };
-        let text = json!({"version": 2, "workers": workers}).to_string();
+        let text = config.to_string();
         let directory = tempfile::tempdir().expect("a temporary directory");
         std::fs::create_dir(directory.path().join("web")).expect("a directory for the page");
         let config = config::check_text(&text, directory.path(), &options);

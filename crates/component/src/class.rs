@@ -11,6 +11,7 @@ use std::{
 use serde_json::Value;
 
 use super::{Answer, Error, Invocation, hello};
+use adbapi::ConnectionPool;
 use wamp::Uri;
 
 /// A class of components. One instance is made for each place in the configuration; its
@@ -19,6 +20,12 @@ pub trait Component: Send + Sync + Sized + 'static {
     /// Whether the class cannot do without `extra.database`; what the configuration leaves out
     /// of it is then filled in from the environment.
     const NEEDS_DATABASE: bool = false;
+
+    /// adbapi's `cp_openfun`: called once for each new connection of the component's database,
+    /// before its first job, to set up the session. An error, or a panic, discards the connection
+    /// and counts as a failure to connect. It runs on a thread of the pool and may block. A
+    /// database that components of several classes use has theirs called one after the other.
+    const CP_OPENFUN: Option<OpenFun> = None;
 
     /// Makes the instance, before it joins: open what the procedures need. Unlike Autobahn's
     /// `onJoin` it is called once. When the connection to another router was lost and is back, the
@@ -32,10 +39,13 @@ pub trait Component: Send + Sync + Sized + 'static {
     /// The procedures to register.
     fn procedures(&self) -> Vec<Procedure<Self>>;
 
-    /// The node is stopping: finish what is under way and close. May block for as long as the
-    /// grace time of what it closes.
+    /// The node is stopping: finish what is under way and close what `on_join` opened. The database
+    /// is the node's, which closes it when all components that use it have left.
     fn on_leave(&self) {}
 }
+
+/// Sets up a new connection of a database: [`Component::CP_OPENFUN`].
+pub type OpenFun = fn(&mut adbapi::postgres::Client) -> Result<(), adbapi::postgres::Error>;
 
 /// A procedure of a class: its URI and the method that answers.
 pub struct Procedure<C> {
@@ -77,16 +87,19 @@ pub struct Setup {
     /// The component's `extra` without `database` and `procedures`, which the node reads itself;
     /// null if none is written.
     pub extra: Value,
-    /// The pool that `extra.database` describes, ready to be built.
-    pub database: Option<adbapi::Builder>,
+    /// The pool of the database that `extra.database` names or describes. Other components may use
+    /// it as well.
+    pub database: Option<ConnectionPool>,
 }
 
 impl Setup {
-    /// The pool that `extra.database` describes. Takes the setup: read `extra` before.
+    /// The pool of the database that `extra.database` names or describes. It connects when it is
+    /// first used or [started](ConnectionPool::start), and the node closes it. Takes the setup: read
+    /// `extra` before.
     ///
     /// # Errors
     /// When the configuration describes none; the message names the key that is missing.
-    pub fn database(self) -> Result<adbapi::Builder, Error> {
+    pub fn database(self) -> Result<ConnectionPool, Error> {
         self.database.ok_or_else(|| {
             Error::runtime(
                 "this component needs a database: describe it in extra.database, or let the class \
@@ -106,6 +119,7 @@ pub struct Classes {
 struct Class {
     make: Make,
     needs_database: bool,
+    cp_openfun: Option<OpenFun>,
 }
 
 type Make = Arc<dyn Fn(Setup) -> Result<Instance, Error> + Send + Sync>;
@@ -130,6 +144,7 @@ impl Classes {
             Class {
                 make,
                 needs_database: C::NEEDS_DATABASE,
+                cp_openfun: C::CP_OPENFUN,
             },
         );
         self
@@ -146,6 +161,11 @@ impl Classes {
             .iter()
             .filter(|(_, class)| class.needs_database)
             .map(|(name, _)| name.as_str())
+    }
+
+    /// What the class called `name` wants done to each new connection of its database.
+    pub fn cp_openfun(&self, name: &str) -> Option<OpenFun> {
+        self.by_name.get(name)?.cp_openfun
     }
 
     /// Makes an instance of the class called `name`.

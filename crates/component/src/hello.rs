@@ -21,7 +21,7 @@
 use chrono::{DateTime, SecondsFormat, Timelike, Utc};
 use postgres::{Client, Row};
 
-use super::{Answer, Component, Error, Invocation, Procedure, Reply, Setup};
+use super::{Answer, Component, Error, Invocation, OpenFun, Procedure, Reply, Setup};
 use adbapi::{ConnectionPool, Transaction};
 
 /// What the configuration calls the class.
@@ -42,14 +42,12 @@ fn on_pool_connection_created(conn: &mut Client) -> Result<(), postgres::Error> 
 
 impl Component for MyDatabaseComponent {
     const NEEDS_DATABASE: bool = true;
+    const CP_OPENFUN: Option<OpenFun> = Some(on_pool_connection_created);
 
     fn on_join(setup: Setup) -> Result<Self, Error> {
         // cp_min, cp_max, cp_noisy, cp_reconnect, cp_good_sql and where the database is stand
         // in the configuration's extra.database. Connections are created as needed.
-        let pool = setup
-            .database()?
-            .cp_openfun(on_pool_connection_created)
-            .build()?;
+        let pool = setup.database()?;
         pool.start()?;
         Ok(Self { db: pool })
     }
@@ -61,10 +59,6 @@ impl Component for MyDatabaseComponent {
             Procedure::new("com.example.now.v3", Self::dbnow_interaction),
             Procedure::new("com.example.now.v4", Self::dbnow_interaction_coroutine),
         ]
-    }
-
-    fn on_leave(&self) {
-        self.db.close();
     }
 }
 

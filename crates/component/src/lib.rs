@@ -47,7 +47,7 @@ pub mod hello;
 mod invocation;
 mod session;
 
-pub use class::{Classes, Component, Instance, Procedure, Setup};
+pub use class::{Classes, Component, Instance, OpenFun, Procedure, Setup};
 pub use error::Error;
 pub use invocation::{Answer, Caller, Invocation, Later, Reply};
 pub use session::{Session, Status};

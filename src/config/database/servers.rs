@@ -3,11 +3,13 @@
 
 use std::net::IpAddr;
 
-use super::{given::Given, name, sources::Sources, user};
-use crate::config::{json::Json, listener::PORT, model::Server};
-
-/// PostgreSQL's, as libpq has it.
-const DEFAULT_PORT: u16 = 5432;
+use super::{
+    name,
+    parameter_value::{Origin, ParameterValue},
+    sources::Sources,
+    user,
+};
+use crate::config::{json::Json, keys::Kind, model::Server};
 
 /// One server, or several in the order in which to try them.
 pub(super) fn servers(sources: &Sources<'_>) -> Vec<Server> {
@@ -29,8 +31,8 @@ pub(super) fn servers(sources: &Sources<'_>) -> Vec<Server> {
         ));
     }
     let ports = match sources.find("port") {
-        Some(given) => ports(&given, count),
-        None => vec![DEFAULT_PORT],
+        Some(given) => ports(&given, count, default_port(sources)),
+        None => vec![default_port(sources)],
     };
     let server = |at: usize| {
         let address = addresses.get(at).copied();
@@ -43,10 +45,15 @@ pub(super) fn servers(sources: &Sources<'_>) -> Vec<Server> {
         Server {
             host,
             address,
-            port: port.copied().unwrap_or(DEFAULT_PORT),
+            port: port.copied().unwrap_or_else(|| default_port(sources)),
         }
     };
     (0..count).map(server).collect()
+}
+
+fn default_port(sources: &Sources<'_>) -> u16 {
+    let port = sources.object.default_number("port");
+    u16::try_from(port).expect("the default is in the range of its key")
 }
 
 /// Whether it is reached without a network, and without TLS.
@@ -54,7 +61,7 @@ pub(super) fn is_unix_socket(server: &Server) -> bool {
     server.address.is_none() && server.host.starts_with('/')
 }
 
-fn addresses(given: &Given<'_>) -> Vec<IpAddr> {
+fn addresses(given: &ParameterValue<'_>) -> Vec<IpAddr> {
     let text = string_of(given);
     let parsed = text.split(',').map(|address| address.trim().parse());
     parsed.collect::<Result<_, _>>().unwrap_or_else(|_| {
@@ -63,24 +70,27 @@ fn addresses(given: &Given<'_>) -> Vec<IpAddr> {
     })
 }
 
-fn string_of(given: &Given<'_>) -> String {
+fn string_of(given: &ParameterValue<'_>) -> String {
     given.text().unwrap_or_default().to_owned()
 }
 
 /// One port for all hosts, or one for each.
-fn ports(given: &Given<'_>, hosts: usize) -> Vec<u16> {
-    let in_range = |port: &u64| (1..=*PORT.end()).contains(port);
-    let ports: Option<Vec<u64>> = match given {
-        Given::Written(member) if !matches!(member.value(), Json::String(_)) => {
+fn ports(given: &ParameterValue<'_>, hosts: usize, default: u16) -> Vec<u16> {
+    let Some(Kind::IntegerOr(range, ..)) = given.row.map(|row| &row.kind) else {
+        panic!("no port: {:?}", given.row)
+    };
+    let in_range = |port: &u64| range.contains(port);
+    let ports: Option<Vec<u64>> = match &given.origin {
+        Origin::Written(member) if !matches!(member.value(), Json::String(_)) => {
             match member.value() {
                 Json::Number(number) => number.as_u64().filter(in_range).map(|port| vec![port]),
                 _ => None,
             }
         }
-        given => given.text().and_then(|text| {
+        _ => given.text().and_then(|text| {
             text.split(',')
                 .map(|port| match port.trim() {
-                    "" => Some(u64::from(DEFAULT_PORT)),
+                    "" => Some(u64::from(default)),
                     port => port.parse().ok().filter(in_range),
                 })
                 .collect()
@@ -88,10 +98,11 @@ fn ports(given: &Given<'_>, hosts: usize) -> Vec<u16> {
     };
     let Some(ports) = ports else {
         given.fault(format!(
-            "must be an integer from 1 to {}, or one for each host as in \"5432,5433\"",
-            PORT.end()
+            "must be an integer from {} to {}, or one for each host as in \"5432,5433\"",
+            range.start(),
+            range.end()
         ));
-        return vec![DEFAULT_PORT];
+        return vec![default];
     };
     if ports.len() != 1 && ports.len() != hosts {
         given.fault(format!(

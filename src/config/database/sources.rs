@@ -2,17 +2,16 @@
 //! variables, `DATABASE_URL`, in this order. Knows the names that they have in each, not what they
 //! mean.
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, time::Duration};
 
 use super::{
-    given::Given,
+    parameter_value::{Origin, ParameterValue},
     service::{self, Service},
 };
 use crate::config::{
-    check::Context,
-    keys::{self, Use},
+    context::Context,
     libpq::{self, Means, PARAMETERS, Parameter, Protects},
-    reader::Object,
+    object::Object,
     url::PostgresUrl,
 };
 
@@ -47,7 +46,7 @@ impl<'a> Sources<'a> {
             service: None,
             url: Vec::new(),
         };
-        let written = |key: &str| object.member(key).is_some();
+        let written = |key| sources.written(key).is_some();
         if written("service") || !PLACE.iter().all(|key| written(key)) {
             sources.service = (sources.find("service")).and_then(|given| sources.layer_of(&given));
         }
@@ -87,7 +86,7 @@ impl<'a> Sources<'a> {
     }
 
     /// The service that was found by this name.
-    fn layer_of(&self, name: &Given<'a>) -> Option<Layer> {
+    fn layer_of(&self, name: &ParameterValue<'a>) -> Option<Layer> {
         let name_of_service = name.text()?;
         match service::find(name_of_service, &|variable| self.variable(variable)) {
             Ok(Service { file, values }) => Some(Layer {
@@ -106,7 +105,7 @@ impl<'a> Sources<'a> {
         (self.environment)(name).filter(|value| !value.is_empty())
     }
 
-    fn in_layers(&self, layers: &[Layer], key: &'static str) -> Option<Given<'a>> {
+    fn in_layers(&self, layers: &[Layer], key: &'static str) -> Option<ParameterValue<'a>> {
         let names = parameters_of(key).map(|parameter| parameter.name);
         let mut found = layers.iter().flat_map(|layer| {
             let values = names.clone().filter_map(|name| layer.values.get(name));
@@ -116,16 +115,18 @@ impl<'a> Sources<'a> {
         Some(self.elsewhere(source.clone(), key, value.clone()))
     }
 
-    fn elsewhere(&self, source: String, key: &'static str, value: String) -> Given<'a> {
-        Given::Elsewhere {
+    fn elsewhere(&self, source: String, key: &'static str, value: String) -> ParameterValue<'a> {
+        let origin = Origin::Elsewhere {
             place: self.object.at.clone(),
             source,
             key,
             value,
-        }
+        };
+        let (row, _) = self.object.find(key);
+        ParameterValue { row, origin }
     }
 
-    fn in_variables(&self, key: &'static str) -> Option<Given<'a>> {
+    fn in_variables(&self, key: &'static str) -> Option<ParameterValue<'a>> {
         parameters_of(key).find_map(|parameter| {
             let value = self.variable(parameter.variable)?;
             let value = match parameter.name {
@@ -138,13 +139,46 @@ impl<'a> Sources<'a> {
     }
 
     /// The parameter `key`: as it is written, else as a service, a variable or the URL has it.
-    pub(super) fn find(&self, key: &'static str) -> Option<Given<'a>> {
-        let is_key = keys::DATABASE.use_of(key) == Some(&Use::Served);
-        let written = is_key.then(|| self.object.member(key)).flatten();
-        (written.map(Given::Written))
+    pub(super) fn find(&self, key: &'static str) -> Option<ParameterValue<'a>> {
+        self.written(key)
             .or_else(|| self.in_layers(self.service.as_slice(), key))
             .or_else(|| self.in_variables(key))
             .or_else(|| self.in_layers(&self.url, key))
+    }
+
+    /// The parameter `key` as the document has it.
+    pub(super) fn written(&self, key: &'static str) -> Option<ParameterValue<'a>> {
+        let (row, member) = self.object.find(key);
+        let origin = Origin::Written(member?);
+        Some(ParameterValue { row, origin })
+    }
+
+    /// The default of a text or a word, if it has one.
+    pub(super) fn default_text(&self, key: &'static str) -> Option<String> {
+        self.object.default_text(key).map(str::to_owned)
+    }
+
+    pub(super) fn word(&self, key: &'static str) -> Option<&'static str> {
+        match self.find(key) {
+            Some(value) => value.one_of(),
+            None => self.object.default_text(key),
+        }
+    }
+
+    pub(super) fn flag(&self, key: &'static str) -> bool {
+        let value = self.find(key).and_then(|value| value.flag());
+        value.unwrap_or_else(|| self.object.default_flag(key))
+    }
+
+    /// A time; 0 sets no limit.
+    pub(super) fn time(&self, key: &'static str) -> Duration {
+        let value = self.find(key).and_then(|value| value.time());
+        value.unwrap_or_else(|| Duration::from_secs(self.object.default_number(key)))
+    }
+
+    pub(super) fn integer(&self, key: &'static str) -> u64 {
+        let value = self.find(key).and_then(|value| value.integer());
+        value.unwrap_or_else(|| self.object.default_number(key))
     }
 
     /// The settings that each session begins with: of the variables that only name a setting.
@@ -176,9 +210,10 @@ impl<'a> Sources<'a> {
                             Protects::Tls => has_tls,
                             Protects::UnixSocket => has_unix_socket,
                         };
-                        match concerns {
-                            true => place.fault_unseen(format!("{source} is not served: {cure}")),
-                            false => place.note(format!("{source} has no effect on this database")),
+                        if concerns {
+                            place.fault_unseen(format!("{source} is not served: {cure}"))
+                        } else {
+                            place.note(format!("{source} has no effect on this database"))
                         }
                     }
                     _ => {}

@@ -3,9 +3,11 @@
 
 use std::path::{Path, PathBuf};
 
-use super::{given::Given, sources::Sources};
+use super::{
+    parameter_value::{Origin, ParameterValue},
+    sources::Sources,
+};
 use crate::config::{
-    keys,
     model::{ClientCertificate, SslMode, SslRootCert, TlsVersion},
     words::unless_secret,
 };
@@ -43,7 +45,7 @@ fn trust(sources: &Sources<'_>, base_dir: &Path) -> (SslMode, Option<SslRootCert
         };
         return (mode, cert);
     };
-    let mode = match given_mode.one_of(&keys::SSL_MODES) {
+    let mode = match given_mode.one_of() {
         Some("disable") => SslMode::Disable,
         Some("allow") => SslMode::Allow,
         Some("require") => SslMode::Require,
@@ -56,7 +58,7 @@ fn trust(sources: &Sources<'_>, base_dir: &Path) -> (SslMode, Option<SslRootCert
         (SslMode::VerifyCa | SslMode::VerifyFull, None) => given_mode.fault(
             "must have an `sslrootcert` beside it: a PEM file, or with `verify-full` also `system`",
         ),
-        (SslMode::Disable, Some(given @ Given::Written(_))) => {
+        (SslMode::Disable, Some(given)) if matches!(given.origin, Origin::Written(_)) => {
             given.note("has no effect: with this `sslmode` there is no TLS");
         }
         _ => {}
@@ -69,34 +71,33 @@ fn trust(sources: &Sources<'_>, base_dir: &Path) -> (SslMode, Option<SslRootCert
     (mode, cert)
 }
 
-fn root_cert(given: &Given<'_>, base_dir: &Path) -> Option<SslRootCert> {
+fn root_cert(given: &ParameterValue<'_>, base_dir: &Path) -> Option<SslRootCert> {
     if given.text()? == "system" {
         return Some(SslRootCert::System);
     }
     existing(given, base_dir, "`system` or a file that exists").map(SslRootCert::File)
 }
 
-fn existing(given: &Given<'_>, base_dir: &Path, what: &str) -> Option<PathBuf> {
+fn existing(given: &ParameterValue<'_>, base_dir: &Path, what: &str) -> Option<PathBuf> {
     let file = given.file(base_dir)?;
     if file.is_file() {
         return Some(file);
     }
-    match given {
-        Given::Written(member) => member.fault(format!(
+    match &given.origin {
+        Origin::Written(member) => member.fault(format!(
             "there is no file {}; relative ones are relative to the config file",
             unless_secret(file.display().to_string())
         )),
-        given => given.fault(format!("must be {what}")),
+        Origin::Elsewhere { .. } => given.fault(format!("must be {what}")),
     }
     None
 }
 
 fn client_certificate(sources: &Sources<'_>, base_dir: &Path) -> Option<ClientCertificate> {
-    let mode = sources.find("sslcertmode");
-    if mode.and_then(|given| given.one_of(&keys::SSL_CERT_MODE)) == Some("disable") {
+    if sources.word("sslcertmode") == Some("disable") {
         return None;
     }
-    let file = |given: &Given<'_>| existing(given, base_dir, "a file that exists");
+    let file = |given: &ParameterValue<'_>| existing(given, base_dir, "a file that exists");
     match (sources.find("sslcert"), sources.find("sslkey")) {
         (Some(certificate), Some(key)) => Some(ClientCertificate {
             certificate: file(&certificate)?,
@@ -116,8 +117,7 @@ fn client_certificate(sources: &Sources<'_>, base_dir: &Path) -> Option<ClientCe
 
 fn direct(sources: &Sources<'_>, mode: SslMode) -> bool {
     let given = sources.find("sslnegotiation");
-    let word = (given.as_ref()).and_then(|given| given.one_of(&keys::SSL_NEGOTIATION));
-    let (Some("direct"), Some(given)) = (word, given) else {
+    let Some(given) = given.filter(|given| given.one_of() == Some("direct")) else {
         return false;
     };
     if matches!(mode, SslMode::Disable | SslMode::Allow | SslMode::Prefer) {
@@ -130,14 +130,14 @@ fn direct(sources: &Sources<'_>, mode: SslMode) -> bool {
 fn versions(sources: &Sources<'_>) -> (TlsVersion, TlsVersion) {
     let least = sources.find("ssl_min_protocol_version");
     let newest = sources.find("ssl_max_protocol_version");
-    let word = |given: &Option<Given<'_>>, choice| {
-        (given.as_ref()).and_then(|given: &Given<'_>| given.one_of_in_any_case(choice))
+    let word = |given: &Option<ParameterValue<'_>>| {
+        (given.as_ref()).and_then(ParameterValue::one_of_in_any_case)
     };
-    let from = match word(&least, &keys::LEAST_TLS) {
+    let from = match word(&least) {
         Some("TLSv1.3") => TlsVersion::V1_3,
         _ => TlsVersion::V1_2,
     };
-    let to = match word(&newest, &keys::NEWEST_TLS) {
+    let to = match word(&newest) {
         Some("TLSv1.2") => TlsVersion::V1_2,
         _ => TlsVersion::V1_3,
     };

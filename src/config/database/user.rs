@@ -26,8 +26,9 @@ fn this() -> Option<User> {
 /// The directory in which to look for a server that nobody has named.
 pub(in crate::config) fn socket_directory() -> &'static str {
     let [usual, other] = SOCKET_DIRECTORIES;
-    match Path::new(usual).is_dir() {
-        true => usual,
-        false => other,
+    if Path::new(usual).is_dir() {
+        usual
+    } else {
+        other
     }
 }

@@ -7,6 +7,11 @@ use std::{fmt, net::IpAddr, path::PathBuf, time::Duration};
 /// adbapi, the others those of libpq where it has them.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Database {
+    /// Where it stands in the document, for messages about it; the component where it stands
+    /// nowhere and comes from the environment.
+    pub json_path: String,
+    /// Its name in the node's `databases`; `None` for one component's own.
+    pub name: Option<String>,
     /// The servers to try in this order; at least one.
     pub servers: Vec<Server>,
     /// The database's name.
@@ -80,6 +85,11 @@ pub struct Database {
 }
 
 impl Database {
+    /// What to call it: its name or, for a component's own, its place in the document.
+    pub fn label(&self) -> &str {
+        self.name.as_deref().unwrap_or(&self.json_path)
+    }
+
     /// Moves the database to a server of its own on this machine, of which neither TLS nor a place
     /// in a cluster can be asked.
     pub fn move_to(&mut self, host: impl Into<String>, port: u16) {
@@ -112,9 +122,10 @@ pub struct Server {
 impl fmt::Display for Server {
     /// `db.example:5432`, `[::1]:5432`.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self.host.contains(':') {
-            true => write!(f, "[{}]:{}", self.host, self.port),
-            false => write!(f, "{}:{}", self.host, self.port),
+        if self.host.contains(':') {
+            write!(f, "[{}]:{}", self.host, self.port)
+        } else {
+            write!(f, "{}:{}", self.host, self.port)
         }
     }
 }
@@ -225,7 +236,7 @@ pub struct Secret(String);
 impl Secret {
     /// Hides `text`.
     pub fn new(text: impl Into<String>) -> Self {
-        Secret(text.into())
+        Self(text.into())
     }
 
     /// The text itself, for the one place that needs it.

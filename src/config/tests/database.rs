@@ -9,6 +9,8 @@ use crate::config::{
 };
 
 /// The database of [`NODE`]'s container with these fields.
+const PLACE: &str = "workers[1].components[0].extra.database";
+
 fn database(fields: &str) -> Database {
     super::database(fields, &[])
 }
@@ -16,6 +18,8 @@ fn database(fields: &str) -> Database {
 #[test]
 fn an_empty_database_has_the_defaults_of_libpq_and_adbapi() {
     let expected = Database {
+        json_path: PLACE.to_owned(),
+        name: None,
         servers: vec![server(socket_directory(), 5432)],
         database: me(),
         user: me(),
@@ -59,29 +63,33 @@ fn an_empty_database_has_the_defaults_of_libpq_and_adbapi() {
     assert_eq!(super::database("{}", &environment), expected);
 }
 
+/// Each key of a database with a value that is not its default.
+const ALL: &str = r#"{
+    "host": "one.example, two.example,::1", "port": "5433,,5434", "database": "shop", "user": "app",
+    "password": "s3cret", "sslmode": "verify-ca", "sslrootcert": "Cargo.toml",
+    "target_session_attrs": "read-write", "application_name": "till", "options": "-c geqo=off",
+    "search_path": "shop,public", "cp_min": 1, "cp_max": 4, "cp_noisy": true, "cp_reconnect": false,
+    "cp_good_sql": "SELECT 2", "cp_name": "shop", "queue_limit": 10, "queue_timeout": 1.5,
+    "connect_timeout": 0.5, "statement_timeout": 30, "idle_timeout": "1min", "max_lifetime": "1h",
+    "slow_query_ms": 250, "statement_cache": 0, "keepalives": true, "keepalives_idle": 60,
+    "keepalives_interval": "5s", "keepalives_count": 4, "tcp_user_timeout": "20000ms",
+    "hostaddr": "127.0.0.1,127.0.0.2,::1", "passfile": "pass", "channel_binding": "require",
+    "require_auth": "scram-sha-256", "sslcert": "Cargo.toml", "sslkey": "Cargo.lock",
+    "sslcertmode": "allow", "sslnegotiation": "direct", "sslsni": false,
+    "ssl_min_protocol_version": "TLSv1.3", "ssl_max_protocol_version": "TLSv1.3",
+    "load_balance_hosts": "random", "reset": "discard"
+}"#;
+
 #[test]
 fn everything_can_be_written() {
-    let all = r#"{
-        "host": "one.example, two.example,::1", "port": "5433,,5434", "database": "shop", "user": "app",
-        "password": "s3cret", "sslmode": "verify-ca", "sslrootcert": "Cargo.toml",
-        "target_session_attrs": "read-write", "application_name": "till", "options": "-c geqo=off",
-        "search_path": "shop,public", "cp_min": 1, "cp_max": 4, "cp_noisy": true, "cp_reconnect": false,
-        "cp_good_sql": "SELECT 2", "cp_name": "shop", "queue_limit": 10, "queue_timeout": 1.5,
-        "connect_timeout": 0.5, "statement_timeout": 30, "idle_timeout": "1min", "max_lifetime": "1h",
-        "slow_query_ms": 250, "statement_cache": 0, "keepalives": true, "keepalives_idle": 60,
-        "keepalives_interval": "5s", "keepalives_count": 4, "tcp_user_timeout": "20000ms",
-        "hostaddr": "127.0.0.1,127.0.0.2,::1", "passfile": "pass", "channel_binding": "require",
-        "require_auth": "scram-sha-256", "sslcert": "Cargo.toml", "sslkey": "Cargo.lock",
-        "sslcertmode": "allow", "sslnegotiation": "direct", "sslsni": false,
-        "ssl_min_protocol_version": "TLSv1.3", "ssl_max_protocol_version": "TLSv1.3",
-        "load_balance_hosts": "random", "reset": "discard"
-    }"#;
     let here = |file| Path::new(env!("CARGO_MANIFEST_DIR")).join(file);
     let at = |address: &str, server| Server {
         address: Some(address.parse().unwrap()),
         ..server
     };
     let expected = Database {
+        json_path: PLACE.to_owned(),
+        name: None,
         servers: vec![
             at("127.0.0.1", server("one.example", 5433)),
             at("127.0.0.2", server("two.example", 5432)),
@@ -127,7 +135,7 @@ fn everything_can_be_written() {
         statement_cache: 0,
         reset: Reset::Discard,
     };
-    let database = database(all);
+    let database = database(ALL);
     assert_eq!(database, expected);
     assert_eq!(
         database.to_string(),
@@ -422,7 +430,7 @@ fn each_fault_names_its_path_the_value_and_what_is_allowed() {
             r#"{"user": "testuser", "password": "s3cret"}"#,
             &format!("{{{fields}}}"),
         )]);
-        let expected = format!("workers[1].components[0].extra.database.{expected}");
+        let expected = format!("{PLACE}.{expected}");
         assert_eq!(faults(&text), [expected], "{fields}");
     }
 }
@@ -453,7 +461,7 @@ fn a_class_with_a_database_needs_no_extra() {
         r#""extra": {}"#,
     )]);
     let node = check_in(&text, &[("PGDATABASE", "test"), ("PGHOST", "")]).unwrap();
-    let database = node.components[1].database.clone().unwrap();
+    let database = &node.databases[node.components[1].database.unwrap()];
     assert_eq!(database.servers, [server(socket_directory(), 5432)]);
     assert_eq!(database.database, "test");
     assert_eq!(node.components[0].database, None, "a plain class has none");
@@ -465,8 +473,9 @@ fn any_class_may_have_a_database() {
         r#""classname": "test.Plain", "#,
         r#""classname": "test.Plain", "extra": {"a": 1, "database": {"database": "x"}}, "#,
     )]);
-    let plain: Component = node(&text).components.remove(0);
-    assert_eq!(plain.database.unwrap().database, "x");
+    let mut node = node(&text);
+    let plain: Component = node.components.remove(0);
+    assert_eq!(node.databases[plain.database.unwrap()].database, "x");
     assert_eq!(
         plain.extra,
         serde_json::json!({"a": 1}),
@@ -481,13 +490,7 @@ fn a_password_is_in_no_output() {
         r#""classname": "test.Plain", "extra": {"api_key": "s3cret"}, "#,
     )]);
     let node = node(&text);
-    let password = node.components[1]
-        .database
-        .as_ref()
-        .unwrap()
-        .password
-        .as_ref()
-        .unwrap();
+    let password = node.databases[0].password.as_ref().unwrap();
     assert_eq!(password.expose(), "s3cret");
     for shown in [
         node.to_string(),

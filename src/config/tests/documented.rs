@@ -1,110 +1,57 @@
-//! Holds `docs/config.md` to the tables of keys.
+//! Holds `docs/config.md` to the tables of keys, and prints them anew when it is asked to.
 
-use crate::config::{
-    keys::{ALL_CHOICES, ALL_KEYS, Use},
-    libpq::{Means, PARAMETERS, Protects},
-};
+use std::{env, fs, path::Path};
 
-const DOCUMENT: &str = include_str!("../../../docs/config.md");
+use crate::config::reference;
 
-/// The rows of the tables and lists below a heading: its section.
-fn section(heading: &str) -> &'static str {
-    let start = DOCUMENT
-        .find(&format!("\n### {heading}\n"))
-        .unwrap_or_else(|| panic!("docs/config.md has no section ### {heading}"));
-    let section = &DOCUMENT[start + 1..];
-    &section[..section.find("\n#").unwrap_or(section.len())]
-}
+/// Set to anything, it lets the test write the document instead of comparing it.
+const RENEW: &str = "RENEW_DOCS";
 
-/// The text after `label` in a section, up to the end of its paragraph.
-fn paragraph<'a>(section: &'a str, label: &str) -> &'a str {
-    let Some(start) = section.find(label) else {
-        return "";
-    };
-    let text = &section[start..];
-    &text[..text.find("\n\n").unwrap_or(text.len())]
-}
-
-#[test]
-fn every_key_is_documented_as_what_it_is() {
-    for keys in ALL_KEYS {
-        let section = section(keys.of);
-        for (key, used) in keys.keys {
-            let documented = match used {
-                Use::Served => section.contains(&format!("\n| `{key}` |")),
-                Use::Inert { .. } => {
-                    paragraph(section, "Accepted, without effect:").contains(&format!("`{key}`"))
-                }
-                Use::NotYet => paragraph(section, "Not served yet:").contains(&format!("`{key}`")),
-                Use::Instead(_) => true,
-            };
-            assert!(
-                documented,
-                "docs/config.md, {}: `{key}` is {used:?}",
-                keys.of
-            );
-        }
-        for row in section.lines().filter(|line| line.starts_with("| `")) {
-            let key = row.split('`').nth(1).unwrap();
-            assert_eq!(
-                keys.use_of(key),
-                Some(&Use::Served),
-                "docs/config.md, {}: `{key}` is documented, but not served",
-                keys.of
-            );
-        }
+/// The document with each part between its two marks printed from the tables.
+fn renewed(document: &str) -> String {
+    let mut document = document.to_owned();
+    for (heading, printed) in reference() {
+        let begin = format!("### {heading}\n");
+        let at = document
+            .find(&begin)
+            .unwrap_or_else(|| panic!("docs/config.md has no heading {begin}"));
+        let begin = format!("<!-- printed: {heading} -->\n");
+        let from = document[at..]
+            .find(&begin)
+            .unwrap_or_else(|| panic!("docs/config.md has no mark {begin}"));
+        let from = at + from + begin.len();
+        let to = document[from..]
+            .find("<!-- end -->")
+            .unwrap_or_else(|| panic!("docs/config.md has no end of {begin}"));
+        document.replace_range(from..from + to, &format!("\n{printed}\n\n"));
     }
+    document
 }
 
 #[test]
-fn every_choice_is_documented_as_what_it_is() {
-    for (heading, choice) in ALL_CHOICES {
-        let section = section(heading);
-        for (label, words) in [
-            ("Served:", choice.served),
-            ("Not served yet:", choice.not_yet),
-        ] {
-            for word in words {
-                assert!(
-                    paragraph(section, label).contains(&format!("`{word}`")),
-                    "docs/config.md, {heading}: `{word}` is missing after {label}"
-                );
-            }
-        }
+fn the_document_shows_the_tables_as_they_are() {
+    let file = Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/config.md");
+    let document = fs::read_to_string(&file).unwrap();
+    let renewed = renewed(&document);
+    if env::var_os(RENEW).is_some() {
+        return fs::write(&file, renewed).unwrap();
     }
-}
-
-/// The rows that `docs/config.md` has for the parameters of libpq.
-fn parameters() -> String {
-    let code = |text: &str| match text {
-        "" => String::new(),
-        text => format!("`{text}`"),
-    };
-    let rows = PARAMETERS.iter().map(|parameter| {
-        let here = match parameter.means {
-            Means::Key(key) => format!("fills in `{key}`"),
-            Means::NoEffect(why) => format!("no effect: {why}"),
-            Means::NoEffectIf(values, why) => {
-                let values: Vec<String> = values.iter().map(|value| code(value)).collect();
-                format!("no effect if {}, else refused: {why}", values.join(", "))
-            }
-            Means::Refused(Protects::Tls, why) => format!("refused where there is TLS: {why}"),
-            Means::Refused(Protects::UnixSocket, why) => {
-                format!("refused on a Unix socket: {why}")
-            }
-            Means::Session(setting) => format!("sets `{setting}` in each session"),
-        };
-        let (name, variable) = (code(parameter.name), code(parameter.variable));
-        format!("| {name} | {variable} | {here} |")
-    });
-    rows.collect::<Vec<_>>().join("\n")
-}
-
-#[test]
-fn every_parameter_of_libpq_is_documented_as_what_it_is() {
-    let rows = parameters();
+    let stale = (document.lines().zip(renewed.lines())).find(|(is, should)| is != should);
     assert!(
-        section("Parameters of libpq").contains(&rows),
-        "docs/config.md, Parameters of libpq: should have these rows:\n{rows}"
+        document == renewed,
+        "docs/config.md is stale; renew it by\n    \
+         {RENEW}=1 cargo test --lib the_document_shows_the_tables\n\
+         the first difference: {stale:#?}"
     );
+}
+
+#[test]
+fn every_mark_of_the_document_has_a_table() {
+    let document = include_str!("../../../docs/config.md");
+    let parts = reference();
+    for mark in document.lines().filter(|l| l.starts_with("<!-- printed: ")) {
+        let is_known =
+            |(heading, _): &(&str, String)| mark == format!("<!-- printed: {heading} -->");
+        assert!(parts.iter().any(is_known), "{mark}");
+    }
 }

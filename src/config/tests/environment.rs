@@ -168,108 +168,111 @@ fn a_url_has_no_say_where_the_place_is_known() {
     }
 }
 
+/// A variable, a value that is malformed, and what is said of it.
+const MALFORMED: &[(&str, &str, &str)] = &[
+    (
+        "PGPORT",
+        "hunter2",
+        "PGPORT fills in `port`, which must be an integer from 1 to 65535, or one for each host",
+    ),
+    (
+        "PGPORT",
+        "0",
+        "PGPORT fills in `port`, which must be an integer from 1 to 65535, or one for each host",
+    ),
+    (
+        "PGPORT",
+        "5432,5433",
+        "which must be one port for all hosts or one for each: there are 2 ports for 1 host",
+    ),
+    (
+        "PGSSLMODE",
+        "hunter2",
+        "PGSSLMODE fills in `sslmode`, which must be `disable`, `allow`, `prefer`, `require`, `verify-ca` \
+         or `verify-full`",
+    ),
+    (
+        "PGSSLMODE",
+        "verify-ca",
+        "which must have an `sslrootcert` beside it: a PEM file,",
+    ),
+    (
+        "PGSSLROOTCERT",
+        "hunter2",
+        "PGSSLROOTCERT fills in `sslrootcert`, which must be `system` or a file that exists",
+    ),
+    (
+        "PGTARGETSESSIONATTRS",
+        "hunter2",
+        "which must be `any`, `read-write`, `read-only`, `primary`, `standby` or `prefer-standby`",
+    ),
+    (
+        "PGCONNECT_TIMEOUT",
+        "soon",
+        "which must be a whole number of seconds, 0 for no limit or from 0.1 to 86400 seconds",
+    ),
+    (
+        "DATABASE_URL",
+        "mysql://u:hunter2@h/d",
+        "it must begin with postgresql:// or postgres://",
+    ),
+    (
+        "DATABASE_URL",
+        "postgres://u:hunter2@h:x/d",
+        "its port must be a number from 0 to 65535",
+    ),
+    (
+        "DATABASE_URL",
+        "postgres://u:hunter2@h:0/d",
+        "its port must not be 0",
+    ),
+    (
+        "DATABASE_URL",
+        "postgres://u:hunter2@[::1/d",
+        "a `]` is missing",
+    ),
+    (
+        "DATABASE_URL",
+        "postgres://u:hunter2%zz@h/d",
+        "a `%` is not followed by two hexadecimal digits",
+    ),
+    (
+        "DATABASE_URL",
+        "postgres://u:hunter2%ff@h/d",
+        "its percent-encoded bytes are not UTF-8",
+    ),
+    (
+        "DATABASE_URL",
+        "postgres://u:hunter2%00@h/d",
+        "it holds an encoded NUL",
+    ),
+    (
+        "DATABASE_URL",
+        "postgres://u:?hunter2@h/d",
+        "it has a parameter that is not shown, which libpq does not know: remove it",
+    ),
+    (
+        "DATABASE_URL",
+        "postgres://u:hunter2@h/d?tcp_user_timeout=5",
+        "`tcp_user_timeout`, which must be a whole number of milliseconds, \
+         0 for no limit or from 1 to 86400 seconds",
+    ),
+    (
+        "DATABASE_URL",
+        "postgres://u:hunter2@h/d?keepalives=yes",
+        "`keepalives`, which must be true or false, or libpq's 1 or 0",
+    ),
+    (
+        "DATABASE_URL",
+        "postgres://u:hunter2@h/d?keepalives_count=x",
+        "`keepalives_count`, which must be an integer from 0 to 127",
+    ),
+];
+
 #[test]
 fn a_malformed_environment_is_a_fault_that_says_why_and_shows_no_value() {
     let place = "workers[1].components[0].extra.database: the environment's ";
-    for (variable, value, why) in [
-        (
-            "PGPORT",
-            "hunter2",
-            "PGPORT fills in `port`, which must be an integer from 1 to 65535, or one for each host",
-        ),
-        (
-            "PGPORT",
-            "0",
-            "PGPORT fills in `port`, which must be an integer from 1 to 65535, or one for each host",
-        ),
-        (
-            "PGPORT",
-            "5432,5433",
-            "which must be one port for all hosts or one for each: there are 2 ports for 1 host",
-        ),
-        (
-            "PGSSLMODE",
-            "hunter2",
-            "PGSSLMODE fills in `sslmode`, which must be `disable`, `allow`, `prefer`, `require`, `verify-ca` \
-             or `verify-full`",
-        ),
-        (
-            "PGSSLMODE",
-            "verify-ca",
-            "which must have an `sslrootcert` beside it: a PEM file,",
-        ),
-        (
-            "PGSSLROOTCERT",
-            "hunter2",
-            "PGSSLROOTCERT fills in `sslrootcert`, which must be `system` or a file that exists",
-        ),
-        (
-            "PGTARGETSESSIONATTRS",
-            "hunter2",
-            "which must be `any`, `read-write`, `read-only`, `primary`, `standby` or `prefer-standby`",
-        ),
-        (
-            "PGCONNECT_TIMEOUT",
-            "soon",
-            "which must be a whole number of seconds, 0 for no limit or from 0.1 to 86400 seconds",
-        ),
-        (
-            "DATABASE_URL",
-            "mysql://u:hunter2@h/d",
-            "it must begin with postgresql:// or postgres://",
-        ),
-        (
-            "DATABASE_URL",
-            "postgres://u:hunter2@h:x/d",
-            "its port must be a number from 0 to 65535",
-        ),
-        (
-            "DATABASE_URL",
-            "postgres://u:hunter2@h:0/d",
-            "its port must not be 0",
-        ),
-        (
-            "DATABASE_URL",
-            "postgres://u:hunter2@[::1/d",
-            "a `]` is missing",
-        ),
-        (
-            "DATABASE_URL",
-            "postgres://u:hunter2%zz@h/d",
-            "a `%` is not followed by two hexadecimal digits",
-        ),
-        (
-            "DATABASE_URL",
-            "postgres://u:hunter2%ff@h/d",
-            "its percent-encoded bytes are not UTF-8",
-        ),
-        (
-            "DATABASE_URL",
-            "postgres://u:hunter2%00@h/d",
-            "it holds an encoded NUL",
-        ),
-        (
-            "DATABASE_URL",
-            "postgres://u:?hunter2@h/d",
-            "it has a parameter that is not shown, which libpq does not know: remove it",
-        ),
-        (
-            "DATABASE_URL",
-            "postgres://u:hunter2@h/d?tcp_user_timeout=5",
-            "`tcp_user_timeout`, which must be a whole number of milliseconds, \
-             0 for no limit or from 1 to 86400 seconds",
-        ),
-        (
-            "DATABASE_URL",
-            "postgres://u:hunter2@h/d?keepalives=yes",
-            "`keepalives`, which must be true or false, or libpq's 1 or 0",
-        ),
-        (
-            "DATABASE_URL",
-            "postgres://u:hunter2@h/d?keepalives_count=x",
-            "`keepalives_count`, which must be an integer from 0 to 127",
-        ),
-    ] {
+    for &(variable, value, why) in MALFORMED {
         let found = faults(&[(variable, value)]);
         assert!(
             found.starts_with(&format!("1 fault\n  {place}{variable}")),

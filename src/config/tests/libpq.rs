@@ -1,14 +1,14 @@
 //! What libpq takes: its parameters, its variables, its files. psql of this machine is the judge
 //! where it can be.
 
-use std::{fs, path::Path, process::Command, time::Duration};
+use std::{fs, process::Command, time::Duration};
 
 use tempfile::TempDir;
 
 use super::{check_in, database, node_with, server};
 use crate::config::{
     ChannelBinding, ConfigError, SslMode, TargetSessionAttrs, TlsVersion,
-    keys::{DATABASE, Use},
+    keys::DATABASE,
     libpq::{Means, PARAMETERS},
 };
 
@@ -32,12 +32,12 @@ fn fault(fields: &str, environment: &[(&str, &str)]) -> String {
 #[test]
 fn every_parameter_is_a_key_or_has_a_word_for_who_writes_it() {
     for parameter in PARAMETERS.iter().filter(|one| !one.name.is_empty()) {
-        let used = DATABASE.use_of(parameter.name);
+        let used = DATABASE.usage(parameter.name);
         assert!(used.is_some(), "{}", parameter.name);
         if let Means::Key(key) = parameter.means
             && key != "fallback_application_name"
         {
-            assert_eq!(DATABASE.use_of(key), Some(&Use::Served), "{key}");
+            assert!(DATABASE.value(key).is_some(), "{key}");
         }
     }
 }
@@ -68,60 +68,144 @@ fn psql_knows_every_parameter_too() {
     }
 }
 
+/// What a URL may say of each parameter, and the note on it, if there is one.
+const HONOURED_OR_NOTED: &[(&str, Option<&str>)] = &[
+    (
+        "client_encoding=LATIN1",
+        Some("has no effect: sessions speak UTF-8"),
+    ),
+    (
+        "sslcompression=1",
+        Some("has no effect: TLS never compresses here"),
+    ),
+    (
+        "sslpassword=hunter2",
+        Some("has no effect: an `sslkey` must not be encrypted"),
+    ),
+    (
+        "krbsrvname=x",
+        Some("has no effect: there is no GSSAPI here"),
+    ),
+    (
+        "gsslib=gssapi",
+        Some("has no effect: there is no GSSAPI here"),
+    ),
+    (
+        "gssdelegation=1",
+        Some("has no effect: there is no GSSAPI here"),
+    ),
+    ("replication=false", None),
+    ("gssencmode=prefer", None),
+    ("gssencmode=disable", None),
+    ("requiressl=1", None),
+    ("ssl=true", None),
+    ("sslmode=require&channel_binding=require", None),
+    ("fallback_application_name=x", None),
+    (
+        "sslmode=disable&sslcrl=x",
+        Some("has no effect on this database"),
+    ),
+    (
+        "requirepeer=postgres",
+        Some("has no effect on this database"),
+    ),
+    ("sslcertmode=disable", None),
+    (
+        "sslkey=Cargo.toml",
+        Some("fills in `sslkey`, which has no effect without an `sslcert`"),
+    ),
+    ("sslsni=0&load_balance_hosts=random", None),
+    (
+        "keepalives_idle=0&keepalives_interval=0&keepalives_count=0&connect_timeout=0",
+        None,
+    ),
+];
+
+/// What a URL must not say of a parameter, and what is said of it.
+const REFUSED: &[(&str, &str)] = &[
+    (
+        "sslcrl=x",
+        "has a `sslcrl`, which is not served: revocation lists are not read",
+    ),
+    (
+        "sslcrldir=x",
+        "has a `sslcrldir`, which is not served: revocation lists are not read",
+    ),
+    (
+        "host=/tmp&requirepeer=x",
+        "has a `requirepeer`, which is not served: who serves",
+    ),
+    (
+        "gssencmode=require",
+        "has a `gssencmode`, which asks for what cannot be had: there is no GSSAPI",
+    ),
+    (
+        "replication=database",
+        "has a `replication`, which asks for what cannot be had",
+    ),
+    (
+        "require_auth=md5",
+        "`require_auth`, which must be `scram-sha-256`",
+    ),
+    (
+        "require_auth=scram-sha-256",
+        "`require_auth`, which must have `channel_binding` `require` beside it",
+    ),
+    (
+        "sslcertmode=require",
+        "`sslcertmode`, which must be `disable` or `allow`",
+    ),
+    (
+        "channel_binding=require&sslmode=disable",
+        "`channel_binding`, which cannot be `require` where `sslmode`",
+    ),
+    (
+        "channel_binding=require&host=/tmp",
+        "`channel_binding`, which cannot be `require` on a Unix socket",
+    ),
+    (
+        "sslnegotiation=direct",
+        "`sslnegotiation`, which must have an `sslmode` of `require` or more",
+    ),
+    (
+        "sslcert=Cargo.toml",
+        "`sslcert`, which must have an `sslkey` beside it",
+    ),
+    (
+        "sslcert=/no/such&sslkey=Cargo.toml",
+        "`sslcert`, which must be a file that exists",
+    ),
+    (
+        "ssl_min_protocol_version=SSLv3",
+        "`ssl_min_protocol_version`, which must be `TLSv1`, `TLSv1.1`,",
+    ),
+    (
+        "ssl_max_protocol_version=TLSv1.1",
+        "`ssl_max_protocol_version`, which must be `TLSv1.2` or `TLSv1.3`",
+    ),
+    (
+        "ssl_min_protocol_version=TLSv1.3&ssl_max_protocol_version=TLSv1.2",
+        "which must not be older than `ssl_min_protocol_version`",
+    ),
+    ("hostaddr=here", "`hostaddr`, which must be an IP address"),
+    (
+        "hostaddr=::1,::2",
+        "`hostaddr`, which must be one address for each host: there are 2 for 1",
+    ),
+    (
+        "pgbouncer=true",
+        "it has a parameter `pgbouncer`, which libpq does not know: remove it",
+    ),
+    (
+        "password=a&hunter2=b",
+        "it has a parameter that is not shown, which libpq does not know",
+    ),
+];
+
 /// All parameters that psql's libpq has, one URL for each.
 #[test]
 fn what_a_url_may_say_is_honoured_noted_or_refused_by_its_name() {
-    for (parameter, note) in [
-        (
-            "client_encoding=LATIN1",
-            Some("has no effect: sessions speak UTF-8"),
-        ),
-        (
-            "sslcompression=1",
-            Some("has no effect: TLS never compresses here"),
-        ),
-        (
-            "sslpassword=hunter2",
-            Some("has no effect: an `sslkey` must not be encrypted"),
-        ),
-        (
-            "krbsrvname=x",
-            Some("has no effect: there is no GSSAPI here"),
-        ),
-        (
-            "gsslib=gssapi",
-            Some("has no effect: there is no GSSAPI here"),
-        ),
-        (
-            "gssdelegation=1",
-            Some("has no effect: there is no GSSAPI here"),
-        ),
-        ("replication=false", None),
-        ("gssencmode=prefer", None),
-        ("gssencmode=disable", None),
-        ("requiressl=1", None),
-        ("ssl=true", None),
-        ("sslmode=require&channel_binding=require", None),
-        ("fallback_application_name=x", None),
-        (
-            "sslmode=disable&sslcrl=x",
-            Some("has no effect on this database"),
-        ),
-        (
-            "requirepeer=postgres",
-            Some("has no effect on this database"),
-        ),
-        ("sslcertmode=disable", None),
-        (
-            "sslkey=Cargo.toml",
-            Some("fills in `sslkey`, which has no effect without an `sslcert`"),
-        ),
-        ("sslsni=0&load_balance_hosts=random", None),
-        (
-            "keepalives_idle=0&keepalives_interval=0&keepalives_count=0&connect_timeout=0",
-            None,
-        ),
-    ] {
+    for &(parameter, note) in HONOURED_OR_NOTED {
         let url = format!("postgresql://u:p@h/d?{parameter}");
         let found = notes("{}", &[("DATABASE_URL", &url)]);
         let expected = usize::from(note.is_some());
@@ -131,85 +215,7 @@ fn what_a_url_may_say_is_honoured_noted_or_refused_by_its_name() {
             assert!(!found[0].contains("hunter2"), "{found:?}");
         }
     }
-    for (parameter, said) in [
-        (
-            "sslcrl=x",
-            "has a `sslcrl`, which is not served: revocation lists are not read",
-        ),
-        (
-            "sslcrldir=x",
-            "has a `sslcrldir`, which is not served: revocation lists are not read",
-        ),
-        (
-            "host=/tmp&requirepeer=x",
-            "has a `requirepeer`, which is not served: who serves",
-        ),
-        (
-            "gssencmode=require",
-            "has a `gssencmode`, which asks for what cannot be had: there is no GSSAPI",
-        ),
-        (
-            "replication=database",
-            "has a `replication`, which asks for what cannot be had",
-        ),
-        (
-            "require_auth=md5",
-            "`require_auth`, which must be `scram-sha-256`",
-        ),
-        (
-            "require_auth=scram-sha-256",
-            "`require_auth`, which must have `channel_binding` `require` beside it",
-        ),
-        (
-            "sslcertmode=require",
-            "`sslcertmode`, which must be `disable` or `allow`",
-        ),
-        (
-            "channel_binding=require&sslmode=disable",
-            "`channel_binding`, which cannot be `require` where `sslmode`",
-        ),
-        (
-            "channel_binding=require&host=/tmp",
-            "`channel_binding`, which cannot be `require` on a Unix socket",
-        ),
-        (
-            "sslnegotiation=direct",
-            "`sslnegotiation`, which must have an `sslmode` of `require` or more",
-        ),
-        (
-            "sslcert=Cargo.toml",
-            "`sslcert`, which must have an `sslkey` beside it",
-        ),
-        (
-            "sslcert=/no/such&sslkey=Cargo.toml",
-            "`sslcert`, which must be a file that exists",
-        ),
-        (
-            "ssl_min_protocol_version=SSLv3",
-            "`ssl_min_protocol_version`, which must be `TLSv1`, `TLSv1.1`,",
-        ),
-        (
-            "ssl_max_protocol_version=TLSv1.1",
-            "`ssl_max_protocol_version`, which must be `TLSv1.2` or `TLSv1.3`",
-        ),
-        (
-            "ssl_min_protocol_version=TLSv1.3&ssl_max_protocol_version=TLSv1.2",
-            "which must not be older than `ssl_min_protocol_version`",
-        ),
-        ("hostaddr=here", "`hostaddr`, which must be an IP address"),
-        (
-            "hostaddr=::1,::2",
-            "`hostaddr`, which must be one address for each host: there are 2 for 1",
-        ),
-        (
-            "pgbouncer=true",
-            "it has a parameter `pgbouncer`, which libpq does not know: remove it",
-        ),
-        (
-            "password=a&hunter2=b",
-            "it has a parameter that is not shown, which libpq does not know",
-        ),
-    ] {
+    for &(parameter, said) in REFUSED {
         let url = format!("postgresql://u:p@h/d?{parameter}");
         let found = fault("{}", &[("DATABASE_URL", &url)]);
         assert!(found.contains(said), "{parameter}: {found}");
@@ -350,106 +356,96 @@ fn the_variables_of_libpq_count_or_are_spoken_of() {
     );
 }
 
+type Variables<'a> = &'a [(&'a str, &'a str)];
+
+/// A home and the system's directory in one, with service files.
+struct Services(TempDir);
+
+impl Services {
+    fn new() -> Self {
+        let services = Self(TempDir::new().unwrap());
+        for (file, text) in [
+            (
+                ".pg_service.conf",
+                "[shop]\nhost=own.example\ndbname=shop\nuser=till\nsslmode=require\n",
+            ),
+            (
+                "pg_service.conf",
+                "[shop]\nhost=system.example\n[all]\nhost=all.example\n",
+            ),
+            ("other", "[shop]\nhost=other.example\n[bad]\nhots=x\n"),
+        ] {
+            fs::write(services.0.path().join(file), text).unwrap();
+        }
+        services
+    }
+
+    /// The environment that leads there, with more variables.
+    fn with<'a>(&'a self, more: &[(&'a str, &'a str)]) -> Vec<(&'a str, &'a str)> {
+        let directory = self.0.path().to_str().unwrap();
+        let base = [("HOME", directory), ("PGSYSCONFDIR", directory)];
+        base.iter().chain(more).copied().collect()
+    }
+
+    /// A file of services that no directory leads to.
+    fn other(&self) -> String {
+        self.0.path().join("other").to_str().unwrap().to_owned()
+    }
+}
+
 #[test]
 fn a_service_stands_between_what_is_written_and_the_variables() {
-    let home = TempDir::new().unwrap();
-    let path = |name: &str| home.path().join(name);
-    fs::write(
-        path(".pg_service.conf"),
-        "[shop]\nhost=own.example\ndbname=shop\nuser=till\nsslmode=require\n",
-    )
-    .unwrap();
-    fs::write(
-        path("pg_service.conf"),
-        "[shop]\nhost=system.example\n[all]\nhost=all.example\n",
-    )
-    .unwrap();
-    fs::write(path("other"), "[shop]\nhost=other.example\n[bad]\nhots=x\n").unwrap();
-    let text = |path: &Path| path.to_str().unwrap().to_owned();
-    let (own, other) = (text(home.path()), text(&path("other")));
-    let base = [("HOME", own.as_str()), ("PGSYSCONFDIR", own.as_str())];
-    let with = |more: &[(&'static str, &str)]| -> Vec<(String, String)> {
-        let all = base.iter().chain(more);
-        all.map(|(name, value)| ((*name).to_owned(), (*value).to_owned()))
-            .collect()
-    };
-    let host = |fields: &str, more: &[(&'static str, &str)]| {
-        let environment = with(more);
-        let environment: Vec<(&str, &str)> = environment
-            .iter()
-            .map(|(name, value)| (name.as_str(), value.as_str()))
-            .collect();
-        database(fields, &environment)
-    };
-    for (fields, more, expected) in [
-        (r#"{"service": "shop"}"#, vec![], "own.example"),
-        ("{}", vec![("PGSERVICE", "shop")], "own.example"),
+    let services = Services::new();
+    let other = services.other();
+    let shop = ("PGSERVICE", "shop");
+    let url = |url| [("DATABASE_URL", url)];
+    let cases: [(&str, Variables<'_>, &str); 8] = [
+        (r#"{"service": "shop"}"#, &[], "own.example"),
+        ("{}", &[shop], "own.example"),
+        ("{}", &[shop, ("PGHOST", "env.example")], "own.example"),
+        (r#"{"host": "written.example"}"#, &[shop], "written.example"),
+        ("{}", &[("PGSERVICE", "all")], "all.example"),
+        ("{}", &[shop, ("PGSERVICEFILE", &other)], "other.example"),
+        ("{}", &url("postgres://?service=shop"), "own.example"),
         (
             "{}",
-            vec![("PGSERVICE", "shop"), ("PGHOST", "env.example")],
-            "own.example",
-        ),
-        (
-            r#"{"host": "written.example"}"#,
-            vec![("PGSERVICE", "shop")],
-            "written.example",
-        ),
-        ("{}", vec![("PGSERVICE", "all")], "all.example"),
-        (
-            "{}",
-            vec![("PGSERVICE", "shop"), ("PGSERVICEFILE", &other)],
-            "other.example",
-        ),
-        (
-            "{}",
-            vec![("DATABASE_URL", "postgres://?service=shop")],
-            "own.example",
-        ),
-        (
-            "{}",
-            vec![("DATABASE_URL", "postgres://url.example?service=shop")],
+            &url("postgres://url.example?service=shop"),
             "url.example",
         ),
-    ] {
-        assert_eq!(
-            host(fields, &more).servers,
-            [server(expected, 5432)],
-            "{fields} {more:?}"
-        );
+    ];
+    for (fields, more, expected) in cases {
+        let found = database(fields, &services.with(more));
+        assert_eq!(found.servers, [server(expected, 5432)], "{fields} {more:?}");
     }
-    let whole = host(
-        "{}",
-        &[
-            ("PGSERVICE", "shop"),
-            ("PGDATABASE", "env"),
-            ("PGPASSWORD", "p"),
-        ],
-    );
+    let variables = [shop, ("PGDATABASE", "env"), ("PGPASSWORD", "p")];
+    let whole = database("{}", &services.with(&variables));
     assert_eq!(
         (whole.database.as_str(), whole.user.as_str()),
         ("shop", "till")
     );
     assert_eq!(whole.sslmode, SslMode::Require);
-    for (more, said) in [
+}
+
+#[test]
+fn a_service_that_cannot_be_read_is_a_fault_that_says_why() {
+    let services = Services::new();
+    let other = services.other();
+    let cases: [(Variables<'_>, &str); 3] = [
         (
-            vec![("PGSERVICE", "none")],
+            &[("PGSERVICE", "none")],
             "PGSERVICE fills in `service`, which must be a service of ",
         ),
         (
-            vec![("PGSERVICE", "bad"), ("PGSERVICEFILE", &other)],
+            &[("PGSERVICE", "bad"), ("PGSERVICEFILE", &other)],
             "whose line 4 has a parameter that libpq does not know",
         ),
         (
-            vec![("PGSERVICE", "shop"), ("PGSERVICEFILE", "/no/such")],
+            &[("PGSERVICE", "shop"), ("PGSERVICEFILE", "/no/such")],
             "but /no/such is no file",
         ),
-    ] {
-        let environment = with(&more);
-        let environment: Vec<(&str, &str)> = environment
-            .iter()
-            .map(|(name, value)| (name.as_str(), value.as_str()))
-            .collect();
-        let fault = fault("{}", &environment);
+    ];
+    for (more, said) in cases {
+        let fault = fault("{}", &services.with(more));
         assert!(fault.contains(said), "{fault}");
     }
 }

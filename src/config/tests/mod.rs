@@ -2,6 +2,7 @@
 //! break.
 
 mod database;
+mod databases;
 mod documented;
 mod environment;
 mod faults;
@@ -99,8 +100,8 @@ fn faults(text: &str) -> Vec<String> {
 fn database(fields: &str, environment: &[(&str, &str)]) -> Database {
     let text = node_with(&[(r#"{"user": "testuser", "password": "s3cret"}"#, fields)]);
     let mut node = check_in(&text, environment).unwrap_or_else(|error| panic!("{error}"));
-    let database = node.components.remove(1).database;
-    database.expect("the container's component has a database")
+    assert_eq!(node.components[1].database, Some(0));
+    node.databases.remove(0)
 }
 
 fn server(host: &str, port: u16) -> Server {

@@ -7,6 +7,50 @@ use serde_json::Value;
 use super::{CLASSES, DATABASE_CLASSES, NODE, database, node, node_with};
 use crate::config::*;
 
+/// The WebSocket options where none is written.
+fn default_options() -> WebSocketOptions {
+    WebSocketOptions {
+        allowed_origins: vec!["*".to_owned()],
+        open_handshake_timeout: Some(Duration::from_secs(5)),
+        close_handshake_timeout: Some(Duration::from_secs(1)),
+        auto_ping_interval: None,
+        auto_ping_timeout: None,
+        auto_ping_size: 4,
+        max_message_size: Some(4 << 20),
+        max_frame_size: None,
+        tcp_nodelay: true,
+        enable_webstatus: true,
+        require_websocket_subprotocol: true,
+        fail_by_drop: false,
+        outbox_limit: 16 << 20,
+    }
+}
+
+/// The realm of the project's own config.
+fn realm1() -> Realm {
+    Realm {
+        name: "realm1".into(),
+        roles: vec![Role {
+            name: "anonymous".into(),
+            permissions: vec![Permission {
+                uri: "com.".into(),
+                match_policy: MatchPolicy::Prefix,
+                allow: Allow {
+                    call: true,
+                    register: true,
+                    publish: true,
+                    subscribe: true,
+                },
+                disclose: Disclose {
+                    caller: false,
+                    publisher: false,
+                },
+                cache: true,
+            }],
+        }],
+    }
+}
+
 #[test]
 fn the_projects_own_config_is_the_references_node() {
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));
@@ -29,27 +73,7 @@ fn the_projects_own_config_is_the_references_node() {
     };
     let expected = NodeConfig {
         routers: vec![RouterWorker {
-            realms: vec![Realm {
-                name: "realm1".into(),
-                roles: vec![Role {
-                    name: "anonymous".into(),
-                    permissions: vec![Permission {
-                        uri: "com.".into(),
-                        match_policy: MatchPolicy::Prefix,
-                        allow: Allow {
-                            call: true,
-                            register: true,
-                            publish: true,
-                            subscribe: true,
-                        },
-                        disclose: Disclose {
-                            caller: false,
-                            publisher: false,
-                        },
-                        cache: true,
-                    }],
-                }],
-            }],
+            realms: vec![realm1()],
             transports: vec![Listener {
                 json_path: "workers[0].transports[0]".into(),
                 endpoint: TcpEndpoint {
@@ -63,13 +87,17 @@ fn the_projects_own_config_is_the_references_node() {
                     paths: vec![
                         ("/".into(), files("web")),
                         ("shared".into(), files("web/shared")),
-                        (
-                            "ws".into(),
-                            PathService::WebSocket(WebSocketOptions::default()),
-                        ),
+                        ("ws".into(), PathService::WebSocket(default_options())),
                     ],
                 },
             }],
+        }],
+        databases: vec![Database {
+            user: "testuser".into(),
+            database: "test".into(),
+            password: Some(Secret::new("testuser")),
+            cp_noisy: true,
+            ..database(r#"{"host": "127.0.0.1"}"#, &[])
         }],
         components: vec![Component {
             json_path: "workers[1].components[0]".into(),
@@ -77,15 +105,9 @@ fn the_projects_own_config_is_the_references_node() {
             realm: "realm1".into(),
             role: None,
             extra: serde_json::json!({}),
-            database: Some(Database {
-                user: "testuser".into(),
-                database: "test".into(),
-                password: Some(Secret::new("testuser")),
-                cp_noisy: true,
-                ..database(r#"{"host": "127.0.0.1"}"#, &[])
-            }),
+            database: Some(0),
             concurrency: BTreeMap::new(),
-            home: Home::Router { router: 0 },
+            transport: Transport::InProcess { router: 0 },
         }],
         notes: vec![],
     };
@@ -225,7 +247,7 @@ fn static_options_are_read() {
 
 /// The home of [`NODE`]'s container component with another endpoint of the listener, and another
 /// URL.
-fn home(listener: &str, url: &str) -> Home {
+fn transport(listener: &str, url: &str) -> Transport {
     let text = node_with(&[
         (r#"{"type": "tcp", "port": 8080},"#, listener),
         (
@@ -234,12 +256,12 @@ fn home(listener: &str, url: &str) -> Home {
         ),
         ("ws://127.0.0.1:8080/ws", url),
     ]);
-    node(&text).components.remove(1).home
+    node(&text).components.remove(1).transport
 }
 
 #[test]
 fn a_url_of_a_listener_stays_in_the_process() {
-    let here = Home::Router { router: 0 };
+    let here = Transport::InProcess { router: 0 };
     for (listener, url) in [
         (
             r#"{"type": "tcp", "port": 8080},"#,
@@ -260,7 +282,7 @@ fn a_url_of_a_listener_stays_in_the_process() {
             "ws://10.1.2.3:8080/ws",
         ),
     ] {
-        assert_eq!(home(listener, url), here, "{listener} {url}");
+        assert_eq!(transport(listener, url), here, "{listener} {url}");
     }
 }
 
@@ -289,15 +311,15 @@ fn any_other_url_is_dialled() {
             "/?a=b",
         ),
     ] {
-        let expected = Home::Remote(Box::new(Connect {
+        let expected = Transport::Dialled(Box::new(ClientTransport {
             url: url.into(),
             host: host.into(),
             port,
             path: path.into(),
             timeout: Duration::from_secs(10),
-            options: WebSocketOptions::default(),
+            options: default_options(),
         }));
-        assert_eq!(home(listener, url), expected);
+        assert_eq!(transport(listener, url), expected);
     }
 }
 
@@ -313,7 +335,10 @@ fn the_first_of_several_listeners_with_port_0_is_meant() {
         {"type": "container", "components": [{"type": "class", "classname": "test.Plain", "realm": "one",
          "transport": {"type": "websocket", "url": "ws://127.0.0.1:0/"}}]}
     ]}"#;
-    assert_eq!(node(text).components[0].home, Home::Router { router: 1 });
+    assert_eq!(
+        node(text).components[0].transport,
+        Transport::InProcess { router: 1 }
+    );
 }
 
 #[test]
@@ -326,7 +351,7 @@ fn a_container_alone_is_a_node() {
     let node = node(text);
     assert!(node.routers.is_empty());
     assert_eq!(node.components[0].extra, Value::Null);
-    let Home::Remote(connect) = &node.components[0].home else {
+    let Transport::Dialled(connect) = &node.components[0].transport else {
         panic!("{node:?}");
     };
     assert_eq!(connect.timeout, Duration::from_secs(3));

@@ -1,14 +1,14 @@
-//! Owns how a checked node is told to a person, as `wampgres check` prints it. Shows no password.
+//! Owns how a checked node is printed for people, as by `wampgres check`. Shows no password.
 
 use std::fmt::{self, Display, Formatter};
 
 use super::model::{
-    Component, Database, Home, Listener, ListenerService, NodeConfig, PathService, Realm,
-    TcpEndpoint,
+    Component, Database, Listener, ListenerService, NodeConfig, PathService, Realm, TcpEndpoint,
+    Transport,
 };
 
 impl Display for NodeConfig {
-    /// One line for each realm, listener, path, component and note.
+    /// One line for each realm, listener, path, named database, component and note.
     fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
         let routers = self.routers.iter();
         let realms = routers.clone().flat_map(|router| &router.realms);
@@ -17,7 +17,15 @@ impl Display for NodeConfig {
             lines.push(format!("listener {}", listener.endpoint));
             lines.extend(services(listener));
         }
-        lines.extend(self.components.iter().map(component));
+        for database in &self.databases {
+            let name = database.name.iter();
+            lines.extend(name.map(|name| format!("database {name}: {}", target(database))));
+        }
+        lines.extend(
+            self.components
+                .iter()
+                .map(|c| component(c, &self.databases)),
+        );
         lines.extend(self.notes.iter().map(|note| format!("note: {note}")));
         f.write_str(&lines.join("\n"))
     }
@@ -30,9 +38,10 @@ fn realm(realm: &Realm) -> String {
             count => format!("{} ({count} permissions)", role.name),
         })
         .collect();
-    match roles.is_empty() {
-        true => format!("realm {}: no roles, nobody can join", realm.name),
-        false => format!("realm {}: {}", realm.name, roles.join(", ")),
+    if roles.is_empty() {
+        format!("realm {}: no roles, nobody can join", realm.name)
+    } else {
+        format!("realm {}: {}", realm.name, roles.join(", "))
     }
 }
 
@@ -68,20 +77,21 @@ fn services(listener: &Listener) -> Vec<String> {
     }
 }
 
-fn component(component: &Component) -> String {
-    let home = match &component.home {
-        Home::Router { .. } => "in this process".to_owned(),
+fn component(component: &Component, databases: &[Database]) -> String {
+    let transport = match &component.transport {
+        Transport::InProcess { .. } => "in this process".to_owned(),
         // A ticket would stand in the query.
-        Home::Remote(connect) => {
+        Transport::Dialled(connect) => {
             format!("at {}", connect.url.split('?').next().unwrap_or_default())
         }
     };
-    let database = match &component.database {
-        Some(database) => format!("; {database}"),
-        None => String::new(),
-    };
+    let database = component.database.and_then(|index| databases.get(index));
+    let database = database.map_or_else(String::new, |database| match &database.name {
+        Some(name) => format!("; database {name}"),
+        None => format!("; {database}"),
+    });
     format!(
-        "component {}: realm {}, {home}{database}",
+        "component {}: realm {}, {transport}{database}",
         component.classname, component.realm
     )
 }
@@ -89,15 +99,18 @@ fn component(component: &Component) -> String {
 impl Display for Database {
     /// The database, its servers and the number of connections.
     fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
-        let servers: Vec<String> = self.servers.iter().map(ToString::to_string).collect();
-        write!(
-            f,
-            "database {} of {} at {}, {} to {} connections",
-            self.database,
-            self.user,
-            servers.join(", "),
-            self.cp_min,
-            self.cp_max
-        )
+        write!(f, "database {}", target(self))
     }
+}
+
+fn target(database: &Database) -> String {
+    let servers: Vec<String> = database.servers.iter().map(ToString::to_string).collect();
+    format!(
+        "{} of {} at {}, {} to {} connections",
+        database.database,
+        database.user,
+        servers.join(", "),
+        database.cp_min,
+        database.cp_max
+    )
 }

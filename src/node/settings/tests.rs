@@ -1,0 +1,82 @@
+//! What is written in a configuration is what the modules are told.
+
+use std::path::Path;
+
+use super::*;
+
+/// How connections are made to a component's database with these fields.
+fn connection_with(fields: &str) -> postgres::Config {
+    let text = format!(
+        r#"{{"version": 2, "workers": [{{"type": "container", "components": [{{
+            "type": "class", "classname": "test.Class", "realm": "realm1",
+            "transport": {{"type": "websocket", "url": "ws://router.example/"}},
+            "extra": {{"database": {{{fields}}}}}
+        }}]}}]}}"#
+    );
+    let options = config::Options {
+        classes: &["test.Class"],
+        database_classes: &[],
+        environment: &|_| None,
+    };
+    let node = config::check_text(&text, Path::new("/"), &options).unwrap();
+    connection(&node.databases[0])
+}
+
+#[test]
+fn the_head_of_a_request_has_a_limit_whatever_is_written_for_handshakes() {
+    let head_timeout = |transport: &str| {
+        let text = format!(
+            r#"{{"version": 2, "workers": [{{"type": "router",
+                "realms": [{{"name": "realm1", "roles": [{{"name": "anonymous"}}]}}],
+                "transports": [{{"endpoint": {{"type": "tcp", "port": 0}}, {transport}}}]
+            }}]}}"#
+        );
+        let options = config::Options {
+            classes: &[],
+            database_classes: &[],
+            environment: &|_| None,
+        };
+        let node = config::check_text(&text, Path::new("/"), &options).unwrap();
+        let service = web_service(&node.routers[0].transports[0]).unwrap();
+        service.head_timeout.as_millis()
+    };
+    for (milliseconds, alone, beside_files) in [
+        (0, 10_000, 10_000),
+        (200, 200, 10_000),
+        (20_000, 20_000, 20_000),
+    ] {
+        let options = format!(r#""options": {{"open_handshake_timeout": {milliseconds}}}"#);
+        let websocket = format!(r#""type": "websocket", {options}"#);
+        assert_eq!(head_timeout(&websocket), alone, "{milliseconds}");
+        let web = format!(
+            r#""type": "web", "paths": {{
+                "/": {{"type": "static", "directory": "."}}, "ws": {{{websocket}}}
+            }}"#
+        );
+        assert_eq!(head_timeout(&web), beside_files, "{milliseconds}");
+    }
+}
+
+#[test]
+fn what_is_written_of_tcp_is_what_a_socket_is_told() {
+    let tcp = |fields| {
+        let config = connection_with(fields);
+        let idle = config.get_keepalives_idle();
+        (
+            config.get_keepalives().then_some(idle),
+            config.get_keepalives_interval(),
+            config.get_keepalives_retries(),
+            config.get_tcp_user_timeout().copied(),
+        )
+    };
+    let seconds = |seconds| Some(Duration::from_secs(seconds));
+    assert_eq!(tcp(""), (seconds(30), seconds(10), Some(3), seconds(30)));
+    let written = r#""keepalives_idle": 60, "keepalives_interval": 5, "keepalives_count": 2,
+        "tcp_user_timeout": 20"#;
+    assert_eq!(
+        tcp(written),
+        (seconds(60), seconds(5), Some(2), seconds(20))
+    );
+    let off = r#""keepalives": false, "tcp_user_timeout": 0"#;
+    assert_eq!(tcp(off), (None, None, None, seconds(0)));
+}
