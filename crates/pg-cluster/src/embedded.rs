@@ -24,7 +24,7 @@ use super::{
 #[derive(Clone)]
 pub struct Options {
     /// The cluster's directory. `None` is `$XDG_DATA_HOME/wampgres/postgres`, or
-    /// `~/.local/share/wampgres/postgres`; for root it is [`ROOT_DIRECTORY`].
+    /// `~/.local/share/wampgres/postgres`; for root it is [`ROOT_DIRECTORY`](super::ROOT_DIRECTORY).
     pub directory: Option<PathBuf>,
     /// The role to create; it owns the database and is no superuser.
     pub user: String,

@@ -15,7 +15,7 @@
 //! | `pg_hba.conf`, `pg_ident.conf` | who may log in; written anew at every start |
 //! | `server.log`, `server.log.1` | what the server logged in this run and in the last |
 //! | `lock` | held while a node uses the directory |
-//! | `postgresql.conf` | a temporary cluster's settings, before which come those in `data/` |
+//! | `postgresql.conf` | a temporary cluster's settings; it includes the file of that name in `data/` |
 //! | `server.lock` | held while a process of a server, or `initdb`, lives |
 //! | `data.unfinished/` | what `initdb` is making; made anew if that was cut short |
 //!

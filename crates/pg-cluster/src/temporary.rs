@@ -191,7 +191,9 @@ impl TemporaryCluster {
     /// It could not be killed.
     pub fn kill(&self) -> Result<(), Error> {
         let server = self.server().take();
-        server.map_or(Ok(()), ServerProcess::kill)
+        let killed = server.map_or(Ok(()), ServerProcess::kill);
+        self.sweeper.watch(None);
+        killed
     }
 
     fn stop_within(&self, how: Shutdown, within: Duration) -> Result<(), Error> {
