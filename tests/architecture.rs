@@ -105,15 +105,19 @@ const TABLE: &[Allowed] = &[
             "tracing",
         ],
     },
-    // It creates a role with a password, which postgres-protocol encrypts.
+    // It creates a role with a password and a database: what it says to the server for that is
+    // postgres-protocol's, with the buffers and the iterators of bytes and fallible-iterator. socket2
+    // binds a port without listening on it.
     Allowed {
         package: "pg-cluster",
         ours: &[],
         others: &[
+            "bytes",
+            "fallible-iterator",
             "nix",
-            "postgres",
             "postgres-protocol",
             "rand",
+            "socket2",
             "thiserror",
             "tracing",
         ],

@@ -66,7 +66,8 @@ fn times(browser: &mut Browser) -> Vec<String> {
 
 #[test]
 fn the_page_shows_the_databases_time_four_times() {
-    let node = start(port::reserved());
+    let port = port::reserved();
+    let node = start(port.number());
     install_autobahn(&node);
     let mut browser = Browser::open(&format!("http://{}/", node.address()));
     browser.wait_for(&is_state("connected"));
@@ -101,7 +102,7 @@ fn the_page_shows_the_databases_time_four_times() {
 #[test]
 fn the_page_tells_when_the_node_is_gone_and_comes_back_with_it() {
     let port = port::reserved();
-    let node = start(port);
+    let node = start(port.number());
     install_autobahn(&node);
     let mut browser = Browser::open(&format!("http://{}/", node.address()));
     browser.wait_for(ALL_OK);
@@ -116,7 +117,7 @@ fn the_page_tells_when_the_node_is_gone_and_comes_back_with_it() {
     let again = browser.evaluate("document.getElementById('again').disabled");
     assert_eq!(again, json!(true));
 
-    let _node = start(port);
+    let _node = start(port.number());
     browser.wait_for(&is_state("connected"));
     browser.wait_for(ALL_OK);
     let second = times(&mut browser);
@@ -129,7 +130,8 @@ fn the_page_tells_when_the_node_is_gone_and_comes_back_with_it() {
 
 #[test]
 fn the_page_says_what_to_do_without_autobahn() {
-    let node = start(port::reserved());
+    let port = port::reserved();
+    let node = start(port.number());
     let mut browser = Browser::open(&format!("http://{}/", node.address()));
     browser.wait_for(&is_state("missing"));
     let advice: Value = browser.evaluate("document.getElementById('advice').innerText");

@@ -352,7 +352,8 @@ fn the_settings_of_a_database_reach_postgresql() {
     let mut extra = database.extra();
     // Nobody listens at the first, which is passed over.
     extra["host"] = json!("127.0.0.1,127.0.0.1");
-    extra["port"] = json!(format!("{},{}", port::reserved(), extra["port"]));
+    let unused = port::reserved();
+    extra["port"] = json!(format!("{},{}", unused.number(), extra["port"]));
     extra["target_session_attrs"] = json!("read-write");
     extra["application_name"] = json!("till");
     extra["options"] = json!("-c my.seconds=981173106");

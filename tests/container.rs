@@ -45,17 +45,17 @@ fn wait_until_registered(container: &mut Node, nth: usize) {
 #[test]
 fn a_container_serves_another_node_and_finds_it_again() {
     let port = port::reserved();
-    let mut container = start_container(port);
+    let mut container = start_container(port.number());
     container.wait_for_log("the router cannot be reached");
 
-    let router = start_router(port);
+    let router = start_router(port.number());
     wait_until_registered(&mut container, 1);
     assert_serves(&router);
 
     // Dropped, the router is killed (SIGKILL): nobody says GOODBYE.
     drop(router);
     container.wait_for_log("lost the connection to the router");
-    let router = start_router(port);
+    let router = start_router(port.number());
     wait_until_registered(&mut container, 2);
     assert_serves(&router);
 
@@ -72,13 +72,13 @@ fn a_container_serves_another_node_and_finds_it_again() {
 #[test]
 fn a_container_dials_again_when_its_router_takes_leave() {
     let port = port::reserved();
-    let mut router = start_router(port);
-    let mut container = start_container(port);
+    let mut router = start_router(port.number());
+    let mut container = start_container(port.number());
     wait_until_registered(&mut container, 1);
 
     router.signal(Signal::SIGTERM);
     assert_eq!(router.wait().code(), Some(0));
-    let router = start_router(port);
+    let router = start_router(port.number());
     wait_until_registered(&mut container, 2);
     assert_serves(&router);
 }

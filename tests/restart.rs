@@ -133,7 +133,7 @@ fn assert_all_serve(node: &Node, nth: usize, clients: &[Returning], page: &mut B
 #[test]
 fn every_client_comes_again_after_a_planned_stop_as_after_a_kill() {
     let port = port::reserved();
-    let mut node = start(port);
+    let mut node = start(port.number());
     let url = node.websocket_url();
     let kinds = PYTHON.into_iter().chain(JAVASCRIPT);
     let clients: Vec<_> = kinds.map(|kind| Returning::start(kind, &url)).collect();
@@ -142,11 +142,11 @@ fn every_client_comes_again_after_a_planned_stop_as_after_a_kill() {
 
     node.signal(Signal::SIGTERM);
     assert_eq!(node.wait().code(), Some(0));
-    let node = start(port);
+    let node = start(port.number());
     assert_all_serve(&node, 2, &clients, &mut page);
 
     // Dropped, it is killed (SIGKILL).
     drop(node);
-    let node = start(port);
+    let node = start(port.number());
     assert_all_serve(&node, 3, &clients, &mut page);
 }

@@ -6,6 +6,7 @@ use std::{
 };
 
 use tempfile::TempDir;
+use wampgres::pg_cluster::ReservedPort;
 
 use super::node_with_files;
 use crate::support::{
@@ -17,6 +18,7 @@ struct Nginx {
     child: Child,
     address: SocketAddr,
     _directory: TempDir,
+    _port: ReservedPort,
 }
 
 impl Nginx {
@@ -24,7 +26,8 @@ impl Nginx {
     /// HTTP/1.0 to it, and `/bare/` forgets the fields that upgrade.
     fn start(node: SocketAddr) -> Self {
         let directory = tempfile::tempdir().expect("a temporary directory");
-        let address = SocketAddr::from(([127, 0, 0, 1], port::reserved()));
+        let port = port::reserved();
+        let address = SocketAddr::from(([127, 0, 0, 1], port.number()));
         let temporary: String = ["client_body", "proxy", "fastcgi", "uwsgi", "scgi"]
             .map(|kind| format!("{kind}_temp_path {kind};"))
             .concat();
@@ -64,6 +67,7 @@ impl Nginx {
             child,
             address,
             _directory: directory,
+            _port: port,
         };
         wait::until("nginx to listen", || TcpStream::connect(address).ok());
         nginx

@@ -58,6 +58,7 @@ impl Places {
 }
 
 /// One installation of the server.
+#[derive(Clone)]
 pub(super) struct Binaries {
     directory: PathBuf,
     pub(super) major: u32,
@@ -89,12 +90,16 @@ impl Binaries {
         })
     }
 
-    pub(super) fn initdb(&self) -> PathBuf {
-        self.directory.join("initdb")
-    }
-
-    pub(super) fn postgres(&self) -> PathBuf {
-        self.directory.join("postgres")
+    /// One of the server's programs, by its name. A directory of links may lack those that are
+    /// seldom used; they lie beside the server itself.
+    pub(super) fn program(&self, name: &str) -> PathBuf {
+        let program = self.directory.join(name);
+        if !program.exists()
+            && let Ok(server) = fs::canonicalize(self.directory.join("postgres"))
+        {
+            return server.with_file_name(name);
+        }
+        program
     }
 }
 

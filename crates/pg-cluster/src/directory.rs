@@ -6,7 +6,7 @@ use std::{
     fs::{self, DirBuilder, File, OpenOptions, Permissions, TryLockError},
     io::{Read, Seek, Write},
     os::unix::{
-        fs::{DirBuilderExt, MetadataExt, OpenOptionsExt, PermissionsExt, chown},
+        fs::{DirBuilderExt, MetadataExt, OpenOptionsExt, PermissionsExt, chown, fchown},
         process::CommandExt,
     },
     path::{Path, PathBuf},
@@ -14,12 +14,15 @@ use std::{
 };
 
 use nix::unistd::{Uid, User};
+use postgres_protocol::escape::escape_identifier;
 
 use super::{Error, ROOT_DIRECTORY, tried};
 
 /// A Unix socket's path ends at 107 bytes (`sun_path` less its NUL); `/.s.PGSQL.65535` is 15.
 const SOCKET_DIRECTORY_BYTES_MAX: usize = 107 - 15;
 
+/// The directory of the Unix socket in the cluster's directory.
+const SOCKET: &str = "socket";
 /// The server's log file in the cluster's directory.
 const SERVER_LOG: &str = "server.log";
 
@@ -157,6 +160,35 @@ impl Directory {
         Ok(())
     }
 
+    /// Writes a file that the server reads and only the user of this process may change. It holds
+    /// no secret.
+    pub(super) fn write(&self, name: &str, text: &str) -> Result<(), Error> {
+        let path = self.path.join(name);
+        fs::write(&path, text)
+            .and_then(|()| fs::set_permissions(&path, Permissions::from_mode(0o644)))
+            .map_err(tried(format!("cannot write {}", path.display())))
+    }
+
+    /// Writes a file that only the server's user (and root) may read.
+    pub(super) fn write_private(&self, name: &str, text: &str) -> Result<PathBuf, Error> {
+        let path = self.path.join(name);
+        let write = || {
+            let mut options = OpenOptions::new();
+            let mut file = options
+                .write(true)
+                .create(true)
+                .truncate(true)
+                .mode(0o600)
+                .open(&path)?;
+            if let Some(account) = &self.account {
+                fchown(&file, Some(account.uid), Some(account.gid))?;
+            }
+            file.write_all(text.as_bytes())
+        };
+        write().map_err(tried(format!("cannot write {}", path.display())))?;
+        Ok(path)
+    }
+
     /// Writes who may log in: over TCP with a password, through the socket as the node's user.
     pub(super) fn write_access_rules(&self, roles: &[&str]) -> Result<(), Error> {
         let rules = "# Written by wampgres at every start.\n\
@@ -165,17 +197,11 @@ impl Directory {
         let mut map = String::from("# Written by wampgres at every start.\n");
         for role in roles {
             // The quoting of these files is that of SQL identifiers.
-            let role = super::quote_identifier(role);
+            let role = escape_identifier(role);
             map += &format!("node \"{}\" {role}\n", self.node_user);
         }
-        for (name, text) in [("pg_hba.conf", rules), ("pg_ident.conf", &map)] {
-            let path = self.path.join(name);
-            // No secret in them; the server's user has to read what root wrote.
-            fs::write(&path, text)
-                .and_then(|()| fs::set_permissions(&path, Permissions::from_mode(0o644)))
-                .map_err(tried(format!("cannot write {}", path.display())))?;
-        }
-        Ok(())
+        self.write("pg_hba.conf", rules)?;
+        self.write("pg_ident.conf", &map)
     }
 
     /// Opens a new log file; the one of the last run is kept beside it.
@@ -190,6 +216,11 @@ impl Directory {
             .map_err(tried(format!("cannot open {}", path.display())))
     }
 
+    /// Where a running server writes its process number and its state.
+    pub(super) fn pid_file(&self) -> PathBuf {
+        self.data.join("postmaster.pid")
+    }
+
     pub(super) fn log_path(&self) -> PathBuf {
         self.path.join(SERVER_LOG)
     }
@@ -197,20 +228,14 @@ impl Directory {
     /// `socket/` in the cluster's directory, or where that path is too long for a socket a new
     /// directory for temporary files.
     pub(super) fn socket_directory(&self) -> Result<SocketDirectory, Error> {
-        let path = self.path.join("socket");
+        let path = self.path.join(SOCKET);
         if fits_socket(&path) {
             // Made anew: the lock is ours and no server runs, so what is there is stale.
             let _ = fs::remove_dir_all(&path);
             self.make_private(&path)?;
             return Ok(SocketDirectory(path));
         }
-        let name = format!("wampgres-{:016x}", rand::random::<u64>());
-        let places = [env::temp_dir(), PathBuf::from("/tmp")];
-        let path = places
-            .iter()
-            .map(|place| place.join(&name))
-            .find(|path| fits_socket(path))
-            .expect("a directory right below /tmp is short enough for a socket");
+        let path = temporary_path(fits_socket);
         self.make_private(&path)?;
         Ok(SocketDirectory(path))
     }
@@ -221,6 +246,11 @@ impl Directory {
 pub(super) struct SocketDirectory(PathBuf);
 
 impl SocketDirectory {
+    /// Whether the cluster's directory can have it.
+    pub(super) fn fits_below(directory: &Path) -> bool {
+        fits_socket(&directory.join(SOCKET))
+    }
+
     pub(super) fn path(&self) -> &Path {
         &self.0
     }
@@ -231,6 +261,14 @@ impl Drop for SocketDirectory {
         // Left-overs harm nobody.
         let _ = fs::remove_dir_all(&self.0);
     }
+}
+
+/// A name that nobody has yet, in a directory for temporary files; the first of two that `fits`.
+pub(super) fn temporary_path(fits: impl Fn(&Path) -> bool) -> PathBuf {
+    let name = format!("wampgres-{:016x}", rand::random::<u64>());
+    let places = [env::temp_dir(), PathBuf::from("/tmp")].map(|place| place.join(&name));
+    let [preferred, short] = places;
+    if fits(&preferred) { preferred } else { short }
 }
 
 fn fits_socket(directory: &Path) -> bool {

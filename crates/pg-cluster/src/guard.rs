@@ -13,7 +13,8 @@ use tracing::{error, info, warn};
 
 use super::{
     DROP_TIMEOUT, Error,
-    server::{Launch, Server},
+    launch::Launcher,
+    server::{ServerProcess, Shutdown},
     tried,
 };
 
@@ -26,45 +27,43 @@ const PAUSE_AT_MOST: Duration = Duration::from_secs(10);
 const PROVEN: Duration = Duration::from_secs(30);
 
 pub(super) struct Guard {
-    watch: Arc<Watch>,
+    shared: Arc<Shared>,
     thread: JoinHandle<()>,
 }
 
 /// What the guard's thread shares with who stops it.
-struct Watch {
-    launch: Launch,
-    port: u16,
-    server: Mutex<Watched>,
+struct Shared {
+    launcher: Launcher,
+    state: Mutex<State>,
     stopped: Condvar,
 }
 
-enum Watched {
-    Running(Server),
-    /// And whether in order.
+enum State {
+    Running(ServerProcess),
+    /// By itself, and whether in order.
     Ended(Result<(), Error>),
     Stopped,
 }
 
 impl Guard {
-    /// Sees to it that this server, which `launch` has started on `port`, runs until
-    /// [`Guard::stop`].
-    pub(super) fn over(server: Server, launch: Launch, port: u16) -> Result<Self, Error> {
-        let watch = Arc::new(Watch {
-            launch,
-            port,
-            server: Mutex::new(Watched::Running(server)),
+    /// Keeps a server running until [`Guard::stop`]: this one, which the launcher has started, and
+    /// after it those that the launcher starts.
+    pub(super) fn over(server: ServerProcess, launcher: Launcher) -> Result<Self, Error> {
+        let shared = Arc::new(Shared {
+            launcher,
+            state: Mutex::new(State::Running(server)),
             stopped: Condvar::new(),
         });
         let thread = thread::Builder::new().name("postgres-guard".into());
         let spawned = thread.spawn({
-            let watch = watch.clone();
-            move || watch.keep()
+            let shared = shared.clone();
+            move || shared.keep_running()
         });
         match spawned {
-            Ok(thread) => Ok(Self { watch, thread }),
+            Ok(thread) => Ok(Self { shared, thread }),
             Err(error) => {
                 // The error that matters is the first.
-                let _ = watch.stop(DROP_TIMEOUT);
+                let _ = shared.stop(DROP_TIMEOUT);
                 Err(tried("cannot start a thread for the embedded PostgreSQL")(
                     error,
                 ))
@@ -77,7 +76,7 @@ impl Guard {
     /// # Errors
     /// It could not be ended, or had ended by itself, not in order, and was not up again.
     pub(super) fn stop(self, within: Duration) -> Result<(), Error> {
-        let stopped = self.watch.stop(within);
+        let stopped = self.shared.stop(within);
         if stopped.is_ok() {
             // The thread ends with the server, and waits for nothing else.
             let _ = self.thread.join();
@@ -88,48 +87,48 @@ impl Guard {
     /// Leaves the server to itself, as a node that is killed does.
     #[cfg(test)]
     pub(super) fn abandon(self) {
-        mem::forget(mem::replace(&mut *self.watch.server(), Watched::Stopped));
+        mem::forget(mem::replace(&mut *self.shared.state(), State::Stopped));
     }
 }
 
-impl Watch {
-    fn server(&self) -> MutexGuard<'_, Watched> {
-        self.server.lock().unwrap_or_else(PoisonError::into_inner)
+impl Shared {
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn stop(&self, within: Duration) -> Result<(), Error> {
-        let watched = mem::replace(&mut *self.server(), Watched::Stopped);
+        let state = mem::replace(&mut *self.state(), State::Stopped);
         self.stopped.notify_all();
-        match watched {
-            Watched::Running(server) => server.stop(within),
-            Watched::Ended(how) => how,
-            Watched::Stopped => Ok(()),
+        match state {
+            State::Running(server) => server.stop(Shutdown::Fast, within),
+            State::Ended(how) => how,
+            State::Stopped => Ok(()),
         }
     }
 
-    fn keep(&self) {
+    fn keep_running(&self) {
         let mut started = Instant::now();
         let mut pause = PAUSE;
         while self.wait_until_ended() {
             if started.elapsed() >= PROVEN {
                 pause = PAUSE;
             }
-            let stopped = |watched: &mut Watched| !matches!(watched, Watched::Stopped);
+            let not_stopped = |state: &mut State| !matches!(state, State::Stopped);
             let waited = self
                 .stopped
-                .wait_timeout_while(self.server(), pause, stopped);
-            let (mut watched, _) = waited.unwrap_or_else(PoisonError::into_inner);
-            if matches!(*watched, Watched::Stopped) {
+                .wait_timeout_while(self.state(), pause, not_stopped);
+            let (mut state, _) = waited.unwrap_or_else(PoisonError::into_inner);
+            if matches!(*state, State::Stopped) {
                 return;
             }
-            *watched = match self.launch.on_port(self.port) {
+            *state = match self.launcher.start() {
                 Ok(server) => {
                     info!(target: crate::LOG, "starting the embedded PostgreSQL again");
-                    Watched::Running(server)
+                    State::Running(server)
                 }
                 Err(error) => {
                     error!(target: crate::LOG, "cannot start the embedded PostgreSQL again, will keep trying: {error}");
-                    Watched::Ended(Err(error))
+                    State::Ended(Err(error))
                 }
             };
             started = Instant::now();
@@ -140,11 +139,11 @@ impl Watch {
     /// Blocks while the server runs. Whether it has ended by itself, and has not been stopped.
     fn wait_until_ended(&self) -> bool {
         loop {
-            let mut watched = self.server();
-            let server = match &mut *watched {
-                Watched::Running(server) => server,
-                Watched::Ended(_) => return true,
-                Watched::Stopped => return false,
+            let mut state = self.state();
+            let server = match &mut *state {
+                State::Running(server) => server,
+                State::Ended(_) => return true,
+                State::Stopped => return false,
             };
             if let Some(how) = server.ended_by_itself() {
                 match &how {
@@ -153,11 +152,11 @@ impl Watch {
                     }
                     Err(error) => error!(target: crate::LOG, "{error}"),
                 }
-                *watched = Watched::Ended(how);
+                *state = State::Ended(how);
                 return true;
             }
             let pid = server.pid();
-            drop(watched);
+            drop(state);
             // Leaves the reaping to whoever has the server then: until that is done its number is
             // not another's. An error means that it is done.
             let _ = waitid(Id::Pid(pid), WaitPidFlag::WEXITED | WaitPidFlag::WNOWAIT);
@@ -168,7 +167,7 @@ impl Watch {
 impl fmt::Debug for Guard {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Guard")
-            .field("port", &self.watch.port)
+            .field("port", &self.shared.launcher.port())
             .finish_non_exhaustive()
     }
 }

@@ -25,12 +25,12 @@ use tracing::{info, warn};
 use super::{
     Error, UNFINISHED,
     directory::Directory,
-    server::{POLL, shut_down},
+    server::{POLL, Shutdown, shut_down},
     tried,
 };
 
 /// The file that every process of a server holds locked.
-const LOCK: &str = "server.lock";
+pub(super) const LOCK: &str = "server.lock";
 /// How long a server that was left behind may take to end.
 const ORPHAN_TIMEOUT: Duration = Duration::from_secs(40);
 /// How long the processes of a server may take to notice that it was killed.
@@ -78,7 +78,7 @@ pub(super) fn take_lock(directory: &Directory) -> Result<File, Error> {
 ///
 /// The caller knows that none of the server's processes is left.
 pub(super) fn remove_pid_file(directory: &Directory) -> Result<(), Error> {
-    let path = pid_file(directory);
+    let path = directory.pid_file();
     if named_memory_is_in_use(&fs::read(&path).unwrap_or_default()) {
         return Err(Error::ServerLives { lock: path });
     }
@@ -102,15 +102,11 @@ fn remove(path: &Path) -> Result<(), Error> {
     }
 }
 
-fn pid_file(directory: &Directory) -> PathBuf {
-    directory.data.join("postmaster.pid")
-}
-
 /// Stops each server and each `initdb` on the directory. The server is the one that
 /// `postmaster.pid` names, or where that file is damaged or gone, whichever process was started
 /// with the directory.
 fn stop_orphans(directory: &Directory) -> Result<(), Error> {
-    let named = fs::read(pid_file(directory)).unwrap_or_default();
+    let named = fs::read(directory.pid_file()).unwrap_or_default();
     let named = String::from_utf8_lossy(&named)
         .lines()
         .next()
@@ -132,7 +128,7 @@ fn stop_orphans(directory: &Directory) -> Result<(), Error> {
                    "stopping the PostgreSQL process that a killed node left behind"
                );
         let gone = || Ok(!is_ours(pid, directory));
-        shut_down(Pid::from_raw(pid), ORPHAN_TIMEOUT, gone)
+        shut_down(Pid::from_raw(pid), Shutdown::Fast, ORPHAN_TIMEOUT, gone)
             .map_err(tried(format!("cannot stop the server process {pid}")))?;
     }
     Ok(())

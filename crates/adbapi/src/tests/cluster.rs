@@ -1,32 +1,35 @@
-//! Owns the private PostgreSQL clusters of the tests: made, started, stopped, killed and removed
-//! here. Knows nothing of the pool.
+//! Owns the PostgreSQL clusters of the tests, as these want them, and what stands between a pool
+//! and a cluster. Knows nothing of the pool.
 
 use std::{
-    fs,
+    fmt::Write as _,
     io::{self, Read as _, Write as _},
     net::{TcpListener, TcpStream},
-    path::{Path, PathBuf},
-    process::{Child, Command, Stdio},
+    path::Path,
+    process::{Child, Stdio},
     sync::{
         Arc, OnceLock,
         atomic::{AtomicBool, Ordering},
     },
     thread,
-    time::{Duration, Instant},
 };
 
-/// How long a server has to start or stop.
-const LIMIT: Duration = Duration::from_secs(30);
+use pg_cluster::{ReservedPort, Shutdown, TemporaryCluster};
 
-/// One PostgreSQL server in a directory of its own, on a Unix socket and a loopback port.
-///
-/// It is stopped and removed when this is dropped, or when the test process ends in whatever way: a
-/// shell waits for the end of a pipe that only this process holds open.
-pub(crate) struct Cluster {
-    data: PathBuf,
-    port: u16,
-    _scratch: Scratch,
-}
+/// The superuser of every cluster.
+const USER: &str = "app";
+/// Everybody gets in.
+const OPEN: &str = "local all,replication all trust\n\
+                    host all,replication all all trust\n";
+/// Every cluster has these; the tests open many connections.
+const SETTINGS: &str = "max_connections = 200\nshared_buffers = 16MB\n";
+const TLS: &str = "ssl = on\n\
+                   ssl_cert_file = '../server.crt'\n\
+                   ssl_key_file = '../server.key'\n";
+
+/// One PostgreSQL server in a directory of its own, on a Unix socket and a loopback port that it
+/// keeps. It goes when this is dropped, or when the test process ends.
+pub(crate) struct Cluster(TemporaryCluster);
 
 impl Cluster {
     /// The cluster that all tests share which leave the server alone.
@@ -44,72 +47,27 @@ impl Cluster {
 
     /// A cluster of one's own, not running yet.
     pub(crate) fn new() -> Self {
-        static TEMPLATE: OnceLock<Scratch> = OnceLock::new();
-        let template = TEMPLATE.get_or_init(|| {
-            let scratch = Scratch::new();
-            let data = scratch.path.join("data");
-            let initdb = [
-                "-U",
-                "app",
-                "-A",
-                "trust",
-                "--no-sync",
-                "--no-instructions",
-                "-E",
-                "UTF8",
-                "--locale=C",
-            ];
-            succeed(server_command("initdb").args(initdb).arg("-D").arg(&data));
-            scratch
-        });
-        let scratch = Scratch::new();
-        let data = scratch.path.join("data");
-        succeed(
-            unprivileged("cp")
-                .arg("-R")
-                .arg(template.path.join("data"))
-                .arg(&data),
-        );
-        Self {
-            data,
-            port: free_port(),
-            _scratch: scratch,
-        }
+        static TEMPLATE: OnceLock<TemporaryCluster> = OnceLock::new();
+        let template = TEMPLATE.get_or_init(|| TemporaryCluster::create(USER, None).unwrap());
+        Self::set_up(template.copy().unwrap())
     }
 
     /// A running standby that follows `primary`.
     pub(crate) fn standby_of(primary: &Self) -> Self {
-        let scratch = Scratch::new();
-        let data = scratch.path.join("data");
-        let mut copy = server_command("pg_basebackup");
-        copy.args([
-            "-R",
-            "-X",
-            "stream",
-            "-c",
-            "fast",
-            "--no-sync",
-            "-U",
-            "app",
-            "-h",
-        ]);
-        copy.arg(primary.data.parent().unwrap());
-        succeed(
-            copy.args(["-p", &primary.port.to_string(), "-D"])
-                .arg(&data),
-        );
-        let standby = Self {
-            data,
-            port: free_port(),
-            _scratch: scratch,
-        };
+        let standby = Self::set_up(primary.0.standby().unwrap());
         standby.start();
         standby
     }
 
+    fn set_up(cluster: TemporaryCluster) -> Self {
+        cluster.set(SETTINGS).unwrap();
+        cluster.set_access_rules(OPEN).unwrap();
+        Self(cluster)
+    }
+
     /// Makes a standby a primary.
     pub(crate) fn promote(&self) {
-        succeed(self.pg_ctl().args(["-w", "promote"]));
+        self.client().execute("SELECT pg_promote()", &[]).unwrap();
     }
 
     /// Before the start: TCP connections need a password, the Unix socket needs none.
@@ -118,47 +76,40 @@ impl Cluster {
     }
 
     /// Offers TLS with this certificate and its key, both PEM, from the next start or reload on.
-    /// Undoes ALTER SYSTEM.
     pub(crate) fn offer_tls(&self, certificate: &str, key: &str) {
-        write(&self.data.join("server.crt"), certificate);
-        write(&self.data.join("server.key"), key);
-        write(&self.data.join("postgresql.auto.conf"), "ssl = on\n");
+        self.0.write_file("server.crt", certificate).unwrap();
+        self.0.write_file("server.key", key).unwrap();
+        self.0.set(&format!("{SETTINGS}{TLS}")).unwrap();
     }
 
     /// With TLS, before the start: clients may show certificates of this authority.
     pub(crate) fn ask_for_certificates_of(&self, authority: &str) {
-        write(&self.data.join("root.crt"), authority);
-        let settings = "ssl = on\nssl_ca_file = 'root.crt'\n";
-        write(&self.data.join("postgresql.auto.conf"), settings);
+        self.0.write_file("root.crt", authority).unwrap();
+        let settings = format!("{SETTINGS}{TLS}ssl_ca_file = '../root.crt'\n");
+        self.0.set(&settings).unwrap();
     }
 
     /// Before the start: who gets in, as `pg_hba.conf` says it.
     pub(crate) fn let_in(&self, rules: &str) {
-        write(&self.data.join("pg_hba.conf"), rules);
+        self.0.set_access_rules(rules).unwrap();
     }
 
     pub(crate) fn port(&self) -> u16 {
-        self.port
+        self.0.port()
     }
 
     pub(crate) fn start(&self) {
-        let options = format!(
-            "-F -p {} -k {} -c listen_addresses=127.0.0.1 -c max_connections=200 -c shared_buffers=16MB",
-            self.port,
-            self.data.parent().unwrap().display()
-        );
-        let log = self.data.with_extension("log");
-        succeed(
-            self.pg_ctl()
-                .arg("-l")
-                .arg(log)
-                .args(["-w", "-o", &options, "start"]),
-        );
+        self.0.start().unwrap();
     }
 
     /// `mode` is `fast` or `immediate`.
     pub(crate) fn stop(&self, mode: &str) {
-        succeed(self.pg_ctl().args(["-w", "-m", mode, "stop"]));
+        let how = match mode {
+            "fast" => Shutdown::Fast,
+            "immediate" => Shutdown::Immediate,
+            other => panic!("no way to stop a server: {other}"),
+        };
+        self.0.stop(how).unwrap();
     }
 
     pub(crate) fn restart(&self, mode: &str) {
@@ -166,32 +117,22 @@ impl Cluster {
         self.start();
     }
 
-    fn pg_ctl(&self) -> Command {
-        let mut command = server_command("pg_ctl");
-        command.arg("-D").arg(&self.data);
-        command
-    }
-
     /// The process id of the postmaster.
     pub(crate) fn postmaster(&self) -> i32 {
-        let file = fs::read_to_string(self.data.join("postmaster.pid")).unwrap();
-        file.lines().next().unwrap().parse().unwrap()
+        self.0.pid().expect("the server runs")
     }
 
     /// How to reach it through its Unix socket.
     pub(crate) fn config(&self) -> postgres::Config {
         let mut config = postgres::Config::new();
-        config
-            .host_path(self.data.parent().unwrap())
-            .port(self.port)
-            .user("app")
-            .dbname("postgres");
+        config.host_path(self.0.socket_directory());
+        config.port(self.port()).user(USER).dbname("postgres");
         config
     }
 
     /// How to reach it through TCP.
     pub(crate) fn tcp_config(&self) -> postgres::Config {
-        config_at(self.port)
+        config_at(self.port())
     }
 
     /// A connection beside the pool, to look at the server from outside.
@@ -202,8 +143,8 @@ impl Cluster {
 
 /// A PgBouncer in transaction mode in front of a cluster: each transaction may get another session.
 pub(crate) struct Bouncer {
-    port: u16,
-    _scratch: Scratch,
+    port: ReservedPort,
+    shell: Child,
 }
 
 impl Bouncer {
@@ -213,36 +154,45 @@ impl Bouncer {
             program.exists(),
             "this test needs PgBouncer: apt-get install pgbouncer"
         );
-        let (scratch, port) = (Scratch::new(), free_port());
-        let (dir, socket) = (
-            scratch.path.display(),
-            cluster.data.parent().unwrap().display(),
-        );
-        let settings = format!(
+        let port = ReservedPort::new().unwrap();
+        let mut settings = String::new();
+        write!(
+            settings,
             "[databases]\n\
-             postgres = host={socket} port={} user=app\n\
+             postgres = host={} port={} user={USER}\n\
              [pgbouncer]\n\
              listen_addr = 127.0.0.1\n\
-             listen_port = {port}\n\
+             listen_port = {}\n\
              unix_socket_dir =\n\
              auth_type = any\n\
              pool_mode = transaction\n\
-             default_pool_size = {sessions}\n\
-             logfile = {dir}/pgbouncer.log\n\
-             pidfile = {dir}/pgbouncer.pid\n",
-            cluster.port
-        );
-        let file = scratch.path.join("pgbouncer.ini");
-        write(&file, &settings);
-        succeed(unprivileged(program).args(["-q", "-d"]).arg(&file));
-        Self {
-            port,
-            _scratch: scratch,
-        }
+             default_pool_size = {sessions}\n",
+            cluster.0.socket_directory().display(),
+            cluster.port(),
+            port.number()
+        )
+        .unwrap();
+        let file = cluster.0.write_file("pgbouncer.ini", &settings).unwrap();
+        // It ends with the shell's input, which only this process holds open.
+        let script = r#""$1" -q "$2" & read -r end_of_pipe; kill $!; wait"#;
+        let mut shell = cluster.0.command("sh");
+        shell.args(["-c", script, "sh"]).arg(program).arg(file);
+        let shell = shell.stdin(Stdio::piped()).spawn().unwrap();
+        let bouncer = Self { port, shell };
+        super::eventually("PgBouncer listens", || {
+            TcpStream::connect(("127.0.0.1", bouncer.port.number())).is_ok()
+        });
+        bouncer
     }
 
     pub(crate) fn config(&self) -> postgres::Config {
-        config_at(self.port)
+        config_at(self.port.number())
+    }
+}
+
+impl Drop for Bouncer {
+    fn drop(&mut self) {
+        let _ = self.shell.wait();
     }
 }
 
@@ -260,7 +210,7 @@ impl Network {
             port: listener.local_addr().unwrap().port(),
             holds_back: Arc::default(),
         };
-        let (server, holds_back) = (cluster.port, network.holds_back.clone());
+        let (server, holds_back) = (cluster.port(), network.holds_back.clone());
         thread::spawn(move || {
             for client in listener.incoming().flatten() {
                 let server = TcpStream::connect(("127.0.0.1", server)).unwrap();
@@ -288,11 +238,8 @@ impl Network {
 /// How the tests' user connects to this port.
 fn config_at(port: u16) -> postgres::Config {
     let mut config = postgres::Config::new();
-    config
-        .host("127.0.0.1")
-        .port(port)
-        .user("app")
-        .dbname("postgres");
+    config.host("127.0.0.1").port(port);
+    config.user(USER).dbname("postgres");
     config
 }
 
@@ -312,126 +259,4 @@ fn carry(mut from: TcpStream, mut to: TcpStream, holds_back: &AtomicBool) {
             held.clear();
         }
     }
-}
-
-/// A directory of the unprivileged user, with the shell that clears it away when its pipe is
-/// closed: by the drop of this or by the end of the process.
-struct Scratch {
-    path: PathBuf,
-    sweeper: Child,
-}
-
-impl Scratch {
-    fn new() -> Self {
-        let output = unprivileged("mktemp")
-            .args(["-d", "-p", "/tmp"])
-            .output()
-            .unwrap();
-        let path = PathBuf::from(String::from_utf8(output.stdout).unwrap().trim());
-        assert!(
-            path.is_dir(),
-            "mktemp: {}",
-            String::from_utf8_lossy(&output.stderr)
-        );
-        let sweep = r#"
-            trap '' INT TERM HUP
-            read -r end_of_pipe
-            if [ -f "$1/data/postmaster.pid" ]; then
-                kill -CONT "$(head -n 1 "$1/data/postmaster.pid")"
-                "$2" -D "$1/data" -m immediate -w stop > /dev/null 2>&1
-            fi
-            [ -f "$1/pgbouncer.pid" ] && kill "$(cat "$1/pgbouncer.pid")"
-            rm -rf "$1""#;
-        let sweeper = unprivileged("sh")
-            .args(["-c", sweep, "sweeper"])
-            .arg(&path)
-            .arg(server_program("pg_ctl"))
-            .stdin(Stdio::piped())
-            .stdout(Stdio::null())
-            .stderr(Stdio::null())
-            .spawn()
-            .unwrap();
-        Self { path, sweeper }
-    }
-}
-
-impl Drop for Scratch {
-    fn drop(&mut self) {
-        drop(self.sweeper.stdin.take());
-        let _ = self.sweeper.wait();
-    }
-}
-
-/// `program` as a user that PostgreSQL accepts: root may not run it.
-fn unprivileged(program: impl AsRef<Path>) -> Command {
-    let program = program.as_ref();
-    let root = fs::metadata("/proc/self")
-        .map(|me| std::os::unix::fs::MetadataExt::uid(&me) == 0)
-        .unwrap_or(false);
-    let mut command = if root {
-        let mut command = Command::new("runuser");
-        command.args(["-u", "postgres", "--"]).arg(program);
-        command
-    } else {
-        Command::new(program)
-    };
-    command.current_dir("/").stdin(Stdio::null());
-    command
-}
-
-/// Writes a file that the unprivileged user owns and nobody else reads, as PostgreSQL wants its
-/// keys.
-fn write(file: &Path, content: &str) {
-    let mut command = unprivileged("sh");
-    command
-        .args(["-c", "umask 077 && cat > \"$1\"", "sh"])
-        .arg(file);
-    let mut cat = command.stdin(Stdio::piped()).spawn().unwrap();
-    let mut stdin = cat.stdin.take().unwrap();
-    stdin.write_all(content.as_bytes()).unwrap();
-    drop(stdin);
-    assert!(cat.wait().unwrap().success());
-}
-
-fn free_port() -> u16 {
-    let socket = TcpListener::bind("127.0.0.1:0").unwrap();
-    socket.local_addr().unwrap().port()
-}
-
-fn server_command(program: &str) -> Command {
-    unprivileged(server_program(program))
-}
-
-/// The newest installed server's `program`.
-fn server_program(program: &str) -> PathBuf {
-    let mut versions: Vec<PathBuf> = fs::read_dir("/usr/lib/postgresql")
-        .map(|entries| {
-            entries
-                .flatten()
-                .map(|entry| entry.path().join("bin").join(program))
-                .collect()
-        })
-        .unwrap_or_default();
-    versions.retain(|path| path.exists());
-    versions.sort();
-    versions
-        .pop()
-        .expect("these tests need a PostgreSQL server: apt-get install postgresql")
-}
-
-/// Runs a command to its end, with its output kept from the pipes that a server it starts would
-/// hold open.
-fn succeed(command: &mut Command) {
-    let started = Instant::now();
-    let status = command
-        .stdout(Stdio::null())
-        .stderr(Stdio::null())
-        .status()
-        .unwrap();
-    assert!(status.success(), "{command:?} failed: {status}");
-    assert!(
-        started.elapsed() < LIMIT,
-        "{command:?} took {:?}",
-        started.elapsed()
-    );
 }
