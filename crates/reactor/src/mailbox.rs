@@ -295,10 +295,10 @@ mod tests {
     fn mail_for_many_comes_in_order_between_what_else_is_posted_and_not_after_the_end() {
         let poll = Poll::new().unwrap();
         let (mailbox, mut inbox) = Mailbox::new(&poll).unwrap();
-        let somebody_else = ConnectionId {
-            slot: 1,
-            ..SOMEBODY
-        };
+        let somebody_else = ConnectionId(Key {
+            index: 1,
+            ..SOMEBODY.0
+        });
         mailbox.post_quietly(SOMEBODY, 1);
         mailbox.post_all_quietly([(SOMEBODY, 2), (somebody_else, 3)]);
         mailbox.post_quietly(SOMEBODY, 4);
