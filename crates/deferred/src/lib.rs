@@ -42,7 +42,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-pub use control::{CancelHandle, Control, Interrupt, Stage};
+pub use control::{Cancel, CancelHandle, Control, Interrupt, Stage};
 
 /// An error type that a [`Deferred`] can fire with.
 pub trait Failure: Send + Sized + 'static {
@@ -84,7 +84,7 @@ pub fn deferred<T: Send + 'static, E: Failure>() -> (Promise<T, E>, Deferred<T, 
 pub struct Deferred<T, E: Failure> {
     cell: Arc<Cell<T, E>>,
     /// The job, if this is for what becomes of its result.
-    job: Option<Arc<dyn Control<E>>>,
+    job: Option<Arc<dyn Cancel>>,
 }
 
 impl<T: Send + 'static, E: Failure> Deferred<T, E> {
@@ -102,8 +102,9 @@ impl<T: Send + 'static, E: Failure> Deferred<T, E> {
     }
 
     /// A way to cancel the job after this Deferred was consumed, and from elsewhere.
-    pub fn cancel_handle(&self) -> CancelHandle<E> {
-        CancelHandle(self.job.clone().unwrap_or_else(|| self.cell.clone()))
+    pub fn cancel_handle(&self) -> CancelHandle {
+        let job = self.job.clone();
+        CancelHandle(job.unwrap_or_else(|| self.cell.clone()))
     }
 
     /// Waits for the result.
@@ -189,9 +190,20 @@ impl<T: Send + 'static, E: Failure> Deferred<T, E> {
         U: Send + 'static,
         F: FnOnce(T) -> Result<U, E> + Send + 'static,
     {
+        self.map_result(|result| result.and_then(f))
+    }
+
+    /// A deferred for what `f` makes of the result, be it a value or an error (Twisted's
+    /// `addBoth`). Its error may be of another type.
+    pub fn map_result<U, F, D>(self, f: F) -> Deferred<U, D>
+    where
+        U: Send + 'static,
+        F: FnOnce(Result<T, E>) -> Result<U, D> + Send + 'static,
+        D: Failure,
+    {
         let (promise, mut deferred) = deferred();
         deferred.job = Some(self.cancel_handle().0);
-        self.on_result(move |result| promise.resolve(result.and_then(f)));
+        self.on_result(move |result| promise.resolve(f(result)));
         deferred
     }
 }
@@ -352,6 +364,30 @@ impl<T, E: Failure> Slot<T, E> {
     }
 }
 
+impl<T: Send + 'static, E: Failure> Cancel for Cell<T, E> {
+    fn cancel(self: Arc<Self>) {
+        self.stop(E::cancelled());
+    }
+
+    fn cancel_on_end(self: Arc<Self>) {
+        let mut slot = self.lock();
+        if slot.has_fired() || slot.cancel_on_end {
+            return;
+        }
+        let Some(interrupt) = slot.interrupt.take() else {
+            drop(slot);
+            return self.stop(E::cancelled());
+        };
+        (slot.stage, slot.cancel_on_end) = (Stage::Interrupted, true);
+        drop(slot);
+        interrupt.interrupt(self);
+    }
+
+    fn stage(&self) -> Stage {
+        self.lock().stage
+    }
+}
+
 impl<T: Send + 'static, E: Failure> Control<E> for Cell<T, E> {
     fn take(&self) -> bool {
         let mut slot = self.lock();
@@ -400,20 +436,6 @@ impl<T: Send + 'static, E: Failure> Control<E> for Cell<T, E> {
         self.deliver(delivery);
     }
 
-    fn cancel_on_end(self: Arc<Self>) {
-        let mut slot = self.lock();
-        if slot.has_fired() || slot.cancel_on_end {
-            return;
-        }
-        let Some(interrupt) = slot.interrupt.take() else {
-            drop(slot);
-            return self.stop(E::cancelled());
-        };
-        (slot.stage, slot.cancel_on_end) = (Stage::Interrupted, true);
-        drop(slot);
-        interrupt.interrupt(self);
-    }
-
     fn expire(&self, error: E) {
         let mut slot = self.lock();
         if slot.stage == Stage::Waiting {
@@ -421,10 +443,6 @@ impl<T: Send + 'static, E: Failure> Control<E> for Cell<T, E> {
             drop(slot);
             self.deliver(delivery);
         }
-    }
-
-    fn stage(&self) -> Stage {
-        self.lock().stage
     }
 }
 
