@@ -2,6 +2,8 @@
 
 use std::sync::Arc;
 
+pub use deferred::CancelHandle;
+
 use super::error::Error;
 
 /// A result of the pool that will come; see [`deferred::Deferred`].
@@ -11,10 +13,6 @@ pub type Deferred<T> = deferred::Deferred<T, Error>;
 /// with
 /// [`Error::Dropped`], or with [`Error::Panicked`] if a panic dropped it.
 pub type Promise<T> = deferred::Promise<T, Error>;
-
-/// Cancels the job behind a [`Deferred`], which then fires with [`Error::Cancelled`]; see
-/// [`deferred::CancelHandle`].
-pub type CancelHandle = deferred::CancelHandle<Error>;
 
 /// Makes a result that will come: the promise to give it and the deferred to receive it.
 pub fn deferred<T: Send + 'static>() -> (Promise<T>, Deferred<T>) {

@@ -5,13 +5,28 @@ use std::{fmt, sync::Arc};
 
 use super::failure::Failure;
 
+/// A job as those see it who may cancel it, whatever its result and its error are. The methods may
+/// be called at any time, from any thread, and do not block.
+pub trait Cancel: Send + Sync {
+    /// Fails the job with [`Failure::cancelled`] and interrupts it if it runs. Nothing happens if
+    /// it has its result already.
+    fn cancel(self: Arc<Self>);
+
+    /// Cancels the job. One that runs fails only when its worker has finished it, or when something
+    /// else fails it.
+    fn cancel_on_end(self: Arc<Self>);
+
+    /// How far the job is.
+    fn stage(&self) -> Stage;
+}
+
 /// A job's state, shared by whoever runs it and whoever may end it: its caller, a time limit, a
 /// shutdown.
 ///
 /// Whoever runs the job calls [`take`](Self::take), [`begin`](Self::begin) and [`end`](Self::end),
 /// in this order. The other methods may be called at any time, from any thread. None of them
 /// blocks.
-pub trait Control<E: Failure>: Send + Sync {
+pub trait Control<E: Failure>: Cancel {
     /// A worker takes the job from the queue. False if it has its result already: skip it.
     fn take(&self) -> bool;
 
@@ -29,15 +44,8 @@ pub trait Control<E: Failure>: Send + Sync {
     /// Fails the job and interrupts it if it runs. Nothing happens if it has its result already.
     fn stop(self: Arc<Self>, error: E);
 
-    /// Cancels the job. One that runs fails only when its worker has finished it, or when something
-    /// else fails it.
-    fn cancel_on_end(self: Arc<Self>);
-
     /// Fails the job if no worker has taken it.
     fn expire(&self, error: E);
-
-    /// How far the job is.
-    fn stage(&self) -> Stage;
 }
 
 /// How far a job is.
@@ -61,22 +69,17 @@ pub trait Interrupt<E: Failure>: Send + Sync {
 
 /// Cancels the job behind a [`Deferred`](super::Deferred), from any thread and also after the
 /// Deferred was consumed.
-pub struct CancelHandle<E: Failure>(pub(super) Arc<dyn Control<E>>);
+#[derive(Clone)]
+pub struct CancelHandle(pub(super) Arc<dyn Cancel>);
 
-impl<E: Failure> Clone for CancelHandle<E> {
-    fn clone(&self) -> Self {
-        Self(self.0.clone())
-    }
-}
-
-impl<E: Failure> CancelHandle<E> {
+impl CancelHandle {
     /// Fires the Deferred with [`Failure::cancelled`], on this thread, unless it has fired. A job
     /// that waits will not run. One that runs is [interrupted](Interrupt); whether it took effect
     /// is then unknown.
     ///
     /// Does not block.
     pub fn cancel(&self) {
-        self.0.clone().stop(E::cancelled());
+        self.0.clone().cancel();
     }
 
     /// The same, but the Deferred of a job that runs fires when its worker is free again, or when a
@@ -88,7 +91,7 @@ impl<E: Failure> CancelHandle<E> {
     }
 }
 
-impl<E: Failure> fmt::Debug for CancelHandle<E> {
+impl fmt::Debug for CancelHandle {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_tuple("CancelHandle")
             .field(&self.0.stage())

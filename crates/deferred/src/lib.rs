@@ -39,6 +39,6 @@ mod shared;
 #[cfg(test)]
 mod tests;
 
-pub use control::{CancelHandle, Control, Interrupt, Stage};
+pub use control::{Cancel, CancelHandle, Control, Interrupt, Stage};
 pub use failure::{Failure, panic_message};
 pub use promise::{Deferred, Promise, deferred};

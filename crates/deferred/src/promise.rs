@@ -7,7 +7,7 @@ use std::{
 };
 
 use super::{
-    control::{CancelHandle, Control},
+    control::{Cancel, CancelHandle, Control},
     failure::Failure,
     shared::{ResultState, Shared, call},
 };
@@ -30,7 +30,7 @@ pub fn deferred<T: Send + 'static, E: Failure>() -> (Promise<T, E>, Deferred<T, 
 pub struct Deferred<T, E: Failure> {
     shared: Arc<Shared<T, E>>,
     /// The job behind this, if it is another one's: [`Deferred::and_then`] makes such a deferred.
-    job: Option<Arc<dyn Control<E>>>,
+    job: Option<Arc<dyn Cancel>>,
 }
 
 impl<T: Send + 'static, E: Failure> Deferred<T, E> {
@@ -48,8 +48,9 @@ impl<T: Send + 'static, E: Failure> Deferred<T, E> {
     }
 
     /// A way to cancel the job after this Deferred was consumed, and from elsewhere.
-    pub fn cancel_handle(&self) -> CancelHandle<E> {
-        CancelHandle(self.job.clone().unwrap_or_else(|| self.shared.clone()))
+    pub fn cancel_handle(&self) -> CancelHandle {
+        let job = self.job.clone();
+        CancelHandle(job.unwrap_or_else(|| self.shared.clone()))
     }
 
     /// Waits for the result.
@@ -140,9 +141,20 @@ impl<T: Send + 'static, E: Failure> Deferred<T, E> {
         U: Send + 'static,
         F: FnOnce(T) -> Result<U, E> + Send + 'static,
     {
+        self.map_result(|result| result.and_then(f))
+    }
+
+    /// A deferred for what `f` makes of the result, be it a value or an error (Twisted's
+    /// `addBoth`). Its error may be of another type.
+    pub fn map_result<U, F, D>(self, f: F) -> Deferred<U, D>
+    where
+        U: Send + 'static,
+        F: FnOnce(Result<T, E>) -> Result<U, D> + Send + 'static,
+        D: Failure,
+    {
         let (promise, mut deferred) = deferred();
         deferred.job = Some(self.cancel_handle().0);
-        self.on_result(move |result| promise.resolve(result.and_then(f)));
+        self.on_result(move |result| promise.resolve(f(result)));
         deferred
     }
 }

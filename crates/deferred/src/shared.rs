@@ -8,7 +8,7 @@ use std::{
 };
 
 use super::{
-    control::{Control, Interrupt, Stage},
+    control::{Cancel, Control, Interrupt, Stage},
     failure::{Failure, cancelled, panic_message},
 };
 
@@ -120,6 +120,30 @@ impl<T, E: Failure> State<T, E> {
     }
 }
 
+impl<T: Send + 'static, E: Failure> Cancel for Shared<T, E> {
+    fn cancel(self: Arc<Self>) {
+        self.stop(E::cancelled());
+    }
+
+    fn cancel_on_end(self: Arc<Self>) {
+        let mut state = self.lock();
+        if state.has_fired() || state.cancel_on_end {
+            return;
+        }
+        let Some(interrupt) = state.interrupt.take() else {
+            drop(state);
+            return self.stop(E::cancelled());
+        };
+        (state.stage, state.cancel_on_end) = (Stage::Interrupted, true);
+        drop(state);
+        interrupt.interrupt(self);
+    }
+
+    fn stage(&self) -> Stage {
+        self.lock().stage
+    }
+}
+
 impl<T: Send + 'static, E: Failure> Control<E> for Shared<T, E> {
     fn take(&self) -> bool {
         let mut state = self.lock();
@@ -168,20 +192,6 @@ impl<T: Send + 'static, E: Failure> Control<E> for Shared<T, E> {
         self.deliver(delivery);
     }
 
-    fn cancel_on_end(self: Arc<Self>) {
-        let mut state = self.lock();
-        if state.has_fired() || state.cancel_on_end {
-            return;
-        }
-        let Some(interrupt) = state.interrupt.take() else {
-            drop(state);
-            return self.stop(E::cancelled());
-        };
-        (state.stage, state.cancel_on_end) = (Stage::Interrupted, true);
-        drop(state);
-        interrupt.interrupt(self);
-    }
-
     fn expire(&self, error: E) {
         let mut state = self.lock();
         if state.stage == Stage::Waiting {
@@ -189,10 +199,6 @@ impl<T: Send + 'static, E: Failure> Control<E> for Shared<T, E> {
             drop(state);
             self.deliver(delivery);
         }
-    }
-
-    fn stage(&self) -> Stage {
-        self.lock().stage
     }
 }
 

@@ -146,3 +146,36 @@ fn a_job_that_waits_can_expire_and_one_that_was_taken_cannot() {
     taken.resolve(Ok(1));
     assert_eq!(result.wait(), Ok(1));
 }
+
+/// An error of whoever passes results on.
+#[derive(Debug, PartialEq)]
+struct Told(Error);
+
+impl Failure for Told {
+    type Kind = ();
+
+    fn cancelled() -> Self {
+        Self(Error::Cancelled)
+    }
+
+    fn dropped() -> Self {
+        Self(Error::Dropped)
+    }
+
+    fn panicked(_: &str) -> Self {
+        Self(Error::Panicked)
+    }
+
+    fn kind(&self) {}
+
+    fn callback_panicked(_: &str) {}
+}
+
+#[test]
+fn a_result_passed_on_with_another_error_still_cancels_its_job() {
+    let (promise, deferred) = deferred::<i32, Error>();
+    let told: Deferred<i32, Told> = deferred.map_result(|result| result.map_err(Told));
+    told.cancel();
+    assert!(!promise.control().take(), "the job is not to be run");
+    assert_eq!(told.wait(), Err(Told(Error::Cancelled)));
+}
