@@ -5,10 +5,10 @@
 //! waits for its turn at a registration with a concurrency. However it ends, the answer goes out
 //! when it is taken from its caller's session; so none is answered twice.
 
+mod call_queue;
 mod calls;
 mod canceling;
 mod check;
-mod turns;
 
 use std::{
     collections::{BTreeSet, HashMap},
@@ -22,7 +22,7 @@ use super::{
     send,
     session::{PendingCall, Sessions, Stage},
 };
-use turns::{QueuedCall, Turns};
+use call_queue::{QueuedCall, Turns};
 use wamp::{
     OwnIds, Register, Registered, RegistrationId, RequestId, RequestType, Revoked, Unregister,
     Unregistered, Unregistering, Uri, error_uri,

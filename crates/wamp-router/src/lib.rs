@@ -23,7 +23,7 @@
 //! | `dealer` | registrations; what becomes of the calls when they end |
 //! | `dealer/calls` | which invocation answers which call, and when |
 //! | `dealer/canceling` | calls that end before their callee answers |
-//! | `dealer/turns` | the concurrency of a registration and the calls that wait for it |
+//! | `dealer/call_queue` | the concurrency of a registration and the calls that wait for it |
 //! | `broker` | subscriptions; who receives an event |
 //! | `authorization` | which permission of a role decides |
 //! | `refusal` | the words of ERRORs and ABORTs |
