@@ -101,7 +101,7 @@ use broker::Broker;
 use dealer::Dealer;
 use refusal::Violation;
 use session::Sessions;
-use stats::Given;
+use stats::Counters;
 use wamp::{Message, Uri};
 
 /// One realm.
@@ -114,7 +114,7 @@ pub struct Router {
     sessions: Sessions,
     dealer: Dealer,
     broker: Broker,
-    given: Given,
+    counters: Counters,
     has_shut_down: bool,
 }
 
@@ -138,7 +138,7 @@ impl Router {
             sessions: Sessions::default(),
             dealer: Dealer::default(),
             broker: Broker::default(),
-            given: Given::default(),
+            counters: Counters::default(),
             has_shut_down: false,
         }
     }
@@ -184,7 +184,7 @@ impl Router {
             Input::Drain => self.dealer.drain(),
             Input::Shutdown => self.shut_down(out),
         }
-        self.given.count(&out[before..]);
+        self.counters.count(&out[before..]);
     }
 
     /// When the next timeout of a call ends. [`Input::Tick`] is wanted then; earlier or twice
@@ -204,10 +204,10 @@ impl Router {
             calls: self.dealer.calls(),
             cancels: self.dealer.cancels(),
             timeouts: self.dealer.timeouts(),
-            results: self.given.results,
-            errors: self.given.errors,
+            results: self.counters.results,
+            errors: self.counters.errors,
             publications: self.broker.publications(),
-            events: self.given.events,
+            events: self.counters.events,
         }
     }
 

@@ -1,5 +1,5 @@
 //! The concurrency of one registration: how many invocations are at its callee, and which calls
-//! wait for their turn. Knows neither sessions nor messages.
+//! wait for one to end. Knows neither sessions nor messages.
 
 use std::{collections::BTreeMap, num::NonZeroU64, time::Instant};
 
@@ -9,17 +9,18 @@ use crate::{
 };
 use wamp::{Payload, RequestId};
 
-/// The slots of a registration and its queue.
+/// How many invocations a registration has at its callee, and the calls that wait until there are
+/// fewer.
 ///
-/// A slot is taken from INVOCATION until the callee's answer, whatever becomes of the call in
-/// between: a caller that cancels, or is gone, does not end the callee's work. So a slot is given
-/// back by the callee's answer alone, and the next call has its turn just then. Calls wait only
-/// while every slot is taken.
-pub(super) struct Turns {
+/// An invocation counts from INVOCATION until the callee's answer, whatever becomes of the call in
+/// between: a caller that cancels, or is gone, does not end the callee's work. So the callee's
+/// answer alone makes room, and the next call is invoked just then. Calls wait only while there is
+/// no room.
+pub(super) struct CallQueue {
     concurrency: u64,
-    taken: u64,
-    /// By turn: the number of the call among all of the realm, so that the first came first.
-    queue: BTreeMap<u64, QueuedCall>,
+    running: u64,
+    /// By the number of the call among all of the realm, so that the first came first.
+    waiting: BTreeMap<u64, QueuedCall>,
 }
 
 /// A call that is ready to be invoked.
@@ -55,52 +56,54 @@ impl QueuedCall {
     }
 }
 
-impl Turns {
+impl CallQueue {
     pub(super) fn new(concurrency: NonZeroU64) -> Self {
         Self {
             concurrency: concurrency.get(),
-            taken: 0,
-            queue: BTreeMap::new(),
+            running: 0,
+            waiting: BTreeMap::new(),
         }
     }
 
-    pub(super) fn all_taken(&self) -> bool {
-        self.taken >= self.concurrency
+    /// Whether the callee takes no more invocations now.
+    pub(super) fn is_full(&self) -> bool {
+        self.running >= self.concurrency
     }
 
-    pub(super) fn taken(&self) -> u64 {
-        self.taken
+    pub(super) fn running(&self) -> u64 {
+        self.running
     }
 
-    pub(super) fn queue(&self) -> &BTreeMap<u64, QueuedCall> {
-        &self.queue
+    pub(super) fn waiting(&self) -> &BTreeMap<u64, QueuedCall> {
+        &self.waiting
     }
 
-    pub(super) fn into_queue(self) -> BTreeMap<u64, QueuedCall> {
-        self.queue
+    pub(super) fn into_waiting(self) -> BTreeMap<u64, QueuedCall> {
+        self.waiting
     }
 
     /// A call is invoked at once.
-    pub(super) fn take(&mut self) {
-        self.taken += 1;
+    pub(super) fn begin(&mut self) {
+        self.running += 1;
     }
 
-    /// A call waits for its turn.
-    pub(super) fn enqueue(&mut self, turn: u64, call: QueuedCall) {
-        self.queue.insert(turn, call);
+    /// A call has to wait.
+    pub(super) fn enqueue(&mut self, number: u64, call: QueuedCall) {
+        self.waiting.insert(number, call);
     }
 
     /// A call waits no longer.
-    pub(super) fn dequeue(&mut self, turn: u64) {
-        self.queue.remove(&turn);
+    pub(super) fn dequeue(&mut self, number: u64) {
+        self.waiting.remove(&number);
     }
 
-    /// A slot is given back. The call that gets it, if one waits, has it already.
-    pub(super) fn give_back(&mut self) -> Option<QueuedCall> {
-        match self.queue.pop_first() {
+    /// The callee has answered an invocation. The call that is to be invoked in its place, if one
+    /// waits, is counted already.
+    pub(super) fn finish(&mut self) -> Option<QueuedCall> {
+        match self.waiting.pop_first() {
             Some((_, call)) => Some(call),
             None => {
-                self.taken -= 1;
+                self.running -= 1;
                 None
             }
         }
