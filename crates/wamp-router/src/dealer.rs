@@ -2,13 +2,13 @@
 //! a session ends. Knows nothing of topics, nor of how its decisions reach a peer.
 //!
 //! A call that is not answered is in one of two stages ([`Stage`]): its callee is invoked, or it
-//! waits for its turn at a registration with a concurrency. However it ends, the answer goes out
+//! is queued at a registration with a concurrency. However it ends, the answer goes out
 //! when it is taken from its caller's session; so none is answered twice.
 
+mod call_queue;
 mod calls;
 mod canceling;
 mod check;
-mod turns;
 
 use std::{
     collections::{BTreeSet, HashMap},
@@ -22,7 +22,7 @@ use super::{
     send,
     session::{PendingCall, Sessions, Stage},
 };
-use turns::{QueuedCall, Turns};
+use call_queue::{CallQueue, QueuedCall};
 use wamp::{
     OwnIds, Register, Registered, RegistrationId, RequestId, RequestType, Revoked, Unregister,
     Unregistered, Unregistering, Uri, error_uri,
@@ -51,7 +51,7 @@ pub(super) struct Dealer {
     registered: u64,
     /// How many calls all sessions together have not answered.
     pending: usize,
-    /// How many of those wait for their turn.
+    /// How many of those are queued.
     queued: usize,
     /// How many CALLs there have been.
     calls: u64,
@@ -67,7 +67,7 @@ struct Registration {
     id: RegistrationId,
     callee: PeerId,
     /// Where the callee takes only so many invocations at a time.
-    turns: Option<Turns>,
+    queue: Option<CallQueue>,
 }
 
 impl Dealer {
@@ -104,7 +104,7 @@ impl Dealer {
     }
 
     /// REGISTER: the answer comes into `out` after what a callee whose procedure is taken over is
-    /// told, and before the ERRORs for those who have waited for a turn there.
+    /// told, and before the ERRORs for those who were queued there.
     ///
     /// Source: WAMP specification, "Registering and Unregistering".
     pub(super) fn register(
@@ -153,7 +153,7 @@ impl Dealer {
         let registration = Registration {
             id,
             callee: peer,
-            turns: options.concurrency.map(Turns::new),
+            queue: options.concurrency.map(CallQueue::new),
         };
         self.procedures.insert(procedure, registration);
         let registered = Registered {
@@ -166,8 +166,8 @@ impl Dealer {
     }
 
     /// Ends a registration because its procedure is taken over: the UNREGISTERED for its callee.
-    /// What is pending there stays so, and may still be answered, as after UNREGISTER; what waits
-    /// for its turn fails, and may be called again.
+    /// What is pending there stays so, and may still be answered, as after UNREGISTER; what is
+    /// queued fails, and may be called again.
     ///
     /// Source: WAMP specification, "Registration Revocation".
     fn revoke(
@@ -188,8 +188,8 @@ impl Dealer {
         send(callee, Unregistered { how })
     }
 
-    /// UNREGISTER. What is pending at the callee stays so, and may still be answered. What waits
-    /// for its turn never has it: the ERRORs for those callers come with the answer.
+    /// UNREGISTER. What is pending at the callee stays so, and may still be answered. What is
+    /// queued is never invoked: the ERRORs for those callers come with the answer.
     ///
     /// Source: WAMP specification, "Registering and Unregistering".
     pub(super) fn unregister(
@@ -222,7 +222,7 @@ impl Dealer {
         let registration = (self.by_id.remove(&id))
             .and_then(|procedure| self.procedures.remove(&procedure))
             .expect("a session's registrations exist");
-        let queued = registration.turns.map(Turns::into_queue);
+        let queued = registration.queue.map(CallQueue::into_waiting);
         for (_, call) in queued.into_iter().flatten() {
             let call = call.id();
             let stage = self.close(sessions, call);
@@ -253,7 +253,7 @@ impl Dealer {
         }
     }
 
-    /// Answers every pending call, callee by callee, and those that wait for their turn in the
+    /// Answers every pending call, callee by callee, and those that are queued in the
     /// order they came. Ends every registration.
     pub(super) fn shut_down(&mut self, sessions: &mut Sessions, out: &mut Vec<Output>) {
         for peer in sessions.peers() {
@@ -262,10 +262,10 @@ impl Dealer {
         }
         self.by_id.clear();
         let mut queued: Vec<(u64, QueuedCall)> = (self.procedures.drain())
-            .filter_map(|(_, registration)| registration.turns)
-            .flat_map(Turns::into_queue)
+            .filter_map(|(_, registration)| registration.queue)
+            .flat_map(CallQueue::into_waiting)
             .collect();
-        queued.sort_unstable_by_key(|(turn, _)| *turn);
+        queued.sort_unstable_by_key(|(number, _)| *number);
         for (_, call) in queued {
             let call = call.id();
             let stage = self.close(sessions, call);

@@ -23,7 +23,7 @@
 //! | `dealer` | registrations; what becomes of the calls when they end |
 //! | `dealer/calls` | which invocation answers which call, and when |
 //! | `dealer/canceling` | calls that end before their callee answers |
-//! | `dealer/turns` | the concurrency of a registration and the calls that wait for it |
+//! | `dealer/call_queue` | the concurrency of a registration and the calls that wait for it |
 //! | `broker` | subscriptions; who receives an event |
 //! | `authorization` | which permission of a role decides |
 //! | `refusal` | the words of ERRORs and ABORTs |
@@ -101,7 +101,7 @@ use broker::Broker;
 use dealer::Dealer;
 use refusal::Violation;
 use session::Sessions;
-use stats::Given;
+use stats::Counters;
 use wamp::{Message, Uri};
 
 /// One realm.
@@ -114,7 +114,7 @@ pub struct Router {
     sessions: Sessions,
     dealer: Dealer,
     broker: Broker,
-    given: Given,
+    counters: Counters,
     has_shut_down: bool,
 }
 
@@ -138,7 +138,7 @@ impl Router {
             sessions: Sessions::default(),
             dealer: Dealer::default(),
             broker: Broker::default(),
-            given: Given::default(),
+            counters: Counters::default(),
             has_shut_down: false,
         }
     }
@@ -184,7 +184,7 @@ impl Router {
             Input::Drain => self.dealer.drain(),
             Input::Shutdown => self.shut_down(out),
         }
-        self.given.count(&out[before..]);
+        self.counters.count(&out[before..]);
     }
 
     /// When the next timeout of a call ends. [`Input::Tick`] is wanted then; earlier or twice
@@ -204,10 +204,10 @@ impl Router {
             calls: self.dealer.calls(),
             cancels: self.dealer.cancels(),
             timeouts: self.dealer.timeouts(),
-            results: self.given.results,
-            errors: self.given.errors,
+            results: self.counters.results,
+            errors: self.counters.errors,
             publications: self.broker.publications(),
-            events: self.given.events,
+            events: self.counters.events,
         }
     }
 

@@ -181,7 +181,7 @@ impl Router {
     }
 
     /// A callee's answer, for the call if somebody still waits for it. Then the next call may
-    /// have its turn.
+    /// be invoked.
     fn answered(
         &mut self,
         now: Instant,
@@ -195,8 +195,8 @@ impl Router {
                 if let Some(call) = answered.call {
                     out.push(send(call.caller, answer(call.request)));
                 }
-                if let Some(slot) = answered.slot {
-                    out.extend((self.dealer).next_turn(&mut self.sessions, now, slot));
+                if let Some(registration) = answered.counted_by {
+                    out.extend((self.dealer).invoke_next(&mut self.sessions, now, registration));
                 }
             }
             Ok(None) => {}

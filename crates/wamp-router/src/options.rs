@@ -101,7 +101,7 @@ pub struct Limits {
     pub calls_per_session: usize,
     /// Invocations that a session has not answered yet.
     pub invocations_per_session: usize,
-    /// Calls that wait for their turn at a registration with a concurrency.
+    /// Calls that are queued at a registration with a concurrency.
     pub queued_calls_per_registration: usize,
 }
 

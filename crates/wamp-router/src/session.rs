@@ -37,8 +37,8 @@ pub(super) struct Session {
 pub(super) struct Unanswered {
     /// The call that waits for the answer; none once that has ended without it.
     pub(super) call: Option<PendingCall>,
-    /// The registration of whose concurrency it takes a slot until it is answered.
-    pub(super) slot: Option<RegistrationId>,
+    /// The registration whose concurrency counts it until it is answered.
+    pub(super) counted_by: Option<RegistrationId>,
     /// Whether INTERRUPT has been sent.
     pub(super) interrupted: bool,
     /// Whether the callee has been told that it may answer in parts.
@@ -58,10 +58,10 @@ pub(super) struct OpenCall {
 /// How far a call has come.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(super) enum Stage {
-    /// It waits for a slot of the registration, in the order of turns.
+    /// It is queued at the registration, in the order of its number.
     Queued {
         registration: RegistrationId,
-        turn: u64,
+        number: u64,
     },
     /// The callee has been asked.
     Invoked(PendingInvocation),

@@ -12,9 +12,9 @@ pub struct Stats {
     pub registrations: usize,
     /// Topics subscribed to now, each counted once.
     pub subscriptions: usize,
-    /// Calls that are not answered now: their callee is invoked, or they wait for their turn.
+    /// Calls that are not answered now: their callee is invoked, or they are queued.
     pub pending_invocations: usize,
-    /// How many of those wait for their turn, because of their registration's concurrency.
+    /// How many of those are queued, because of their registration's concurrency.
     pub queued_calls: usize,
     /// CALLs received so far.
     pub calls: u64,
@@ -34,13 +34,13 @@ pub struct Stats {
 
 /// Counts outputs, in the one place that all of them pass.
 #[derive(Clone, Copy, Default)]
-pub(super) struct Given {
+pub(super) struct Counters {
     pub(super) results: u64,
     pub(super) errors: u64,
     pub(super) events: u64,
 }
 
-impl Given {
+impl Counters {
     pub(super) fn count(&mut self, outputs: &[Output]) {
         for output in outputs {
             match output {

@@ -22,11 +22,11 @@ use wamp::{Call, Invocation, InvocationDetails, RegistrationId, RequestId, error
 
 /// Whom to invoke.
 #[derive(Clone, Copy)]
-struct Target {
+struct Endpoint {
     registration: RegistrationId,
     callee: PeerId,
-    /// Whether the invocation takes a slot of the registration.
-    slot: bool,
+    /// Whether the concurrency of the registration counts the invocation.
+    is_counted: bool,
 }
 
 impl Dealer {
@@ -51,7 +51,7 @@ impl Dealer {
         )))
     }
 
-    /// CALL: the INVOCATION it leads to, if it need not wait for its turn.
+    /// CALL: the INVOCATION it leads to, if it is not queued.
     ///
     /// Source: WAMP specification, "Calling and Invocations"; for the timeout, "Call Timeouts"; for
     /// `disclose_me`, "Caller Identification".
@@ -94,12 +94,9 @@ impl Dealer {
             )
             .into());
         }
-        let full = registration
-            .turns
-            .as_mut()
-            .filter(|turns| turns.all_taken());
-        if let Some(turns) = &full {
-            if turns.queue().len() >= limits.queued_calls_per_registration {
+        let full = registration.queue.as_mut().filter(|queue| queue.is_full());
+        if let Some(queue) = &full {
+            if queue.waiting().len() >= limits.queued_calls_per_registration {
                 return Err(Refusal::limit(
                     "queued_calls_per_registration",
                     limits.queued_calls_per_registration,
@@ -132,26 +129,26 @@ impl Dealer {
             progress: call.options.receive_progress,
             payload: call.payload,
         };
-        if let Some(turns) = full {
-            let turn = self.calls;
+        if let Some(queue) = full {
+            let number = self.calls;
             let stage = Stage::Queued {
                 registration: registration.id,
-                turn,
+                number,
             };
             (sessions.joined_mut(peer).calls).insert(call.request, queued.open(stage));
-            turns.enqueue(turn, queued);
+            queue.enqueue(number, queued);
             self.queued += 1;
             return Ok(None);
         }
-        let target = Target {
+        let endpoint = Endpoint {
             registration: registration.id,
             callee: registration.callee,
-            slot: registration.turns.is_some(),
+            is_counted: registration.queue.is_some(),
         };
-        if let Some(turns) = &mut registration.turns {
-            turns.take();
+        if let Some(queue) = &mut registration.queue {
+            queue.begin();
         }
-        Ok(Some(invoke(sessions, now, target, queued)))
+        Ok(Some(invoke(sessions, now, endpoint, queued)))
     }
 
     /// YIELD or ERROR of a callee: the invocation that it answers, unless that is over.
@@ -208,23 +205,23 @@ impl Dealer {
         Ok(Some(call))
     }
 
-    /// A callee has given back a slot: the INVOCATION of the next call, if one waits and the
+    /// A callee has answered an invocation that is counted: the INVOCATION of the next call, if one waits and the
     /// registration has not ended.
-    pub(crate) fn next_turn(
+    pub(crate) fn invoke_next(
         &mut self,
         sessions: &mut Sessions,
         now: Instant,
-        slot: RegistrationId,
+        registration: RegistrationId,
     ) -> Option<Output> {
-        let registration = self.registration_mut(slot)?;
-        let call = registration.turns.as_mut()?.give_back()?;
-        let target = Target {
+        let registration = self.registration_mut(registration)?;
+        let call = registration.queue.as_mut()?.finish()?;
+        let endpoint = Endpoint {
             registration: registration.id,
             callee: registration.callee,
-            slot: true,
+            is_counted: true,
         };
         self.queued -= 1;
-        Some(invoke(sessions, now, target, call))
+        Some(invoke(sessions, now, endpoint, call))
     }
 }
 
@@ -249,9 +246,9 @@ fn deadline(now: Instant, timeout: u64) -> Option<Instant> {
 
 /// Notes an invocation at both its ends. There is room at the callee: a call that is invoked at
 /// once has checked it, and one that had to wait follows another.
-fn invoke(sessions: &mut Sessions, now: Instant, target: Target, call: QueuedCall) -> Output {
+fn invoke(sessions: &mut Sessions, now: Instant, endpoint: Endpoint, call: QueuedCall) -> Output {
     let caller = sessions.joined(call.caller).identity.clone();
-    let callee = sessions.joined_mut(target.callee);
+    let callee = sessions.joined_mut(endpoint.callee);
     let deadline = call.deadline.filter(|_| callee.features.call_timeout);
     // "Progressive Call Results" wants `call_canceling` of the callee as well. AutobahnJS cannot be
     // interrupted and gives progress, as it does behind Crossbar.io; what nobody waits for any more
@@ -266,24 +263,24 @@ fn invoke(sessions: &mut Sessions, now: Instant, target: Target, call: QueuedCal
     callee.next_invocation = request.next();
     let unanswered = Unanswered {
         call: Some(call.id()),
-        slot: target.slot.then_some(target.registration),
+        counted_by: endpoint.is_counted.then_some(endpoint.registration),
         interrupted: false,
         progress,
     };
     callee.invocations.insert(request, unanswered);
     let stage = Stage::Invoked(PendingInvocation {
-        callee: target.callee,
+        callee: endpoint.callee,
         request,
     });
     (sessions.joined_mut(call.caller).calls).insert(call.request, call.open(stage));
     let invocation = Invocation {
         request,
-        registration: target.registration,
+        registration: endpoint.registration,
         details: details.into(),
         payload: call.payload,
     };
     Output::Invoke {
-        to: target.callee,
+        to: endpoint.callee,
         invocation,
         caller,
     }

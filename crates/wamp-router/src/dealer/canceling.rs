@@ -7,7 +7,7 @@
 //! There are two departures from it, both for what it does not know:
 //!
 //! - To a registration with a concurrency INTERRUPT always says `kill`. Told `killnowait` a callee
-//!   need not answer, and the slot that its work takes would never be given back.
+//!   need not answer, and what it is at would count for ever.
 //! - A callee that has announced the feature `_interrupt_on_skip` is interrupted in the mode `skip`
 //!   too, where the specification lets callees finish what nobody hears of. The caller sees no
 //!   difference. For what works in a database there is one: the statement would run on, with the
@@ -33,7 +33,7 @@ impl Dealer {
     /// request ids are chosen freely, one that was never called cannot be told from that.) That
     /// the caller has announced `call_canceling` is not asked for: what it wants is clear.
     ///
-    /// A call that waits for its turn ends at once in every mode, because nobody works for it.
+    /// A call that is queued ends at once in every mode, because nobody works for it.
     /// After `kill` the caller may still send another CANCEL, to wait no longer.
     pub(crate) fn cancel(
         &mut self,
@@ -128,7 +128,7 @@ impl Dealer {
     }
 
     /// A call has ended in this stage: its place in the queue goes, or its invocation, which
-    /// remains only where it takes a slot. With `why` the callee is interrupted.
+    /// remains only where it is counted. With `why` the callee is interrupted.
     fn let_go(
         &mut self,
         sessions: &mut Sessions,
@@ -137,12 +137,15 @@ impl Dealer {
         out: &mut Vec<Output>,
     ) {
         let invocation = match stage {
-            Stage::Queued { registration, turn } => {
+            Stage::Queued {
+                registration,
+                number,
+            } => {
                 self.queued -= 1;
-                if let Some(turns) =
-                    (self.registration_mut(registration)).and_then(|r| r.turns.as_mut())
+                if let Some(queue) =
+                    (self.registration_mut(registration)).and_then(|r| r.queue.as_mut())
                 {
-                    turns.dequeue(turn);
+                    queue.dequeue(number);
                 }
                 return;
             }
@@ -152,27 +155,27 @@ impl Dealer {
         let unanswered = (callee.invocations.get_mut(&invocation.request))
             .expect("a call in this stage has its invocation");
         unanswered.call = None;
-        let takes_slot = unanswered.slot.is_some();
+        let is_counted = unanswered.counted_by.is_some();
         if let Some(why) = why {
             // "Ignoring Results after Cancel", and the departure above.
-            let mode = if takes_slot {
+            let mode = if is_counted {
                 CancelMode::Kill
             } else {
                 CancelMode::KillNoWait
             };
             interrupt(sessions, invocation, mode, why, out);
         }
-        if !takes_slot {
+        if !is_counted {
             let callee = sessions.joined_mut(invocation.callee);
             callee.invocations.remove(&invocation.request);
         }
     }
 }
 
-/// Queues in the order of turns, then callees in the order of their invocations.
+/// Queued calls in their order, then callees in the order of their invocations.
 fn order(stage: Stage) -> (bool, u64, u64) {
     match stage {
-        Stage::Queued { turn, .. } => (false, 0, turn),
+        Stage::Queued { number, .. } => (false, 0, number),
         Stage::Invoked(PendingInvocation { callee, request }) => (true, callee.0, request.value()),
     }
 }

@@ -13,8 +13,8 @@ impl Dealer {
     /// Panics unless every index agrees with what it is an index of.
     pub(crate) fn check(&self, sessions: &Sessions, limits: &Limits) {
         self.check_registrations(sessions);
-        let slots = self.check_invocations(sessions, limits);
-        let queued = self.check_turns(sessions, limits, &slots);
+        let running = self.check_invocations(sessions, limits);
+        let queued = self.check_queues(sessions, limits, &running);
         assert_eq!(queued, self.queued, "calls that wait are counted");
         self.check_calls(sessions);
     }
@@ -48,13 +48,13 @@ impl Dealer {
         );
     }
 
-    /// Returns how many slots of each registration are taken at which callee.
+    /// Returns how many invocations each registration counts at which callee.
     fn check_invocations(
         &self,
         sessions: &Sessions,
         limits: &Limits,
     ) -> HashMap<(PeerId, RegistrationId), u64> {
-        let mut slots = HashMap::new();
+        let mut running = HashMap::new();
         for peer in sessions.peers() {
             let session = sessions.joined(peer);
             for (request, unanswered) in &session.invocations {
@@ -70,16 +70,16 @@ impl Dealer {
                     assert_stage(sessions, call, Stage::Invoked(invocation));
                 } else {
                     assert!(
-                        unanswered.slot.is_some(),
-                        "invocation {request} of {peer:?} is kept for its slot alone"
+                        unanswered.counted_by.is_some(),
+                        "invocation {request} of {peer:?} is kept to be counted alone"
                     );
                 }
                 assert!(
                     session.features.call_canceling || !unanswered.interrupted,
                     "{peer:?} knows INTERRUPT"
                 );
-                if let Some(slot) = unanswered.slot {
-                    *slots.entry((peer, slot)).or_default() += 1;
+                if let Some(registration) = unanswered.counted_by {
+                    *running.entry((peer, registration)).or_default() += 1;
                 }
             }
             assert!(
@@ -89,48 +89,48 @@ impl Dealer {
                 "{peer:?} is within the limits"
             );
         }
-        slots
+        running
     }
 
-    /// Returns how many calls wait for their turn.
-    fn check_turns(
+    /// Returns how many calls are queued.
+    fn check_queues(
         &self,
         sessions: &Sessions,
         limits: &Limits,
-        slots: &HashMap<(PeerId, RegistrationId), u64>,
+        running: &HashMap<(PeerId, RegistrationId), u64>,
     ) -> usize {
         let mut queued = 0;
         for registration in self.procedures.values() {
             let (id, taken) = (
                 registration.id,
-                slots.get(&(registration.callee, registration.id)),
+                running.get(&(registration.callee, registration.id)),
             );
-            let Some(turns) = &registration.turns else {
-                assert_eq!(taken, None, "registration {id} has no slots to take");
+            let Some(queue) = &registration.queue else {
+                assert_eq!(taken, None, "registration {id} counts no invocations");
                 continue;
             };
             assert_eq!(
-                turns.taken(),
+                queue.running(),
                 taken.copied().unwrap_or(0),
                 "the invocations of registration {id} are counted"
             );
             assert!(
-                turns.queue().is_empty() || turns.all_taken(),
-                "calls wait for registration {id} only while it has no slot"
+                queue.waiting().is_empty() || queue.is_full(),
+                "calls wait for registration {id} only while it is full"
             );
             assert!(
-                turns.queue().len() <= limits.queued_calls_per_registration,
+                queue.waiting().len() <= limits.queued_calls_per_registration,
                 "the queue of registration {id} is within the limits"
             );
-            for (turn, call) in turns.queue() {
+            for (number, call) in queue.waiting() {
                 let stage = Stage::Queued {
                     registration: id,
-                    turn: *turn,
+                    number: *number,
                 };
                 let open = assert_stage(sessions, call.id(), stage);
                 assert_eq!(open.deadline, call.deadline, "{call:?}", call = call.id());
             }
-            queued += turns.queue().len();
+            queued += queue.waiting().len();
         }
         queued
     }
@@ -154,7 +154,7 @@ impl Dealer {
         assert_eq!(
             calls,
             invoked + self.queued,
-            "every such call has its invocation or waits for its turn"
+            "every such call has its invocation or is queued"
         );
         assert_eq!(
             deadlines, self.deadlines,

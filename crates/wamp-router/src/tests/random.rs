@@ -52,13 +52,13 @@ impl Random {
 }
 
 /// Says which seed failed and where.
-struct Place {
+struct Report {
     seed: u64,
     operation: usize,
     doing: String,
 }
 
-impl Drop for Place {
+impl Drop for Report {
     fn drop(&mut self) {
         if std::thread::panicking() {
             eprintln!(
@@ -73,17 +73,17 @@ impl Drop for Place {
 fn random_operations_keep_every_promise() {
     let mut reached = Reached::default();
     for seed in SEEDS {
-        let mut place = Place {
+        let mut report = Report {
             seed,
             operation: 0,
             doing: String::new(),
         };
         let mut world = World::new(seed);
         for operation in 0..OPERATIONS {
-            place.operation = operation;
-            world.operate(&mut place.doing);
+            report.operation = operation;
+            world.operate(&mut report.doing);
         }
-        place.doing = "shutdown".to_owned();
+        report.doing = "shutdown".to_owned();
         world.end();
         reached.add(&world);
     }
