@@ -11,7 +11,7 @@ use std::{
 use postgres::Client;
 
 use super::{
-    active_workers::QUICK,
+    pool::active_workers::QUICK,
     session_attrs::TargetSessionAttrs,
     ssl_mode::{SslMode, TlsVersion},
 };

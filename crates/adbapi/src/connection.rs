@@ -21,9 +21,9 @@ use tracing::warn;
 use super::{
     error::{Error, describe, means_lost},
     params::Params,
+    pool::worker_state::WorkerState,
     session_attrs::TargetSessionAttrs,
     statements::{Statements, transaction_control},
-    worker_state::WorkerState,
 };
 
 use limit::Limit;

@@ -15,10 +15,12 @@ use tracing::{info, warn};
 use super::{
     LOG,
     builder::{Builder, Reset},
-    cancel::{Command, StatementCanceller},
     connection::{Connection, ConnectionSettings, TRIAL, reset_script},
     error::{Error, describe},
-    health::{Health, jitter},
+    pool::{
+        cancel::{Command, StatementCanceller},
+        health::{Health, jitter},
+    },
     server::Server,
     session_attrs::TargetSessionAttrs,
     tls::Tls,

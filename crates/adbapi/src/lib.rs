@@ -212,21 +212,16 @@
 //! parameters to the `log` facade at level DEBUG: keep `tokio_postgres` at INFO where those are
 //! secret.
 
-mod active_workers;
 mod aliases;
 mod builder;
-mod cancel;
 mod certificate;
 mod connection;
 mod connector;
 mod error;
-mod health;
-mod job;
 mod notices;
 mod params;
 mod passfile;
 mod pool;
-mod running;
 mod server;
 mod session_attrs;
 mod ssl_mode;
@@ -234,9 +229,6 @@ mod statements;
 mod stats;
 mod tls;
 mod transaction;
-mod watch;
-mod worker;
-mod worker_state;
 
 #[cfg(test)]
 mod tests;

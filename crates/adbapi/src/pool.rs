@@ -1,6 +1,15 @@
 //! Owns the pool as its users see it: start, submit, close. What happens on the workers is
 //! `worker`'s.
 
+pub(super) mod active_workers;
+pub(super) mod cancel;
+pub(super) mod health;
+mod job;
+mod running;
+mod watch;
+mod worker;
+pub(super) mod worker_state;
+
 use std::{
     fmt,
     sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard},
@@ -16,13 +25,14 @@ use super::{
     builder::Builder,
     connection::Connection,
     error::Error,
-    job::{self, Job, Operation, Query, WithConnection},
     params::{Params, Sql},
-    running::Running,
     stats::Stats,
     tls::Tls,
     transaction::Transaction,
 };
+
+use job::{Job, Operation, Query, WithConnection};
+use running::Running;
 
 impl Builder {
     /// Makes the pool. It connects when it is [started](ConnectionPool::start), so this needs no
@@ -163,7 +173,7 @@ impl ConnectionPool {
 
     /// Which workers of a pool that runs are active.
     #[cfg(test)]
-    pub(super) fn active(&self) -> Option<Arc<super::active_workers::ActiveWorkers>> {
+    pub(super) fn active(&self) -> Option<Arc<active_workers::ActiveWorkers>> {
         match &*self.handle.phase() {
             Phase::Running(running) => running.active(),
             Phase::Unstarted | Phase::Closed => None,

@@ -23,9 +23,9 @@ use r2d2_postgres::PostgresConnectionManager;
 use super::{
     builder::Builder,
     error::describe,
-    health::{Health, SILENT},
     notices,
     passfile::{self, Login},
+    pool::health::{Health, SILENT},
     session_attrs::TargetSessionAttrs,
     tls::{Tls, may_depend_on_encryption},
 };

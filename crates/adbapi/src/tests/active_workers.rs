@@ -7,7 +7,7 @@ use std::{
 };
 
 use super::{
-    super::{ConnectionPool, Promise, active_workers::ActiveWorkers, deferred},
+    super::{ConnectionPool, Promise, deferred, pool::active_workers::ActiveWorkers},
     eventually, outcome, pool,
 };
 

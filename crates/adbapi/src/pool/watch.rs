@@ -13,11 +13,10 @@ use tokio_postgres_rustls::MakeRustlsConnect;
 
 use super::{
     active_workers::{ActiveWorkers, ROUND},
-    aliases::JobControl,
     cancel::{Command, Request},
-    error::Error,
     worker_state::WorkerState,
 };
+use crate::{aliases::JobControl, error::Error};
 
 /// PostgreSQL ends a statement at the `statement_timeout` itself. Without an answer this much later
 /// it is frozen or gone, and the job is answered here.

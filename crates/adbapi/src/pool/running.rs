@@ -14,19 +14,21 @@ use crossbeam_channel::{Receiver, Sender, TrySendError, bounded};
 use tracing::warn;
 
 use super::{
-    LOG,
     active_workers::ActiveWorkers,
-    builder::Builder,
     cancel::Command,
-    connector::{AlreadyLogged, Connector, Release},
-    error::Error,
     health::Health,
     job::Job,
-    stats::Stats,
-    tls::Tls,
     watch::{Waiting, Watch},
     worker::Worker,
     worker_state::WorkerState,
+};
+use crate::{
+    LOG,
+    builder::Builder,
+    connector::{AlreadyLogged, Connector, Release},
+    error::Error,
+    stats::Stats,
+    tls::Tls,
 };
 
 /// r2d2 makes the pause between attempts to connect grow up to half of its connection timeout. One

@@ -16,15 +16,17 @@ use r2d2::{Pool, PooledConnection};
 use tracing::{error, info};
 
 use super::{
-    LOG,
     active_workers::{ActiveWorkers, Pace},
     cancel::Command,
-    connection::Failure,
-    connector::{Connector, TRUSTED},
-    error::{Error, ErrorKind},
     health::Health,
     job::Job,
     worker_state::WorkerState,
+};
+use crate::{
+    LOG,
+    connection::Failure,
+    connector::{Connector, TRUSTED},
+    error::{Error, ErrorKind},
 };
 
 /// While PostgreSQL is there, a job that waited long for a worker still gets this long to get its

@@ -5,7 +5,7 @@ use std::time::Instant;
 
 use postgres::Row;
 
-use super::{
+use crate::{
     aliases::{JobControl, Promise},
     connection::{Connection, Failure},
     error::Error,

@@ -8,7 +8,7 @@ use std::{
 
 use deferred::Stage;
 
-use super::{
+use crate::{
     aliases::JobControl,
     error::{Error, ErrorKind},
     stats::{Stats, Tally},
@@ -16,7 +16,7 @@ use super::{
 
 /// The state of one worker.
 #[derive(Default)]
-pub(super) struct WorkerState(Mutex<Current>);
+pub(crate) struct WorkerState(Mutex<Current>);
 
 #[derive(Default)]
 struct Current {
@@ -33,17 +33,17 @@ impl WorkerState {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    pub(super) fn take(&self, job: &JobControl, waited: Duration) {
+    pub(crate) fn take(&self, job: &JobControl, waited: Duration) {
         let mut current = self.current();
         current.job = Some(job.clone());
         current.tally.longest_wait = current.tally.longest_wait.max(waited);
     }
 
-    pub(super) fn has_connection(&self) {
+    pub(crate) fn has_connection(&self) {
         self.current().has_connection = true;
     }
 
-    pub(super) fn done(&self, failure: Option<ErrorKind>) {
+    pub(crate) fn done(&self, failure: Option<ErrorKind>) {
         let mut current = self.current();
         (current.job, current.has_connection) = (None, false);
         // A panic may have kept a statement from ending.
@@ -52,7 +52,7 @@ impl WorkerState {
     }
 
     /// A statement was found prepared, or not.
-    pub(super) fn statement_looked_up(&self, found: bool) {
+    pub(crate) fn statement_looked_up(&self, found: bool) {
         let tally = &mut self.current().tally;
         *(if found {
             &mut tally.statement_hits
@@ -62,7 +62,7 @@ impl WorkerState {
     }
 
     /// Adds all `states` as they are at one moment; `meanwhile` runs in that moment.
-    pub(super) fn survey(
+    pub(crate) fn survey(
         states: &[Arc<Self>],
         stats: &mut Stats,
         meanwhile: impl FnOnce(&mut Stats),
@@ -77,32 +77,32 @@ impl WorkerState {
     }
 
     /// How many jobs the worker has done, and whether it is at another.
-    pub(super) fn progress(&self) -> (u64, bool) {
+    pub(crate) fn progress(&self) -> (u64, bool) {
         let current = self.current();
         (current.tally.jobs, current.job.is_some())
     }
 
-    pub(super) fn statement_begins(&self) {
+    pub(crate) fn statement_begins(&self) {
         self.current().statement_since = Some(Instant::now());
     }
 
-    pub(super) fn statement_ends(&self) {
+    pub(crate) fn statement_ends(&self) {
         self.current().statement_since = None;
     }
 
-    pub(super) fn statement_since(&self) -> Option<Instant> {
+    pub(crate) fn statement_since(&self) -> Option<Instant> {
         self.current().statement_since
     }
 
     /// The worker's job, if PostgreSQL owes it an answer since this moment or longer. It is given
     /// once for a statement.
-    pub(super) fn overdue(&self, since: Instant) -> Option<JobControl> {
+    pub(crate) fn overdue(&self, since: Instant) -> Option<JobControl> {
         let mut current = self.current();
         current.statement_since.take_if(|began| *began <= since)?;
         current.job.clone()
     }
 
-    pub(super) fn is_interrupted(&self) -> bool {
+    pub(crate) fn is_interrupted(&self) -> bool {
         self.current()
             .job
             .as_ref()
@@ -110,7 +110,7 @@ impl WorkerState {
     }
 
     /// Fails the worker's job, if there is one, and stops its statement.
-    pub(super) fn stop(&self, error: Error) {
+    pub(crate) fn stop(&self, error: Error) {
         let job = self.current().job.clone();
         if let Some(job) = job {
             job.stop(error);

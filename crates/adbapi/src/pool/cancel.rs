@@ -13,7 +13,7 @@ use postgres::CancelToken;
 use tokio_postgres_rustls::MakeRustlsConnect;
 use tracing::warn;
 
-use super::{
+use crate::{
     LOG,
     aliases::JobControl,
     error::{Error, describe},
@@ -25,7 +25,7 @@ const REPEAT: Duration = Duration::from_millis(100);
 const REPEAT_AT_MOST: Duration = Duration::from_secs(5);
 
 /// What other threads ask of the watch.
-pub(super) enum Command {
+pub(crate) enum Command {
     /// Stop what the connection of this token does for this job.
     Stop(JobControl, Arc<CancelToken>),
     /// Jobs are quick: let fewer workers be active, and review them.
@@ -35,9 +35,9 @@ pub(super) enum Command {
 }
 
 /// Has the statement of one connection stopped.
-pub(super) struct StatementCanceller {
-    pub(super) token: Arc<CancelToken>,
-    pub(super) commands: Sender<Command>,
+pub(crate) struct StatementCanceller {
+    pub(crate) token: Arc<CancelToken>,
+    pub(crate) commands: Sender<Command>,
 }
 
 impl Interrupt<Error> for StatementCanceller {
@@ -55,17 +55,17 @@ impl Interrupt<Error> for StatementCanceller {
 }
 
 /// A cancel request to be sent (again).
-pub(super) struct Request {
-    pub(super) job: JobControl,
+pub(crate) struct Request {
+    pub(crate) job: JobControl,
     token: Arc<CancelToken>,
-    pub(super) due: Instant,
+    pub(crate) due: Instant,
     pause: Duration,
     /// Sends it.
     thread: Option<JoinHandle<()>>,
 }
 
 impl Request {
-    pub(super) fn new(job: JobControl, token: Arc<CancelToken>, now: Instant) -> Self {
+    pub(crate) fn new(job: JobControl, token: Arc<CancelToken>, now: Instant) -> Self {
         Self {
             job,
             token,
@@ -77,7 +77,7 @@ impl Request {
 
     /// Sends it on a thread of its own: to a server that is gone or frozen that takes its time, and
     /// answers must not wait for it. There are never more such threads than jobs that run.
-    pub(super) fn send(&mut self, tls: &MakeRustlsConnect) {
+    pub(crate) fn send(&mut self, tls: &MakeRustlsConnect) {
         if self.thread.as_ref().is_none_or(JoinHandle::is_finished) {
             let (token, tls) = (self.token.clone(), tls.clone());
             let thread = thread::Builder::new().name("db-cancel".into());
