@@ -20,11 +20,11 @@ use std::{
 /// Jobs are quick while each of all workers takes no longer for one, on average.
 pub(crate) const QUICK: Duration = Duration::from_micros(500);
 
-/// A worker judges its pace by so many jobs at a time.
+/// A worker takes the average of so many jobs at a time.
 const SAMPLE: u32 = 64;
 
 /// So often the active workers are reviewed while not all are active.
-pub(crate) const ROUND: Duration = Duration::from_millis(5);
+pub(crate) const REVIEW_PERIOD: Duration = Duration::from_millis(5);
 
 /// Which of a pool's workers are active.
 pub(crate) struct ActiveWorkers {
@@ -79,7 +79,7 @@ impl ActiveWorkers {
         self.sleeping.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Whether fewer workers would do if all were at this pace.
+    /// Whether fewer workers would do if all took this long for a job.
     pub(crate) fn is_quick(&self, each_job: Duration) -> bool {
         each_job <= self.quick
     }
@@ -103,13 +103,13 @@ impl ActiveWorkers {
     }
 }
 
-/// How quickly one worker does its jobs.
-pub(crate) struct Pace {
+/// How long one worker takes for a job, on average.
+pub(crate) struct AverageJobTime {
     since: Instant,
     jobs: u32,
 }
 
-impl Pace {
+impl AverageJobTime {
     pub(crate) fn new(now: Instant) -> Self {
         Self {
             since: now,
@@ -117,8 +117,8 @@ impl Pace {
         }
     }
 
-    /// Counts a job that begins. What each of a sample took, with the time between them, when this
-    /// is its last.
+    /// Counts a job that begins. With the last job of a sample, gives the average time from one job
+    /// to the next.
     pub(crate) fn count(&mut self, now: Instant) -> Option<Duration> {
         self.jobs += 1;
         if self.jobs < SAMPLE {
@@ -135,12 +135,12 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_pace_is_the_average_of_a_sample() {
+    fn the_job_time_is_the_average_of_a_sample() {
         let began = Instant::now();
-        let mut pace = Pace::new(began);
+        let mut job_time = AverageJobTime::new(began);
         let step = Duration::from_micros(100);
         let told: Vec<_> = (1..=2 * SAMPLE)
-            .filter_map(|n| pace.count(began + step * n).map(|each| (n, each)))
+            .filter_map(|n| job_time.count(began + step * n).map(|each| (n, each)))
             .collect();
         assert_eq!(told, [(SAMPLE, step), (2 * SAMPLE, step)]);
     }
@@ -156,11 +156,11 @@ mod tests {
     }
 
     #[test]
-    fn the_active_workers_keep_up_at_twice_the_pace_of_all() {
+    fn the_active_workers_keep_up_when_they_are_twice_as_quick_as_all_were() {
         let active = ActiveWorkers::new(1000, QUICK).unwrap();
-        let jobs = ROUND.as_micros() as u64 * u64::from(active.size) / 250;
-        assert!(active.keeps_up(jobs, ROUND));
-        assert!(!active.keeps_up(jobs - 1, ROUND));
-        assert!(!active.keeps_up(0, ROUND));
+        let jobs = REVIEW_PERIOD.as_micros() as u64 * u64::from(active.size) / 250;
+        assert!(active.keeps_up(jobs, REVIEW_PERIOD));
+        assert!(!active.keeps_up(jobs - 1, REVIEW_PERIOD));
+        assert!(!active.keeps_up(0, REVIEW_PERIOD));
     }
 }

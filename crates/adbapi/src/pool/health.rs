@@ -1,5 +1,5 @@
-//! Owns what the connections of one pool know together: is PostgreSQL there, why not, when was one
-//! lost. Knows no job.
+//! Owns what the connections of one pool know together: is the database there, why not, when was
+//! one lost. Knows no job.
 
 use std::{
     hash::{BuildHasher, RandomState},
@@ -14,10 +14,7 @@ use tracing::{error, info};
 
 use crate::{LOG, stats::Stats};
 
-/// What is wrong when connecting neither succeeds nor fails.
-pub(crate) const SILENT: &str = "PostgreSQL does not answer to connecting";
-
-/// While PostgreSQL is away, attempts to connect are at least this far apart, whoever makes them.
+/// While the database is away, attempts to connect are at least this far apart, whoever makes them.
 const MIN_PAUSE: Duration = Duration::from_millis(100);
 /// And up to this much more, at random, so that several nodes do not come in step.
 const JITTER: Duration = Duration::from_millis(100);
@@ -25,13 +22,13 @@ const JITTER: Duration = Duration::from_millis(100);
 pub(crate) struct Health {
     /// The pool's name, or what it connects to; for the log.
     subject: String,
+    /// What the log calls the database.
+    database: &'static str,
     outage: Mutex<Option<Outage>>,
     born: Instant,
-    last_loss: Moment,
-    last_silence: Moment,
+    last_loss: AtomicInstant,
+    last_silence: AtomicInstant,
     connecting: AtomicU32,
-    /// The names that attempts to connect are waiting for.
-    resolving: Mutex<Vec<String>>,
     opened: AtomicU64,
     lost: AtomicU64,
 }
@@ -43,15 +40,15 @@ struct Outage {
 }
 
 impl Health {
-    pub(crate) fn new(subject: String) -> Self {
+    pub(crate) fn new(subject: String, database: &'static str) -> Self {
         Self {
             subject,
+            database,
             outage: Mutex::new(None),
             born: Instant::now(),
-            last_loss: Moment::default(),
-            last_silence: Moment::default(),
+            last_loss: AtomicInstant::default(),
+            last_silence: AtomicInstant::default(),
             connecting: AtomicU32::new(0),
-            resolving: Mutex::default(),
             opened: AtomicU64::new(0),
             lost: AtomicU64::new(0),
         }
@@ -66,12 +63,12 @@ impl Health {
         self.outage().as_ref().map(|outage| outage.reason.clone())
     }
 
-    /// Whether PostgreSQL could not be reached when this was last tried.
+    /// Whether the database could not be reached when this was last tried.
     pub(crate) fn is_down(&self) -> bool {
         self.outage().is_some()
     }
 
-    /// Asks leave to connect. While PostgreSQL is away, one attempt at a time speaks for all that
+    /// Asks for permission to connect. While the database is away, one attempt at a time speaks for all that
     /// would come with it.
     ///
     /// # Errors
@@ -97,33 +94,6 @@ impl Health {
         result
     }
 
-    /// Remembers a name while the system looks for its addresses, which it may do for long.
-    pub(crate) fn resolving<T>(&self, name: &str, resolve: impl FnOnce() -> T) -> T {
-        self.names().push(name.to_owned());
-        let result = resolve();
-        let mut names = self.names();
-        if let Some(at) = names.iter().position(|one| one == name) {
-            names.swap_remove(at);
-        }
-        result
-    }
-
-    fn names(&self) -> MutexGuard<'_, Vec<String>> {
-        self.resolving
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-    }
-
-    /// What an attempt to connect is at that neither succeeds nor fails.
-    pub(crate) fn hangs_at(&self) -> String {
-        match self.names().first() {
-            Some(name) => format!(
-                "the host name {name} does not resolve in time: the system's name servers do not answer"
-            ),
-            None => SILENT.to_owned(),
-        }
-    }
-
     /// The figures that are kept here.
     pub(crate) fn report(&self, stats: &mut Stats) {
         stats.connecting = self.connecting.load(Ordering::Relaxed);
@@ -138,7 +108,7 @@ impl Health {
         let outage = self.outage().take();
         if let Some(outage) = outage {
             let seconds = outage.since.elapsed().as_secs_f32();
-            info!(target: LOG, "{}: PostgreSQL answers again after {seconds:.1} s", self.subject);
+            info!(target: LOG, "{}: {} answers again after {seconds:.1} s", self.subject, self.database);
         }
     }
 
@@ -154,7 +124,7 @@ impl Health {
         });
         drop(outage);
         if before.is_none_or(|outage| outage.reason != reason) {
-            error!(target: LOG, "{}: cannot connect to PostgreSQL, will keep trying: {reason}", self.subject);
+            error!(target: LOG, "{}: cannot connect to {}, will keep trying: {reason}", self.subject, self.database);
         }
     }
 
@@ -180,12 +150,12 @@ impl Health {
     }
 }
 
-/// When something last happened, in nanoseconds after a beginning; 0 is never. Read before each
-/// job, so not a lock.
+/// When something last happened, in nanoseconds after a beginning; 0 is never. Each checkout reads
+/// it, so it is not a lock.
 #[derive(Default)]
-struct Moment(AtomicU64);
+struct AtomicInstant(AtomicU64);
 
-impl Moment {
+impl AtomicInstant {
     fn set(&self, beginning: Instant) {
         let nanos = u64::try_from(beginning.elapsed().as_nanos()).unwrap_or(u64::MAX);
         self.0.fetch_max(nanos, Ordering::Relaxed);
@@ -209,8 +179,8 @@ mod tests {
     use super::*;
 
     #[test]
-    fn one_attempt_speaks_for_all_while_postgresql_is_away() {
-        let health = Health::new("test".into());
+    fn one_attempt_speaks_for_all_while_the_database_is_away() {
+        let health = Health::new("test".into(), "PostgreSQL");
         assert!(
             health.admit().is_ok() && health.admit().is_ok(),
             "free while all is well"
@@ -224,7 +194,7 @@ mod tests {
 
     #[test]
     fn a_loss_casts_doubt_on_what_is_older() {
-        let health = Health::new("test".into());
+        let health = Health::new("test".into(), "PostgreSQL");
         let before = Instant::now();
         assert!(!health.lost_since(before));
         health.lost();

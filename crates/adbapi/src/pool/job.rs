@@ -1,38 +1,59 @@
 //! Owns what a job is: how it is tried on a connection and how its result reaches its Deferred.
-//! Knows no thread.
+//! Knows no thread and no database.
 
 use std::time::Instant;
 
-use postgres::Row;
+use deferred::Stage;
+use tracing::warn;
 
+use super::manager::PoolConnection;
 use crate::{
+    LOG,
     aliases::{JobControl, Promise},
-    connection::{Connection, Failure},
+    driver::Driver,
     error::Error,
-    params::{Params, Sql},
-    transaction::Transaction,
 };
 
 /// A job on its way to a worker.
-pub(super) struct Job {
+pub(crate) struct Job<D: Driver> {
     pub(super) submitted: Instant,
-    pub(super) work: Box<dyn Work>,
+    pub(super) work: Box<dyn Work<D>>,
 }
 
 /// What a worker needs to know of a job. Every `Work` ends in exactly one `finish`.
-pub(super) trait Work: Send {
+pub(crate) trait Work<D: Driver>: Send {
     /// Tries the job. Called again, on another connection, only after [`Failure::NotSent`].
-    fn attempt(&mut self, connection: &mut Connection) -> Result<(), Failure>;
+    fn attempt(
+        &mut self,
+        driver: &D,
+        connection: &mut PoolConnection<D::Connection>,
+    ) -> Result<(), Failure>;
 
     /// Fires the job's Deferred: with what the attempt brought, or with the error.
     fn finish(self: Box<Self>, outcome: Result<(), Error>);
 
-    /// The job as those see it who may end it from outside.
+    /// The handle by which the job can be ended from outside.
     fn control(&self) -> JobControl;
 }
 
-impl Job {
-    pub(super) fn new(work: impl Work + 'static) -> Self {
+/// Why an attempt gave no result.
+pub(crate) enum Failure {
+    /// The connection was dead before anything that has an effect was sent: another one may do.
+    NotSent(Error),
+    /// The result of the job.
+    Final(Error),
+}
+
+impl Failure {
+    pub(crate) fn into_error(self) -> Error {
+        match self {
+            Self::NotSent(error) | Self::Final(error) => error,
+        }
+    }
+}
+
+impl<D: Driver> Job<D> {
+    pub(crate) fn new(work: impl Work<D> + 'static) -> Self {
         Self {
             submitted: Instant::now(),
             work: Box::new(work),
@@ -44,59 +65,17 @@ impl Job {
     }
 }
 
-/// The end every kind of work comes to.
-fn resolve<T: Send + 'static>(promise: Promise<T>, value: Option<T>, outcome: Result<(), Error>) {
+/// Ends any kind of work: fires its Deferred.
+pub(crate) fn resolve<T: Send + 'static>(
+    promise: Promise<T>,
+    value: Option<T>,
+    outcome: Result<(), Error>,
+) {
     promise.resolve(
         outcome.map(|()| {
             value.expect("a worker finishes with Ok only after an attempt that succeeded")
         }),
     );
-}
-
-/// `run_query`: one statement, one round trip.
-pub(super) struct Query {
-    pub(super) sql: Sql,
-    pub(super) params: Params<'static>,
-    pub(super) rows: Option<Vec<Row>>,
-    pub(super) promise: Promise<Vec<Row>>,
-}
-
-impl Work for Query {
-    fn attempt(&mut self, connection: &mut Connection) -> Result<(), Failure> {
-        self.rows = Some(connection.try_query(&self.sql, &self.params)?);
-        Ok(())
-    }
-
-    fn finish(self: Box<Self>, outcome: Result<(), Error>) {
-        resolve(self.promise, self.rows, outcome);
-    }
-
-    fn control(&self) -> JobControl {
-        self.promise.control()
-    }
-}
-
-/// `run_operation`: one statement, one round trip, no rows.
-pub(super) struct Operation {
-    pub(super) sql: Sql,
-    pub(super) params: Params<'static>,
-    pub(super) affected: Option<u64>,
-    pub(super) promise: Promise<u64>,
-}
-
-impl Work for Operation {
-    fn attempt(&mut self, connection: &mut Connection) -> Result<(), Failure> {
-        self.affected = Some(connection.try_execute(&self.sql, &self.params)?);
-        Ok(())
-    }
-
-    fn finish(self: Box<Self>, outcome: Result<(), Error>) {
-        resolve(self.promise, self.affected, outcome);
-    }
-
-    fn control(&self) -> JobControl {
-        self.promise.control()
-    }
 }
 
 /// `run_with_connection`: a closure inside a transaction.
@@ -106,26 +85,45 @@ pub(super) struct WithConnection<T: Send + 'static, F> {
     pub(super) promise: Promise<T>,
 }
 
-impl<T, F> Work for WithConnection<T, F>
+impl<D, T, F> Work<D> for WithConnection<T, F>
 where
+    D: Driver,
     T: Send + 'static,
-    F: FnOnce(&mut Connection) -> Result<T, Error> + Send,
+    F: FnOnce(&mut D::Connection) -> Result<T, Error> + Send,
 {
-    fn attempt(&mut self, connection: &mut Connection) -> Result<(), Failure> {
-        connection.begin()?;
+    fn attempt(
+        &mut self,
+        driver: &D,
+        connection: &mut PoolConnection<D::Connection>,
+    ) -> Result<(), Failure> {
+        if let Err(error) = driver.begin(connection) {
+            let failure = if driver.has_broken(connection) {
+                Failure::NotSent
+            } else {
+                Failure::Final
+            };
+            return Err(failure(error));
+        }
         let run = self
             .run
             .take()
-            .expect("only a failed BEGIN leads to a second attempt");
-        let done = run(connection).map_err(Failure::Final);
-        match done.and_then(|value| connection.check_stopped().map(|()| value)) {
+            .expect("only a failed begin leads to a second attempt");
+        let mut done = run(connection);
+        // A cancel request stops a statement; between two there was none, and nothing may stay.
+        if done.is_ok() && self.promise.control().stage() == Stage::Interrupted {
+            done = Err(Error::Cancelled);
+        }
+        match done {
             Ok(value) => {
                 self.value = Some(value);
-                connection.commit().map_err(Failure::Final)
+                driver.commit(connection).map_err(Failure::Final)
             }
-            Err(failure) => {
-                connection.rollback();
-                Err(failure)
+            Err(error) => {
+                if let Err(fault) = driver.rollback(connection) {
+                    warn!(target: LOG, "rollback failed, the connection is discarded: {}", fault.reason());
+                    connection.discard();
+                }
+                Err(Failure::Final(error))
             }
         }
     }
@@ -137,12 +135,4 @@ where
     fn control(&self) -> JobControl {
         self.promise.control()
     }
-}
-
-/// `run_interaction` is `run_with_connection` with the connection's cursor.
-pub(super) fn interaction<T, F>(run: F) -> impl FnOnce(&mut Connection) -> Result<T, Error> + Send
-where
-    F: FnOnce(&mut Transaction<'_>) -> Result<T, Error> + Send,
-{
-    move |connection| run(&mut Transaction::new(connection))
 }

@@ -2,6 +2,7 @@
 //! figures. Knows no connection and does no job.
 
 use std::{
+    fmt,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::{Duration, Instant},
 };
@@ -14,9 +15,10 @@ use crate::{
     stats::{Stats, Tally},
 };
 
-/// The state of one worker.
+/// The state of the worker that runs a job, for the [`Driver`](crate::Driver) whose connection the
+/// job has.
 #[derive(Default)]
-pub(crate) struct WorkerState(Mutex<Current>);
+pub struct WorkerState(Mutex<Current>);
 
 #[derive(Default)]
 struct Current {
@@ -51,8 +53,8 @@ impl WorkerState {
         current.tally.count(failure);
     }
 
-    /// A statement was found prepared, or not.
-    pub(crate) fn statement_looked_up(&self, found: bool) {
+    /// A statement was found prepared, or not: counted in the pool's statistics.
+    pub fn statement_looked_up(&self, found: bool) {
         let tally = &mut self.current().tally;
         *(if found {
             &mut tally.statement_hits
@@ -82,11 +84,13 @@ impl WorkerState {
         (current.tally.jobs, current.job.is_some())
     }
 
-    pub(crate) fn statement_begins(&self) {
+    /// A statement is sent: its `statement_timeout` begins.
+    pub fn statement_begins(&self) {
         self.current().statement_since = Some(Instant::now());
     }
 
-    pub(crate) fn statement_ends(&self) {
+    /// The statement is answered.
+    pub fn statement_ends(&self) {
         self.current().statement_since = None;
     }
 
@@ -102,7 +106,9 @@ impl WorkerState {
         current.job.clone()
     }
 
-    pub(crate) fn is_interrupted(&self) -> bool {
+    /// Whether the job was cancelled, or ran into a time limit, so that its next statement would be
+    /// for nobody.
+    pub fn is_interrupted(&self) -> bool {
         self.current()
             .job
             .as_ref()
@@ -115,5 +121,11 @@ impl WorkerState {
         if let Some(job) = job {
             job.stop(error);
         }
+    }
+}
+
+impl fmt::Debug for WorkerState {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("WorkerState").finish_non_exhaustive()
     }
 }
