@@ -1,8 +1,10 @@
 //! Owns one session with PostgreSQL: its client, its prepared statements and what is known of its
 //! fitness. Knows no queue and no job.
 
+mod check;
 mod commit;
 mod limit;
+mod prepared;
 mod reset;
 
 use std::{
@@ -10,30 +12,21 @@ use std::{
     time::{Duration, Instant},
 };
 
-use deferred::Interrupt;
 use postgres::{
-    Client, Row, Statement,
-    error::{DbError, SqlState},
-    fallible_iterator::FallibleIterator,
+    CancelToken, Client, Row, Statement, error::SqlState, fallible_iterator::FallibleIterator,
 };
 use tracing::warn;
 
 use super::{
     error::{Error, describe, means_lost},
     params::Params,
+    pool::{job::Failure, worker_state::WorkerState},
     session_attrs::TargetSessionAttrs,
     statements::{Statements, transaction_control},
-    worker_state::WorkerState,
 };
 
 use limit::Limit;
 pub(super) use reset::reset_script;
-
-/// How long a connection has to answer when it is tried, before it counts as dead.
-pub(super) const TRIAL: Duration = Duration::from_secs(1);
-
-/// What looking costs: the timer that it waits for has this granularity.
-const LOOK: Duration = Duration::from_millis(1);
 
 /// A connection of the pool, lent to a closure of
 /// [`run_with_connection`](super::ConnectionPool::run_with_connection). It goes back when the
@@ -42,10 +35,8 @@ pub struct Connection {
     client: Client,
     statements: Statements<Statement>,
     settings: ConnectionSettings,
-    canceller: Arc<dyn Interrupt<Error>>,
     /// Of the worker that has the connection.
     state: Option<Arc<WorkerState>>,
-    pub(super) last_used: Instant,
     /// Whether the server still owes an answer, so that dropping the connection would wait for it.
     unanswered: bool,
     /// How long the quickest answer took to come.
@@ -79,32 +70,16 @@ pub(super) struct ConnectionSettings {
     pub(super) limit_is_doubtful: bool,
     /// What undoes what a job leaves behind.
     pub(super) reset: Option<String>,
-    /// When it has reached its `max_lifetime`.
-    pub(super) expires: Option<Instant>,
-}
-
-/// Why an attempt gave no result.
-pub(super) enum Failure {
-    /// The connection was dead before anything that has an effect was sent: another one may do.
-    NotSent(Error),
-    /// The result of the job.
-    Final(Error),
 }
 
 impl Connection {
-    pub(super) fn new(
-        client: Client,
-        canceller: Arc<dyn Interrupt<Error>>,
-        settings: ConnectionSettings,
-    ) -> Self {
+    pub(super) fn new(client: Client, settings: ConnectionSettings) -> Self {
         Self {
-            canceller,
             state: None,
             client,
             statements: Statements::new(settings.statement_cache),
             limit: Limit::new(settings.limit_is_doubtful),
             settings,
-            last_used: Instant::now(),
             unanswered: false,
             round_trip: Duration::MAX,
             suspect: false,
@@ -221,23 +196,6 @@ impl Connection {
         })
     }
 
-    /// Runs one statement in a transaction of its own: a pooler between may give each transaction
-    /// another session, and a statement must run in the one it was prepared in.
-    fn run_pinned<T>(
-        &mut self,
-        sql: &str,
-        run: &impl Fn(&mut Client, &Statement) -> Result<T, postgres::Error>,
-    ) -> Result<T, Failure> {
-        self.begin()?;
-        match self.run_prepared(sql, run) {
-            Ok(value) => self.commit().map(|()| value).map_err(Failure::Final),
-            Err(failure) => {
-                self.rollback();
-                Err(failure)
-            }
-        }
-    }
-
     /// Says so if `run` took long.
     fn logged<T>(
         &mut self,
@@ -254,61 +212,6 @@ impl Connection {
             warn!(target: super::LOG, millis = took.as_millis(), "slow query: {sql}");
         }
         result
-    }
-
-    /// Runs one statement, prepared now or before.
-    fn run_prepared<T>(
-        &mut self,
-        sql: &str,
-        run: &impl Fn(&mut Client, &Statement) -> Result<T, postgres::Error>,
-    ) -> Result<T, Failure> {
-        let statement = self.prepare(sql)?;
-        let error = match self.limited(sql, |client| run(client, &statement)) {
-            Ok(value) => return Ok(value),
-            Err(error) => error,
-        };
-        // "cached plan must not change result type" shares its SQLSTATE with much else, and its
-        // text is translated.
-        let routine = error.as_db_error().and_then(DbError::routine);
-        let changed = routine == Some("RevalidateCachedQuery");
-        let gone = is_gone(&error);
-        if changed || gone {
-            self.statements.clear();
-        }
-        // Either way PostgreSQL refused the statement before it ran, and for nothing that is the
-        // job's fault.
-        if changed && !self.in_transaction {
-            let statement = self.prepare(sql)?;
-            return self
-                .limited(sql, |client| run(client, &statement))
-                .map_err(|error| Failure::Final(self.observe(error)));
-        }
-        if gone && !self.in_transaction {
-            return self.run_pinned(sql, run);
-        }
-        Err(Failure::Final(self.observe(error)))
-    }
-
-    fn prepare(&mut self, sql: &str) -> Result<Statement, Failure> {
-        let found = self.statements.find(sql);
-        if let Some(state) = &self.state {
-            state.statement_looked_up(found.is_some());
-        }
-        if let Some(statement) = found {
-            return Ok(statement);
-        }
-        if let Some(word) = transaction_control(sql) {
-            return Err(Failure::Final(Error::TransactionControl(word)));
-        }
-        let prepared = self.timed(|client| client.prepare(sql));
-        let statement = prepared.map_err(|error| {
-            // The client library's own statements, which ask for types, may be gone too, and it
-            // never notices.
-            self.broken |= is_gone(&error);
-            self.observe_harmless(error)
-        })?;
-        self.statements.insert(sql, statement.clone());
-        Ok(statement)
     }
 
     /// Draws the conclusions from the failure of something that has no effect, so that it may be
@@ -351,23 +254,8 @@ impl Connection {
         error.into()
     }
 
-    /// Takes the connection out of use.
-    pub(super) fn discard(&mut self) {
-        self.broken = true;
-    }
-
     pub(super) fn is_broken(&self) -> bool {
         self.broken || self.client.is_closed()
-    }
-
-    pub(super) fn is_expired(&self, now: Instant) -> bool {
-        self.settings.expires.is_some_and(|end| end <= now)
-    }
-
-    /// Whether it may serve the next job as it is.
-    pub(super) fn is_fit(&self) -> bool {
-        // It was in use until now.
-        !self.suspect && !self.is_broken() && !self.is_expired(self.last_used)
     }
 
     pub(super) fn is_unanswered(&self) -> bool {
@@ -378,22 +266,23 @@ impl Connection {
         self.suspect
     }
 
-    pub(super) fn canceller(&self) -> &Arc<dyn Interrupt<Error>> {
-        &self.canceller
+    /// With this another thread can have the server stop the statement of this connection.
+    pub(super) fn cancel_token(&self) -> CancelToken {
+        self.client.cancel_token()
     }
 
-    /// Tells the connection which worker has it, if any.
-    pub(super) fn set_worker(&mut self, to: Option<Arc<WorkerState>>) {
-        if to.is_none() {
-            self.last_used = Instant::now();
-            // Those of a LISTEN that the job did not read would pile up. While there are some, none
-            // is waited for.
-            let mut unread = self.client.notifications();
-            while !unread.is_empty() {
-                let _ = unread.iter().next();
-            }
+    pub(super) fn begin_job(&mut self, worker: Arc<WorkerState>) {
+        self.state = Some(worker);
+    }
+
+    pub(super) fn end_job(&mut self) {
+        self.state = None;
+        // Those of a LISTEN that the job did not read would pile up. While there are some, none is
+        // waited for.
+        let mut unread = self.client.notifications();
+        while !unread.is_empty() {
+            let _ = unread.iter().next();
         }
-        self.state = to;
     }
 
     /// Fails if the transaction has lost its point: its job was stopped, where a cancel request
@@ -403,14 +292,20 @@ impl Connection {
         if !self.in_transaction {
             return Ok(());
         }
-        if self.broken {
-            let cause = self.failure.clone().unwrap_or_default();
-            return Err(Failure::Final(Error::Aborted(cause)));
-        }
+        self.check_unbroken().map_err(Failure::Final)?;
         match &self.state {
             Some(state) if state.is_interrupted() => Err(Failure::Final(Error::Cancelled)),
             _ => Ok(()),
         }
+    }
+
+    /// Fails if the connection of a transaction is broken.
+    pub(super) fn check_unbroken(&self) -> Result<(), Error> {
+        if self.broken {
+            let cause = self.failure.clone().unwrap_or_default();
+            return Err(Error::Aborted(cause));
+        }
+        Ok(())
     }
 
     /// Asks PostgreSQL something under the eyes of the watch.
@@ -426,74 +321,6 @@ impl Connection {
         let answer = ask(&mut self.client);
         state.statement_ends();
         answer
-    }
-
-    /// Finds out whether the server has closed the connection, in the cheaper of two ways.
-    ///
-    /// # Errors
-    /// Why the connection is dead.
-    pub(super) fn look(&mut self) -> Result<(), Error> {
-        if self.round_trip < LOOK {
-            // A server as near as that has answered before looking is done.
-            return self.ask_anything();
-        }
-        // Turns the connection's driver once, which reads what waits in the socket: without a round
-        // trip, and a dead connection is seen at once, but a living one waits for the timer.
-        let mut notifications = self.client.notifications();
-        let mut turns = notifications.timeout_iter(Duration::ZERO);
-        while turns.next()?.is_some() {}
-        Ok(())
-    }
-
-    /// Learns how far the server is. A busy machine makes a near one look far, so it is asked
-    /// again; one that is far twice is far.
-    pub(super) fn measure(&mut self) -> Result<(), Error> {
-        for asked_before in 0..3 {
-            self.ask_anything()?;
-            let is_far = asked_before > 0 && self.round_trip > 10 * LOOK;
-            if self.round_trip < LOOK || is_far {
-                break;
-            }
-        }
-        Ok(())
-    }
-
-    /// Waits for any answer, within a time limit.
-    fn ask_anything(&mut self) -> Result<(), Error> {
-        let began = Instant::now();
-        let answer = self.client.is_valid(TRIAL);
-        let took = began.elapsed();
-        self.unanswered |= answer.is_err() && took >= TRIAL;
-        self.round_trip = self.round_trip.min(took);
-        Ok(answer?)
-    }
-
-    /// Asks the server whether it is still there and well: first with a time limit, then with
-    /// `good_sql`.
-    pub(super) fn ask(&mut self, good_sql: &str) -> Result<(), Error> {
-        self.ask_anything()?;
-        if !good_sql.is_empty() {
-            self.client.simple_query(good_sql)?;
-        }
-        if let Some(objection) = self.settings.wanted.objection(&mut self.client)? {
-            return Err(Error::custom(objection));
-        }
-        self.suspect = false;
-        Ok(())
-    }
-}
-
-/// Whether a prepared statement is not there any more: DISCARD ALL, or a pooler between that gave
-/// us another session.
-fn is_gone(error: &postgres::Error) -> bool {
-    error.code() == Some(&SqlState::INVALID_SQL_STATEMENT_NAME)
-}
-
-impl Failure {
-    pub(super) fn into_error(self) -> Error {
-        match self {
-            Self::NotSent(error) | Self::Final(error) => error,
-        }
     }
 }
 

@@ -212,21 +212,19 @@
 //! parameters to the `log` facade at level DEBUG: keep `tokio_postgres` at INFO where those are
 //! secret.
 
-mod active_workers;
 mod aliases;
 mod builder;
-mod cancel;
 mod certificate;
 mod connection;
-mod connector;
+mod driver;
 mod error;
-mod health;
-mod job;
 mod notices;
 mod params;
 mod passfile;
 mod pool;
-mod running;
+mod postgres_driver;
+mod postgres_settings;
+mod query;
 mod server;
 mod session_attrs;
 mod ssl_mode;
@@ -234,19 +232,19 @@ mod statements;
 mod stats;
 mod tls;
 mod transaction;
-mod watch;
-mod worker;
-mod worker_state;
 
 #[cfg(test)]
 mod tests;
 
 pub use aliases::{CancelHandle, Deferred, Promise, deferred};
-pub use builder::{Builder, Reset};
+pub use builder::Builder;
 pub use connection::Connection;
+pub use driver::{Canceller, Driver, R2d2};
 pub use error::Error;
 pub use params::{Params, Sql, Value, params};
-pub use pool::ConnectionPool;
+pub use pool::{ConnectionPool, worker_state::WorkerState};
+pub use postgres_driver::Postgres;
+pub use postgres_settings::{PostgresSettings, Reset};
 pub use session_attrs::TargetSessionAttrs;
 pub use ssl_mode::{SslMode, TlsVersion};
 pub use stats::{ErrorCounts, Stats};

@@ -26,9 +26,9 @@ use tokio_postgres_rustls::MakeRustlsConnect;
 use x509_cert::der::Encode;
 
 use super::{
-    builder::Builder,
     certificate::{check_dates, check_name, check_signature, check_version_1, is_version_1, parse},
     error::{describe, rustls_error},
+    postgres_settings::PostgresSettings,
     ssl_mode::{SslMode, TlsVersion},
 };
 
@@ -45,7 +45,7 @@ pub(super) struct Tls {
 
 impl Tls {
     /// Checks the settings and reads the certificates that they name.
-    pub(super) fn new(settings: &Builder) -> Result<Self, String> {
+    pub(super) fn new(settings: &PostgresSettings) -> Result<Self, String> {
         let mode = mode(settings)?;
         let trust = match &settings.sslrootcert {
             Some(source) if mode != SslMode::Disable => Some(Trust::read(source)?),
@@ -121,10 +121,10 @@ fn versions(
     ];
     let within = (all.into_iter()).filter(|(version, _)| (from..=to).contains(version));
     let within: Vec<_> = within.map(|(_, version)| version).collect();
-    match within.is_empty() {
-        true => Err("the newest version of TLS is older than the oldest: exchange them".into()),
-        false => Ok(within),
+    if within.is_empty() {
+        return Err("the newest version of TLS is older than the oldest: exchange them".into());
     }
+    Ok(within)
 }
 
 /// What we prove to be.
@@ -183,7 +183,7 @@ fn is_of_tls(error: &postgres::Error) -> bool {
 }
 
 /// The mode that the settings come down to.
-fn mode(settings: &Builder) -> Result<SslMode, String> {
+fn mode(settings: &PostgresSettings) -> Result<SslMode, String> {
     let of_config = match settings.config.get_ssl_mode() {
         config::SslMode::Disable => SslMode::Disable,
         config::SslMode::Require => SslMode::Require,

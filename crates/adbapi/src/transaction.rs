@@ -5,11 +5,7 @@ use std::{fmt, vec};
 
 use postgres::Row;
 
-use super::{
-    connection::{Connection, Failure},
-    error::Error,
-    params::Params,
-};
+use super::{connection::Connection, error::Error, params::Params, pool::job::Failure};
 
 /// The cursor given to a closure of [`run_interaction`](super::ConnectionPool::run_interaction)
 /// (Twisted's `Transaction`, the DB-API's cursor). All its statements are one transaction, which

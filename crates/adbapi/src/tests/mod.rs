@@ -1,13 +1,14 @@
 //! Owns what the pool's tests share; how a PostgreSQL is started for them is `cluster`'s.
 
-mod active_workers;
 mod closing;
 mod cluster;
 mod faults;
 mod jobs;
 mod judged;
 mod limits;
+mod policy;
 mod sessions;
+mod statements;
 mod tls;
 mod upkeep;
 
