@@ -38,11 +38,17 @@ const TABLE: &[Allowed] = &[
         ours: &[],
         others: &[],
     },
+    // tracing has the one thing that nobody can be told: a callback's panic.
+    Allowed {
+        package: "sql",
+        ours: &["deferred"],
+        others: &["postgres-types", "tracing"],
+    },
     // rustls and the three crates after it are TLS, its streams for postgres, the system's
     // certificates, and what rustls cannot read of a certificate.
     Allowed {
         package: "adbapi",
-        ours: &["deferred"],
+        ours: &["deferred", "sql"],
         others: &[
             "crossbeam-channel",
             "postgres",
@@ -92,13 +98,12 @@ const TABLE: &[Allowed] = &[
         ours: &[],
         others: &["tracing"],
     },
-    // Rows and times of the database reach it as types of postgres and chrono.
+    // adbapi can be left out; times of its database are chrono's.
     Allowed {
         package: "component",
-        ours: &["adbapi", "stdio", "wamp"],
+        ours: &["adbapi", "deferred", "sql", "stdio", "wamp"],
         others: &[
             "chrono",
-            "postgres",
             "serde",
             "serde_json",
             "serde_path_to_error",

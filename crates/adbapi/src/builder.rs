@@ -9,12 +9,9 @@ use std::{
 };
 
 use postgres::Client;
+use sql::{SslMode, TlsVersion};
 
-use super::{
-    active_workers::QUICK,
-    session_attrs::TargetSessionAttrs,
-    ssl_mode::{SslMode, TlsVersion},
-};
+use super::{active_workers::QUICK, session_attrs::TargetSessionAttrs};
 
 /// What no limit needs to exceed: 24 days, as much as PostgreSQL's own limits hold. An instant much
 /// further away may not exist.

@@ -3,7 +3,9 @@
 
 mod commit;
 mod limit;
+mod portal;
 mod reset;
+mod rows;
 
 use std::{
     sync::Arc,
@@ -16,17 +18,18 @@ use postgres::{
     error::{DbError, SqlState},
     fallible_iterator::FallibleIterator,
 };
+use sql::Params;
 use tracing::warn;
 
 use super::{
     error::{Error, describe, means_lost},
-    params::Params,
     session_attrs::TargetSessionAttrs,
     statements::{Statements, transaction_control},
     worker_state::WorkerState,
 };
 
 use limit::Limit;
+pub(super) use portal::Reading;
 pub(super) use reset::reset_script;
 
 /// How long a connection has to answer when it is tried, before it counts as dead.

@@ -10,9 +10,8 @@ use std::{
     time::{Duration, Instant},
 };
 
+use sql::Stats;
 use tracing::{error, info};
-
-use super::stats::Stats;
 
 /// What is wrong when connecting neither succeeds nor fails.
 pub(super) const SILENT: &str = "PostgreSQL does not answer to connecting";

@@ -4,12 +4,12 @@
 use std::time::Instant;
 
 use postgres::Row;
+use sql::{Params, Sql};
 
 use super::{
     aliases::{JobControl, Promise},
     connection::{Connection, Failure},
     error::Error,
-    params::{Params, Sql},
     transaction::Transaction,
 };
 
@@ -45,7 +45,11 @@ impl Job {
 }
 
 /// The end every kind of work comes to.
-fn resolve<T: Send + 'static>(promise: Promise<T>, value: Option<T>, outcome: Result<(), Error>) {
+pub(super) fn resolve<T: Send + 'static>(
+    promise: Promise<T>,
+    value: Option<T>,
+    outcome: Result<(), Error>,
+) {
     promise.resolve(
         outcome.map(|()| {
             value.expect("a worker finishes with Ok only after an attempt that succeeded")

@@ -4,10 +4,12 @@
 use std::{
     fmt,
     sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard},
+    time::Duration,
 };
 
 use crossbeam_channel::TrySendError;
 use postgres::Row;
+use sql::{Params, Sql, Stats};
 use tracing::info;
 
 use super::{
@@ -15,11 +17,10 @@ use super::{
     aliases::{Deferred, deferred},
     builder::Builder,
     connection::Connection,
+    database::Listening,
     error::Error,
     job::{self, Job, Operation, Query, WithConnection},
-    params::{Params, Sql},
     running::Running,
-    stats::Stats,
     tls::Tls,
     transaction::Transaction,
 };
@@ -60,6 +61,7 @@ impl ConnectionPool {
         Self {
             handle: Arc::new(Handle {
                 phase: RwLock::new(Phase::Unstarted),
+                listening: Listening::new(&settings, &tls),
                 settings,
                 tls,
             }),
@@ -91,7 +93,15 @@ impl ConnectionPool {
     /// Until the workers have ended: at most the grace time and a little for cancelling. A job, or
     /// a callback, that closes its own pool is not waited for.
     pub fn close(&self) {
-        self.handle.close();
+        self.close_within(self.handle.settings.close_grace);
+    }
+
+    pub(super) fn close_within(&self, grace: Duration) {
+        self.handle.close(grace);
+    }
+
+    pub(super) fn listening(&self) -> &Listening {
+        &self.handle.listening
     }
 
     /// Runs one statement and gives its rows. It takes effect as a whole or not at all.
@@ -171,7 +181,7 @@ impl ConnectionPool {
     }
 
     /// Queues the job or fails it at once; never blocks.
-    fn submit(&self, job: Job) {
+    pub(super) fn submit(&self, job: Job) {
         if matches!(*self.handle.phase(), Phase::Unstarted)
             && let Err(error) = self.start()
         {
@@ -203,6 +213,7 @@ impl fmt::Debug for ConnectionPool {
 /// What all clones of a pool share. The workers do not hold it, so its drop is the end of the pool.
 struct Handle {
     phase: RwLock<Phase>,
+    listening: Listening,
     settings: Builder,
     tls: Tls,
 }
@@ -222,19 +233,20 @@ impl Handle {
         self.phase.write().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn close(&self) {
+    fn close(&self, grace: Duration) {
         let phase = std::mem::replace(&mut *self.phase_mut(), Phase::Closed);
         if let Phase::Running(running) = phase {
-            running.close(self.settings.close_grace);
+            running.close(grace);
             if self.settings.cp_noisy {
                 info!(target: LOG, "adbapi closed: {}", self.settings.subject());
             }
         }
+        self.listening.close();
     }
 }
 
 impl Drop for Handle {
     fn drop(&mut self) {
-        self.close();
+        self.close(self.settings.close_grace);
     }
 }

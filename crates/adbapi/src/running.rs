@@ -11,6 +11,7 @@ use std::{
 };
 
 use crossbeam_channel::{Receiver, Sender, TrySendError, bounded};
+use sql::Stats;
 use tracing::warn;
 
 use super::{
@@ -22,7 +23,6 @@ use super::{
     error::Error,
     health::Health,
     job::Job,
-    stats::Stats,
     tls::Tls,
     watch::{Waiting, Watch},
     worker::Worker,

@@ -22,6 +22,7 @@ use rustls::{
     server::ParsedCertificate,
     sign::{CertifiedKey, SingleCertAndKey},
 };
+use sql::{SslMode, TlsVersion};
 use tokio_postgres_rustls::MakeRustlsConnect;
 use x509_cert::der::Encode;
 
@@ -29,7 +30,6 @@ use super::{
     builder::Builder,
     certificate::{check_dates, check_name, check_signature, check_version_1, is_version_1, parse},
     error::{describe, rustls_error},
-    ssl_mode::{SslMode, TlsVersion},
 };
 
 /// What an `sslrootcert` that names no file says: the certificates that the system trusts.

@@ -4,11 +4,11 @@
 use std::{fmt, vec};
 
 use postgres::Row;
+use sql::Params;
 
 use super::{
     connection::{Connection, Failure},
     error::Error,
-    params::Params,
 };
 
 /// The cursor given to a closure of [`run_interaction`](super::ConnectionPool::run_interaction)

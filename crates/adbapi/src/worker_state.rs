@@ -7,11 +7,12 @@ use std::{
 };
 
 use deferred::Stage;
+use sql::Stats;
 
 use super::{
     aliases::JobControl,
     error::{Error, ErrorKind},
-    stats::{Stats, Tally},
+    tally::Tally,
 };
 
 /// The state of one worker.
@@ -71,7 +72,7 @@ impl WorkerState {
         for current in &surveyed {
             stats.running += u32::from(current.job.is_some());
             stats.busy += u32::from(current.has_connection);
-            stats.add(&current.tally);
+            current.tally.add_to(stats);
         }
         meanwhile(stats);
     }

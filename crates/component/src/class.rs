@@ -10,7 +10,9 @@ use std::{
 
 use serde_json::Value;
 
-use super::{Answer, Error, Invocation, hello};
+#[cfg(feature = "adbapi")]
+use super::hello;
+use super::{Answer, Error, Invocation};
 use wamp::Uri;
 
 /// A class of components. One instance is made for each place in the configuration; its
@@ -48,7 +50,7 @@ type UnboundMethod<C> = Box<dyn Fn(&C, Invocation) -> Answer + Send + Sync>;
 
 impl<C> Procedure<C> {
     /// The procedure with this URI, answered by `method`. The method runs on an I/O thread and must
-    /// not block: what takes time belongs into a [`adbapi::Deferred`]. What it prints goes through
+    /// not block: what takes time belongs into a [`Deferred`](deferred::Deferred). What it prints goes through
     /// [`stdio::print_line`], because `println!` blocks on a reader that has stopped.
     pub fn new(
         uri: impl Into<Uri>,
@@ -78,9 +80,11 @@ pub struct Setup {
     /// null if none is written.
     pub extra: Value,
     /// The pool that `extra.database` describes, ready to be built.
+    #[cfg(feature = "adbapi")]
     pub database: Option<adbapi::Builder>,
 }
 
+#[cfg(feature = "adbapi")]
 impl Setup {
     /// The pool that `extra.database` describes. Takes the setup: read `extra` before.
     ///
@@ -113,10 +117,12 @@ type Make = Arc<dyn Fn(Setup) -> Result<Instance, Error> + Send + Sync>;
 impl Default for Classes {
     /// The classes that come with the node.
     fn default() -> Self {
-        Self {
+        let classes = Self {
             by_name: BTreeMap::new(),
-        }
-        .with::<hello::MyDatabaseComponent>(hello::CLASSNAME)
+        };
+        #[cfg(feature = "adbapi")]
+        let classes = classes.with::<hello::MyDatabaseComponent>(hello::CLASSNAME);
+        classes
     }
 }
 

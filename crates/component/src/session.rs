@@ -12,7 +12,7 @@ use super::{
     class::Instance,
     invocation::{Callee, Unanswered},
 };
-use adbapi::CancelHandle;
+use deferred::CancelHandle;
 use wamp::{
     self, ClosingDetails, Goodbye, Hello, HelloDetails, Message, OwnIds, Payload, Peer, PeerRoles,
     Register, RegisterOptions, RegistrationId, RequestId, RequestType, Revoked, RpcFeatures, SHOWN,

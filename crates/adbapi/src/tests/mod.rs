@@ -3,6 +3,7 @@
 mod active_workers;
 mod closing;
 mod cluster;
+mod database;
 mod faults;
 mod jobs;
 mod judged;
