@@ -38,14 +38,20 @@ const TABLE: &[Allowed] = &[
         ours: &[],
         others: &[],
     },
-    // tracing has the one thing that nobody can be told: a callback's panic.
+    // tracing has the one thing that nobody can be told: a callback's panic. rustls and the crates
+    // with its name are TLS, with the system's certificates and what rustls cannot read of one.
     Allowed {
         package: "sql",
         ours: &["deferred"],
-        others: &["postgres-types", "tracing"],
+        others: &[
+            "postgres-types",
+            "rustls",
+            "rustls-native-certs",
+            "tracing",
+            "x509-cert",
+        ],
     },
-    // rustls and the three crates after it are TLS, its streams for postgres, the system's
-    // certificates, and what rustls cannot read of a certificate.
+    // tokio-postgres-rustls has TLS streams for postgres, and rustls their errors.
     Allowed {
         package: "adbapi",
         ours: &["deferred", "sql"],
@@ -55,11 +61,9 @@ const TABLE: &[Allowed] = &[
             "r2d2",
             "r2d2_postgres",
             "rustls",
-            "rustls-native-certs",
             "thiserror",
             "tokio-postgres-rustls",
             "tracing",
-            "x509-cert",
         ],
     },
     Allowed {

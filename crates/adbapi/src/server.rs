@@ -19,13 +19,13 @@ use postgres::{
 };
 use r2d2::ManageConnection;
 use r2d2_postgres::PostgresConnectionManager;
+use sql::{PasswordLogin, find_password};
 
 use super::{
     builder::Builder,
     error::describe,
     health::{Health, SILENT},
     notices,
-    passfile::{self, Login},
     session_attrs::TargetSessionAttrs,
     tls::{Tls, may_depend_on_encryption},
 };
@@ -229,13 +229,13 @@ impl Server {
         let Some(passwords) = &self.passwords else {
             return Hint::Nothing;
         };
-        let login = Login {
+        let login = PasswordLogin {
             host: &passwords.host,
             port: passwords.port,
             database: &passwords.database,
             user: &passwords.user,
         };
-        match passfile::find(&passwords.file, &login) {
+        match find_password(&passwords.file, &login) {
             Ok(password) => {
                 config.password(password);
                 Hint::FromFile(passwords.file.display().to_string())

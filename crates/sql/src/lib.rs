@@ -25,11 +25,13 @@
 //! }
 //! ```
 
+mod certificate;
 mod database;
 mod error;
 mod job;
 mod listen;
 mod params;
+mod passfile;
 mod rows;
 mod settings;
 mod ssl_mode;
@@ -37,12 +39,14 @@ mod stats;
 mod stream;
 #[cfg(feature = "suite")]
 pub mod suite;
+mod tls;
 
 pub use database::{Database, Deferred, Description};
 pub use error::{Error, ErrorKind, Report};
 pub use job::{Job, Statement, Wanted};
 pub use listen::{ListenEvent, Listener, Notification, OnListenEvent, quote_channel};
 pub use params::{Params, Sql, Value, params};
+pub use passfile::{PasswordLogin, find_password};
 /// PostgreSQL's types and the Rust types of their values.
 pub use postgres_types as types;
 pub use rows::{Column, ColumnIndex, Format, RawRows, Results, Row, Rows};
@@ -50,6 +54,7 @@ pub use settings::{Isolation, Settings};
 pub use ssl_mode::{SslMode, TlsVersion};
 pub use stats::{ErrorCounts, Stats};
 pub use stream::{Ended, RowSink, RowStream, row_stream};
+pub use tls::TlsSettings;
 
 /// The target of all log records.
 const LOG: &str = "wampgres::sql";
