@@ -12,9 +12,8 @@ use std::{
     time::{Duration, Instant},
 };
 
-use deferred::Interrupt;
 use postgres::{
-    Client, Row, Statement,
+    CancelToken, Client, Row, Statement,
     error::{DbError, SqlState},
     fallible_iterator::FallibleIterator,
 };
@@ -23,17 +22,14 @@ use tracing::warn;
 
 use super::{
     error::{Error, describe, means_lost},
+    pool::{job::Failure, manager::SILENT, worker_state::WorkerState},
     session_attrs::TargetSessionAttrs,
     statements::{Statements, transaction_control},
-    worker_state::WorkerState,
 };
 
 use limit::Limit;
 pub(super) use portal::Reading;
 pub(super) use reset::reset_script;
-
-/// How long a connection has to answer when it is tried, before it counts as dead.
-pub(super) const TRIAL: Duration = Duration::from_secs(1);
 
 /// What looking costs: the timer that it waits for has this granularity.
 const LOOK: Duration = Duration::from_millis(1);
@@ -45,10 +41,8 @@ pub struct Connection {
     client: Client,
     statements: Statements<Statement>,
     settings: ConnectionSettings,
-    canceller: Arc<dyn Interrupt<Error>>,
     /// Of the worker that has the connection.
     state: Option<Arc<WorkerState>>,
-    pub(super) last_used: Instant,
     /// Whether the server still owes an answer, so that dropping the connection would wait for it.
     unanswered: bool,
     /// How long the quickest answer took to come.
@@ -82,32 +76,16 @@ pub(super) struct ConnectionSettings {
     pub(super) limit_is_doubtful: bool,
     /// What undoes what a job leaves behind.
     pub(super) reset: Option<String>,
-    /// When it has reached its `max_lifetime`.
-    pub(super) expires: Option<Instant>,
-}
-
-/// Why an attempt gave no result.
-pub(super) enum Failure {
-    /// The connection was dead before anything that has an effect was sent: another one may do.
-    NotSent(Error),
-    /// The result of the job.
-    Final(Error),
 }
 
 impl Connection {
-    pub(super) fn new(
-        client: Client,
-        canceller: Arc<dyn Interrupt<Error>>,
-        settings: ConnectionSettings,
-    ) -> Self {
+    pub(super) fn new(client: Client, settings: ConnectionSettings) -> Self {
         Self {
-            canceller,
             state: None,
             client,
             statements: Statements::new(settings.statement_cache),
             limit: Limit::new(settings.limit_is_doubtful),
             settings,
-            last_used: Instant::now(),
             unanswered: false,
             round_trip: Duration::MAX,
             suspect: false,
@@ -354,23 +332,8 @@ impl Connection {
         error.into()
     }
 
-    /// Takes the connection out of use.
-    pub(super) fn discard(&mut self) {
-        self.broken = true;
-    }
-
     pub(super) fn is_broken(&self) -> bool {
         self.broken || self.client.is_closed()
-    }
-
-    pub(super) fn is_expired(&self, now: Instant) -> bool {
-        self.settings.expires.is_some_and(|end| end <= now)
-    }
-
-    /// Whether it may serve the next job as it is.
-    pub(super) fn is_fit(&self) -> bool {
-        // It was in use until now.
-        !self.suspect && !self.is_broken() && !self.is_expired(self.last_used)
     }
 
     pub(super) fn is_unanswered(&self) -> bool {
@@ -381,22 +344,23 @@ impl Connection {
         self.suspect
     }
 
-    pub(super) fn canceller(&self) -> &Arc<dyn Interrupt<Error>> {
-        &self.canceller
+    /// With this another thread can have the server stop the statement of this connection.
+    pub(super) fn cancel_token(&self) -> CancelToken {
+        self.client.cancel_token()
     }
 
-    /// Tells the connection which worker has it, if any.
-    pub(super) fn set_worker(&mut self, to: Option<Arc<WorkerState>>) {
-        if to.is_none() {
-            self.last_used = Instant::now();
-            // Those of a LISTEN that the job did not read would pile up. While there are some, none
-            // is waited for.
-            let mut unread = self.client.notifications();
-            while !unread.is_empty() {
-                let _ = unread.iter().next();
-            }
+    pub(super) fn begin_job(&mut self, worker: Arc<WorkerState>) {
+        self.state = Some(worker);
+    }
+
+    pub(super) fn end_job(&mut self) {
+        self.state = None;
+        // Those of a LISTEN that the job did not read would pile up. While there are some, none is
+        // waited for.
+        let mut unread = self.client.notifications();
+        while !unread.is_empty() {
+            let _ = unread.iter().next();
         }
-        self.state = to;
     }
 
     /// Fails if the transaction has lost its point: its job was stopped, where a cancel request
@@ -406,14 +370,20 @@ impl Connection {
         if !self.in_transaction {
             return Ok(());
         }
-        if self.broken {
-            let cause = self.failure.clone().unwrap_or_default();
-            return Err(Failure::Final(Error::Aborted(cause)));
-        }
+        self.check_unbroken().map_err(Failure::Final)?;
         match &self.state {
             Some(state) if state.is_interrupted() => Err(Failure::Final(Error::Cancelled)),
             _ => Ok(()),
         }
+    }
+
+    /// Fails if the connection of a transaction is broken.
+    pub(super) fn check_unbroken(&self) -> Result<(), Error> {
+        if self.broken {
+            let cause = self.failure.clone().unwrap_or_default();
+            return Err(Error::Aborted(cause));
+        }
+        Ok(())
     }
 
     /// Asks PostgreSQL something under the eyes of the watch.
@@ -464,9 +434,9 @@ impl Connection {
     /// Waits for any answer, within a time limit.
     fn ask_anything(&mut self) -> Result<(), Error> {
         let began = Instant::now();
-        let answer = self.client.is_valid(TRIAL);
+        let answer = self.client.is_valid(SILENT);
         let took = began.elapsed();
-        self.unanswered |= answer.is_err() && took >= TRIAL;
+        self.unanswered |= answer.is_err() && took >= SILENT;
         self.round_trip = self.round_trip.min(took);
         Ok(answer?)
     }
@@ -490,14 +460,6 @@ impl Connection {
 /// us another session.
 fn is_gone(error: &postgres::Error) -> bool {
     error.code() == Some(&SqlState::INVALID_SQL_STATEMENT_NAME)
-}
-
-impl Failure {
-    pub(super) fn into_error(self) -> Error {
-        match self {
-            Self::NotSent(error) | Self::Final(error) => error,
-        }
-    }
 }
 
 impl std::fmt::Debug for Connection {

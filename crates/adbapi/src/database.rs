@@ -12,10 +12,14 @@ use sql::{
 
 use super::{
     aliases::{JobControl, Promise, deferred},
-    connection::{Connection, Failure, Reading},
+    connection::{Connection, Reading},
     error::Error,
-    job::{self, Work, resolve},
-    pool::ConnectionPool,
+    pool::{
+        ConnectionPool,
+        job::{self, Failure, Work, resolve},
+        manager::PoolConnection,
+    },
+    postgres_driver::Postgres,
 };
 
 pub(super) use listen::Listening;
@@ -60,7 +64,7 @@ impl Database for ConnectionPool {
     }
 
     fn listen(&self, channel: &str, on_event: OnListenEvent) -> Result<Listener, sql::Error> {
-        self.listening().listen(channel, on_event)
+        self.driver().listening.listen(channel, on_event)
     }
 
     fn stats(&self) -> Stats {
@@ -97,8 +101,12 @@ impl Submitted {
     }
 }
 
-impl Work for Submitted {
-    fn attempt(&mut self, connection: &mut Connection) -> Result<(), Failure> {
+impl Work<Postgres> for Submitted {
+    fn attempt(
+        &mut self,
+        _: &Postgres,
+        connection: &mut PoolConnection<Connection>,
+    ) -> Result<(), Failure> {
         if self.job.is_bare() {
             self.results = Some(connection.try_statement(&self.job.first)?.into());
             return Ok(());
@@ -134,8 +142,12 @@ struct Streamed {
     promise: Promise<()>,
 }
 
-impl Work for Streamed {
-    fn attempt(&mut self, connection: &mut Connection) -> Result<(), Failure> {
+impl Work<Postgres> for Streamed {
+    fn attempt(
+        &mut self,
+        _: &Postgres,
+        connection: &mut PoolConnection<Connection>,
+    ) -> Result<(), Failure> {
         connection.read_portal(&Reading {
             settings: &self.settings,
             statement: &self.statement,
@@ -160,8 +172,12 @@ struct Described {
     promise: Promise<Description>,
 }
 
-impl Work for Described {
-    fn attempt(&mut self, connection: &mut Connection) -> Result<(), Failure> {
+impl Work<Postgres> for Described {
+    fn attempt(
+        &mut self,
+        _: &Postgres,
+        connection: &mut PoolConnection<Connection>,
+    ) -> Result<(), Failure> {
         self.description = Some(connection.describe(&self.sql)?);
         Ok(())
     }

@@ -233,37 +233,35 @@
 //! parameters to the `log` facade at level DEBUG: keep `tokio_postgres` at INFO where those are
 //! secret.
 
-mod active_workers;
 mod aliases;
 mod builder;
-mod cancel;
 mod connection;
-mod connector;
 mod database;
+mod driver;
 mod error;
-mod health;
-mod job;
 mod notices;
 mod pool;
-mod running;
+mod postgres_driver;
+mod postgres_settings;
+mod query;
 mod server;
 mod session_attrs;
 mod statements;
 mod tally;
 mod tls;
 mod transaction;
-mod watch;
-mod worker;
-mod worker_state;
 
 #[cfg(test)]
 mod tests;
 
 pub use aliases::{CancelHandle, Deferred, Promise, deferred};
-pub use builder::{Builder, Reset};
+pub use builder::Builder;
 pub use connection::Connection;
+pub use driver::{Canceller, Driver, R2d2};
 pub use error::Error;
-pub use pool::ConnectionPool;
+pub use pool::{ConnectionPool, worker_state::WorkerState};
+pub use postgres_driver::Postgres;
+pub use postgres_settings::{PostgresSettings, Reset};
 pub use session_attrs::TargetSessionAttrs;
 pub use sql::{ErrorCounts, Params, Sql, SslMode, Stats, TlsVersion, Value, params};
 pub use transaction::Transaction;

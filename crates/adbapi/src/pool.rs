@@ -1,5 +1,16 @@
-//! Owns the pool as its users see it: start, submit, close. What happens on the workers is
-//! `worker`'s.
+//! Owns the pool as its users see it, whatever its driver: start, submit, close. What happens on
+//! the workers is `pool/worker.rs`'s. Knows no database.
+
+pub(crate) mod active_workers;
+mod cancel;
+mod health;
+pub(crate) mod job;
+pub(crate) mod manager;
+mod running;
+pub(crate) mod settings;
+mod watchdog;
+mod worker;
+pub(crate) mod worker_state;
 
 use std::{
     fmt,
@@ -8,62 +19,43 @@ use std::{
 };
 
 use crossbeam_channel::TrySendError;
-use postgres::Row;
-use sql::{Params, Sql, Stats};
+use sql::Stats;
 use tracing::info;
 
 use super::{
     LOG,
     aliases::{Deferred, deferred},
     builder::Builder,
-    connection::Connection,
-    database::Listening,
+    driver::Driver,
     error::Error,
-    job::{self, Job, Operation, Query, WithConnection},
-    running::Running,
-    tls::Tls,
-    transaction::Transaction,
+    postgres_driver::Postgres,
 };
 
-impl Builder {
-    /// Makes the pool. It connects when it is [started](ConnectionPool::start), so this needs no
-    /// PostgreSQL. Times of more than 24 days count as 24 days.
-    ///
-    /// # Errors
-    /// [`Error::Config`] if the settings contradict each other, or if `sslrootcert` cannot be read.
-    ///
-    /// # Blocking
-    /// While it reads `sslrootcert`.
-    pub fn build(mut self) -> Result<ConnectionPool, Error> {
-        self.limit_times();
-        let tls = self.check().and_then(|()| Tls::new(&self));
-        let tls = tls.map_err(|fault| Error::Config(fault.into()))?;
-        Ok(ConnectionPool::new(self, tls))
-    }
-}
+use job::{Job, WithConnection};
+use running::Running;
+use settings::PoolSettings;
 
-/// A pool of worker threads and connections to one PostgreSQL database (Twisted's
-/// `adbapi.ConnectionPool`).
+/// A pool of worker threads and connections to one database (Twisted's `adbapi.ConnectionPool`):
+/// to PostgreSQL, or to what another [`Driver`] connects to.
 ///
 /// Cloning it gives another handle on the same pool; dropping the last one closes it.
-#[derive(Clone)]
-pub struct ConnectionPool {
-    handle: Arc<Handle>,
+pub struct ConnectionPool<D: Driver = Postgres> {
+    handle: Arc<Handle<D>>,
 }
 
-impl ConnectionPool {
-    /// Starts the settings of a pool for the database that `config` names.
-    pub fn builder(config: postgres::Config) -> Builder {
-        Builder::new(config)
+impl<D: Driver> ConnectionPool<D> {
+    /// Starts the settings of a pool for another database, or another client library, than that of
+    /// [`builder`](ConnectionPool::builder).
+    pub fn with_driver(driver: D) -> Builder<D> {
+        Builder::with(driver)
     }
 
-    pub(super) fn new(settings: Builder, tls: Tls) -> Self {
+    pub(super) fn new(settings: PoolSettings, driver: D) -> Self {
         Self {
             handle: Arc::new(Handle {
                 phase: RwLock::new(Phase::Unstarted),
-                listening: Listening::new(&settings, &tls),
                 settings,
-                tls,
+                driver: Arc::new(driver),
             }),
         }
     }
@@ -79,7 +71,8 @@ impl ConnectionPool {
             Phase::Running(_) => Ok(()),
             Phase::Closed => Err(Error::Closed),
             Phase::Unstarted => {
-                *phase = Phase::Running(Running::start(&self.handle.settings, &self.handle.tls)?);
+                let (settings, driver) = (&self.handle.settings, &self.handle.driver);
+                *phase = Phase::Running(Running::start(settings, driver)?);
                 Ok(())
             }
         }
@@ -100,59 +93,28 @@ impl ConnectionPool {
         self.handle.close(grace);
     }
 
-    pub(super) fn listening(&self) -> &Listening {
-        &self.handle.listening
+    pub(super) fn driver(&self) -> &D {
+        &self.handle.driver
     }
 
-    /// Runs one statement and gives its rows. It takes effect as a whole or not at all.
-    pub fn run_query(
-        &self,
-        sql: impl Into<Sql>,
-        params: impl Into<Params<'static>>,
-    ) -> Deferred<Vec<Row>> {
-        let (promise, deferred) = deferred();
-        self.submit(Job::new(Query {
-            sql: sql.into(),
-            params: params.into(),
-            rows: None,
-            promise,
-        }));
-        deferred
-    }
-
-    /// Runs one statement and gives the number of rows it changed.
-    pub fn run_operation(
-        &self,
-        sql: impl Into<Sql>,
-        params: impl Into<Params<'static>>,
-    ) -> Deferred<u64> {
-        let (promise, deferred) = deferred();
-        self.submit(Job::new(Operation {
-            sql: sql.into(),
-            params: params.into(),
-            affected: None,
-            promise,
-        }));
-        deferred
-    }
-
-    /// Runs a closure with a [`Transaction`] on a worker, where it may block: `Ok` commits, `Err`
-    /// or a panic rolls back, and the Deferred gives the closure's own error.
+    /// Runs a closure with a [`Transaction`](super::Transaction), or what else the driver has for
+    /// it, on a worker, where it may block: `Ok` commits, `Err` or a panic rolls back, and the
+    /// Deferred gives the closure's own error.
     pub fn run_interaction<T, F>(&self, interaction: F) -> Deferred<T>
     where
         T: Send + 'static,
-        F: FnOnce(&mut Transaction<'_>) -> Result<T, Error> + Send + 'static,
+        F: FnOnce(&mut D::Transaction<'_>) -> Result<T, Error> + Send + 'static,
     {
-        self.run_with_connection(job::interaction(interaction))
+        self.run_with_connection(move |connection| D::interact(connection, interaction))
     }
 
-    /// Runs a closure with a [`Connection`] on a worker, where it may block; inside a transaction
-    /// as for
+    /// Runs a closure with a [`Connection`](super::Connection), or what else the driver connects
+    /// with, on a worker, where it may block; inside a transaction as for
     /// [`run_interaction`](Self::run_interaction).
     pub fn run_with_connection<T, F>(&self, run: F) -> Deferred<T>
     where
         T: Send + 'static,
-        F: FnOnce(&mut Connection) -> Result<T, Error> + Send + 'static,
+        F: FnOnce(&mut D::Connection) -> Result<T, Error> + Send + 'static,
     {
         let (promise, deferred) = deferred();
         self.submit(Job::new(WithConnection {
@@ -173,7 +135,7 @@ impl ConnectionPool {
 
     /// Which workers of a pool that runs are active.
     #[cfg(test)]
-    pub(super) fn active(&self) -> Option<Arc<super::active_workers::ActiveWorkers>> {
+    pub(super) fn active(&self) -> Option<Arc<active_workers::ActiveWorkers>> {
         match &*self.handle.phase() {
             Phase::Running(running) => running.active(),
             Phase::Unstarted | Phase::Closed => None,
@@ -181,7 +143,7 @@ impl ConnectionPool {
     }
 
     /// Queues the job or fails it at once; never blocks.
-    pub(super) fn submit(&self, job: Job) {
+    pub(super) fn submit(&self, job: Job<D>) {
         if matches!(*self.handle.phase(), Phase::Unstarted)
             && let Err(error) = self.start()
         {
@@ -204,32 +166,38 @@ impl ConnectionPool {
     }
 }
 
-impl fmt::Debug for ConnectionPool {
+impl<D: Driver> Clone for ConnectionPool<D> {
+    fn clone(&self) -> Self {
+        let handle = self.handle.clone();
+        Self { handle }
+    }
+}
+
+impl<D: Driver> fmt::Debug for ConnectionPool<D> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         self.handle.settings.fmt(f)
     }
 }
 
 /// What all clones of a pool share. The workers do not hold it, so its drop is the end of the pool.
-struct Handle {
-    phase: RwLock<Phase>,
-    listening: Listening,
-    settings: Builder,
-    tls: Tls,
+struct Handle<D: Driver> {
+    phase: RwLock<Phase<D>>,
+    settings: PoolSettings,
+    driver: Arc<D>,
 }
 
-enum Phase {
+enum Phase<D: Driver> {
     Unstarted,
-    Running(Running),
+    Running(Running<D>),
     Closed,
 }
 
-impl Handle {
-    fn phase(&self) -> RwLockReadGuard<'_, Phase> {
+impl<D: Driver> Handle<D> {
+    fn phase(&self) -> RwLockReadGuard<'_, Phase<D>> {
         self.phase.read().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn phase_mut(&self) -> RwLockWriteGuard<'_, Phase> {
+    fn phase_mut(&self) -> RwLockWriteGuard<'_, Phase<D>> {
         self.phase.write().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -241,11 +209,11 @@ impl Handle {
                 info!(target: LOG, "adbapi closed: {}", self.settings.subject());
             }
         }
-        self.listening.close();
+        self.driver.close();
     }
 }
 
-impl Drop for Handle {
+impl<D: Driver> Drop for Handle<D> {
     fn drop(&mut self) {
         self.close(self.settings.close_grace);
     }

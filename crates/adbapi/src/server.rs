@@ -7,7 +7,10 @@ use std::{
     net::IpAddr,
     panic::resume_unwind,
     path::PathBuf,
-    sync::{Mutex, MutexGuard, PoisonError},
+    sync::{
+        Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicU32, Ordering},
+    },
     thread::{self, JoinHandle},
     time::{Duration, Instant},
 };
@@ -24,7 +27,6 @@ use sql::{PasswordLogin, find_password};
 use super::{
     builder::Builder,
     error::describe,
-    health::{Health, SILENT},
     notices,
     session_attrs::TargetSessionAttrs,
     tls::{Tls, may_depend_on_encryption},
@@ -36,6 +38,9 @@ const PEER_SILENT: Duration = Duration::from_secs(30);
 
 /// After which silence Linux sends the first probe where nothing is set.
 const SYSTEMS_IDLE: Duration = Duration::from_secs(2 * 60 * 60);
+
+/// What is wrong when an attempt neither succeeds nor fails.
+const SILENT: &str = "PostgreSQL does not answer to connecting";
 
 /// What the reason for a wrong password has in it, whatever the language.
 const WRONG_PASSWORD: &str = "28P01";
@@ -55,6 +60,8 @@ pub(super) struct Server {
     passwords: Option<Passwords>,
     wanted: TargetSessionAttrs,
     resolve: fn(&str) -> io::Result<Vec<IpAddr>>,
+    /// How many attempts wait for the system to find the addresses, which may take long.
+    resolving: AtomicU32,
     /// How long an attempt at one address may take. The client library itself only limits how long
     /// TCP may take.
     limit: Duration,
@@ -81,16 +88,18 @@ impl Server {
     /// All that the settings name.
     pub(super) fn all(settings: &Builder, tls: &Tls) -> Vec<Self> {
         let setup = settings
+            .pool
             .statement_timeout
             .map(|limit| format!("SET statement_timeout = {}", limit.as_millis()));
-        (0..settings.servers())
+        (0..settings.driver.servers())
             .map(|n| {
                 let (name, config, limit) = dial_config(settings, n);
                 Self {
                     name,
                     passwords: Passwords::of(settings, &config),
-                    wanted: settings.wanted(),
-                    resolve: settings.resolve,
+                    wanted: settings.driver.wanted(),
+                    resolve: settings.driver.resolve,
+                    resolving: AtomicU32::new(0),
                     config,
                     tls: tls.clone(),
                     setup: setup.clone(),
@@ -108,7 +117,7 @@ impl Server {
     ///
     /// # Blocking
     /// For as long as names take to resolve, and the limit of each address.
-    pub(super) fn connect(servers: &[Self], health: &Health) -> Result<Client, String> {
+    pub(super) fn connect(servers: &[Self]) -> Result<Client, String> {
         let mut servers: Vec<_> = servers.iter().collect();
         if servers.iter().any(|server| server.is_any_as_good()) {
             shuffle(&mut servers);
@@ -116,7 +125,7 @@ impl Server {
         let wanted = servers.first().map(|server| server.wanted);
         let mut reason = String::new();
         for round in wanted.unwrap_or_default().rounds() {
-            match Self::connect_to_first(&servers, *round, health) {
+            match Self::connect_to_first(&servers, *round) {
                 Ok(client) => return Ok(client),
                 Err(why) => reason = why,
             }
@@ -124,14 +133,10 @@ impl Server {
         Err(reason)
     }
 
-    fn connect_to_first(
-        servers: &[&Self],
-        wanted: TargetSessionAttrs,
-        health: &Health,
-    ) -> Result<Client, String> {
+    fn connect_to_first(servers: &[&Self], wanted: TargetSessionAttrs) -> Result<Client, String> {
         let mut reasons = Vec::new();
         for server in servers {
-            match server.connect_to_any(wanted, health) {
+            match server.connect_to_any(wanted) {
                 Ok(client) => return Ok(client),
                 Err(reason) if servers.len() == 1 => return Err(reason),
                 Err(reason) => reasons.push(format!("{}: {reason}", server.name)),
@@ -142,17 +147,25 @@ impl Server {
         Err(reasons.join("; "))
     }
 
+    /// Why an attempt to connect to `servers` has neither succeeded nor failed for long.
+    pub(super) fn silence(servers: &[Self]) -> String {
+        let resolving = |server: &&Self| server.resolving.load(Ordering::Relaxed) > 0;
+        let hosts = servers.iter().find(resolving);
+        match hosts.and_then(|server| server.config.get_hosts().first()) {
+            Some(Host::Tcp(name)) => format!(
+                "the host name {name} does not resolve in time: the system's name servers do not answer"
+            ),
+            _ => SILENT.to_owned(),
+        }
+    }
+
     fn is_any_as_good(&self) -> bool {
         self.config.get_load_balance_hosts() == LoadBalanceHosts::Random
     }
 
-    fn connect_to_any(
-        &self,
-        wanted: TargetSessionAttrs,
-        health: &Health,
-    ) -> Result<Client, String> {
+    fn connect_to_any(&self, wanted: TargetSessionAttrs) -> Result<Client, String> {
         let mut reasons = Vec::new();
-        for address in self.addresses(health)? {
+        for address in self.addresses()? {
             match self.connect_to(address, wanted) {
                 Ok(client) => return Ok(client),
                 Err(reason) => reasons.push(reason),
@@ -165,13 +178,15 @@ impl Server {
     }
 
     /// Where the name leads; `None` where there is nothing to resolve.
-    fn addresses(&self, health: &Health) -> Result<Vec<Option<IpAddr>>, String> {
+    fn addresses(&self) -> Result<Vec<Option<IpAddr>>, String> {
         let (Some(Host::Tcp(name)), []) =
             (self.config.get_hosts().first(), self.config.get_hostaddrs())
         else {
             return Ok(vec![None]);
         };
-        let found = health.resolving(name, || (self.resolve)(name));
+        self.resolving.fetch_add(1, Ordering::Relaxed);
+        let found = (self.resolve)(name);
+        self.resolving.fetch_sub(1, Ordering::Relaxed);
         let found =
             found.map_err(|error| format!("the host name {name} does not resolve: {error}"))?;
         let mut addresses: Vec<_> = found.into_iter().map(Some).collect();
@@ -263,7 +278,7 @@ impl Server {
 impl Passwords {
     /// What to look up for this server, if anything.
     fn of(settings: &Builder, config: &Config) -> Option<Self> {
-        let file = settings.passfile.clone()?;
+        let file = settings.driver.passfile.clone()?;
         if config.get_password().is_some() {
             return None;
         }
@@ -361,7 +376,7 @@ fn shuffle<T>(list: &mut [T]) {
 /// address: the user's settings, and what keeps a connection from hanging where the user left it
 /// open.
 fn dial_config(settings: &Builder, n: usize) -> (String, Config, Duration) {
-    let given = &settings.config;
+    let given = &settings.driver.config;
     let mut config = Config::new();
     let address = given.get_hostaddrs().get(n).copied();
     let name = match given.get_hosts().get(n) {
@@ -381,11 +396,12 @@ fn dial_config(settings: &Builder, n: usize) -> (String, Config, Duration) {
     let port = ports.get(n).or(ports.first()).copied().unwrap_or(5432);
     // A job must not have waited in vain when a silent server has had its time: the next may
     // answer.
-    let share = settings.connect_timeout / u32::try_from(settings.servers()).unwrap_or(u32::MAX);
+    let share = settings.pool.connect_timeout
+        / u32::try_from(settings.driver.servers()).unwrap_or(u32::MAX);
     let limit = given.get_connect_timeout().copied().unwrap_or(share);
     let application_name = given
         .get_application_name()
-        .or(settings.cp_name.as_deref())
+        .or(settings.pool.cp_name.as_deref())
         .unwrap_or("adbapi");
     let mut idle = given.get_keepalives_idle();
     if idle == Config::new().get_keepalives_idle() {

@@ -10,8 +10,8 @@ use sql::{SslMode, TlsSettings};
 use tokio_postgres_rustls::MakeRustlsConnect;
 
 use super::{
-    builder::Builder,
     error::{describe, rustls_error},
+    postgres_settings::PostgresSettings,
 };
 
 /// How the connections of a pool are encrypted.
@@ -24,7 +24,7 @@ pub(super) struct Tls {
 
 impl Tls {
     /// Checks the settings and reads the certificates that they name.
-    pub(super) fn new(settings: &Builder) -> Result<Self, String> {
+    pub(super) fn new(settings: &PostgresSettings) -> Result<Self, String> {
         let of_config = match settings.config.get_ssl_mode() {
             config::SslMode::Disable => Some(SslMode::Disable),
             config::SslMode::Require => Some(SslMode::Require),

@@ -10,8 +10,9 @@ use super::{
         LOG,
         error::{Error, describe},
         notices,
+        pool::job::Failure,
     },
-    Connection, Failure,
+    Connection,
 };
 
 impl Connection {

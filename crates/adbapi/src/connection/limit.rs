@@ -6,7 +6,7 @@ use std::{sync::Arc, time::Duration};
 use postgres::{Client, SimpleQueryMessage};
 use sql::Settings;
 
-use super::{super::worker_state::WorkerState, Connection};
+use super::{super::pool::worker_state::WorkerState, Connection};
 
 /// Statements that have one of these may change the limit of those after them.
 const CHANGES: [&[u8]; 3] = [b"statement_timeout", b"reset all", b"discard all"];

@@ -8,10 +8,10 @@ use super::{
     super::{
         error::Error,
         notices,
+        pool::{job::Failure, worker_state::WorkerState},
         statements::{Statements, transaction_control},
-        worker_state::WorkerState,
     },
-    Connection, Failure, is_gone,
+    Connection, is_gone,
     limit::may_change_limit,
     rows::received,
 };

@@ -10,8 +10,8 @@ use postgres::{
 use sql::{Column, Description, Format, Params, RawRows, Rows, Wanted};
 
 use super::{
-    super::{error::Error, statements::transaction_control},
-    Connection, Failure,
+    super::{error::Error, pool::job::Failure, statements::transaction_control},
+    Connection,
 };
 
 impl Connection {

@@ -20,7 +20,6 @@ use super::super::{
     LOG,
     builder::Builder,
     error::{Error, describe},
-    health::Health,
     server::Server,
     session_attrs::TargetSessionAttrs,
     tls::Tls,
@@ -84,8 +83,8 @@ impl Listening {
     pub(in super::super) fn new(settings: &Builder, tls: &Tls) -> Self {
         let mut settings = settings.clone();
         // Nobody can listen on a standby.
-        if !settings.wanted().is_to_write() {
-            settings.target_session_attrs = Some(TargetSessionAttrs::Primary);
+        if !settings.driver.wanted().is_to_write() {
+            settings.driver.target_session_attrs = Some(TargetSessionAttrs::Primary);
         }
         Self {
             shared: Arc::default(),
@@ -137,7 +136,6 @@ impl Listening {
         let shared = self.shared.clone();
         let run = ListenThread {
             servers: Server::all(&self.settings, &self.tls),
-            health: Health::new(self.settings.subject()),
             shared: self.shared.clone(),
             session: None,
         };
@@ -236,7 +234,6 @@ fn call(on_event: &OnListenEvent, event: &ListenEvent) {
 
 struct ListenThread {
     servers: Vec<Server>,
-    health: Health,
     shared: Arc<Shared>,
     session: Option<Session>,
 }
@@ -329,7 +326,7 @@ impl ListenThread {
 
     fn connect(&self) -> Result<Session, String> {
         // The client library panics when the system has no file for it.
-        let connect = || Server::connect(&self.servers, &self.health);
+        let connect = || Server::connect(&self.servers);
         let client = catch_unwind(AssertUnwindSafe(connect)).unwrap_or_else(|panic| {
             let message = deferred::panic_message(&*panic);
             Err(format!("there was a panic while connecting: {message}"))

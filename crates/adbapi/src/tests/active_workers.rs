@@ -7,7 +7,7 @@ use std::{
 };
 
 use super::{
-    super::{ConnectionPool, Promise, active_workers::ActiveWorkers, deferred},
+    super::{ConnectionPool, Promise, deferred, pool::active_workers::ActiveWorkers},
     eventually, outcome, pool,
 };
 
@@ -17,7 +17,7 @@ fn pool_with_a_reserve(name: &str) -> (ConnectionPool, Arc<ActiveWorkers>, usize
     let processors = thread::available_parallelism().unwrap().get();
     let workers = 2 * processors + 4;
     let pool = pool(|mut b| {
-        b.quick = Duration::from_secs(2);
+        b.pool.quick = Duration::from_secs(2);
         b.cp_max(u32::try_from(workers).unwrap()).cp_name(name)
     });
     pool.start().unwrap();

@@ -142,7 +142,7 @@ fn a_name_that_does_not_resolve_in_time_is_told_as_that() {
         ))
     };
     let mut builder = ConnectionPool::builder(config).connect_timeout(REFUSED);
-    builder.resolve = slow;
+    builder.driver.resolve = slow;
     let pool = builder.cp_max(1).cp_min(0).build().unwrap();
     let found = reason(&pool);
     assert_eq!(

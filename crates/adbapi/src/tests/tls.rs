@@ -353,7 +353,7 @@ fn settings_that_cannot_work_are_refused_before_anything_connects() {
     let weak = fault(&|b| b.sslmode(SslMode::Require).sslrootcert("system"));
     assert!(weak.contains("too weak: use verify-full"), "{weak}");
     let direct = fault(&|mut b| {
-        b.config.ssl_negotiation(SslNegotiation::Direct);
+        b.driver.config.ssl_negotiation(SslNegotiation::Direct);
         b
     });
     assert!(

@@ -1,5 +1,5 @@
-//! Owns what the connections of one pool know together: is PostgreSQL there, why not, when was one
-//! lost. Knows no job.
+//! Owns what the connections of one pool know together: is the database there, why not, when was
+//! one lost. Knows no job.
 
 use std::{
     hash::{BuildHasher, RandomState},
@@ -13,24 +13,23 @@ use std::{
 use sql::Stats;
 use tracing::{error, info};
 
-/// What is wrong when connecting neither succeeds nor fails.
-pub(super) const SILENT: &str = "PostgreSQL does not answer to connecting";
+use crate::LOG;
 
-/// While PostgreSQL is away, attempts to connect are at least this far apart, whoever makes them.
+/// While the database is away, attempts to connect are at least this far apart, whoever makes them.
 const MIN_PAUSE: Duration = Duration::from_millis(100);
 /// And up to this much more, at random, so that several nodes do not come in step.
 const JITTER: Duration = Duration::from_millis(100);
 
-pub(super) struct Health {
+pub(crate) struct Health {
     /// The pool's name, or what it connects to; for the log.
     subject: String,
+    /// What the log calls the database.
+    database: &'static str,
     outage: Mutex<Option<Outage>>,
     born: Instant,
-    last_loss: Moment,
-    last_silence: Moment,
+    last_loss: AtomicInstant,
+    last_silence: AtomicInstant,
     connecting: AtomicU32,
-    /// The names that attempts to connect are waiting for.
-    resolving: Mutex<Vec<String>>,
     opened: AtomicU64,
     lost: AtomicU64,
 }
@@ -42,15 +41,15 @@ struct Outage {
 }
 
 impl Health {
-    pub(super) fn new(subject: String) -> Self {
+    pub(crate) fn new(subject: String, database: &'static str) -> Self {
         Self {
             subject,
+            database,
             outage: Mutex::new(None),
             born: Instant::now(),
-            last_loss: Moment::default(),
-            last_silence: Moment::default(),
+            last_loss: AtomicInstant::default(),
+            last_silence: AtomicInstant::default(),
             connecting: AtomicU32::new(0),
-            resolving: Mutex::default(),
             opened: AtomicU64::new(0),
             lost: AtomicU64::new(0),
         }
@@ -61,21 +60,21 @@ impl Health {
     }
 
     /// Why there is no connecting at present, if there is none.
-    pub(super) fn reason(&self) -> Option<String> {
+    pub(crate) fn reason(&self) -> Option<String> {
         self.outage().as_ref().map(|outage| outage.reason.clone())
     }
 
-    /// Whether PostgreSQL could not be reached when this was last tried.
-    pub(super) fn is_down(&self) -> bool {
+    /// Whether the database could not be reached when this was last tried.
+    pub(crate) fn is_down(&self) -> bool {
         self.outage().is_some()
     }
 
-    /// Asks leave to connect. While PostgreSQL is away, one attempt at a time speaks for all that
+    /// Asks for permission to connect. While the database is away, one attempt at a time speaks for all that
     /// would come with it.
     ///
     /// # Errors
     /// The reason of the last failure, when the next attempt is not due yet.
-    pub(super) fn admit(&self) -> Result<(), String> {
+    pub(crate) fn admit(&self) -> Result<(), String> {
         let mut outage = self.outage();
         let Some(outage) = outage.as_mut() else {
             return Ok(());
@@ -89,60 +88,33 @@ impl Health {
     }
 
     /// Counts an attempt to connect while it lasts.
-    pub(super) fn connecting<T>(&self, attempt: impl FnOnce() -> T) -> T {
+    pub(crate) fn connecting<T>(&self, attempt: impl FnOnce() -> T) -> T {
         self.connecting.fetch_add(1, Ordering::Relaxed);
         let result = attempt();
         self.connecting.fetch_sub(1, Ordering::Relaxed);
         result
     }
 
-    /// Remembers a name while the system looks for its addresses, which it may do for long.
-    pub(super) fn resolving<T>(&self, name: &str, resolve: impl FnOnce() -> T) -> T {
-        self.names().push(name.to_owned());
-        let result = resolve();
-        let mut names = self.names();
-        if let Some(at) = names.iter().position(|one| one == name) {
-            names.swap_remove(at);
-        }
-        result
-    }
-
-    fn names(&self) -> MutexGuard<'_, Vec<String>> {
-        self.resolving
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-    }
-
-    /// What an attempt to connect is at that neither succeeds nor fails.
-    pub(super) fn hangs_at(&self) -> String {
-        match self.names().first() {
-            Some(name) => format!(
-                "the host name {name} does not resolve in time: the system's name servers do not answer"
-            ),
-            None => SILENT.to_owned(),
-        }
-    }
-
     /// The figures that are kept here.
-    pub(super) fn report(&self, stats: &mut Stats) {
+    pub(crate) fn report(&self, stats: &mut Stats) {
         stats.connecting = self.connecting.load(Ordering::Relaxed);
         stats.opened = self.opened.load(Ordering::Relaxed);
         stats.lost = self.lost.load(Ordering::Relaxed);
     }
 
     /// A connection was made.
-    pub(super) fn connected(&self) {
+    pub(crate) fn connected(&self) {
         self.opened.fetch_add(1, Ordering::Relaxed);
         // The log may be slow, and who waits for the outage would wait for it.
         let outage = self.outage().take();
         if let Some(outage) = outage {
             let seconds = outage.since.elapsed().as_secs_f32();
-            info!(target: super::LOG, "{}: PostgreSQL answers again after {seconds:.1} s", self.subject);
+            info!(target: LOG, "{}: {} answers again after {seconds:.1} s", self.subject, self.database);
         }
     }
 
     /// No connection could be made. Logged once for each new reason, not once for each attempt.
-    pub(super) fn refused(&self, reason: &str) {
+    pub(crate) fn refused(&self, reason: &str) {
         let now = Instant::now();
         let mut outage = self.outage();
         let since = outage.as_ref().map_or(now, |outage| outage.since);
@@ -153,38 +125,38 @@ impl Health {
         });
         drop(outage);
         if before.is_none_or(|outage| outage.reason != reason) {
-            error!(target: super::LOG, "{}: cannot connect to PostgreSQL, will keep trying: {reason}", self.subject);
+            error!(target: LOG, "{}: cannot connect to {}, will keep trying: {reason}", self.subject, self.database);
         }
     }
 
     /// A connection was found dead: others that are as old may be too.
-    pub(super) fn lost(&self) {
+    pub(crate) fn lost(&self) {
         self.lost.fetch_add(1, Ordering::Relaxed);
         self.last_loss.set(self.born);
     }
 
     /// Whether a connection was found dead after `moment`.
-    pub(super) fn lost_since(&self, moment: Instant) -> bool {
+    pub(crate) fn lost_since(&self, moment: Instant) -> bool {
         self.last_loss.is_after(self.born, moment)
     }
 
     /// A connection gave no answer when it was tried.
-    pub(super) fn silent(&self) {
+    pub(crate) fn silent(&self) {
         self.last_silence.set(self.born);
     }
 
     /// Whether a connection gave no answer after `moment`.
-    pub(super) fn silent_since(&self, moment: Instant) -> bool {
+    pub(crate) fn silent_since(&self, moment: Instant) -> bool {
         self.last_silence.is_after(self.born, moment)
     }
 }
 
-/// When something last happened, in nanoseconds after a beginning; 0 is never. Read before each
-/// job, so not a lock.
+/// When something last happened, in nanoseconds after a beginning; 0 is never. Each checkout reads
+/// it, so it is not a lock.
 #[derive(Default)]
-struct Moment(AtomicU64);
+struct AtomicInstant(AtomicU64);
 
-impl Moment {
+impl AtomicInstant {
     fn set(&self, beginning: Instant) {
         let nanos = u64::try_from(beginning.elapsed().as_nanos()).unwrap_or(u64::MAX);
         self.0.fetch_max(nanos, Ordering::Relaxed);
@@ -198,7 +170,7 @@ impl Moment {
 
 /// A random part of `most`. Not for secrets: the standard library's hash seed is random enough to
 /// spread load.
-pub(super) fn jitter(most: Duration) -> Duration {
+pub(crate) fn jitter(most: Duration) -> Duration {
     let part = RandomState::new().hash_one(0) as u32;
     most.mul_f64(f64::from(part) / f64::from(u32::MAX))
 }
@@ -208,8 +180,8 @@ mod tests {
     use super::*;
 
     #[test]
-    fn one_attempt_speaks_for_all_while_postgresql_is_away() {
-        let health = Health::new("test".into());
+    fn one_attempt_speaks_for_all_while_the_database_is_away() {
+        let health = Health::new("test".into(), "PostgreSQL");
         assert!(
             health.admit().is_ok() && health.admit().is_ok(),
             "free while all is well"
@@ -223,7 +195,7 @@ mod tests {
 
     #[test]
     fn a_loss_casts_doubt_on_what_is_older() {
-        let health = Health::new("test".into());
+        let health = Health::new("test".into(), "PostgreSQL");
         let before = Instant::now();
         assert!(!health.lost_since(before));
         health.lost();

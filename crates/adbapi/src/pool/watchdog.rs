@@ -9,44 +9,41 @@ use std::{
 
 use crossbeam_channel::{Receiver, RecvTimeoutError};
 use deferred::Stage;
-use tokio_postgres_rustls::MakeRustlsConnect;
 
 use super::{
-    active_workers::{ActiveWorkers, ROUND},
-    aliases::JobControl,
-    cancel::{Command, Request},
-    error::Error,
+    active_workers::{ActiveWorkers, REVIEW_PERIOD},
+    cancel::{CancelRequest, Command},
     worker_state::WorkerState,
 };
+use crate::{aliases::JobControl, error::Error};
 
-/// PostgreSQL ends a statement at the `statement_timeout` itself. Without an answer this much later
-/// it is frozen or gone, and the job is answered here.
+/// The database ends a statement at the `statement_timeout` itself, if it can. Without an answer
+/// this much later it is frozen or gone, and the job is answered here.
 const MARGIN: Duration = Duration::from_millis(500);
 
-pub(super) struct Watch {
+pub(super) struct Watchdog {
     pub(super) commands: Receiver<Command>,
     pub(super) states: Vec<Arc<WorkerState>>,
     pub(super) statement_timeout: Option<Duration>,
-    pub(super) waiting: Option<Arc<Waiting>>,
+    pub(super) queue_deadlines: Option<Arc<QueueDeadlines>>,
     pub(super) active: Option<Arc<ActiveWorkers>>,
-    pub(super) tls: MakeRustlsConnect,
 }
 
-/// A round of reviewing the active workers.
-struct Round {
+/// A period in which the active workers are reviewed.
+struct Review {
     began: Instant,
     /// How many jobs each had done by then.
     jobs: Vec<u64>,
 }
 
-impl Watch {
+impl Watchdog {
     pub(super) fn run(self) {
-        let mut requests: Vec<Request> = Vec::new();
-        let mut round: Option<Round> = None;
+        let mut requests: Vec<CancelRequest> = Vec::new();
+        let mut review: Option<Review> = None;
         loop {
             let deadline = self.next_deadline(&requests);
-            let round_ends = round.as_ref().map(|round| round.began + ROUND);
-            let command = match deadline.into_iter().chain(round_ends).min() {
+            let review_ends = review.as_ref().map(|review| review.began + REVIEW_PERIOD);
+            let command = match deadline.into_iter().chain(review_ends).min() {
                 Some(deadline) => self.commands.recv_deadline(deadline),
                 None => self
                     .commands
@@ -55,11 +52,11 @@ impl Watch {
             };
             let now = Instant::now();
             match command {
-                Ok(Command::Stop(job, token)) => requests.push(Request::new(job, token, now)),
+                Ok(Command::Stop(job, stop)) => requests.push(CancelRequest::new(job, stop, now)),
                 Ok(Command::ReduceWorkers) => {
-                    // Not before a round has shown that none of those who would stay is at a long
+                    // Not before a review has shown that none of those who would stay is at a long
                     // job.
-                    round = round.or_else(|| Some(self.round(now)));
+                    review = review.or_else(|| Some(self.begin_review(now)));
                 }
                 Ok(Command::End) | Err(RecvTimeoutError::Disconnected) => {
                     // Nobody would wake them later.
@@ -68,23 +65,23 @@ impl Watch {
                 }
                 Err(RecvTimeoutError::Timeout) => {}
             }
-            if let Some(ended) = round.take_if(|round| round.began + ROUND <= now) {
-                round = self.review_workers(&ended, now);
+            if let Some(ended) = review.take_if(|review| review.began + REVIEW_PERIOD <= now) {
+                review = self.end_review(&ended, now);
             }
             self.end_overdue_statements(now);
-            if let Some(waiting) = &self.waiting {
-                waiting.end_overdue(now);
+            if let Some(queue) = &self.queue_deadlines {
+                queue.end_overdue(now);
             }
             requests.retain(|request| request.job.stage() != Stage::Over);
             for request in requests.iter_mut().filter(|request| request.due <= now) {
-                request.send(&self.tls);
+                request.send();
             }
         }
     }
 
     /// When something may have to be done. What begins while this thread sleeps is due a whole time
     /// limit later, so looking again after one time limit misses nothing.
-    fn next_deadline(&self, requests: &[Request]) -> Option<Instant> {
+    fn next_deadline(&self, requests: &[CancelRequest]) -> Option<Instant> {
         let now = Instant::now();
         let statements = self.statement_timeout.map(|limit| {
             let oldest = self
@@ -95,31 +92,31 @@ impl Watch {
             oldest.unwrap_or(now) + limit + MARGIN
         });
         let queue = self
-            .waiting
+            .queue_deadlines
             .as_ref()
-            .map(|waiting| waiting.next_deadline(now));
+            .map(|queue| queue.next_deadline(now));
         let requests = requests.iter().map(|request| request.due).min();
         [statements, queue, requests].into_iter().flatten().min()
     }
 
-    fn round(&self, began: Instant) -> Round {
+    fn begin_review(&self, began: Instant) -> Review {
         let jobs = self.states.iter().map(|state| state.progress().0).collect();
-        Round { began, jobs }
+        Review { began, jobs }
     }
 
-    /// Keeps few workers active for another round, or wakes all if the active ones do not keep up.
-    fn review_workers(&self, round: &Round, now: Instant) -> Option<Round> {
+    /// Keeps few workers active for another period, or wakes all if the active ones do not keep up.
+    fn end_review(&self, review: &Review, now: Instant) -> Option<Review> {
         let active = self.active.as_ref()?;
         let (jobs, busy): (Vec<u64>, Vec<bool>) =
             self.states.iter().map(|state| state.progress()).unzip();
-        let done: Vec<u64> = (jobs.iter().zip(&round.jobs))
+        let done: Vec<u64> = (jobs.iter().zip(&review.jobs))
             .map(|(now, then)| now - then)
             .collect();
         let is_at_a_long_job = |(done, busy): (&u64, &bool)| *done == 0 && *busy;
         let stuck = (done.iter().zip(&busy).take(active.size())).any(is_at_a_long_job);
-        if !stuck && active.keeps_up(done.iter().sum(), now - round.began) {
+        if !stuck && active.keeps_up(done.iter().sum(), now - review.began) {
             active.reduce();
-            return Some(Round { began: now, jobs });
+            return Some(Review { began: now, jobs });
         }
         active.wake_all();
         None
@@ -138,14 +135,13 @@ impl Watch {
     }
 }
 
-/// The jobs in the queue, oldest first, for their `queue_timeout`: the queue itself shows none of
-/// them.
-pub(super) struct Waiting {
+/// The jobs in the queue, oldest first, for their `queue_timeout`: the channel does not show them.
+pub(super) struct QueueDeadlines {
     limit: Duration,
     jobs: Mutex<VecDeque<(Instant, JobControl)>>,
 }
 
-impl Waiting {
+impl QueueDeadlines {
     pub(super) fn new(limit: Duration) -> Self {
         Self {
             limit,

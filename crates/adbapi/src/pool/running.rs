@@ -15,22 +15,20 @@ use sql::Stats;
 use tracing::warn;
 
 use super::{
-    LOG,
     active_workers::ActiveWorkers,
-    builder::Builder,
     cancel::Command,
-    connector::{AlreadyLogged, Connector, Release},
-    error::Error,
     health::Health,
     job::Job,
-    tls::Tls,
-    watch::{Waiting, Watch},
+    manager::{AlreadyLogged, Manager, Release},
+    settings::PoolSettings,
+    watchdog::{QueueDeadlines, Watchdog},
     worker::Worker,
     worker_state::WorkerState,
 };
+use crate::{LOG, driver::Driver, error::Error};
 
 /// r2d2 makes the pause between attempts to connect grow up to half of its connection timeout. One
-/// second keeps the first success within half a second of PostgreSQL's return. What a job waits is
+/// second keeps the first success within half a second of the database's return. What a job waits is
 /// our own `connect_timeout`.
 const R2D2_TIMEOUT: Duration = Duration::from_secs(1);
 /// How long statements that were cancelled at the end of a close have to stop.
@@ -40,49 +38,35 @@ const CANCEL_GRACE: Duration = Duration::from_secs(1);
 const COMMANDS: usize = 1024;
 
 /// The moving parts of a pool that was started.
-pub(super) struct Running {
-    jobs: Sender<Job>,
+pub(super) struct Running<D: Driver> {
+    jobs: Sender<Job<D>>,
     /// The workers' end of the queue, to answer at the close what no worker will take.
-    unworked: Receiver<Job>,
+    unworked: Receiver<Job<D>>,
     /// The jobs in the queue, if there is a limit to their wait.
-    waiting: Option<Arc<Waiting>>,
+    queue_deadlines: Option<Arc<QueueDeadlines>>,
     closing: Arc<AtomicBool>,
     states: Vec<Arc<WorkerState>>,
     workers: Vec<JoinHandle<()>>,
-    alive: Arc<Alive>,
+    alive: Arc<LiveWorkers>,
     commands: Sender<Command>,
-    watch: JoinHandle<()>,
+    watchdog: JoinHandle<()>,
     #[cfg(test)]
     active: Option<Arc<ActiveWorkers>>,
-    connections: r2d2::Pool<Connector>,
+    connections: r2d2::Pool<Manager<D>>,
     health: Arc<Health>,
     /// How many jobs found the queue full.
     refused: AtomicU64,
 }
 
-impl Running {
-    pub(super) fn start(settings: &Builder, tls: &Tls) -> Result<Self, Error> {
-        let health = Arc::new(Health::new(settings.subject()));
-        let (commands, watch_commands) = bounded(COMMANDS);
-        let connections = r2d2::Pool::builder()
-            .max_size(settings.cp_max)
-            .min_idle(Some(settings.cp_min))
-            .connection_timeout(R2D2_TIMEOUT)
-            .idle_timeout(settings.idle_timeout)
-            // Ours has jitter.
-            .max_lifetime(None)
-            .connection_customizer(Box::new(Release))
-            .error_handler(Box::new(AlreadyLogged))
-            .build_unchecked(Connector::new(
-                settings,
-                tls,
-                health.clone(),
-                commands.clone(),
-            ));
+impl<D: Driver> Running<D> {
+    pub(super) fn start(settings: &PoolSettings, driver: &Arc<D>) -> Result<Self, Error> {
+        let health = Arc::new(Health::new(settings.subject().to_owned(), D::DATABASE));
+        let (commands, watchdog_commands) = bounded(COMMANDS);
+        let connections = connections(settings, driver, &health, &commands);
         let (jobs, unworked) = bounded(settings.queue_limit);
         let closing = Arc::new(AtomicBool::new(false));
         let connectionless = Arc::new(AtomicU32::new(0));
-        let alive = Arc::new(Alive::default());
+        let alive = Arc::new(LiveWorkers::default());
         let states: Vec<Arc<WorkerState>> = (0..settings.cp_max).map(|_| Arc::default()).collect();
         let mut workers = Vec::new();
         // Who sleeps whenever it waits does not look for work either.
@@ -92,6 +76,7 @@ impl Running {
         for (number, state) in (1..).zip(&states) {
             let worker = Worker {
                 jobs: unworked.clone(),
+                driver: driver.clone(),
                 connections: connections.clone(),
                 health: health.clone(),
                 state: state.clone(),
@@ -105,32 +90,34 @@ impl Running {
                 active: active.clone(),
                 commands: commands.clone(),
             };
-            let life = Life::begin(&alive);
+            let live = LiveWorker::begin(&alive);
             workers.push(spawn(format!("db-worker-{number}"), move || {
-                let _life = life;
+                let _live = live;
                 worker.run();
             })?);
         }
-        let waiting = settings.queue_timeout.map(Waiting::new).map(Arc::new);
-        let watch = Watch {
-            commands: watch_commands,
+        let queue_deadlines = settings
+            .queue_timeout
+            .map(QueueDeadlines::new)
+            .map(Arc::new);
+        let watchdog = Watchdog {
+            commands: watchdog_commands,
             states: states.clone(),
             statement_timeout: settings.statement_timeout,
-            waiting: waiting.clone(),
+            queue_deadlines: queue_deadlines.clone(),
             active: active.clone(),
-            tls: tls.streams.clone(),
         };
-        let watch = spawn("db-watch".into(), move || watch.run())?;
+        let watchdog = spawn("db-watch".into(), move || watchdog.run())?;
         Ok(Self {
             jobs,
             unworked,
-            waiting,
+            queue_deadlines,
             closing,
             states,
             workers,
             alive,
             commands,
-            watch,
+            watchdog,
             #[cfg(test)]
             active,
             connections,
@@ -139,18 +126,16 @@ impl Running {
         })
     }
 
-    pub(super) fn queue(&self, job: Job) -> Result<(), TrySendError<Job>> {
-        let waiting = self
-            .waiting
-            .as_ref()
-            .map(|waiting| (waiting, job.submitted, job.work.control()));
+    pub(super) fn queue(&self, job: Job<D>) -> Result<(), TrySendError<Job<D>>> {
+        let deadline =
+            (self.queue_deadlines.as_ref()).map(|queue| (queue, job.submitted, job.work.control()));
         let queued = self.jobs.try_send(job);
         if matches!(queued, Err(TrySendError::Full(_))) {
             self.refused.fetch_add(1, Ordering::Relaxed);
         }
         queued?;
-        if let Some((waiting, submitted, job)) = waiting {
-            waiting.add(submitted, job);
+        if let Some((queue, submitted, job)) = deadline {
+            queue.add(submitted, job);
         }
         Ok(())
     }
@@ -183,7 +168,7 @@ impl Running {
             workers,
             alive,
             commands,
-            watch,
+            watchdog,
             connections,
             ..
         } = self;
@@ -209,12 +194,36 @@ impl Running {
             warn!(target: LOG, "the pool closed while {} jobs would not end", alive.count() - own);
             return;
         }
-        for thread in workers.into_iter().chain([watch]) {
+        for thread in workers.into_iter().chain([watchdog]) {
             if thread.thread().id() != here {
                 let _ = thread.join();
             }
         }
     }
+}
+
+/// The connections, as r2d2 keeps them.
+fn connections<D: Driver>(
+    settings: &PoolSettings,
+    driver: &Arc<D>,
+    health: &Arc<Health>,
+    commands: &Sender<Command>,
+) -> r2d2::Pool<Manager<D>> {
+    r2d2::Pool::builder()
+        .max_size(settings.cp_max)
+        .min_idle(Some(settings.cp_min))
+        .connection_timeout(R2D2_TIMEOUT)
+        .idle_timeout(settings.idle_timeout)
+        // Ours has jitter.
+        .max_lifetime(None)
+        .connection_customizer(Box::new(Release(driver.clone())))
+        .error_handler(Box::new(AlreadyLogged))
+        .build_unchecked(Manager {
+            driver: driver.clone(),
+            settings: settings.clone(),
+            health: health.clone(),
+            commands: commands.clone(),
+        })
 }
 
 fn spawn(name: String, run: impl FnOnce() + Send + 'static) -> Result<JoinHandle<()>, Error> {
@@ -226,12 +235,12 @@ fn spawn(name: String, run: impl FnOnce() + Send + 'static) -> Result<JoinHandle
 /// Counts the workers that live, for waiting until they are gone: joining a thread knows no time
 /// limit.
 #[derive(Default)]
-struct Alive {
+struct LiveWorkers {
     workers: Mutex<usize>,
     changed: Condvar,
 }
 
-impl Alive {
+impl LiveWorkers {
     fn count(&self) -> usize {
         *self.workers.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -252,17 +261,17 @@ impl Alive {
     }
 }
 
-/// One worker's part in [`Alive`]; ends with its thread, however that ends.
-struct Life(Arc<Alive>);
+/// One worker's part in [`LiveWorkers`]; ends with its thread, however that ends.
+struct LiveWorker(Arc<LiveWorkers>);
 
-impl Life {
-    fn begin(alive: &Arc<Alive>) -> Self {
+impl LiveWorker {
+    fn begin(alive: &Arc<LiveWorkers>) -> Self {
         alive.change(1);
         Self(alive.clone())
     }
 }
 
-impl Drop for Life {
+impl Drop for LiveWorker {
     fn drop(&mut self) {
         self.0.change(-1);
     }

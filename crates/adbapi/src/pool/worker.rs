@@ -16,20 +16,22 @@ use r2d2::{Pool, PooledConnection};
 use tracing::{error, info};
 
 use super::{
-    LOG,
-    active_workers::{ActiveWorkers, Pace},
+    active_workers::{ActiveWorkers, AverageJobTime},
     cancel::Command,
-    connection::Failure,
-    connector::{Connector, TRUSTED},
-    error::{Error, ErrorKind},
     health::Health,
-    job::Job,
+    job::{Failure, Job},
+    manager::Manager,
     worker_state::WorkerState,
 };
+use crate::{
+    LOG,
+    driver::Driver,
+    error::{Error, ErrorKind},
+};
 
-/// While PostgreSQL is there, a job that waited long for a worker still gets this long to get its
+/// While the database is there, a job that waited long for a worker still gets this long to get its
 /// connection.
-const PATIENCE: Duration = Duration::from_millis(500);
+const LEAST_WAIT: Duration = Duration::from_millis(500);
 
 /// How long a worker waits for another one to wake up and take a connection. It usually takes far
 /// less.
@@ -38,18 +40,22 @@ const YIELD: Duration = Duration::from_millis(10);
 /// So often a worker that finds no job lets other threads run, which may submit one, before it puts
 /// its connection back and sleeps. Waking a sleeping thread on another processor takes longer than
 /// a whole query; looking lets whoever has work go first.
-const LOOKS: u32 = 32;
+const POLLS: u32 = 32;
 
 /// The same for one that found its last `BACKLOG` jobs at once. The queue was long then and has
 /// been emptied, and the next jobs come by the dozen and late: until then looking would only take
 /// the processors from those who bring them.
-const LOOKS_AFTER_BACKLOG: u32 = 2;
+const POLLS_AFTER_BACKLOG: u32 = 2;
 const BACKLOG: u32 = 8;
 
+/// A connection that a worker has from r2d2, which gets it back when this is dropped.
+type Lent<D> = PooledConnection<Manager<D>>;
+
 /// One worker. Runs on a thread of its own until the queue is closed and empty.
-pub(super) struct Worker {
-    pub(super) jobs: Receiver<Job>,
-    pub(super) connections: Pool<Connector>,
+pub(super) struct Worker<D: Driver> {
+    pub(super) jobs: Receiver<Job<D>>,
+    pub(super) driver: Arc<D>,
+    pub(super) connections: Pool<Manager<D>>,
     pub(super) health: Arc<Health>,
     pub(super) state: Arc<WorkerState>,
     pub(super) closing: Arc<AtomicBool>,
@@ -62,17 +68,17 @@ pub(super) struct Worker {
     /// From 1; those with the lowest stay active.
     pub(super) number: u32,
     pub(super) active: Option<Arc<ActiveWorkers>>,
-    /// To the watch, which reviews the active workers.
+    /// To the watchdog, which reviews the active workers.
     pub(super) commands: Sender<Command>,
 }
 
-impl Worker {
+impl<D: Driver> Worker<D> {
     pub(super) fn run(self) {
         // A connection is kept from job to job while there are jobs, and goes back before the
         // worker sleeps.
-        let mut kept: Option<PooledConnection<Connector>> = None;
+        let mut kept: Option<Lent<D>> = None;
         let mut found_at_once = 0;
-        let mut pace = Pace::new(Instant::now());
+        let mut job_time = AverageJobTime::new(Instant::now());
         loop {
             if let Some(active) = &self.active
                 && active.may_sleep(self.number)
@@ -80,7 +86,7 @@ impl Worker {
             {
                 kept = None;
                 active.sleep();
-                pace = Pace::new(Instant::now());
+                job_time = AverageJobTime::new(Instant::now());
             }
             let job = match self.next_soon(&mut found_at_once) {
                 Ok(job) => job,
@@ -96,11 +102,9 @@ impl Worker {
                 continue;
             }
             let now = Instant::now();
-            self.judge(pace.count(now));
+            self.reduce_workers_if_quick(job_time.count(now));
             // On busy processors looking for a job may have taken long.
-            kept.take_if(|connection| {
-                now.saturating_duration_since(connection.last_used) >= TRUSTED
-            });
+            kept.take_if(|connection| !connection.is_trusted(now));
             kept = self.work(job, now, kept);
             if self.connectionless.load(Ordering::Relaxed) > 0 {
                 kept = None;
@@ -110,31 +114,31 @@ impl Worker {
     }
 
     /// Asks for fewer active workers if all, like this one, are quick.
-    fn judge(&self, each_job: Option<Duration>) {
+    fn reduce_workers_if_quick(&self, each_job: Option<Duration>) {
         if let (Some(each_job), Some(active)) = (each_job, &self.active)
             && active.is_quick(each_job)
             && !active.is_reduced()
         {
-            // Where the watch has too much to do already, the next sample asks again.
+            // Where the watchdog has too much to do already, the next sample asks again.
             let _ = self.commands.try_send(Command::ReduceWorkers);
         }
     }
 
     /// The next job if there is one now, or as soon as other threads have had a chance to run.
     /// Counts the jobs that were `found_at_once`, one after the other.
-    fn next_soon(&self, found_at_once: &mut u32) -> Result<Job, TryRecvError> {
+    fn next_soon(&self, found_at_once: &mut u32) -> Result<Job<D>, TryRecvError> {
         let taken = self.jobs.try_recv();
         if !matches!(taken, Err(TryRecvError::Empty)) {
             *found_at_once = found_at_once.saturating_add(1);
             return taken;
         }
-        let looks = match *found_at_once {
+        let polls = match *found_at_once {
             _ if !self.wait_awake => 0,
-            BACKLOG.. => LOOKS_AFTER_BACKLOG,
-            _ => LOOKS,
+            BACKLOG.. => POLLS_AFTER_BACKLOG,
+            _ => POLLS,
         };
         *found_at_once = 0;
-        for _ in 0..looks {
+        for _ in 0..polls {
             thread::yield_now();
             let taken = self.jobs.try_recv();
             if !matches!(taken, Err(TryRecvError::Empty)) {
@@ -145,12 +149,7 @@ impl Worker {
     }
 
     /// Does one job, and hands back the connection if it may serve the next one.
-    fn work(
-        &self,
-        mut job: Job,
-        now: Instant,
-        mut kept: Option<PooledConnection<Connector>>,
-    ) -> Option<PooledConnection<Connector>> {
+    fn work(&self, mut job: Job<D>, now: Instant, mut kept: Option<Lent<D>>) -> Option<Lent<D>> {
         let control = job.work.control();
         self.state
             .take(&control, now.saturating_duration_since(job.submitted));
@@ -177,20 +176,14 @@ impl Worker {
                 return Some(connection);
             }
             self.state.has_connection();
-            connection.set_worker(Some(self.state.clone()));
-            let attempt = catch_unwind(AssertUnwindSafe(|| job.work.attempt(&mut connection)));
-            connection.set_worker(None);
-            if connection.is_broken() {
-                self.health.lost();
-            }
+            let attempt = self.attempt(&mut job, &mut connection);
             let end = control.end();
             if end.is_err() {
                 // The cancel request may come late and must not hit the next job.
                 connection.discard();
             }
             let outcome = match attempt {
-                Ok(Ok(())) => Ok(()),
-                Ok(Err(Failure::NotSent(error)))
+                Err(Failure::NotSent(error))
                     if end.is_ok() && tries_left > 0 && self.may_retry(job.submitted) =>
                 {
                     tries_left -= 1;
@@ -200,21 +193,34 @@ impl Worker {
                     }
                     continue;
                 }
-                Ok(Err(failure)) => Err(failure.into_error()),
-                Err(panic) => {
-                    connection.discard();
-                    let message = deferred::panic_message(&*panic);
-                    error!(target: LOG, "a job panicked, its connection is discarded: {message}");
-                    Err(Error::Panicked(message.into()))
-                }
+                attempt => attempt.map_err(Failure::into_error),
             };
             let failure = outcome.as_ref().err().map(ErrorKind::from);
             self.state.done(end.err().or(failure));
             job.work.finish(outcome);
             // The caller has its answer and does not wait for this.
-            connection.reset();
-            return connection.is_fit().then_some(connection);
+            connection.reset(&*self.driver);
+            return connection.is_fit(&*self.driver).then_some(connection);
         }
+    }
+
+    /// Tries a job on a connection. A panic costs the connection.
+    fn attempt(&self, job: &mut Job<D>, connection: &mut Lent<D>) -> Result<(), Failure> {
+        self.driver.begin_job(connection, &self.state);
+        let attempt = catch_unwind(AssertUnwindSafe(|| {
+            job.work.attempt(&self.driver, connection)
+        }));
+        self.driver.end_job(connection);
+        connection.used();
+        if self.driver.has_broken(connection) {
+            self.health.lost();
+        }
+        attempt.unwrap_or_else(|panic| {
+            connection.discard();
+            let message = deferred::panic_message(&*panic);
+            error!(target: LOG, "a job panicked, its connection is discarded: {message}");
+            Err(Failure::Final(Error::Panicked(message.into())))
+        })
     }
 
     fn may_retry(&self, submitted: Instant) -> bool {
@@ -222,7 +228,7 @@ impl Worker {
     }
 
     /// Lets a worker that waits have the connection this one has just put back. There may be no
-    /// other for it: when PostgreSQL grants fewer connections than there are workers, those that
+    /// other for it: when the database grants fewer connections than there are workers, those that
     /// have one would otherwise never let go.
     fn yield_connection(&self) {
         let connectionless = self.connectionless.load(Ordering::Relaxed);
@@ -234,7 +240,7 @@ impl Worker {
     }
 
     /// A connection that was found in order, within the time the job has for it.
-    fn connection(&self, submitted: Instant) -> Result<PooledConnection<Connector>, Error> {
+    fn connection(&self, submitted: Instant) -> Result<Lent<D>, Error> {
         // Only a worker that finds none idle counts; others would wait for it for nothing.
         if let Some(connection) = self.connections.try_get() {
             return Ok(connection);
@@ -244,7 +250,7 @@ impl Worker {
         let limit = if self.health.is_down() {
             left
         } else {
-            left.max(PATIENCE)
+            left.max(LEAST_WAIT)
         };
         self.connectionless.fetch_add(1, Ordering::Relaxed);
         let connection = self.connections.get_timeout(limit);
@@ -254,7 +260,7 @@ impl Worker {
             let reason = self.health.reason().unwrap_or_else(|| {
                 // Somebody must say so, and then the jobs behind this one need not wait to find
                 // out.
-                let reason = self.health.hangs_at();
+                let reason = self.driver.silence();
                 self.health.refused(&reason);
                 reason
             });

@@ -18,16 +18,16 @@ use std::{
 };
 
 /// Jobs are quick while each of all workers takes no longer for one, on average.
-pub(super) const QUICK: Duration = Duration::from_micros(500);
+pub(crate) const QUICK: Duration = Duration::from_micros(500);
 
-/// A worker judges its pace by so many jobs at a time.
+/// A worker takes the average of so many jobs at a time.
 const SAMPLE: u32 = 64;
 
 /// So often the active workers are reviewed while not all are active.
-pub(super) const ROUND: Duration = Duration::from_millis(5);
+pub(crate) const REVIEW_PERIOD: Duration = Duration::from_millis(5);
 
 /// Which of a pool's workers are active.
-pub(super) struct ActiveWorkers {
+pub(crate) struct ActiveWorkers {
     /// How many stay active when not all do.
     size: u32,
     quick: Duration,
@@ -41,7 +41,7 @@ impl ActiveWorkers {
     /// So many workers, all active; `None` if there are too few for any to sleep. Two for each
     /// processor keep it busy, one that waits for PostgreSQL and one with its answer; one more
     /// takes up what is uneven.
-    pub(super) fn new(workers: u32, quick: Duration) -> Option<Self> {
+    pub(crate) fn new(workers: u32, quick: Duration) -> Option<Self> {
         let processors = thread::available_parallelism().map_or(1, usize::from);
         let size = u32::try_from(2 * processors + 1).unwrap_or(u32::MAX);
         (workers > size).then(|| Self {
@@ -54,41 +54,41 @@ impl ActiveWorkers {
     }
 
     /// How many workers stay active when not all do: those with the lowest numbers.
-    pub(super) fn size(&self) -> usize {
+    pub(crate) fn size(&self) -> usize {
         self.size as usize
     }
 
-    pub(super) fn is_reduced(&self) -> bool {
+    pub(crate) fn is_reduced(&self) -> bool {
         self.is_reduced.load(Ordering::Relaxed)
     }
 
     /// Whether the worker of this number, from 1, is not needed now.
-    pub(super) fn may_sleep(&self, number: u32) -> bool {
+    pub(crate) fn may_sleep(&self, number: u32) -> bool {
         number > self.size && self.is_reduced()
     }
 
     /// Sleeps until all workers are woken.
-    pub(super) fn sleep(&self) {
+    pub(crate) fn sleep(&self) {
         let mut sleeping = self.sleeping();
         *sleeping += 1;
         let woken = self.woken.wait_while(sleeping, |_| self.is_reduced());
         *woken.unwrap_or_else(PoisonError::into_inner) -= 1;
     }
 
-    pub(super) fn sleeping(&self) -> MutexGuard<'_, u32> {
+    pub(crate) fn sleeping(&self) -> MutexGuard<'_, u32> {
         self.sleeping.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Whether fewer workers would do if all were at this pace.
-    pub(super) fn is_quick(&self, each_job: Duration) -> bool {
+    /// Whether fewer workers would do if all took this long for a job.
+    pub(crate) fn is_quick(&self, each_job: Duration) -> bool {
         each_job <= self.quick
     }
 
-    pub(super) fn reduce(&self) {
+    pub(crate) fn reduce(&self) {
         self.is_reduced.store(true, Ordering::Relaxed);
     }
 
-    pub(super) fn wake_all(&self) {
+    pub(crate) fn wake_all(&self) {
         let sleeping = self.sleeping();
         self.is_reduced.store(false, Ordering::Relaxed);
         drop(sleeping);
@@ -97,29 +97,29 @@ impl ActiveWorkers {
 
     /// Whether the active workers, which have done so many jobs in this time, keep up: they must be
     /// quicker than all were, or they would be reduced again as soon as all are active.
-    pub(super) fn keeps_up(&self, jobs: u64, time: Duration) -> bool {
+    pub(crate) fn keeps_up(&self, jobs: u64, time: Duration) -> bool {
         let spent = time.as_nanos() * u128::from(self.size);
         2 * spent <= self.quick.as_nanos() * u128::from(jobs)
     }
 }
 
-/// How quickly one worker does its jobs.
-pub(super) struct Pace {
+/// How long one worker takes for a job, on average.
+pub(crate) struct AverageJobTime {
     since: Instant,
     jobs: u32,
 }
 
-impl Pace {
-    pub(super) fn new(now: Instant) -> Self {
+impl AverageJobTime {
+    pub(crate) fn new(now: Instant) -> Self {
         Self {
             since: now,
             jobs: 0,
         }
     }
 
-    /// Counts a job that begins. What each of a sample took, with the time between them, when this
-    /// is its last.
-    pub(super) fn count(&mut self, now: Instant) -> Option<Duration> {
+    /// Counts a job that begins. With the last job of a sample, gives the average time from one job
+    /// to the next.
+    pub(crate) fn count(&mut self, now: Instant) -> Option<Duration> {
         self.jobs += 1;
         if self.jobs < SAMPLE {
             return None;
@@ -135,12 +135,12 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_pace_is_the_average_of_a_sample() {
+    fn the_job_time_is_the_average_of_a_sample() {
         let began = Instant::now();
-        let mut pace = Pace::new(began);
+        let mut job_time = AverageJobTime::new(began);
         let step = Duration::from_micros(100);
         let told: Vec<_> = (1..=2 * SAMPLE)
-            .filter_map(|n| pace.count(began + step * n).map(|each| (n, each)))
+            .filter_map(|n| job_time.count(began + step * n).map(|each| (n, each)))
             .collect();
         assert_eq!(told, [(SAMPLE, step), (2 * SAMPLE, step)]);
     }
@@ -156,11 +156,11 @@ mod tests {
     }
 
     #[test]
-    fn the_active_workers_keep_up_at_twice_the_pace_of_all() {
+    fn the_active_workers_keep_up_when_they_are_twice_as_quick_as_all_were() {
         let active = ActiveWorkers::new(1000, QUICK).unwrap();
-        let jobs = ROUND.as_micros() as u64 * u64::from(active.size) / 250;
-        assert!(active.keeps_up(jobs, ROUND));
-        assert!(!active.keeps_up(jobs - 1, ROUND));
-        assert!(!active.keeps_up(0, ROUND));
+        let jobs = REVIEW_PERIOD.as_micros() as u64 * u64::from(active.size) / 250;
+        assert!(active.keeps_up(jobs, REVIEW_PERIOD));
+        assert!(!active.keeps_up(jobs - 1, REVIEW_PERIOD));
+        assert!(!active.keeps_up(0, REVIEW_PERIOD));
     }
 }

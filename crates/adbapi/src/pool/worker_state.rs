@@ -2,6 +2,7 @@
 //! figures. Knows no connection and does no job.
 
 use std::{
+    fmt,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::{Duration, Instant},
 };
@@ -9,15 +10,16 @@ use std::{
 use deferred::Stage;
 use sql::Stats;
 
-use super::{
+use crate::{
     aliases::JobControl,
     error::{Error, ErrorKind},
     tally::Tally,
 };
 
-/// The state of one worker.
+/// The state of the worker that runs a job, for the [`Driver`](crate::Driver) whose connection the
+/// job has.
 #[derive(Default)]
-pub(super) struct WorkerState(Mutex<Current>);
+pub struct WorkerState(Mutex<Current>);
 
 #[derive(Default)]
 struct Current {
@@ -34,17 +36,17 @@ impl WorkerState {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    pub(super) fn take(&self, job: &JobControl, waited: Duration) {
+    pub(crate) fn take(&self, job: &JobControl, waited: Duration) {
         let mut current = self.current();
         current.job = Some(job.clone());
         current.tally.longest_wait = current.tally.longest_wait.max(waited);
     }
 
-    pub(super) fn has_connection(&self) {
+    pub(crate) fn has_connection(&self) {
         self.current().has_connection = true;
     }
 
-    pub(super) fn done(&self, failure: Option<ErrorKind>) {
+    pub(crate) fn done(&self, failure: Option<ErrorKind>) {
         let mut current = self.current();
         (current.job, current.has_connection) = (None, false);
         // A panic may have kept a statement from ending.
@@ -52,8 +54,8 @@ impl WorkerState {
         current.tally.count(failure);
     }
 
-    /// A statement was found prepared, or not.
-    pub(super) fn statement_looked_up(&self, found: bool) {
+    /// A statement was found prepared, or not: counted in the pool's statistics.
+    pub fn statement_looked_up(&self, found: bool) {
         let tally = &mut self.current().tally;
         *(if found {
             &mut tally.statement_hits
@@ -63,7 +65,7 @@ impl WorkerState {
     }
 
     /// Adds all `states` as they are at one moment; `meanwhile` runs in that moment.
-    pub(super) fn survey(
+    pub(crate) fn survey(
         states: &[Arc<Self>],
         stats: &mut Stats,
         meanwhile: impl FnOnce(&mut Stats),
@@ -78,32 +80,36 @@ impl WorkerState {
     }
 
     /// How many jobs the worker has done, and whether it is at another.
-    pub(super) fn progress(&self) -> (u64, bool) {
+    pub(crate) fn progress(&self) -> (u64, bool) {
         let current = self.current();
         (current.tally.jobs, current.job.is_some())
     }
 
-    pub(super) fn statement_begins(&self) {
+    /// A statement is sent: its `statement_timeout` begins.
+    pub fn statement_begins(&self) {
         self.current().statement_since = Some(Instant::now());
     }
 
-    pub(super) fn statement_ends(&self) {
+    /// The statement is answered.
+    pub fn statement_ends(&self) {
         self.current().statement_since = None;
     }
 
-    pub(super) fn statement_since(&self) -> Option<Instant> {
+    pub(crate) fn statement_since(&self) -> Option<Instant> {
         self.current().statement_since
     }
 
     /// The worker's job, if PostgreSQL owes it an answer since this moment or longer. It is given
     /// once for a statement.
-    pub(super) fn overdue(&self, since: Instant) -> Option<JobControl> {
+    pub(crate) fn overdue(&self, since: Instant) -> Option<JobControl> {
         let mut current = self.current();
         current.statement_since.take_if(|began| *began <= since)?;
         current.job.clone()
     }
 
-    pub(super) fn is_interrupted(&self) -> bool {
+    /// Whether the job was cancelled, or ran into a time limit, so that its next statement would be
+    /// for nobody.
+    pub fn is_interrupted(&self) -> bool {
         self.current()
             .job
             .as_ref()
@@ -111,10 +117,16 @@ impl WorkerState {
     }
 
     /// Fails the worker's job, if there is one, and stops its statement.
-    pub(super) fn stop(&self, error: Error) {
+    pub(crate) fn stop(&self, error: Error) {
         let job = self.current().job.clone();
         if let Some(job) = job {
             job.stop(error);
         }
+    }
+}
+
+impl fmt::Debug for WorkerState {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("WorkerState").finish_non_exhaustive()
     }
 }

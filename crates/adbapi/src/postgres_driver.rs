@@ -1,0 +1,195 @@
+//! Owns PostgreSQL as the driver of a pool: how its connections are made, tried, cancelled and
+//! thrown away. Knows no queue and no thread of the pool.
+
+use std::{sync::Arc, thread, time::Duration};
+
+use r2d2::ManageConnection;
+use tracing::warn;
+
+use super::{
+    LOG,
+    builder::Builder,
+    connection::{Connection, ConnectionSettings, reset_script},
+    database::Listening,
+    driver::{Canceller, Driver},
+    error::{Error, describe},
+    pool::{job::Failure, worker_state::WorkerState},
+    postgres_settings::{OpenFun, PostgresSettings, Reset},
+    server::Server,
+    session_attrs::TargetSessionAttrs,
+    tls::Tls,
+    transaction::Transaction,
+};
+
+/// The driver of a [`ConnectionPool`](super::ConnectionPool) unless another is named: PostgreSQL,
+/// through the `postgres` crate. [`ConnectionPool::builder`](super::ConnectionPool::builder) makes
+/// it.
+pub struct Postgres {
+    /// To be tried in turn.
+    servers: Vec<Server>,
+    cp_openfun: Option<OpenFun>,
+    reset: Reset,
+    good_sql: String,
+    tls: Tls,
+    statement_cache: usize,
+    slow_query: Option<Duration>,
+    statement_timeout: Option<Duration>,
+    wanted: TargetSessionAttrs,
+    pub(super) listening: Listening,
+}
+
+impl Postgres {
+    pub(super) fn new(settings: &Builder, tls: Tls) -> Self {
+        let PostgresSettings {
+            cp_openfun,
+            cp_good_sql,
+            statement_cache,
+            slow_query,
+            reset,
+            ..
+        } = &settings.driver;
+        Self {
+            servers: Server::all(settings, &tls),
+            listening: Listening::new(settings, &tls),
+            cp_openfun: cp_openfun.clone(),
+            reset: *reset,
+            good_sql: cp_good_sql.clone(),
+            tls,
+            statement_cache: *statement_cache,
+            slow_query: *slow_query,
+            statement_timeout: settings.pool.statement_timeout,
+            wanted: settings.driver.wanted(),
+        }
+    }
+
+    fn open(&self) -> Result<Connection, String> {
+        let mut client = Server::connect(&self.servers)?;
+        if let Some(openfun) = &self.cp_openfun {
+            openfun(&mut client)
+                .map_err(|error| format!("cp_openfun failed: {}", describe(&error)))?;
+        }
+        let reset = match self.reset {
+            Reset::None => None,
+            Reset::Discard => Some(reset_script(&mut client).map_err(|error| describe(&error))?),
+        };
+        let settings = ConnectionSettings {
+            statement_cache: self.statement_cache,
+            slow_query: self.slow_query,
+            wanted: self.wanted,
+            statement_timeout: self.statement_timeout,
+            limit_is_doubtful: self.cp_openfun.is_some(),
+            reset,
+        };
+        let mut connection = Connection::new(client, settings);
+        connection.measure().map_err(|error| error.reason())?;
+        Ok(connection)
+    }
+}
+
+impl std::fmt::Debug for Postgres {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Postgres").finish_non_exhaustive()
+    }
+}
+
+impl ManageConnection for Postgres {
+    type Connection = Connection;
+    type Error = Error;
+
+    fn connect(&self) -> Result<Connection, Error> {
+        self.open().map_err(Error::custom)
+    }
+
+    fn is_valid(&self, connection: &mut Connection) -> Result<(), Error> {
+        let asked = connection.ask(&self.good_sql);
+        asked.map_err(|error| Error::custom(error.reason()))
+    }
+
+    fn has_broken(&self, connection: &mut Connection) -> bool {
+        connection.is_broken()
+    }
+}
+
+impl Driver for Postgres {
+    type Transaction<'c> = Transaction<'c>;
+
+    const DATABASE: &'static str = "PostgreSQL";
+
+    fn interact<T>(connection: &mut Connection, run: impl FnOnce(&mut Transaction<'_>) -> T) -> T {
+        run(&mut Transaction::new(connection))
+    }
+
+    fn begin(&self, connection: &mut Connection) -> Result<(), Error> {
+        connection.begin().map_err(Failure::into_error)
+    }
+
+    fn commit(&self, connection: &mut Connection) -> Result<(), Error> {
+        if let Err(error) = connection.check_unbroken() {
+            connection.rollback();
+            return Err(error);
+        }
+        connection.commit()
+    }
+
+    fn rollback(&self, connection: &mut Connection) -> Result<(), Error> {
+        connection.rollback();
+        Ok(())
+    }
+
+    /// Asks the server to stop the statement, on a connection of its own for that, encrypted if the
+    /// other is. A server that can't be reached runs the statement no further either.
+    fn canceller(&self, connection: &Connection) -> Option<Canceller> {
+        let (token, tls) = (connection.cancel_token(), self.tls.streams.clone());
+        Some(Arc::new(move || {
+            if let Err(error) = token.cancel_query(tls.clone()) {
+                warn!(target: LOG, "a statement could not be cancelled: {}", describe(&error));
+            }
+        }))
+    }
+
+    fn look(&self, connection: &mut Connection, others_lost: bool) -> Result<(), Error> {
+        let looked = connection.look();
+        looked.map_err(|error| Error::custom(error.reason()))?;
+        // A server that has become read-only, or is promoted, keeps its connections, so only asking
+        // helps.
+        if others_lost && self.wanted.may_change() {
+            return self.is_valid(connection);
+        }
+        Ok(())
+    }
+
+    fn is_suspect(&self, connection: &Connection) -> bool {
+        connection.is_suspect()
+    }
+
+    fn begin_job(&self, connection: &mut Connection, worker: &Arc<WorkerState>) {
+        connection.begin_job(worker.clone());
+    }
+
+    fn end_job(&self, connection: &mut Connection) {
+        connection.end_job();
+    }
+
+    fn reset(&self, connection: &mut Connection) {
+        connection.reset();
+    }
+
+    fn silence(&self) -> String {
+        Server::silence(&self.servers)
+    }
+
+    fn close(&self) {
+        self.listening.close();
+    }
+
+    fn release(&self, connection: Connection) {
+        if connection.is_unanswered() {
+            // The drop waits until the server answers or TCP gives it up. A worker must not, nor
+            // r2d2; there are never more such threads than a pool of connections had frozen.
+            let release = thread::Builder::new().name("db-release".into());
+            if let Err(error) = release.spawn(move || drop(connection)) {
+                warn!(target: LOG, "no thread to release a frozen connection: {error}");
+            }
+        }
+    }
+}
