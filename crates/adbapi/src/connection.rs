@@ -1,9 +1,11 @@
 //! Owns one session with PostgreSQL: its client, its prepared statements and what is known of its
 //! fitness. Knows no queue and no job.
 
+mod check;
 mod commit;
 mod limit;
 mod portal;
+mod prepared;
 mod reset;
 mod rows;
 
@@ -13,16 +15,14 @@ use std::{
 };
 
 use postgres::{
-    CancelToken, Client, Row, Statement,
-    error::{DbError, SqlState},
-    fallible_iterator::FallibleIterator,
+    CancelToken, Client, Row, Statement, error::SqlState, fallible_iterator::FallibleIterator,
 };
 use sql::Params;
 use tracing::warn;
 
 use super::{
     error::{Error, describe, means_lost},
-    pool::{job::Failure, manager::SILENT, worker_state::WorkerState},
+    pool::{job::Failure, worker_state::WorkerState},
     session_attrs::TargetSessionAttrs,
     statements::{Statements, transaction_control},
 };
@@ -30,9 +30,6 @@ use super::{
 use limit::Limit;
 pub(super) use portal::Reading;
 pub(super) use reset::reset_script;
-
-/// What looking costs: the timer that it waits for has this granularity.
-const LOOK: Duration = Duration::from_millis(1);
 
 /// A connection of the pool, lent to a closure of
 /// [`run_with_connection`](super::ConnectionPool::run_with_connection). It goes back when the
@@ -202,23 +199,6 @@ impl Connection {
         })
     }
 
-    /// Runs one statement in a transaction of its own: a pooler between may give each transaction
-    /// another session, and a statement must run in the one it was prepared in.
-    fn run_pinned<T>(
-        &mut self,
-        sql: &str,
-        run: &impl Fn(&mut Client, &Statement) -> Result<T, postgres::Error>,
-    ) -> Result<T, Failure> {
-        self.begin()?;
-        match self.run_prepared(sql, run) {
-            Ok(value) => self.commit().map(|()| value).map_err(Failure::Final),
-            Err(failure) => {
-                self.rollback();
-                Err(failure)
-            }
-        }
-    }
-
     /// Says so if `run` took long.
     fn logged<T>(
         &mut self,
@@ -235,61 +215,6 @@ impl Connection {
             warn!(target: super::LOG, millis = took.as_millis(), "slow query: {sql}");
         }
         result
-    }
-
-    /// Runs one statement, prepared now or before.
-    fn run_prepared<T>(
-        &mut self,
-        sql: &str,
-        run: &impl Fn(&mut Client, &Statement) -> Result<T, postgres::Error>,
-    ) -> Result<T, Failure> {
-        let statement = self.prepare(sql)?;
-        let error = match self.limited(sql, |client| run(client, &statement)) {
-            Ok(value) => return Ok(value),
-            Err(error) => error,
-        };
-        // "cached plan must not change result type" shares its SQLSTATE with much else, and its
-        // text is translated.
-        let routine = error.as_db_error().and_then(DbError::routine);
-        let changed = routine == Some("RevalidateCachedQuery");
-        let gone = is_gone(&error);
-        if changed || gone {
-            self.statements.clear();
-        }
-        // Either way PostgreSQL refused the statement before it ran, and for nothing that is the
-        // job's fault.
-        if changed && !self.in_transaction {
-            let statement = self.prepare(sql)?;
-            return self
-                .limited(sql, |client| run(client, &statement))
-                .map_err(|error| Failure::Final(self.observe(error)));
-        }
-        if gone && !self.in_transaction {
-            return self.run_pinned(sql, run);
-        }
-        Err(Failure::Final(self.observe(error)))
-    }
-
-    fn prepare(&mut self, sql: &str) -> Result<Statement, Failure> {
-        let found = self.statements.find(sql);
-        if let Some(state) = &self.state {
-            state.statement_looked_up(found.is_some());
-        }
-        if let Some(statement) = found {
-            return Ok(statement);
-        }
-        if let Some(word) = transaction_control(sql) {
-            return Err(Failure::Final(Error::TransactionControl(word)));
-        }
-        let prepared = self.timed(|client| client.prepare(sql));
-        let statement = prepared.map_err(|error| {
-            // The client library's own statements, which ask for types, may be gone too, and it
-            // never notices.
-            self.broken |= is_gone(&error);
-            self.observe_harmless(error)
-        })?;
-        self.statements.insert(sql, statement.clone());
-        Ok(statement)
     }
 
     /// Draws the conclusions from the failure of something that has no effect, so that it may be
@@ -400,66 +325,6 @@ impl Connection {
         state.statement_ends();
         answer
     }
-
-    /// Finds out whether the server has closed the connection, in the cheaper of two ways.
-    ///
-    /// # Errors
-    /// Why the connection is dead.
-    pub(super) fn look(&mut self) -> Result<(), Error> {
-        if self.round_trip < LOOK {
-            // A server as near as that has answered before looking is done.
-            return self.ask_anything();
-        }
-        // Turns the connection's driver once, which reads what waits in the socket: without a round
-        // trip, and a dead connection is seen at once, but a living one waits for the timer.
-        let mut notifications = self.client.notifications();
-        let mut turns = notifications.timeout_iter(Duration::ZERO);
-        while turns.next()?.is_some() {}
-        Ok(())
-    }
-
-    /// Learns how far the server is. A busy machine makes a near one look far, so it is asked
-    /// again; one that is far twice is far.
-    pub(super) fn measure(&mut self) -> Result<(), Error> {
-        for asked_before in 0..3 {
-            self.ask_anything()?;
-            let is_far = asked_before > 0 && self.round_trip > 10 * LOOK;
-            if self.round_trip < LOOK || is_far {
-                break;
-            }
-        }
-        Ok(())
-    }
-
-    /// Waits for any answer, within a time limit.
-    fn ask_anything(&mut self) -> Result<(), Error> {
-        let began = Instant::now();
-        let answer = self.client.is_valid(SILENT);
-        let took = began.elapsed();
-        self.unanswered |= answer.is_err() && took >= SILENT;
-        self.round_trip = self.round_trip.min(took);
-        Ok(answer?)
-    }
-
-    /// Asks the server whether it is still there and well: first with a time limit, then with
-    /// `good_sql`.
-    pub(super) fn ask(&mut self, good_sql: &str) -> Result<(), Error> {
-        self.ask_anything()?;
-        if !good_sql.is_empty() {
-            self.client.simple_query(good_sql)?;
-        }
-        if let Some(objection) = self.settings.wanted.objection(&mut self.client)? {
-            return Err(Error::custom(objection));
-        }
-        self.suspect = false;
-        Ok(())
-    }
-}
-
-/// Whether a prepared statement is not there any more: DISCARD ALL, or a pooler between that gave
-/// us another session.
-fn is_gone(error: &postgres::Error) -> bool {
-    error.code() == Some(&SqlState::INVALID_SQL_STATEMENT_NAME)
 }
 
 impl std::fmt::Debug for Connection {

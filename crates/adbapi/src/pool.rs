@@ -142,6 +142,15 @@ impl<D: Driver> ConnectionPool<D> {
         }
     }
 
+    /// How many connections no worker has.
+    #[cfg(test)]
+    pub(super) fn put_back(&self) -> u32 {
+        match &*self.handle.phase() {
+            Phase::Running(running) => running.put_back(),
+            Phase::Unstarted | Phase::Closed => 0,
+        }
+    }
+
     /// Queues the job or fails it at once; never blocks.
     pub(super) fn submit(&self, job: Job<D>) {
         if matches!(*self.handle.phase(), Phase::Unstarted)

@@ -1,12 +1,14 @@
 //! Owns how one server is reached: at its addresses one after the other, each within a time limit.
 //! Knows no pool.
 
+mod config;
+mod password;
+
 use std::{
     hash::{BuildHasher, RandomState},
     io,
     net::IpAddr,
     panic::resume_unwind,
-    path::PathBuf,
     sync::{
         Mutex, MutexGuard, PoisonError,
         atomic::{AtomicU32, Ordering},
@@ -18,11 +20,10 @@ use std::{
 use crossbeam_channel::{RecvTimeoutError, bounded};
 use postgres::{
     Client, Config,
-    config::{self, Host, LoadBalanceHosts},
+    config::{Host, LoadBalanceHosts, TargetSessionAttrs as Attrs},
 };
 use r2d2::ManageConnection;
 use r2d2_postgres::PostgresConnectionManager;
-use sql::{PasswordLogin, find_password};
 
 use super::{
     builder::Builder,
@@ -32,18 +33,11 @@ use super::{
     tls::{Tls, may_depend_on_encryption},
 };
 
-/// How long the other end of a TCP connection may leave data unacknowledged, or be silent before it
-/// is probed. The system's own defaults are a quarter of an hour and two hours.
-const PEER_SILENT: Duration = Duration::from_secs(30);
-
-/// After which silence Linux sends the first probe where nothing is set.
-const SYSTEMS_IDLE: Duration = Duration::from_secs(2 * 60 * 60);
+use config::{PEER_SILENT, config_of};
+use password::{Hint, PasswordFile};
 
 /// What is wrong when an attempt neither succeeds nor fails.
 const SILENT: &str = "PostgreSQL does not answer to connecting";
-
-/// What the reason for a wrong password has in it, whatever the language.
-const WRONG_PASSWORD: &str = "28P01";
 
 /// More attempts than these never hang at one address at a time.
 const MOST_HANGING: usize = 8;
@@ -57,7 +51,7 @@ pub(super) struct Server {
     /// What is sent to each new session.
     setup: Option<String>,
     /// What is looked up for each attempt where there is no password.
-    passwords: Option<Passwords>,
+    passwords: Option<PasswordFile>,
     wanted: TargetSessionAttrs,
     resolve: fn(&str) -> io::Result<Vec<IpAddr>>,
     /// How many attempts wait for the system to find the addresses, which may take long.
@@ -67,15 +61,6 @@ pub(super) struct Server {
     limit: Duration,
     /// Attempts that were given up and have not come to their end, by their address.
     hanging: Mutex<Vec<Hanging>>,
-}
-
-/// A password file, and what its line must be for.
-struct Passwords {
-    file: PathBuf,
-    host: String,
-    port: u16,
-    database: String,
-    user: String,
 }
 
 struct Hanging {
@@ -93,10 +78,10 @@ impl Server {
             .map(|limit| format!("SET statement_timeout = {}", limit.as_millis()));
         (0..settings.driver.servers())
             .map(|n| {
-                let (name, config, limit) = dial_config(settings, n);
+                let (name, config, limit) = config_of(settings, n);
                 Self {
                     name,
-                    passwords: Passwords::of(settings, &config),
+                    passwords: PasswordFile::of(settings, &config),
                     wanted: settings.driver.wanted(),
                     resolve: settings.driver.resolve,
                     resolving: AtomicU32::new(0),
@@ -211,7 +196,10 @@ impl Server {
         config.notice_callback(notices::of_one_connection());
         address.map(|address| config.hostaddr(address));
         config.target_session_attrs(wanted.to_config());
-        let hint = self.take_password(&mut config);
+        let hint = match &self.passwords {
+            Some(file) => file.set_password(&mut config),
+            None => Hint::Nothing,
+        };
         let (tls, setup) = (self.tls.clone(), self.setup.clone());
         let (answer, answered) = bounded(1);
         let attempt = move || {
@@ -239,26 +227,6 @@ impl Server {
         }
     }
 
-    /// Looks for a password where there is none, and for what to say if it is none that will do.
-    fn take_password(&self, config: &mut Config) -> Hint {
-        let Some(passwords) = &self.passwords else {
-            return Hint::Nothing;
-        };
-        let login = PasswordLogin {
-            host: &passwords.host,
-            port: passwords.port,
-            database: &passwords.database,
-            user: &passwords.user,
-        };
-        match find_password(&passwords.file, &login) {
-            Ok(password) => {
-                config.password(password);
-                Hint::FromFile(passwords.file.display().to_string())
-            }
-            Err(why) => Hint::NotInFile(why),
-        }
-    }
-
     fn hanging(&self) -> MutexGuard<'_, Vec<Hanging>> {
         self.hanging.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -272,56 +240,6 @@ impl Server {
             is_recent |= attempt.since.elapsed() < PEER_SILENT;
         }
         is_recent || there >= MOST_HANGING
-    }
-}
-
-impl Passwords {
-    /// What to look up for this server, if anything.
-    fn of(settings: &Builder, config: &Config) -> Option<Self> {
-        let file = settings.driver.passfile.clone()?;
-        if config.get_password().is_some() {
-            return None;
-        }
-        let host = match config.get_hosts().first() {
-            Some(Host::Tcp(name)) => name.clone(),
-            Some(Host::Unix(directory)) => directory.display().to_string(),
-            None => String::new(),
-        };
-        let user = config.get_user().unwrap_or_default().to_owned();
-        Some(Self {
-            file,
-            host,
-            port: config.get_ports().first().copied().unwrap_or(5432),
-            database: config.get_dbname().unwrap_or(&user).to_owned(),
-            user,
-        })
-    }
-}
-
-/// Where the password is from, for a reason that is about it.
-enum Hint {
-    /// The connection config, or nowhere.
-    Nothing,
-    FromFile(String),
-    /// Why it is not there.
-    NotInFile(String),
-}
-
-impl Hint {
-    fn explain(&self, reason: String) -> String {
-        // The client library tells by its words only; PostgreSQL's are translated, its codes are
-        // not.
-        match self {
-            Self::NotInFile(why) if reason.contains("password missing") => {
-                format!(
-                    "{reason}: PostgreSQL asks for one, none is set (`password`, PGPASSWORD, DATABASE_URL), and {why}"
-                )
-            }
-            Self::FromFile(file) if reason.contains(WRONG_PASSWORD) => {
-                format!("{reason}; the password is that of {file}")
-            }
-            _ => reason,
-        }
     }
 }
 
@@ -355,7 +273,7 @@ fn set_up(
     wanted: TargetSessionAttrs,
 ) -> Result<Client, String> {
     // The client library has looked after the others.
-    if wanted.to_config() == config::TargetSessionAttrs::Any {
+    if wanted.to_config() == Attrs::Any {
         let objection = wanted.objection(&mut client);
         if let Some(objection) = objection.map_err(|error| describe(&error))? {
             return Err(objection.to_owned());
@@ -370,67 +288,4 @@ fn set_up(
 
 fn shuffle<T>(list: &mut [T]) {
     list.sort_by_cached_key(|_| RandomState::new().hash_one(0));
-}
-
-/// The `n`th server's name, the settings to connect to it, and how long that may take at one
-/// address: the user's settings, and what keeps a connection from hanging where the user left it
-/// open.
-fn dial_config(settings: &Builder, n: usize) -> (String, Config, Duration) {
-    let given = &settings.driver.config;
-    let mut config = Config::new();
-    let address = given.get_hostaddrs().get(n).copied();
-    let name = match given.get_hosts().get(n) {
-        Some(Host::Tcp(name)) => name.clone(),
-        Some(Host::Unix(directory)) => directory.display().to_string(),
-        // TLS wants a name for the other end, if only to say who did not prove to be it.
-        None => address
-            .map(|address| address.to_string())
-            .unwrap_or_default(),
-    };
-    match given.get_hosts().get(n) {
-        Some(Host::Unix(directory)) => config.host_path(directory),
-        _ => config.host(&name),
-    };
-    address.map(|address| config.hostaddr(address));
-    let ports = given.get_ports();
-    let port = ports.get(n).or(ports.first()).copied().unwrap_or(5432);
-    // A job must not have waited in vain when a silent server has had its time: the next may
-    // answer.
-    let share = settings.pool.connect_timeout
-        / u32::try_from(settings.driver.servers()).unwrap_or(u32::MAX);
-    let limit = given.get_connect_timeout().copied().unwrap_or(share);
-    let application_name = given
-        .get_application_name()
-        .or(settings.pool.cp_name.as_deref())
-        .unwrap_or("adbapi");
-    let mut idle = given.get_keepalives_idle();
-    if idle == Config::new().get_keepalives_idle() {
-        idle = PEER_SILENT;
-    } else if idle.is_zero() {
-        idle = SYSTEMS_IDLE;
-    }
-    let interval = given.get_keepalives_interval().unwrap_or(PEER_SILENT / 3);
-    let probes = given.get_keepalives_retries().unwrap_or(3);
-    config
-        .port(port)
-        .connect_timeout(limit)
-        .application_name(application_name)
-        .ssl_negotiation(given.get_ssl_negotiation())
-        .tcp_user_timeout(given.get_tcp_user_timeout().copied().unwrap_or(PEER_SILENT))
-        .keepalives(given.get_keepalives())
-        .keepalives_idle(idle)
-        .channel_binding(given.get_channel_binding())
-        .load_balance_hosts(given.get_load_balance_hosts());
-    // As in libpq, 0 leaves it to the system, which a socket is told by nothing.
-    if !interval.is_zero() {
-        config.keepalives_interval(interval);
-    }
-    if probes > 0 {
-        config.keepalives_retries(probes);
-    }
-    given.get_user().map(|user| config.user(user));
-    given.get_password().map(|word| config.password(word));
-    given.get_dbname().map(|database| config.dbname(database));
-    given.get_options().map(|options| config.options(options));
-    (format!("{name}:{port}"), config, limit)
 }

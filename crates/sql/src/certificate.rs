@@ -62,10 +62,10 @@ pub(crate) fn check_version_1(
             && may_sign(&root)
             && has_signed(&root, &parsed, provider).unwrap_or(false)
     });
-    match is_signed {
-        true => Ok(()),
-        false => Err(CertificateError::UnknownIssuer),
+    if !is_signed {
+        return Err(CertificateError::UnknownIssuer);
     }
+    Ok(())
 }
 
 /// Whether it is an authority's. One of version 1 does not say.
@@ -129,10 +129,10 @@ pub(crate) fn check_signature(
         let verified = algorithm.verify_signature(key, message, signed.signature());
         verified.is_ok()
     });
-    match is_signed {
-        true => Ok(()),
-        false => Err(CertificateError::BadSignature.into()),
+    if !is_signed {
+        return Err(CertificateError::BadSignature.into());
     }
+    Ok(())
 }
 
 /// What stands inside of an algorithm's SEQUENCE.

@@ -43,9 +43,10 @@ pub fn find_password(file: &Path, login: &PasswordLogin<'_>) -> Result<Vec<u8>, 
         ));
     }
     let text = fs::read(file).map_err(|error| format!("{shown}: {error}"))?;
-    let host = match SOCKET_DIRECTORIES.contains(&login.host) {
-        true => "localhost",
-        false => login.host,
+    let host = if SOCKET_DIRECTORIES.contains(&login.host) {
+        "localhost"
+    } else {
+        login.host
     };
     let fields = [host, &login.port.to_string(), login.database, login.user];
     let mut lines = text.split(|byte| *byte == b'\n');

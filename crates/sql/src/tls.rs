@@ -139,10 +139,10 @@ fn versions(
     ];
     let within = (all.into_iter()).filter(|(version, _)| (from..=to).contains(version));
     let within: Vec<_> = within.map(|(_, version)| version).collect();
-    match within.is_empty() {
-        true => Err("the newest version of TLS is older than the oldest: exchange them".into()),
-        false => Ok(within),
+    if within.is_empty() {
+        return Err("the newest version of TLS is older than the oldest: exchange them".into());
     }
+    Ok(within)
 }
 
 /// What we prove to be.

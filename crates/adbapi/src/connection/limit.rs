@@ -57,9 +57,10 @@ impl Connection {
         if self.limit.is_doubtful {
             self.learn_limit();
         }
-        let answer = match self.limit.is_longer {
-            true => run(&mut self.client),
-            false => self.timed(run),
+        let answer = if self.limit.is_longer {
+            run(&mut self.client)
+        } else {
+            self.timed(run)
         };
         self.limit.is_doubtful |= may_change_limit(sql);
         answer

@@ -11,8 +11,9 @@ use super::{
         pool::{job::Failure, worker_state::WorkerState},
         statements::{Statements, transaction_control},
     },
-    Connection, is_gone,
+    Connection,
     limit::may_change_limit,
+    prepared::is_gone,
     rows::received,
 };
 

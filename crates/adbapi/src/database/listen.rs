@@ -318,10 +318,10 @@ impl ListenThread {
                 break;
             }
         }
-        match session.client.is_closed() {
-            true => Err("the connection was lost".to_owned()),
-            false => Ok(()),
+        if session.client.is_closed() {
+            return Err("the connection was lost".to_owned());
         }
+        Ok(())
     }
 
     fn connect(&self) -> Result<Session, String> {

@@ -82,10 +82,7 @@ impl<D: Driver> Running<D> {
                 state: state.clone(),
                 closing: closing.clone(),
                 connectionless: connectionless.clone(),
-                connect_timeout: settings.connect_timeout,
-                reconnect: settings.cp_reconnect,
-                noisy: settings.cp_noisy,
-                wait_awake: settings.wait_awake,
+                settings: settings.clone(),
                 number,
                 active: active.clone(),
                 commands: commands.clone(),
@@ -143,6 +140,11 @@ impl<D: Driver> Running<D> {
     #[cfg(test)]
     pub(super) fn active(&self) -> Option<Arc<ActiveWorkers>> {
         self.active.clone()
+    }
+
+    #[cfg(test)]
+    pub(super) fn put_back(&self) -> u32 {
+        self.connections.state().idle_connections
     }
 
     pub(super) fn stats(&self) -> Stats {

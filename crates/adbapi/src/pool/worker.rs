@@ -21,6 +21,7 @@ use super::{
     health::Health,
     job::{Failure, Job},
     manager::Manager,
+    settings::PoolSettings,
     worker_state::WorkerState,
 };
 use crate::{
@@ -61,10 +62,7 @@ pub(super) struct Worker<D: Driver> {
     pub(super) closing: Arc<AtomicBool>,
     /// How many workers have a job and wait for a connection.
     pub(super) connectionless: Arc<AtomicU32>,
-    pub(super) connect_timeout: Duration,
-    pub(super) reconnect: bool,
-    pub(super) noisy: bool,
-    pub(super) wait_awake: bool,
+    pub(super) settings: PoolSettings,
     /// From 1; those with the lowest stay active.
     pub(super) number: u32,
     pub(super) active: Option<Arc<ActiveWorkers>>,
@@ -133,7 +131,7 @@ impl<D: Driver> Worker<D> {
             return taken;
         }
         let polls = match *found_at_once {
-            _ if !self.wait_awake => 0,
+            _ if !self.settings.wait_awake => 0,
             BACKLOG.. => POLLS_AFTER_BACKLOG,
             _ => POLLS,
         };
@@ -187,7 +185,7 @@ impl<D: Driver> Worker<D> {
                     if end.is_ok() && tries_left > 0 && self.may_retry(job.submitted) =>
                 {
                     tries_left -= 1;
-                    if self.noisy {
+                    if self.settings.cp_noisy {
                         let reason = error.reason();
                         info!(target: LOG, "adbapi: a connection was lost before its job was sent, reconnecting: {reason}");
                     }
@@ -224,7 +222,7 @@ impl<D: Driver> Worker<D> {
     }
 
     fn may_retry(&self, submitted: Instant) -> bool {
-        self.reconnect && submitted.elapsed() < self.connect_timeout
+        self.settings.cp_reconnect && submitted.elapsed() < self.settings.connect_timeout
     }
 
     /// Lets a worker that waits have the connection this one has just put back. There may be no
@@ -246,7 +244,7 @@ impl<D: Driver> Worker<D> {
             return Ok(connection);
         }
         let waited = submitted.elapsed();
-        let left = self.connect_timeout.saturating_sub(waited);
+        let left = self.settings.connect_timeout.saturating_sub(waited);
         let limit = if self.health.is_down() {
             left
         } else {

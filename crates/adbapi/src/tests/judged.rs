@@ -139,8 +139,8 @@ fn builder(config: postgres::Config, mode: SslMode, root: &Path) -> super::Build
         .sslrootcert(root)
 }
 
-#[test]
-fn the_servers_certificate_is_judged_as_by_libpq() {
+/// Certificates as servers have them, right and wrong ones, and who signed them.
+fn certificates_of_all_kinds() -> Files {
     let files = Files::new();
     let own = files.authority("own");
     files.authority("other");
@@ -168,7 +168,12 @@ fn the_servers_certificate_is_judged_as_by_libpq() {
     // Not an authority, though it has signed one.
     files.certify("leaf", &params(&[], "leaf"), &own);
     files.certify_in_version_1("stray", "pg.example", "leaf");
+    files
+}
 
+#[test]
+fn the_servers_certificate_is_judged_as_by_libpq() {
+    let files = certificates_of_all_kinds();
     let cluster = Cluster::new();
     let mut is_running = false;
     for (server, root, host, expected) in [
@@ -194,9 +199,10 @@ fn the_servers_certificate_is_judged_as_by_libpq() {
             &files.read(&format!("{server}.crt")),
             &files.read(&format!("{server}.key")),
         );
-        match is_running {
-            true => cluster.restart("immediate"),
-            false => cluster.start(),
+        if is_running {
+            cluster.restart("immediate");
+        } else {
+            cluster.start();
         }
         is_running = true;
         let root = files.path(&format!("{root}.crt"));

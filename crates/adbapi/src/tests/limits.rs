@@ -20,7 +20,7 @@ use postgres::{
 };
 
 use super::{
-    super::{Error, deferred, params},
+    super::{ConnectionPool, Error, deferred, params},
     LIMIT,
     cluster::Cluster,
     eventually, outcome, pool, pool_on, value,
@@ -184,9 +184,11 @@ fn a_statement_that_panics_leaves_no_time_limit_to_the_next_job() {
     let is_slow = AtomicBool::new(false);
     let pool = pool(|b| {
         let b = b.cp_max(1).cp_min(0).statement_timeout(limit);
-        b.cp_openfun(move |client| match is_slow.swap(true, Ordering::Relaxed) {
-            true => client.batch_execute("SET statement_timeout = 0; SELECT pg_sleep(1)"),
-            false => Ok(()),
+        b.cp_openfun(move |client| {
+            if is_slow.swap(true, Ordering::Relaxed) {
+                client.batch_execute("SET statement_timeout = 0; SELECT pg_sleep(1)")?;
+            }
+            Ok(())
         })
     });
     let panics = pool.run_query("SELECT $1::int4", params![Panics]);
@@ -387,4 +389,32 @@ fn a_frozen_postmaster_makes_new_connections_unavailable_until_it_thaws() {
         "{:?}",
         thawed.elapsed()
     );
+}
+
+#[test]
+fn a_request_to_stop_that_a_frozen_server_does_not_take_holds_up_no_time_limit() {
+    let cluster = Cluster::start_new();
+    let limit = Duration::from_millis(300);
+    let pool = ConnectionPool::builder(cluster.tcp_config())
+        .cp_max(1)
+        .cp_min(0)
+        .cp_name("frozen-postmaster")
+        .queue_timeout(limit)
+        .build()
+        .unwrap();
+    let query = pool.run_query("SELECT pg_sleep(600)", ());
+    until_active(&cluster, "frozen-postmaster", 1);
+    let mut observer = cluster.client();
+    signal("-STOP", cluster.postmaster());
+    query.cancel();
+    let began = Instant::now();
+    let error = outcome(pool.run_query("SELECT 1", ())).unwrap_err();
+    assert!(matches!(error, Error::QueueTimeout { .. }), "{error}");
+    assert!(began.elapsed() < 5 * limit, "{:?}", began.elapsed());
+    signal("-CONT", cluster.postmaster());
+    eventually("the statement is stopped", || {
+        let sql = "SELECT count(*) FROM pg_stat_activity WHERE wait_event = 'PgSleep'";
+        observer.query_one(sql, &[]).unwrap().get::<_, i64>(0) == 0
+    });
+    assert_eq!(value::<i32>(&pool, "SELECT 1"), 1);
 }

@@ -1,6 +1,5 @@
 //! Owns what the pool's tests share; how a PostgreSQL is started for them is `cluster`'s.
 
-mod active_workers;
 mod closing;
 mod cluster;
 mod database;
@@ -8,7 +7,9 @@ mod faults;
 mod jobs;
 mod judged;
 mod limits;
+mod policy;
 mod sessions;
+mod statements;
 mod tls;
 mod upkeep;
 

@@ -19,10 +19,9 @@ use super::{
     cluster::Cluster,
     eventually,
     faults::thirty_calls_after_a_restart,
-    limits::{signal, until_active},
+    limits::until_active,
     outcome,
     upkeep::{lines, logged},
-    value,
 };
 
 /// How long a connection that is refused is tried for.
@@ -474,32 +473,4 @@ fn a_cancelled_query_stops_and_the_request_to_stop_it_is_encrypted() {
             "{connection}"
         );
     }
-}
-
-#[test]
-fn a_request_to_stop_that_a_frozen_server_does_not_take_holds_up_no_time_limit() {
-    let cluster = Cluster::start_new();
-    let limit = Duration::from_millis(300);
-    let pool = ConnectionPool::builder(cluster.tcp_config())
-        .cp_max(1)
-        .cp_min(0)
-        .cp_name("frozen-tls")
-        .queue_timeout(limit)
-        .build()
-        .unwrap();
-    let query = pool.run_query("SELECT pg_sleep(600)", ());
-    until_active(&cluster, "frozen-tls", 1);
-    let mut observer = cluster.client();
-    signal("-STOP", cluster.postmaster());
-    query.cancel();
-    let began = Instant::now();
-    let error = outcome(pool.run_query("SELECT 1", ())).unwrap_err();
-    assert!(matches!(error, Error::QueueTimeout { .. }), "{error}");
-    assert!(began.elapsed() < 5 * limit, "{:?}", began.elapsed());
-    signal("-CONT", cluster.postmaster());
-    eventually("the statement is stopped", || {
-        let sql = "SELECT count(*) FROM pg_stat_activity WHERE wait_event = 'PgSleep'";
-        observer.query_one(sql, &[]).unwrap().get::<_, i64>(0) == 0
-    });
-    assert_eq!(value::<i32>(&pool, "SELECT 1"), 1);
 }

@@ -7,18 +7,18 @@ use std::{
 };
 
 use super::{
-    super::{ConnectionPool, Promise, deferred, pool::active_workers::ActiveWorkers},
-    eventually, outcome, pool,
+    super::super::{ConnectionPool, Promise, deferred, pool::active_workers::ActiveWorkers},
+    Fake, eventually, outcome,
 };
 
 /// A pool of three workers more than stay active. For it jobs are quick that are not, so that a
 /// busy machine does not matter.
-fn pool_with_a_reserve(name: &str) -> (ConnectionPool, Arc<ActiveWorkers>, usize) {
+fn pool_with_a_reserve() -> (ConnectionPool<Fake>, Arc<ActiveWorkers>, usize) {
     let processors = thread::available_parallelism().unwrap().get();
     let workers = 2 * processors + 4;
-    let pool = pool(|mut b| {
+    let pool = Fake::default().pool(|mut b| {
         b.pool.quick = Duration::from_secs(2);
-        b.cp_max(u32::try_from(workers).unwrap()).cp_name(name)
+        b.cp_max(u32::try_from(workers).unwrap())
     });
     pool.start().unwrap();
     let active = pool
@@ -28,9 +28,11 @@ fn pool_with_a_reserve(name: &str) -> (ConnectionPool, Arc<ActiveWorkers>, usize
 }
 
 /// Makes quick jobs until few workers are active.
-fn reduce(pool: &ConnectionPool, active: &ActiveWorkers) {
+fn reduce(pool: &ConnectionPool<Fake>, active: &ActiveWorkers) {
     eventually("few workers to be active", || {
-        let quick: Vec<_> = (0..200).map(|_| pool.run_query("SELECT 1", ())).collect();
+        let quick: Vec<_> = (0..200)
+            .map(|_| pool.run_with_connection(|_| Ok(())))
+            .collect();
         quick.into_iter().for_each(|job| {
             outcome(job).unwrap();
         });
@@ -40,7 +42,7 @@ fn reduce(pool: &ConnectionPool, active: &ActiveWorkers) {
 
 #[test]
 fn quick_jobs_are_done_by_few_workers() {
-    let (pool, active, _) = pool_with_a_reserve("active-few");
+    let (pool, active, _) = pool_with_a_reserve();
     eventually("three workers to sleep", || {
         reduce(&pool, &active);
         *active.sleeping() == 3
@@ -49,7 +51,7 @@ fn quick_jobs_are_done_by_few_workers() {
 
 #[test]
 fn jobs_that_take_long_find_all_workers() {
-    let (pool, active, workers) = pool_with_a_reserve("active-all");
+    let (pool, active, workers) = pool_with_a_reserve();
     for _ in 0..3 {
         reduce(&pool, &active);
         // Each of them ends only when all have begun.
@@ -71,7 +73,7 @@ fn jobs_that_take_long_find_all_workers() {
 
 #[test]
 fn nobody_sleeps_while_those_who_would_stay_active_have_long_jobs() {
-    let (pool, active, workers) = pool_with_a_reserve("active-mixed");
+    let (pool, active, workers) = pool_with_a_reserve();
     // One more than may sleep, so one of them is with a worker that would stay active.
     let (promises, waits): (Vec<Promise<()>>, Vec<_>) = (0..4).map(|_| deferred()).unzip();
     let long: Vec<_> = waits
@@ -80,7 +82,9 @@ fn nobody_sleeps_while_those_who_would_stay_active_have_long_jobs() {
         .collect();
     eventually("the long jobs run", || pool.stats().running == 4);
     for _ in 0..10 * workers {
-        let quick: Vec<_> = (0..64).map(|_| pool.run_query("SELECT 1", ())).collect();
+        let quick: Vec<_> = (0..64)
+            .map(|_| pool.run_with_connection(|_| Ok(())))
+            .collect();
         quick.into_iter().for_each(|job| {
             outcome(job).unwrap();
         });
@@ -97,7 +101,7 @@ fn nobody_sleeps_while_those_who_would_stay_active_have_long_jobs() {
 
 #[test]
 fn a_pool_closes_while_workers_sleep() {
-    let (pool, active, _) = pool_with_a_reserve("active-close");
+    let (pool, active, _) = pool_with_a_reserve();
     reduce(&pool, &active);
     pool.close();
     assert!(!active.is_reduced());

@@ -1,0 +1,70 @@
+//! Owns how a connection that has idled is found to be dead or alive, with the server or without
+//! it. Knows no pool: when to check is the pool's decision.
+
+use std::time::{Duration, Instant};
+
+use postgres::fallible_iterator::FallibleIterator;
+
+use super::{
+    super::{error::Error, pool::manager::SILENT},
+    Connection,
+};
+
+/// What a look costs: the timer that it waits for has this granularity.
+const LOOK: Duration = Duration::from_millis(1);
+
+impl Connection {
+    /// Finds out whether the server has closed the connection, in the cheaper of two ways.
+    ///
+    /// # Errors
+    /// Why the connection is dead.
+    pub(in super::super) fn look(&mut self) -> Result<(), Error> {
+        if self.round_trip < LOOK {
+            // A server as near as that has answered before looking is done.
+            return self.ask_anything();
+        }
+        // Turns the connection's driver once, which reads what waits in the socket: without a round
+        // trip, and a dead connection is seen at once, but a living one waits for the timer.
+        let mut notifications = self.client.notifications();
+        let mut turns = notifications.timeout_iter(Duration::ZERO);
+        while turns.next()?.is_some() {}
+        Ok(())
+    }
+
+    /// Learns how far the server is. A busy machine makes a near one look far, so it is asked
+    /// again; one that is far twice is far.
+    pub(in super::super) fn measure(&mut self) -> Result<(), Error> {
+        for asked_before in 0..3 {
+            self.ask_anything()?;
+            let is_far = asked_before > 0 && self.round_trip > 10 * LOOK;
+            if self.round_trip < LOOK || is_far {
+                break;
+            }
+        }
+        Ok(())
+    }
+
+    /// Waits for any answer, within a time limit.
+    pub(super) fn ask_anything(&mut self) -> Result<(), Error> {
+        let began = Instant::now();
+        let answer = self.client.is_valid(SILENT);
+        let took = began.elapsed();
+        self.unanswered |= answer.is_err() && took >= SILENT;
+        self.round_trip = self.round_trip.min(took);
+        Ok(answer?)
+    }
+
+    /// Asks the server whether it is still there and well: first with a time limit, then with
+    /// `good_sql`.
+    pub(in super::super) fn ask(&mut self, good_sql: &str) -> Result<(), Error> {
+        self.ask_anything()?;
+        if !good_sql.is_empty() {
+            self.client.simple_query(good_sql)?;
+        }
+        if let Some(objection) = self.settings.wanted.objection(&mut self.client)? {
+            return Err(Error::custom(objection));
+        }
+        self.suspect = false;
+        Ok(())
+    }
+}

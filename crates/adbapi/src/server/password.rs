@@ -1,0 +1,89 @@
+//! Owns where the password for one server comes from when the connection config has none, and what
+//! to say when it is missing or wrong. Connects to nothing.
+
+use std::path::PathBuf;
+
+use postgres::{Config, config::Host};
+use sql::{PasswordLogin, find_password};
+
+use super::super::builder::Builder;
+
+/// What the reason for a wrong password has in it, whatever the language.
+const WRONG_PASSWORD: &str = "28P01";
+
+/// A password file, and what its line must be for.
+pub(super) struct PasswordFile {
+    file: PathBuf,
+    host: String,
+    port: u16,
+    database: String,
+    user: String,
+}
+
+impl PasswordFile {
+    /// What to look up for this server, if anything.
+    pub(super) fn of(settings: &Builder, config: &Config) -> Option<Self> {
+        let file = settings.driver.passfile.clone()?;
+        if config.get_password().is_some() {
+            return None;
+        }
+        let host = match config.get_hosts().first() {
+            Some(Host::Tcp(name)) => name.clone(),
+            Some(Host::Unix(directory)) => directory.display().to_string(),
+            None => String::new(),
+        };
+        let user = config.get_user().unwrap_or_default().to_owned();
+        Some(Self {
+            file,
+            host,
+            port: config.get_ports().first().copied().unwrap_or(5432),
+            database: config.get_dbname().unwrap_or(&user).to_owned(),
+            user,
+        })
+    }
+
+    /// Sets the password for an attempt to connect, if the file has one now, and gives what to say
+    /// if the attempt fails for it.
+    pub(super) fn set_password(&self, config: &mut Config) -> Hint {
+        let login = PasswordLogin {
+            host: &self.host,
+            port: self.port,
+            database: &self.database,
+            user: &self.user,
+        };
+        match find_password(&self.file, &login) {
+            Ok(password) => {
+                config.password(password);
+                Hint::FromFile(self.file.display().to_string())
+            }
+            Err(why) => Hint::NotInFile(why),
+        }
+    }
+}
+
+/// Where the password is from, for a reason that is about it.
+pub(super) enum Hint {
+    /// The connection config, or nowhere.
+    Nothing,
+    FromFile(String),
+    /// Why it is not there.
+    NotInFile(String),
+}
+
+impl Hint {
+    pub(super) fn explain(&self, reason: String) -> String {
+        // The client library tells by its words only; PostgreSQL's are translated, its codes are
+        // not.
+        match self {
+            Self::NotInFile(why) if reason.contains("password missing") => {
+                format!(
+                    "{reason}: PostgreSQL asks for one, none is set (`password`, PGPASSWORD, DATABASE_URL), and {why}"
+                )
+            }
+            Self::FromFile(file) if reason.contains(WRONG_PASSWORD) => {
+                format!("{reason}; the password is that of {file}")
+            }
+            _ => reason,
+        }
+    }
+}
