@@ -28,9 +28,10 @@
 //! | [`reactor`] | the poll loop of an I/O thread | - |
 //! | [`web`] | HTTP heads, static files, the WebSocket handshake | - |
 //! | [`wamp_transport`] | sockets, sessions, realms behind their locks | `wamp`, `wamp_router`, `web`, `reactor` |
-//! | [`adbapi`] | the database connection pool | - |
+//! | [`sql`] | what backends for PostgreSQL share: jobs, rows, errors | `deferred` |
+//! | [`adbapi`] | the database connection pool | `sql`, `deferred` |
 //! | [`stdio`] | standard output and standard error, never waited for | - |
-//! | [`component`] | what answers calls | `wamp`, `adbapi`, `stdio` |
+//! | [`component`] | what answers calls | `wamp`, `sql`, `deferred`, `adbapi`, `stdio` |
 //! | [`pg_cluster`] | a private PostgreSQL cluster | - |
 //! | [`wamp_bench`] | a load generator for routers | `wamp`, `reactor`, `wamp_transport` |
 //! | [`config`] | the configuration, checked | - |
@@ -41,8 +42,8 @@
 //! classes of its own needs one dependency, this one.
 
 pub use {
-    adbapi, component, pg_cluster, reactor, stdio, wamp, wamp_bench, wamp_router, wamp_transport,
-    web,
+    adbapi, component, pg_cluster, reactor, sql, stdio, wamp, wamp_bench, wamp_router,
+    wamp_transport, web,
 };
 
 pub mod cli;

@@ -11,14 +11,12 @@ use std::{
     time::Duration,
 };
 
-use postgres::config::{ChannelBinding, LoadBalanceHosts, SslNegotiation};
-
 use super::Error;
 use crate::config::{
     self, ClientTransport, Database, IpVersion, Listener, ListenerService, PathService,
     SslRootCert, TcpEndpoint,
 };
-use adbapi::ConnectionPool;
+use adbapi::{ChannelBinding, Config, ConnectionPool, LoadBalanceHosts, SslNegotiation};
 use wamp::{MAX_ID, PublicationId, SessionId, Uri};
 use wamp_router::{IdSource, Limits, RealmOptions};
 use wamp_transport::{Target, WebService, WebSocketOptions};
@@ -300,13 +298,13 @@ fn sslmode(mode: config::SslMode) -> adbapi::SslMode {
 }
 
 /// How each connection of the pool is made.
-fn connection(database: &Database) -> postgres::Config {
-    let mut postgres = postgres::Config::new();
+fn connection(database: &Database) -> Config {
+    let mut connection = Config::new();
     for server in &database.servers {
-        postgres.host(&server.host).port(server.port);
-        server.address.map(|address| postgres.hostaddr(address));
+        connection.host(&server.host).port(server.port);
+        server.address.map(|address| connection.hostaddr(address));
     }
-    postgres
+    connection
         .dbname(&database.database)
         .user(&database.user)
         .application_name(&database.application_name)
@@ -329,7 +327,7 @@ fn connection(database: &Database) -> postgres::Config {
         // Zero is how a socket is told that the system decides.
         .tcp_user_timeout(database.tcp_user_timeout.unwrap_or_default());
     if let Some(keepalives) = &database.keepalives {
-        postgres
+        connection
             .keepalives_idle(keepalives.idle)
             .keepalives_interval(keepalives.interval)
             .keepalives_retries(keepalives.count);
@@ -337,10 +335,10 @@ fn connection(database: &Database) -> postgres::Config {
     // As in libpq, an empty one is none.
     let password = database.password.as_ref().map(config::Secret::expose);
     if let Some(password) = password.filter(|password| !password.is_empty()) {
-        postgres.password(password);
+        connection.password(password);
     }
     if let Some(options) = &database.options {
-        postgres.options(options);
+        connection.options(options);
     }
-    postgres
+    connection
 }

@@ -4,8 +4,10 @@
 mod check;
 mod commit;
 mod limit;
+mod portal;
 mod prepared;
 mod reset;
+mod rows;
 
 use std::{
     sync::Arc,
@@ -15,17 +17,18 @@ use std::{
 use postgres::{
     CancelToken, Client, Row, Statement, error::SqlState, fallible_iterator::FallibleIterator,
 };
+use sql::Params;
 use tracing::warn;
 
 use super::{
     error::{Error, describe, means_lost},
-    params::Params,
     pool::{job::Failure, worker_state::WorkerState},
     session_attrs::TargetSessionAttrs,
     statements::{Statements, transaction_control},
 };
 
 use limit::Limit;
+pub(super) use portal::Reading;
 pub(super) use reset::reset_script;
 
 /// A connection of the pool, lent to a closure of

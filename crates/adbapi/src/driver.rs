@@ -115,6 +115,10 @@ pub trait Driver: ManageConnection {
         "the database does not answer to connecting".to_owned()
     }
 
+    /// The pool has closed, or was never started (by default nothing). Ends what the driver has
+    /// besides the pool's connections; may block for a moment.
+    fn close(&self) {}
+
     /// Closes a connection: drops it. One whose drop could block must do that on another thread.
     fn release(&self, connection: Self::Connection) {
         drop(connection);

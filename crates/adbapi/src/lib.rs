@@ -1,5 +1,5 @@
-//! Runs blocking PostgreSQL work on a fixed set of worker threads and hands back Deferreds; imports
-//! nothing of ours.
+//! Runs blocking PostgreSQL work on a fixed set of worker threads and hands back Deferreds. Must not
+//! know WAMP, JSON nor the configuration.
 //!
 //! A Rust take on Twisted's `twisted.enterprise.adbapi`: code that must not block hands SQL to a
 //! [`ConnectionPool`] and gets a [`Deferred`] at once; a worker thread runs the SQL and fires the
@@ -206,6 +206,27 @@
 //!   blocking shell around `tokio-postgres` and hides a private current-thread tokio runtime in
 //!   each connection. It runs on the worker only while a statement does.
 //!
+//! # As any other database
+//!
+//! The pool is a [`sql::Database`]: jobs with settings for their transaction (who calls, role, time
+//! zone, read only, isolation, time limit), results as PostgreSQL's own bytes or streamed in
+//! batches, statements described, channels listened to. For the last the pool has one connection
+//! and one thread more (`db-listen`) while somebody listens; `cp_openfun` is not called for it.
+//! A stream holds its worker until it has been read or dropped.
+//!
+//! ```no_run
+//! use sql::{Database, Settings, Statement, params};
+//!
+//! # fn example(pool: &adbapi::ConnectionPool) {
+//! let goods = Statement::new("SELECT * FROM goods WHERE price < $1", params![100_i32]);
+//! let caller = Settings::new().role("customer").read_only(true);
+//! pool.submit(sql::Job::new(goods).with(caller)).on_result(|results| match results {
+//!     Ok(results) => println!("{} bargains", results.first.len()),
+//!     Err(error) => println!("no: {error}"),
+//! });
+//! # }
+//! ```
+//!
 //! # Logging
 //!
 //! Through `tracing`, with target `adbapi`. The `tokio-postgres` crate writes statements with their
@@ -214,22 +235,19 @@
 
 mod aliases;
 mod builder;
-mod certificate;
 mod connection;
+mod database;
 mod driver;
 mod error;
 mod notices;
-mod params;
-mod passfile;
 mod pool;
 mod postgres_driver;
 mod postgres_settings;
 mod query;
 mod server;
 mod session_attrs;
-mod ssl_mode;
 mod statements;
-mod stats;
+mod tally;
 mod tls;
 mod transaction;
 
@@ -241,18 +259,21 @@ pub use builder::Builder;
 pub use connection::Connection;
 pub use driver::{Canceller, Driver, R2d2};
 pub use error::Error;
-pub use params::{Params, Sql, Value, params};
 pub use pool::{ConnectionPool, worker_state::WorkerState};
 pub use postgres_driver::Postgres;
 pub use postgres_settings::{PostgresSettings, Reset};
 pub use session_attrs::TargetSessionAttrs;
-pub use ssl_mode::{SslMode, TlsVersion};
-pub use stats::{ErrorCounts, Stats};
+pub use sql::{ErrorCounts, Params, Sql, SslMode, Stats, TlsVersion, Value, params};
 pub use transaction::Transaction;
 
 /// What the values and rows of statements are made of: the `postgres` crate, in the version used
 /// here.
 pub use postgres;
+pub use postgres::{
+    Client, Config, Error as ClientError, Row,
+    config::{ChannelBinding, LoadBalanceHosts, SslNegotiation},
+    types,
+};
 
 /// The target of all log records.
 const LOG: &str = "wampgres::adbapi";

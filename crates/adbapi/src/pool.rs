@@ -15,9 +15,11 @@ pub(crate) mod worker_state;
 use std::{
     fmt,
     sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard},
+    time::Duration,
 };
 
 use crossbeam_channel::TrySendError;
+use sql::Stats;
 use tracing::info;
 
 use super::{
@@ -27,7 +29,6 @@ use super::{
     driver::Driver,
     error::Error,
     postgres_driver::Postgres,
-    stats::Stats,
 };
 
 use job::{Job, WithConnection};
@@ -85,7 +86,15 @@ impl<D: Driver> ConnectionPool<D> {
     /// Until the workers have ended: at most the grace time and a little for cancelling. A job, or
     /// a callback, that closes its own pool is not waited for.
     pub fn close(&self) {
-        self.handle.close();
+        self.close_within(self.handle.settings.close_grace);
+    }
+
+    pub(super) fn close_within(&self, grace: Duration) {
+        self.handle.close(grace);
+    }
+
+    pub(super) fn driver(&self) -> &D {
+        &self.handle.driver
     }
 
     /// Runs a closure with a [`Transaction`](super::Transaction), or what else the driver has for
@@ -201,19 +210,20 @@ impl<D: Driver> Handle<D> {
         self.phase.write().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn close(&self) {
+    fn close(&self, grace: Duration) {
         let phase = std::mem::replace(&mut *self.phase_mut(), Phase::Closed);
         if let Phase::Running(running) = phase {
-            running.close(self.settings.close_grace);
+            running.close(grace);
             if self.settings.cp_noisy {
                 info!(target: LOG, "adbapi closed: {}", self.settings.subject());
             }
         }
+        self.driver.close();
     }
 }
 
 impl<D: Driver> Drop for Handle<D> {
     fn drop(&mut self) {
-        self.close();
+        self.close(self.settings.close_grace);
     }
 }

@@ -10,6 +10,7 @@ use super::{
     LOG,
     builder::Builder,
     connection::{Connection, ConnectionSettings, reset_script},
+    database::Listening,
     driver::{Canceller, Driver},
     error::{Error, describe},
     pool::{job::Failure, worker_state::WorkerState},
@@ -34,6 +35,7 @@ pub struct Postgres {
     slow_query: Option<Duration>,
     statement_timeout: Option<Duration>,
     wanted: TargetSessionAttrs,
+    pub(super) listening: Listening,
 }
 
 impl Postgres {
@@ -48,6 +50,7 @@ impl Postgres {
         } = &settings.driver;
         Self {
             servers: Server::all(settings, &tls),
+            listening: Listening::new(settings, &tls),
             cp_openfun: cp_openfun.clone(),
             reset: *reset,
             good_sql: cp_good_sql.clone(),
@@ -173,6 +176,10 @@ impl Driver for Postgres {
 
     fn silence(&self) -> String {
         Server::silence(&self.servers)
+    }
+
+    fn close(&self) {
+        self.listening.close();
     }
 
     fn release(&self, connection: Connection) {

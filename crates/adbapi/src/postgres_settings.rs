@@ -9,12 +9,9 @@ use std::{
 };
 
 use postgres::Client;
+use sql::{SslMode, TlsVersion};
 
-use super::{
-    builder::Builder,
-    session_attrs::TargetSessionAttrs,
-    ssl_mode::{SslMode, TlsVersion},
-};
+use super::{builder::Builder, session_attrs::TargetSessionAttrs};
 
 /// Called once for each new connection, before its first job.
 pub(super) type OpenFun = Arc<dyn Fn(&mut Client) -> Result<(), postgres::Error> + Send + Sync>;

@@ -1,12 +1,12 @@
 //! Owns the jobs that are one statement for PostgreSQL. Knows no thread.
 
 use postgres::Row;
+use sql::{Params, Sql};
 
 use super::{
     aliases::{Deferred, JobControl, Promise, deferred},
     connection::Connection,
     error::Error,
-    params::{Params, Sql},
     pool::{
         ConnectionPool,
         job::{Failure, Job, Work, resolve},

@@ -1,39 +1,18 @@
-//! Owns how connections are encrypted and whose certificates they trust; opens nothing and knows no
-//! pool.
-
-use std::{fs, os::unix::fs::MetadataExt, path::Path, sync::Arc};
+//! Owns how the connections of a pool are encrypted, and what the client library says when they
+//! cannot be; opens nothing and knows no pool.
 
 use postgres::{
     config::{self, Host, SslNegotiation},
     error::SqlState,
 };
-use rustls::{
-    CertificateError, ClientConfig, DigitallySignedStruct, InconsistentKeys, RootCertStore,
-    SignatureScheme, SupportedProtocolVersion,
-    client::{
-        danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier},
-        verify_server_cert_signed_by_trust_anchor,
-    },
-    crypto::{self, CryptoProvider},
-    pki_types::{
-        CertificateDer, PrivateKeyDer, ServerName, SubjectPublicKeyInfoDer, UnixTime,
-        pem::PemObject,
-    },
-    server::ParsedCertificate,
-    sign::{CertifiedKey, SingleCertAndKey},
-};
+use rustls::CertificateError;
+use sql::{SslMode, TlsSettings};
 use tokio_postgres_rustls::MakeRustlsConnect;
-use x509_cert::der::Encode;
 
 use super::{
-    certificate::{check_dates, check_name, check_signature, check_version_1, is_version_1, parse},
     error::{describe, rustls_error},
     postgres_settings::PostgresSettings,
-    ssl_mode::{SslMode, TlsVersion},
 };
-
-/// What an `sslrootcert` that names no file says: the certificates that the system trusts.
-const SYSTEM: &str = "system";
 
 /// How the connections of a pool are encrypted.
 #[derive(Clone)]
@@ -46,36 +25,20 @@ pub(super) struct Tls {
 impl Tls {
     /// Checks the settings and reads the certificates that they name.
     pub(super) fn new(settings: &PostgresSettings) -> Result<Self, String> {
-        let mode = mode(settings)?;
-        let trust = match &settings.sslrootcert {
-            Some(source) if mode != SslMode::Disable => Some(Trust::read(source)?),
+        let of_config = match settings.config.get_ssl_mode() {
+            config::SslMode::Disable => Some(SslMode::Disable),
+            config::SslMode::Require => Some(SslMode::Require),
             _ => None,
         };
-        let provider = Arc::new(crypto::ring::default_provider());
-        let identity = match &settings.client_certificate {
-            Some((certificate, key)) if mode != SslMode::Disable => {
-                Some(identity(certificate, key, &provider)?)
-            }
-            _ => None,
+        let settings = TlsSettings {
+            sslmode: settings.sslmode.or(of_config),
+            sslrootcert: settings.sslrootcert.as_ref(),
+            client_certificate: settings.client_certificate.as_ref(),
+            sslsni: settings.sslsni,
+            versions: settings.tls_versions,
+            is_direct: settings.config.get_ssl_negotiation() == SslNegotiation::Direct,
         };
-        let verifier = Verifier {
-            trust,
-            host: mode == SslMode::VerifyFull,
-            provider: provider.clone(),
-        };
-        let config = ClientConfig::builder_with_provider(provider)
-            .with_protocol_versions(&versions(settings.tls_versions)?)
-            .expect("ring has what TLS 1.2 and 1.3 need")
-            .dangerous()
-            .with_custom_certificate_verifier(Arc::new(verifier));
-        let mut config = match identity {
-            Some(identity) => config.with_client_cert_resolver(Arc::new(identity)),
-            None => config.with_no_client_auth(),
-        };
-        config.enable_sni = settings.sslsni;
-        // As libpq 17 does: what answers to this is no server of another protocol.
-        // sslnegotiation=direct needs it.
-        config.alpn_protocols = vec![b"postgresql".to_vec()];
+        let (mode, config) = settings.read().map_err(|error| error.to_string())?;
         Ok(Self {
             mode,
             streams: MakeRustlsConnect::new(config),
@@ -111,63 +74,6 @@ impl Tls {
     }
 }
 
-/// The versions of TLS from one to another.
-fn versions(
-    (from, to): (TlsVersion, TlsVersion),
-) -> Result<Vec<&'static SupportedProtocolVersion>, String> {
-    let all = [
-        (TlsVersion::V1_2, &rustls::version::TLS12),
-        (TlsVersion::V1_3, &rustls::version::TLS13),
-    ];
-    let within = (all.into_iter()).filter(|(version, _)| (from..=to).contains(version));
-    let within: Vec<_> = within.map(|(_, version)| version).collect();
-    if within.is_empty() {
-        return Err("the newest version of TLS is older than the oldest: exchange them".into());
-    }
-    Ok(within)
-}
-
-/// What we prove to be.
-fn identity(
-    certificate: &Path,
-    key: &Path,
-    provider: &CryptoProvider,
-) -> Result<SingleCertAndKey, String> {
-    let of_certificate = certificate.display();
-    let chain = CertificateDer::pem_file_iter(certificate)
-        .and_then(Iterator::collect::<Result<Vec<_>, _>>)
-        .map_err(|error| format!("sslcert: {of_certificate} cannot be read ({error})"))?;
-    if chain.is_empty() {
-        return Err(format!("sslcert: {of_certificate} holds no certificate"));
-    }
-    let of_key = key.display();
-    let found = fs::metadata(key).map_err(|error| format!("sslkey: {of_key}: {error}"))?;
-    // libpq's rule: a group may read the key of root.
-    let others = if found.uid() == 0 { 0o037 } else { 0o077 };
-    if found.mode() & others != 0 {
-        return Err(format!(
-            "sslkey: others may read {of_key}: chmod 600 {of_key}"
-        ));
-    }
-    let key = PrivateKeyDer::from_pem_file(key).map_err(|_| {
-        format!(
-            "sslkey: {of_key} holds no private key that can be read; if it has a passphrase, take that off with \
-             openssl pkey -in {of_key} -out NEW"
-        )
-    })?;
-    let key = (provider.key_provider.load_private_key(key))
-        .map_err(|error| format!("sslkey: {of_key} cannot be used ({error})"))?;
-    let identity = CertifiedKey::new(chain, key);
-    if let Err(rustls::Error::InconsistentKeys(InconsistentKeys::KeyMismatch)) =
-        identity.keys_match()
-    {
-        return Err(format!(
-            "sslkey: {of_key} is not the key of {of_certificate}"
-        ));
-    }
-    Ok(SingleCertAndKey::from(identity))
-}
-
 /// Whether the next way to connect may succeed where this one failed.
 pub(super) fn may_depend_on_encryption(error: &postgres::Error) -> bool {
     // What pg_hba.conf says to those it has no line for.
@@ -180,183 +86,4 @@ fn is_of_tls(error: &postgres::Error) -> bool {
     error
         .to_string()
         .starts_with("error performing TLS handshake")
-}
-
-/// The mode that the settings come down to.
-fn mode(settings: &PostgresSettings) -> Result<SslMode, String> {
-    let of_config = match settings.config.get_ssl_mode() {
-        config::SslMode::Disable => SslMode::Disable,
-        config::SslMode::Require => SslMode::Require,
-        _ => SslMode::Prefer,
-    };
-    let asked = settings.sslmode.unwrap_or(of_config);
-    let left_open = settings.sslmode.is_none() && of_config == SslMode::Prefer;
-    let mode = match &settings.sslrootcert {
-        // Any server can have a certificate of a public CA, so it proves nothing without the name.
-        Some(source) if is_system(source) && left_open => SslMode::VerifyFull,
-        Some(source) if is_system(source) && asked != SslMode::VerifyFull => {
-            return Err(format!(
-                "sslrootcert is system and sslmode is {asked}, which is too weak: use verify-full"
-            ));
-        }
-        Some(_) if asked == SslMode::Require => SslMode::VerifyCa,
-        None if matches!(asked, SslMode::VerifyCa | SslMode::VerifyFull) => {
-            return Err(format!(
-                "sslmode is {asked} without sslrootcert: set it to a PEM file with the certificate of the server's \
-                 CA, or to system"
-            ));
-        }
-        _ => asked,
-    };
-    let is_weak = matches!(mode, SslMode::Disable | SslMode::Allow | SslMode::Prefer);
-    if is_weak && settings.config.get_ssl_negotiation() == SslNegotiation::Direct {
-        return Err(format!(
-            "sslnegotiation is direct and sslmode is {mode}, which is too weak: use require or more"
-        ));
-    }
-    Ok(mode)
-}
-
-fn is_system(source: &Path) -> bool {
-    source == Path::new(SYSTEM)
-}
-
-/// Whom to believe.
-#[derive(Debug)]
-struct Trust {
-    roots: RootCertStore,
-    /// The certificates of `roots` as they were given.
-    given: Vec<CertificateDer<'static>>,
-}
-
-impl Trust {
-    /// Reads a PEM file, or the system's certificates.
-    fn read(source: &Path) -> Result<Self, String> {
-        if is_system(source) {
-            return Self::system();
-        }
-        let file = source.display();
-        let pem = fs::read(source).map_err(|error| {
-            format!("sslrootcert: {file} cannot be read ({error}): name a PEM file, or system")
-        })?;
-        let mut trust = Self {
-            roots: RootCertStore::empty(),
-            given: Vec::new(),
-        };
-        for certificate in CertificateDer::pem_slice_iter(&pem) {
-            let invalid = |error: String| {
-                format!("sslrootcert: {file} holds something that is no certificate ({error})")
-            };
-            let certificate = certificate.map_err(|error| invalid(error.to_string()))?;
-            let added = trust.roots.add(certificate.clone());
-            added.map_err(|error| invalid(error.to_string()))?;
-            trust.given.push(certificate);
-        }
-        if trust.given.is_empty() {
-            return Err(format!(
-                "sslrootcert: {file} holds no certificate: it should begin with -----BEGIN CERTIFICATE-----"
-            ));
-        }
-        Ok(trust)
-    }
-
-    fn system() -> Result<Self, String> {
-        let found = rustls_native_certs::load_native_certs();
-        let mut roots = RootCertStore::empty();
-        // A system's store may hold what nobody can use any more.
-        roots.add_parsable_certificates(found.certs);
-        if roots.is_empty() {
-            let faults: Vec<_> = found.errors.iter().map(ToString::to_string).collect();
-            return Err(format!(
-                "sslrootcert is system, but the system trusts no certificate: install ca-certificates or name a PEM \
-                 file {}",
-                faults.join("; ")
-            ));
-        }
-        Ok(Self {
-            roots,
-            given: Vec::new(),
-        })
-    }
-}
-
-/// Looks at the certificate of the server as the mode demands.
-#[derive(Debug)]
-struct Verifier {
-    /// `None` accepts any certificate.
-    trust: Option<Trust>,
-    /// Whether the certificate must be for the host.
-    host: bool,
-    provider: Arc<CryptoProvider>,
-}
-
-impl ServerCertVerifier for Verifier {
-    fn verify_server_cert(
-        &self,
-        end_entity: &CertificateDer<'_>,
-        intermediates: &[CertificateDer<'_>],
-        server_name: &ServerName<'_>,
-        _ocsp_response: &[u8],
-        now: UnixTime,
-    ) -> Result<ServerCertVerified, rustls::Error> {
-        let Some(trust) = &self.trust else {
-            return Ok(ServerCertVerified::assertion());
-        };
-        // The usual self-signed certificate says that it is a CA's, which path building takes ill
-        // of a server.
-        if trust.given.contains(end_entity) {
-            check_dates(end_entity, now)?;
-        } else if is_version_1(end_entity) {
-            check_version_1(end_entity, &trust.given, now, &self.provider)?;
-        } else {
-            verify_server_cert_signed_by_trust_anchor(
-                &ParsedCertificate::try_from(end_entity)?,
-                &trust.roots,
-                intermediates,
-                now,
-                self.provider.signature_verification_algorithms.all,
-            )?;
-        }
-        if self.host {
-            check_name(end_entity, server_name)?;
-        }
-        Ok(ServerCertVerified::assertion())
-    }
-
-    fn verify_tls12_signature(
-        &self,
-        message: &[u8],
-        cert: &CertificateDer<'_>,
-        signature: &DigitallySignedStruct,
-    ) -> Result<HandshakeSignatureValid, rustls::Error> {
-        if is_version_1(cert) {
-            check_signature(cert, message, signature, &self.provider)?;
-            return Ok(HandshakeSignatureValid::assertion());
-        }
-        let algorithms = &self.provider.signature_verification_algorithms;
-        crypto::verify_tls12_signature(message, cert, signature, algorithms)
-    }
-
-    /// Even where anybody will do, who shows a certificate must have its key: channel binding
-    /// relies on that.
-    fn verify_tls13_signature(
-        &self,
-        message: &[u8],
-        cert: &CertificateDer<'_>,
-        signature: &DigitallySignedStruct,
-    ) -> Result<HandshakeSignatureValid, rustls::Error> {
-        // The recipe of PostgreSQL's manual makes certificates of version 1, of which rustls reads
-        // none. Their key it can use.
-        let parsed = parse(cert)?;
-        let key = parsed.tbs_certificate.subject_public_key_info.to_der();
-        let key = SubjectPublicKeyInfoDer::from(key.map_err(|_| CertificateError::BadEncoding)?);
-        let algorithms = &self.provider.signature_verification_algorithms;
-        crypto::verify_tls13_signature_with_raw_key(message, &key, signature, algorithms)
-    }
-
-    fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
-        self.provider
-            .signature_verification_algorithms
-            .supported_schemes()
-    }
 }

@@ -4,8 +4,9 @@
 use std::{fmt, vec};
 
 use postgres::Row;
+use sql::Params;
 
-use super::{connection::Connection, error::Error, params::Params, pool::job::Failure};
+use super::{connection::Connection, error::Error, pool::job::Failure};
 
 /// The cursor given to a closure of [`run_interaction`](super::ConnectionPool::run_interaction)
 /// (Twisted's `Transaction`, the DB-API's cursor). All its statements are one transaction, which

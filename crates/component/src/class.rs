@@ -10,7 +10,10 @@ use std::{
 
 use serde_json::Value;
 
-use super::{Answer, Error, Invocation, hello};
+#[cfg(feature = "adbapi")]
+use super::hello;
+use super::{Answer, Error, Invocation};
+#[cfg(feature = "adbapi")]
 use adbapi::ConnectionPool;
 use wamp::Uri;
 
@@ -25,6 +28,7 @@ pub trait Component: Send + Sync + Sized + 'static {
     /// before its first job, to set up the session. An error, or a panic, discards the connection
     /// and counts as a failure to connect. It runs on a thread of the pool and may block. A
     /// database that components of several classes use has theirs called one after the other.
+    #[cfg(feature = "adbapi")]
     const CP_OPENFUN: Option<OpenFun> = None;
 
     /// Makes the instance, before it joins: open what the procedures need. Unlike Autobahn's
@@ -45,7 +49,8 @@ pub trait Component: Send + Sync + Sized + 'static {
 }
 
 /// Sets up a new connection of a database: [`Component::CP_OPENFUN`].
-pub type OpenFun = fn(&mut adbapi::postgres::Client) -> Result<(), adbapi::postgres::Error>;
+#[cfg(feature = "adbapi")]
+pub type OpenFun = fn(&mut adbapi::Client) -> Result<(), adbapi::ClientError>;
 
 /// A procedure of a class: its URI and the method that answers.
 pub struct Procedure<C> {
@@ -58,7 +63,7 @@ type UnboundMethod<C> = Box<dyn Fn(&C, Invocation) -> Answer + Send + Sync>;
 
 impl<C> Procedure<C> {
     /// The procedure with this URI, answered by `method`. The method runs on an I/O thread and must
-    /// not block: what takes time belongs into a [`adbapi::Deferred`]. What it prints goes through
+    /// not block: what takes time belongs into a [`Deferred`](deferred::Deferred). What it prints goes through
     /// [`stdio::print_line`], because `println!` blocks on a reader that has stopped.
     pub fn new(
         uri: impl Into<Uri>,
@@ -89,9 +94,11 @@ pub struct Setup {
     pub extra: Value,
     /// The pool of the database that `extra.database` names or describes. Other components may use
     /// it as well.
+    #[cfg(feature = "adbapi")]
     pub database: Option<ConnectionPool>,
 }
 
+#[cfg(feature = "adbapi")]
 impl Setup {
     /// The pool of the database that `extra.database` names or describes. It connects when it is
     /// first used or [started](ConnectionPool::start), and the node closes it. Takes the setup: read
@@ -119,6 +126,7 @@ pub struct Classes {
 struct Class {
     make: Make,
     needs_database: bool,
+    #[cfg(feature = "adbapi")]
     cp_openfun: Option<OpenFun>,
 }
 
@@ -127,10 +135,12 @@ type Make = Arc<dyn Fn(Setup) -> Result<Instance, Error> + Send + Sync>;
 impl Default for Classes {
     /// The classes that come with the node.
     fn default() -> Self {
-        Self {
+        let classes = Self {
             by_name: BTreeMap::new(),
-        }
-        .with::<hello::MyDatabaseComponent>(hello::CLASSNAME)
+        };
+        #[cfg(feature = "adbapi")]
+        let classes = classes.with::<hello::MyDatabaseComponent>(hello::CLASSNAME);
+        classes
     }
 }
 
@@ -144,6 +154,7 @@ impl Classes {
             Class {
                 make,
                 needs_database: C::NEEDS_DATABASE,
+                #[cfg(feature = "adbapi")]
                 cp_openfun: C::CP_OPENFUN,
             },
         );
@@ -164,6 +175,7 @@ impl Classes {
     }
 
     /// What the class called `name` wants done to each new connection of its database.
+    #[cfg(feature = "adbapi")]
     pub fn cp_openfun(&self, name: &str) -> Option<OpenFun> {
         self.by_name.get(name)?.cp_openfun
     }

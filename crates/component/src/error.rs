@@ -3,8 +3,8 @@
 
 use std::fmt;
 
-use postgres::error::SqlState;
 use serde_json::{Map, Value};
+use sql::ErrorKind;
 
 use wamp::{Payload, SHOWN, Uri, error_uri, excerpt};
 
@@ -25,6 +25,9 @@ struct Content {
 /// How many bytes of what PostgreSQL says are passed on, about: it repeats values that it was
 /// given, and applications put values of their own into what they raise.
 const SHOWN_OF_POSTGRES: usize = 16 << 10;
+
+/// The SQLSTATE of a statement that was cancelled: PostgreSQL's appendix A.
+const QUERY_CANCELED: &str = "57014";
 
 impl Error {
     /// An error of the application's own.
@@ -90,11 +93,10 @@ impl fmt::Display for Error {
 
 impl std::error::Error for Error {}
 
+#[cfg(feature = "adbapi")]
 impl From<adbapi::Error> for Error {
     /// A [`component::Error`](Error) that a job returned by [`adbapi::Error::custom`] is handed out
-    /// again. What PostgreSQL said goes into the details: `sqlstate`, `severity`, `detail`, `hint`,
-    /// `constraint`, `table`, `column`, each where it was given; `retryable` is true where the
-    /// same call may succeed when made again.
+    /// again; all others are as those of `sql`.
     fn from(error: adbapi::Error) -> Self {
         use adbapi::Error as E;
         let error = match error {
@@ -104,35 +106,43 @@ impl From<adbapi::Error> for Error {
             },
             error => error,
         };
-        // What a panic says is for operators, who find it in the log.
-        if matches!(error, E::Panicked(_)) {
-            return Self::panicked();
-        }
-        let uri = match &error {
+        sql::Error::from(error).into()
+    }
+}
+
+impl From<sql::Error> for Error {
+    /// What PostgreSQL said goes into the details: `sqlstate`, `severity`, `detail`, `hint`,
+    /// `constraint`, `table`, `column`, each where it was given; `retryable` is true where the
+    /// same call may succeed when made again.
+    fn from(error: sql::Error) -> Self {
+        let uri = match error.kind() {
+            // What a panic says is for operators, who find it in the log.
+            ErrorKind::Panicked => return Self::panicked(),
             // Nothing has run, so another callee may be asked instead.
-            E::Unavailable { .. } | E::QueueFull { .. } | E::QueueTimeout { .. } | E::Closed => {
-                error_uri::UNAVAILABLE
-            }
-            E::Timeout { .. } => error_uri::TIMEOUT,
-            E::Cancelled => error_uri::CANCELED,
+            ErrorKind::Unavailable
+            | ErrorKind::QueueFull
+            | ErrorKind::QueueTimeout
+            | ErrorKind::Closed => error_uri::UNAVAILABLE,
+            ErrorKind::Timeout => error_uri::TIMEOUT,
+            ErrorKind::Cancelled => error_uri::CANCELED,
             // Also what statement_timeout comes to: the message says which.
-            _ if error.sqlstate() == Some(&SqlState::QUERY_CANCELED) => error_uri::CANCELED,
+            _ if error.sqlstate() == Some(QUERY_CANCELED) => error_uri::CANCELED,
             _ => error_uri::RUNTIME_ERROR,
         };
         let mut wamp = Self::new(uri, excerpt(error.to_string(), SHOWN_OF_POSTGRES));
-        if let Some(db) = error.db_error() {
+        if let Some(report) = error.report() {
             let given = [
-                ("sqlstate", Some(db.code().code())),
-                ("severity", Some(db.severity())),
-                ("detail", db.detail()),
-                ("hint", db.hint()),
-                ("constraint", db.constraint()),
-                ("table", db.table()),
-                ("column", db.column()),
+                ("sqlstate", Some(&report.sqlstate)),
+                ("severity", Some(&report.severity)),
+                ("detail", report.detail.as_ref()),
+                ("hint", report.hint.as_ref()),
+                ("constraint", report.constraint.as_ref()),
+                ("table", report.table.as_ref()),
+                ("column", report.column.as_ref()),
             ];
             for (key, value) in given {
                 if let Some(value) = value {
-                    wamp = wamp.with_detail(key, excerpt(value, SHOWN_OF_POSTGRES));
+                    wamp = wamp.with_detail(key, excerpt(&**value, SHOWN_OF_POSTGRES));
                 }
             }
         }
@@ -154,10 +164,34 @@ mod tests {
         let invalid = Error::invalid_argument(format_args!("argument 1: {long:?} is no number"));
         assert!(invalid.payload().len() < 2 * SHOWN);
         assert!(invalid.to_string().ends_with("is no number"));
-        let said = Error::from(adbapi::Error::custom(long));
+        let said = Error::from(sql::Error::new(ErrorKind::Other, long));
         assert!(said.payload().len() < 2 * SHOWN_OF_POSTGRES);
     }
 
+    #[test]
+    fn what_postgresql_said_is_in_the_details() {
+        let report = sql::Report {
+            severity: "ERROR".into(),
+            sqlstate: QUERY_CANCELED.into(),
+            hint: Some("ask for less".into()),
+            ..sql::Report::default()
+        };
+        let database = sql::Error::new(ErrorKind::Database, "no").with_report(report);
+        let told = Error::from(database);
+        assert_eq!(told.uri().as_str(), error_uri::CANCELED);
+        let expected = Error::new(error_uri::CANCELED, "no")
+            .with_detail("sqlstate", QUERY_CANCELED)
+            .with_detail("severity", "ERROR")
+            .with_detail("hint", "ask for less");
+        assert_eq!(told, expected);
+        let lost = Error::from(sql::Error::new(ErrorKind::ConnectionLost, "no"));
+        let expected = Error::runtime("no").with_detail("retryable", true);
+        assert_eq!(lost, expected);
+        let panicked = sql::Error::new(ErrorKind::Panicked, "hunter2");
+        assert_eq!(Error::from(panicked), Error::panicked());
+    }
+
+    #[cfg(feature = "adbapi")]
     #[test]
     fn a_job_may_answer_with_an_error_of_its_own() {
         let sold_out = Error::new("com.example.sold_out", "none left").with_detail("left", 0);

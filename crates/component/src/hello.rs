@@ -19,10 +19,9 @@
 //! [`run_interaction`]: ConnectionPool::run_interaction
 
 use chrono::{DateTime, SecondsFormat, Timelike, Utc};
-use postgres::{Client, Row};
 
 use super::{Answer, Component, Error, Invocation, OpenFun, Procedure, Reply, Setup};
-use adbapi::{ConnectionPool, Transaction};
+use adbapi::{Client, ClientError, ConnectionPool, Row, Transaction};
 
 /// What the configuration calls the class.
 pub const CLASSNAME: &str = "hello.MyDatabaseComponent";
@@ -33,7 +32,7 @@ pub struct MyDatabaseComponent {
 }
 
 /// Called for each new connection of the pool: the place to set something up on it.
-fn on_pool_connection_created(conn: &mut Client) -> Result<(), postgres::Error> {
+fn on_pool_connection_created(conn: &mut Client) -> Result<(), ClientError> {
     let pid: i32 = conn.query_one("SELECT pg_backend_pid()", &[])?.get(0);
     // Not `println!`: whoever reads standard output may have stopped, which is no reason to wait.
     stdio::print_line(&format!("New DB connection created (backend PID {pid})"));

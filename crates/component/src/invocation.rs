@@ -10,7 +10,7 @@ use serde::{Serialize, de::DeserializeOwned};
 use serde_json::Value;
 
 use super::Error;
-use adbapi::{CancelHandle, Deferred};
+use deferred::{CancelHandle, Deferred, Failure};
 use wamp::{
     Identity, InvocationDetails, Outbound, Payload, PayloadError, RequestId, SessionId, Sparse, Uri,
 };
@@ -153,11 +153,17 @@ impl Reply {
         Ok(Self::Now(result(&value)?))
     }
 
-    /// Replies with one value as soon as the database has given it.
+    /// Replies with one value as soon as it has come, from a database mostly: the error of its
+    /// deferred is one of `sql` or of `adbapi`.
     ///
     /// # Errors
     /// None now; `wamp.error.runtime_error` later when the value has no JSON form.
-    pub fn later<T: Serialize + Send + 'static>(deferred: Deferred<T>) -> Answer {
+    pub fn later<T, E>(deferred: Deferred<T, E>) -> Answer
+    where
+        T: Serialize + Send + 'static,
+        E: Failure,
+        Error: From<E>,
+    {
         let cancel = deferred.cancel_handle();
         let send = |callee: Arc<dyn Callee>, invocation| {
             deferred.on_result(move |value| {
@@ -295,7 +301,7 @@ mod tests {
             }
         }
         let answered = Arc::new(Answered::default());
-        let (promise, deferred) = adbapi::deferred();
+        let (promise, deferred) = deferred::deferred::<_, sql::Error>();
         let Ok(Reply::Later(later)) = Reply::later(deferred) else {
             panic!("it was to come later")
         };

@@ -1,5 +1,5 @@
 //! What answers calls: the component API, the classes by name, and the components that come with
-//! the node. Knows WAMP messages and the database pool; must not know sockets nor the router.
+//! the node. Knows WAMP messages and the results of databases; must not know sockets nor the router.
 //!
 //! A component is a class with an `on_join` and some procedures, as in Autobahn. The container
 //! is a builder of sessions: it makes one instance of the class and lets a [`Session`] speak
@@ -43,11 +43,14 @@
 
 mod class;
 mod error;
+#[cfg(feature = "adbapi")]
 pub mod hello;
 mod invocation;
 mod session;
 
-pub use class::{Classes, Component, Instance, OpenFun, Procedure, Setup};
+#[cfg(feature = "adbapi")]
+pub use class::OpenFun;
+pub use class::{Classes, Component, Instance, Procedure, Setup};
 pub use error::Error;
 pub use invocation::{Answer, Caller, Invocation, Later, Reply};
 pub use session::{Session, Status};

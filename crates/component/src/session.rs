@@ -12,7 +12,7 @@ use super::{
     class::Instance,
     invocation::{Callee, Unanswered},
 };
-use adbapi::CancelHandle;
+use deferred::CancelHandle;
 use wamp::{
     self, ClosingDetails, ErrorDetails, Goodbye, Hello, HelloDetails, Identity, Message, OwnIds,
     Payload, Peer, PeerRoles, Register, RegisterOptions, RegistrationId, RequestId, RequestType,

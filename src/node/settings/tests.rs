@@ -5,7 +5,7 @@ use std::path::Path;
 use super::*;
 
 /// How connections are made to a component's database with these fields.
-fn connection_with(fields: &str) -> postgres::Config {
+fn connection_with(fields: &str) -> Config {
     let text = format!(
         r#"{{"version": 2, "workers": [{{"type": "container", "components": [{{
             "type": "class", "classname": "test.Class", "realm": "realm1",

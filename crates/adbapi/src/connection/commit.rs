@@ -2,6 +2,7 @@
 //! what these reveal.
 
 use postgres::error::SqlState;
+use sql::Settings;
 use tracing::warn;
 
 use super::{
@@ -17,8 +18,26 @@ use super::{
 impl Connection {
     /// Opens a transaction.
     pub(in super::super) fn begin(&mut self) -> Result<(), Failure> {
+        self.send_begin("BEGIN")
+    }
+
+    /// Opens a transaction in which these settings hold, in one round trip.
+    pub(in super::super) fn begin_with(&mut self, settings: &Settings) -> Result<(), Failure> {
+        let script = settings.begin().map_err(Failure::of_settings)?;
+        let begun = self.send_begin(&script);
+        if begun.is_err() {
+            // What was refused stands behind BEGIN.
+            self.send_rollback();
+            notices::take_no_transaction();
+        }
+        begun?;
+        self.limit_is_set(settings, &script);
+        Ok(())
+    }
+
+    fn send_begin(&mut self, script: &str) -> Result<(), Failure> {
         (self.bare, self.failure) = (false, None);
-        self.timed(|client| client.batch_execute("BEGIN"))
+        self.timed(|client| client.batch_execute(script))
             .map_err(|error| self.observe_harmless(error))?;
         self.in_transaction = true;
         Ok(())
@@ -87,7 +106,7 @@ impl Connection {
     }
 
     /// A job that ended the pool's transaction by itself may have left anything behind.
-    fn check_still_ours(&mut self) {
+    pub(super) fn check_still_ours(&mut self) {
         if notices::take_no_transaction() {
             warn!(target: LOG, "a job ended the pool's transaction itself, its connection is discarded");
             self.broken = true;

@@ -1,9 +1,12 @@
 //! Owns what is known of a session's own `statement_timeout`: a job may have set another than the
 //! pool's, and PostgreSQL is not frozen then when it goes on for longer. Knows no watch.
 
-use postgres::{Client, SimpleQueryMessage};
+use std::{sync::Arc, time::Duration};
 
-use super::Connection;
+use postgres::{Client, SimpleQueryMessage};
+use sql::Settings;
+
+use super::{super::pool::worker_state::WorkerState, Connection};
 
 /// Statements that have one of these may change the limit of those after them.
 const CHANGES: [&[u8]; 3] = [b"statement_timeout", b"reset all", b"discard all"];
@@ -15,6 +18,8 @@ pub(super) struct Limit {
     pub(super) is_doubtful: bool,
     /// It is longer than the pool's, or off.
     is_longer: bool,
+    /// It is set for the transaction only.
+    is_local: bool,
 }
 
 impl Limit {
@@ -22,13 +27,23 @@ impl Limit {
         Self {
             is_doubtful,
             is_longer: false,
+            is_local: false,
         }
+    }
+
+    fn set_local(&mut self, limit: Duration, most: Duration) {
+        *self = Self {
+            is_doubtful: false,
+            is_longer: is_longer(limit, most),
+            is_local: true,
+        };
     }
 
     /// What is set for a transaction only ends with it, as all that is set does when the session is
     /// reset.
     pub(super) fn end(&mut self) {
-        self.is_doubtful |= self.is_longer;
+        self.is_doubtful |= self.is_longer || self.is_local;
+        self.is_local = false;
     }
 }
 
@@ -51,6 +66,31 @@ impl Connection {
         answer
     }
 
+    /// Notes what a job has set for its transaction by `script`.
+    pub(super) fn limit_is_set(&mut self, settings: &Settings, script: &str) {
+        match (
+            settings.get_statement_timeout(),
+            self.settings.statement_timeout,
+        ) {
+            (Some(limit), Some(most)) => self.limit.set_local(limit, most),
+            _ => self.limit.is_doubtful |= may_change_limit(script),
+        }
+    }
+
+    /// The state of the worker that has the connection, if the watch is to see how long statements
+    /// with these settings take.
+    pub(super) fn watched(&mut self, settings: &Settings) -> Option<Arc<WorkerState>> {
+        let most = self.settings.statement_timeout?;
+        if self.limit.is_doubtful {
+            self.learn_limit();
+        }
+        let is_longer = match settings.get_statement_timeout() {
+            Some(limit) => is_longer(limit, most),
+            None => self.limit.is_longer,
+        };
+        self.state.clone().filter(|_| !is_longer)
+    }
+
     /// Asks for the limit. In a transaction that has failed it stays in doubt, and nothing runs for
     /// long there.
     fn learn_limit(&mut self) {
@@ -69,12 +109,17 @@ impl Connection {
             self.limit = Limit {
                 is_doubtful: false,
                 is_longer: millis == 0 || millis > most,
+                is_local: self.limit.is_local,
             };
         }
     }
 }
 
-fn may_change_limit(sql: &str) -> bool {
+fn is_longer(limit: Duration, most: Duration) -> bool {
+    limit.is_zero() || limit > most
+}
+
+pub(super) fn may_change_limit(sql: &str) -> bool {
     CHANGES.iter().any(|words| {
         let mut places = sql.as_bytes().windows(words.len());
         places.any(|place| place[0] | 0x20 == words[0] && place.eq_ignore_ascii_case(words))

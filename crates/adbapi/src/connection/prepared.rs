@@ -87,6 +87,6 @@ impl Connection {
 
 /// Whether a prepared statement is not there any more: DISCARD ALL, or a pooler between that gave
 /// us another session.
-fn is_gone(error: &postgres::Error) -> bool {
+pub(super) fn is_gone(error: &postgres::Error) -> bool {
     error.code() == Some(&SqlState::INVALID_SQL_STATEMENT_NAME)
 }

@@ -10,9 +10,10 @@ use std::{
     time::{Duration, Instant},
 };
 
+use sql::Stats;
 use tracing::{error, info};
 
-use crate::{LOG, stats::Stats};
+use crate::LOG;
 
 /// While the database is away, attempts to connect are at least this far apart, whoever makes them.
 const MIN_PAUSE: Duration = Duration::from_millis(100);

@@ -11,6 +11,7 @@ use std::{
 };
 
 use crossbeam_channel::{Receiver, Sender, TrySendError, bounded};
+use sql::Stats;
 use tracing::warn;
 
 use super::{
@@ -24,7 +25,7 @@ use super::{
     worker::Worker,
     worker_state::WorkerState,
 };
-use crate::{LOG, driver::Driver, error::Error, stats::Stats};
+use crate::{LOG, driver::Driver, error::Error};
 
 /// r2d2 makes the pause between attempts to connect grow up to half of its connection timeout. One
 /// second keeps the first success within half a second of the database's return. What a job waits is

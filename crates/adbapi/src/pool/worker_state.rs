@@ -8,11 +8,12 @@ use std::{
 };
 
 use deferred::Stage;
+use sql::Stats;
 
 use crate::{
     aliases::JobControl,
     error::{Error, ErrorKind},
-    stats::{Stats, Tally},
+    tally::Tally,
 };
 
 /// The state of the worker that runs a job, for the [`Driver`](crate::Driver) whose connection the
@@ -73,7 +74,7 @@ impl WorkerState {
         for current in &surveyed {
             stats.running += u32::from(current.job.is_some());
             stats.busy += u32::from(current.has_connection);
-            stats.add(&current.tally);
+            current.tally.add_to(stats);
         }
         meanwhile(stats);
     }

@@ -4,11 +4,9 @@
 use std::path::PathBuf;
 
 use postgres::{Config, config::Host};
+use sql::{PasswordLogin, find_password};
 
-use super::super::{
-    builder::Builder,
-    passfile::{self, Login},
-};
+use super::super::builder::Builder;
 
 /// What the reason for a wrong password has in it, whatever the language.
 const WRONG_PASSWORD: &str = "28P01";
@@ -47,13 +45,13 @@ impl PasswordFile {
     /// Sets the password for an attempt to connect, if the file has one now, and gives what to say
     /// if the attempt fails for it.
     pub(super) fn set_password(&self, config: &mut Config) -> Hint {
-        let login = Login {
+        let login = PasswordLogin {
             host: &self.host,
             port: self.port,
             database: &self.database,
             user: &self.user,
         };
-        match passfile::find(&self.file, &login) {
+        match find_password(&self.file, &login) {
             Ok(password) => {
                 config.password(password);
                 Hint::FromFile(self.file.display().to_string())

@@ -2,6 +2,7 @@
 
 mod closing;
 mod cluster;
+mod database;
 mod faults;
 mod jobs;
 mod judged;

@@ -9,7 +9,8 @@ use serde_json::{Value, json};
 
 use super::*;
 use crate::{Answer, Classes, Component, Procedure, Setup};
-use adbapi::{Deferred, Promise, deferred};
+use deferred::deferred;
+use sql::Deferred;
 use wamp::{Outbound, Registered, SessionId, Sparse, Welcome, WelcomeDetails};
 
 /// Answers in every way there is.
@@ -230,8 +231,8 @@ fn a_procedure_that_may_not_be_registered_ends_the_session() {
 
 #[test]
 fn every_invocation_is_answered_once() {
-    let (promise, deferred): (Promise<i64>, _) = deferred();
-    let failing = Deferred::ready(Err(adbapi::Error::Panicked("hunter2".into())));
+    let (promise, deferred) = deferred();
+    let failing = Deferred::ready(Err(sql::Error::new(sql::ErrorKind::Panicked, "hunter2")));
     let played = Played::with_deferreds([failing, deferred]);
     played.join();
 
@@ -322,7 +323,7 @@ fn an_answer_that_comes_later_is_sent_from_the_thread_its_invocation_came_on() {
         sent: sender,
         io_thread: io_thread.clone(),
     };
-    let (promises, deferreds): (Vec<Promise<i64>>, Vec<_>) = (0..2).map(|_| deferred()).unzip();
+    let (promises, deferreds): (Vec<_>, Vec<Deferred<i64>>) = (0..2).map(|_| deferred()).unzip();
     let answers = Answers {
         later: Mutex::new(deferreds),
     };
@@ -377,6 +378,7 @@ fn a_class_without_procedures_is_joined_when_it_is_welcome() {
     }
     let setup = Setup {
         extra: Value::Null,
+        #[cfg(feature = "adbapi")]
         database: None,
     };
     let classes = Classes::default().with::<Silent>("test.Silent");
@@ -413,7 +415,7 @@ fn an_interrupt_stops_what_is_under_way_and_is_answered_once() {
 
 #[test]
 fn what_is_under_way_ends_with_the_session() {
-    let (promise, later) = deferred::<i64>();
+    let (promise, later): (_, Deferred<i64>) = deferred();
     let played = Played::with_deferreds([later]);
     played.join();
     played.invoke(1, 102, &json!([]));

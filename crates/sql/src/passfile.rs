@@ -1,5 +1,5 @@
-//! Owns the password file (PostgreSQL's manual, 34.16): who may read it and which line counts.
-//! Knows no pool; no error repeats a line.
+//! Owns the password file (PostgreSQL's manual, 34.16): who may read it and which line counts. Must
+//! not know a backend; no error repeats a line.
 
 use std::{
     fs,
@@ -11,18 +11,26 @@ use std::{
 const SOCKET_DIRECTORIES: [&str; 2] = ["/var/run/postgresql", "/tmp"];
 
 /// What a line of the file is for.
-pub(super) struct Login<'a> {
-    pub(super) host: &'a str,
-    pub(super) port: u16,
-    pub(super) database: &'a str,
-    pub(super) user: &'a str,
+#[derive(Clone, Copy, Debug)]
+pub struct PasswordLogin<'a> {
+    /// As the settings name it; a path for a Unix socket.
+    pub host: &'a str,
+    /// Of the server.
+    pub port: u16,
+    /// The name of the database.
+    pub database: &'a str,
+    /// The role to log in as.
+    pub user: &'a str,
 }
 
 /// Looks for the password of a login.
 ///
 /// # Errors
 /// Why there is none in this file.
-pub(super) fn find(file: &Path, login: &Login<'_>) -> Result<Vec<u8>, String> {
+///
+/// # Blocking
+/// While it reads the file.
+pub fn find_password(file: &Path, login: &PasswordLogin<'_>) -> Result<Vec<u8>, String> {
     let shown = file.display();
     let found = fs::metadata(file).map_err(|error| format!("{shown}: {error}"))?;
     if !found.is_file() {
@@ -98,7 +106,7 @@ mod tests {
 
     use super::*;
 
-    const LOGIN: Login<'_> = Login {
+    const LOGIN: PasswordLogin<'_> = PasswordLogin {
         host: "pg.example",
         port: 5432,
         database: "shop",
@@ -139,7 +147,7 @@ mod tests {
             "localhost:5432:shop:app:local\n*:*:shop:app:hunter2\n*:*:*:*:last\n"
         )
         .unwrap();
-        let find_for = |host| find(file.path(), &Login { host, ..LOGIN });
+        let find_for = |host| find_password(file.path(), &PasswordLogin { host, ..LOGIN });
         assert_eq!(find_for("pg.example").unwrap(), b"hunter2");
         for host in ["localhost", "/tmp", "/var/run/postgresql"] {
             assert_eq!(find_for(host).unwrap(), b"local", "{host}");
@@ -152,9 +160,9 @@ mod tests {
                 "{reason}"
             );
         }
-        let reason = find(Path::new("/"), &LOGIN).unwrap_err();
+        let reason = find_password(Path::new("/"), &LOGIN).unwrap_err();
         assert_eq!(reason, "/ is no plain file");
-        let reason = find(Path::new("/no/such"), &LOGIN).unwrap_err();
+        let reason = find_password(Path::new("/no/such"), &LOGIN).unwrap_err();
         assert!(reason.starts_with("/no/such: No such file"), "{reason}");
     }
 }

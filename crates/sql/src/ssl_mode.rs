@@ -63,12 +63,12 @@ impl FromStr for SslMode {
     /// Reads libpq's word.
     ///
     /// # Errors
-    /// [`Error::Config`] with the words there are.
+    /// [`ErrorKind::Config`](crate::ErrorKind::Config) with the words there are.
     fn from_str(word: &str) -> Result<Self, Error> {
         let found = MODES.iter().find(|(_, known)| *known == word);
         found.map(|(mode, _)| *mode).ok_or_else(|| {
             let known = MODES.map(|(_, word)| word).join(", ");
-            Error::Config(format!("sslmode is {word:?}: use one of {known}").into())
+            Error::config(format!("sslmode is {word:?}: use one of {known}"))
         })
     }
 }

@@ -20,16 +20,16 @@ use x509_cert::{
     spki::AlgorithmIdentifierOwned,
 };
 
-pub(super) fn parse(certificate: &CertificateDer<'_>) -> Result<Certificate, CertificateError> {
+pub(crate) fn parse(certificate: &CertificateDer<'_>) -> Result<Certificate, CertificateError> {
     Certificate::from_der(certificate).map_err(|_| CertificateError::BadEncoding)
 }
 
 /// Whether it has no extensions, as `openssl x509 -req` makes them. rustls reads none of these.
-pub(super) fn is_version_1(certificate: &CertificateDer<'_>) -> bool {
+pub(crate) fn is_version_1(certificate: &CertificateDer<'_>) -> bool {
     parse(certificate).is_ok_and(|parsed| parsed.tbs_certificate.version == Version::V1)
 }
 
-pub(super) fn check_dates(
+pub(crate) fn check_dates(
     certificate: &CertificateDer<'_>,
     now: UnixTime,
 ) -> Result<(), CertificateError> {
@@ -48,7 +48,7 @@ pub(super) fn check_dates(
 
 /// Checks that one of `roots` itself has signed a certificate of version 1, and that it is in its
 /// time.
-pub(super) fn check_version_1(
+pub(crate) fn check_version_1(
     certificate: &CertificateDer<'_>,
     roots: &[CertificateDer<'_>],
     now: UnixTime,
@@ -108,7 +108,7 @@ fn has_signed(
 }
 
 /// Checks a signature of TLS 1.2 by the key of a certificate of version 1.
-pub(super) fn check_signature(
+pub(crate) fn check_signature(
     certificate: &CertificateDer<'_>,
     message: &[u8],
     signed: &DigitallySignedStruct,
@@ -143,7 +143,7 @@ fn content(algorithm: &AlgorithmIdentifierOwned) -> Result<Vec<u8>, x509_cert::d
 
 /// Checks that a certificate is for this server: by its alternative names, or, where it has none of
 /// the kind, by its common name.
-pub(super) fn check_name(
+pub(crate) fn check_name(
     certificate: &CertificateDer<'_>,
     server: &ServerName<'_>,
 ) -> Result<(), rustls::Error> {

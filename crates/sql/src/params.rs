@@ -1,9 +1,9 @@
-//! Owns the shape of a statement and its parameters on their way to a worker; knows nothing of jobs
-//! or connections.
+//! Owns the shape of a statement's text and its parameters on their way to PostgreSQL; must not
+//! know jobs nor connections.
 
 use std::{borrow::Cow, fmt, ops::Deref, sync::Arc};
 
-use postgres::types::ToSql;
+use postgres_types::ToSql;
 
 /// The text of one SQL statement: a literal, or text that is shared and not copied for each job.
 #[derive(Clone)]
@@ -63,8 +63,8 @@ pub type Value<'a> = Box<dyn ToSql + Sync + Send + 'a>;
 
 /// The values for `$1`, `$2`, ... of a statement. The macro `params!` makes them, `()` is none.
 ///
-/// What goes to a worker is `Params<'static>`, so it owns its values; inside an interaction they
-/// may be borrowed.
+/// What goes to a worker is `Params<'static>`, so it owns its values; inside an interaction of
+/// `adbapi` they may be borrowed.
 #[derive(Default)]
 pub struct Params<'a>(Vec<Value<'a>>);
 
@@ -89,7 +89,7 @@ impl<'a> Params<'a> {
         self.0.is_empty()
     }
 
-    /// The values as the `postgres` crate takes them.
+    /// The values as a driver takes them.
     pub fn refs(&self) -> Vec<&(dyn ToSql + Sync)> {
         self.0
             .iter()
@@ -123,17 +123,17 @@ impl<'a> FromIterator<Value<'a>> for Params<'a> {
     }
 }
 
-/// Builds [`Params`](crate::Params) from values of any types that `postgres` can send.
+/// Builds [`Params`](crate::Params) from values of any types that can be sent.
 ///
 /// ```
-/// use adbapi::params;
+/// use sql::params;
 ///
 /// let values = params!["Dresden", 42_i32, None::<String>];
 /// assert_eq!(format!("{values:?}"), "Params(3)");
 /// ```
 #[macro_export]
 #[doc(hidden)]
-macro_rules! __adbapi_params {
+macro_rules! __sql_params {
     ($($value:expr),* $(,)?) => {
         <$crate::Params<'_> as ::std::iter::FromIterator<_>>::from_iter([
             $($crate::Params::value($value)),*
@@ -142,7 +142,7 @@ macro_rules! __adbapi_params {
 }
 
 #[doc(inline)]
-pub use crate::__adbapi_params as params;
+pub use crate::__sql_params as params;
 
 #[cfg(test)]
 mod tests {

@@ -1,0 +1,192 @@
+//! Owns how the pool keeps the contract of `sql`: its jobs as work for the workers. Knows no thread.
+
+mod error;
+mod listen;
+
+use std::{num::NonZeroU32, sync::Arc, time::Duration};
+
+use sql::{
+    Database, Description, Listener, OnListenEvent, Results, RowSink, RowStream, Settings, Sql,
+    Statement, Stats, row_stream,
+};
+
+use super::{
+    aliases::{JobControl, Promise, deferred},
+    connection::{Connection, Reading},
+    error::Error,
+    pool::{
+        ConnectionPool,
+        job::{self, Failure, Work, resolve},
+        manager::PoolConnection,
+    },
+    postgres_driver::Postgres,
+};
+
+pub(super) use listen::Listening;
+
+impl Database for ConnectionPool {
+    fn submit(&self, job: sql::Job) -> sql::Deferred<Results> {
+        let (promise, deferred) = deferred();
+        let deferred = deferred.map_result(|result| result.map_err(sql::Error::from));
+        self.submit(job::Job::new(Submitted {
+            job,
+            results: None,
+            promise,
+        }));
+        deferred
+    }
+
+    fn stream(&self, settings: Settings, statement: Statement, batch: NonZeroU32) -> RowStream {
+        let (promise, deferred) = deferred();
+        let (sink, stream) = row_stream(deferred.cancel_handle());
+        let sink = Arc::new(sink);
+        let end = sink.clone();
+        deferred.on_result(move |result| end.finish(result.map_err(sql::Error::from)));
+        self.submit(job::Job::new(Streamed {
+            settings,
+            statement,
+            batch: i32::try_from(batch.get()).unwrap_or(i32::MAX),
+            sink,
+            promise,
+        }));
+        stream
+    }
+
+    fn describe(&self, sql: Sql) -> sql::Deferred<Description> {
+        let (promise, deferred) = deferred();
+        let deferred = deferred.map_result(|result| result.map_err(sql::Error::from));
+        self.submit(job::Job::new(Described {
+            sql,
+            description: None,
+            promise,
+        }));
+        deferred
+    }
+
+    fn listen(&self, channel: &str, on_event: OnListenEvent) -> Result<Listener, sql::Error> {
+        self.driver().listening.listen(channel, on_event)
+    }
+
+    fn stats(&self) -> Stats {
+        self.stats()
+    }
+
+    fn close(&self, grace: Duration) {
+        self.close_within(grace);
+    }
+}
+
+impl Failure {
+    /// Of settings that cannot be said to PostgreSQL.
+    pub(super) fn of_settings(error: sql::Error) -> Self {
+        Self::Final(Error::Config(error.to_string().into()))
+    }
+}
+
+/// A job of one or more statements.
+struct Submitted {
+    job: sql::Job,
+    results: Option<Results>,
+    promise: Promise<Results>,
+}
+
+impl Submitted {
+    fn run_all(&self, connection: &mut Connection) -> Result<Results, Failure> {
+        let first = connection.try_statement(&self.job.first)?;
+        let others = self.job.others.iter();
+        let others = others.map(|statement| connection.try_statement(statement));
+        let others = others.collect::<Result<_, _>>()?;
+        connection.check_stopped()?;
+        Ok(Results { first, others })
+    }
+}
+
+impl Work<Postgres> for Submitted {
+    fn attempt(
+        &mut self,
+        _: &Postgres,
+        connection: &mut PoolConnection<Connection>,
+    ) -> Result<(), Failure> {
+        if self.job.is_bare() {
+            self.results = Some(connection.try_statement(&self.job.first)?.into());
+            return Ok(());
+        }
+        connection.begin_with(&self.job.settings)?;
+        match self.run_all(connection) {
+            Ok(results) => {
+                self.results = Some(results);
+                connection.commit().map_err(Failure::Final)
+            }
+            Err(failure) => {
+                connection.rollback();
+                Err(failure)
+            }
+        }
+    }
+
+    fn finish(self: Box<Self>, outcome: Result<(), Error>) {
+        resolve(self.promise, self.results, outcome);
+    }
+
+    fn control(&self) -> JobControl {
+        self.promise.control()
+    }
+}
+
+/// A statement whose rows are handed on in batches.
+struct Streamed {
+    settings: Settings,
+    statement: Statement,
+    batch: i32,
+    sink: Arc<RowSink>,
+    promise: Promise<()>,
+}
+
+impl Work<Postgres> for Streamed {
+    fn attempt(
+        &mut self,
+        _: &Postgres,
+        connection: &mut PoolConnection<Connection>,
+    ) -> Result<(), Failure> {
+        connection.read_portal(&Reading {
+            settings: &self.settings,
+            statement: &self.statement,
+            batch: self.batch,
+            sink: &self.sink,
+        })
+    }
+
+    fn finish(self: Box<Self>, outcome: Result<(), Error>) {
+        self.promise.resolve(outcome);
+    }
+
+    fn control(&self) -> JobControl {
+        self.promise.control()
+    }
+}
+
+/// A statement that is described and not run.
+struct Described {
+    sql: Sql,
+    description: Option<Description>,
+    promise: Promise<Description>,
+}
+
+impl Work<Postgres> for Described {
+    fn attempt(
+        &mut self,
+        _: &Postgres,
+        connection: &mut PoolConnection<Connection>,
+    ) -> Result<(), Failure> {
+        self.description = Some(connection.describe(&self.sql)?);
+        Ok(())
+    }
+
+    fn finish(self: Box<Self>, outcome: Result<(), Error>) {
+        resolve(self.promise, self.description, outcome);
+    }
+
+    fn control(&self) -> JobControl {
+        self.promise.control()
+    }
+}

@@ -1,0 +1,193 @@
+//! Owns why a job has no result, whichever backend ran it. Must not know a driver.
+
+use std::{error::Error as StdError, fmt};
+
+use deferred::Failure;
+use tracing::error;
+
+/// Why a job has no result. Its text is one line that says all that is known.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Error {
+    kind: ErrorKind,
+    text: Box<str>,
+    report: Option<Box<Report>>,
+}
+
+/// What kind of [`Error`] it is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum ErrorKind {
+    /// PostgreSQL refused the statement; [`Error::report`] has what it said.
+    Database,
+    /// A value could not be converted to or from SQL.
+    Value,
+    /// The connection broke while the statement was under way: it may or may not have run.
+    ConnectionLost,
+    /// No connection could be had in time; nothing was sent.
+    Unavailable,
+    /// As many jobs as the queue holds are waiting; nothing was sent.
+    QueueFull,
+    /// The job waited too long for its turn; nothing was sent.
+    QueueTimeout,
+    /// PostgreSQL gave no answer in time. Whether the statement ran is unknown.
+    Timeout,
+    /// The job was cancelled.
+    Cancelled,
+    /// The database is closed.
+    Closed,
+    /// Something panicked on the way to the result.
+    Panicked,
+    /// Whoever owed the result has gone without giving one.
+    Dropped,
+    /// A setting or a job contradicts itself, or names what cannot be. Nothing was sent.
+    Config,
+    /// Anything else; the text says it.
+    Other,
+}
+
+/// An error as PostgreSQL reported it: see ["Error and Notice Message
+/// Fields"](https://www.postgresql.org/docs/current/protocol-error-fields.html) in its manual.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Report {
+    /// `ERROR`, `FATAL` or `PANIC`, in the server's language.
+    pub severity: Box<str>,
+    /// Five characters.
+    pub sqlstate: Box<str>,
+    /// The primary message.
+    pub message: Box<str>,
+    /// More about it.
+    pub detail: Option<Box<str>>,
+    /// What to do about it.
+    pub hint: Option<Box<str>>,
+    /// The name of the schema that it is about.
+    pub schema: Option<Box<str>>,
+    /// The name of the table.
+    pub table: Option<Box<str>>,
+    /// The name of the column.
+    pub column: Option<Box<str>>,
+    /// The name of the constraint.
+    pub constraint: Option<Box<str>>,
+    /// Where in the statement it is: the number of the character, from 1.
+    pub position: Option<u32>,
+}
+
+impl Error {
+    /// An error of a kind, with a text for people.
+    pub fn new(kind: ErrorKind, text: impl Into<Box<str>>) -> Self {
+        Self {
+            kind,
+            text: text.into(),
+            report: None,
+        }
+    }
+
+    /// The same error with what PostgreSQL said.
+    #[must_use]
+    pub fn with_report(mut self, report: Report) -> Self {
+        self.report = Some(Box::new(report));
+        self
+    }
+
+    /// A setting or a job that cannot be.
+    pub fn config(text: impl Into<Box<str>>) -> Self {
+        Self::new(ErrorKind::Config, text)
+    }
+
+    /// What kind of error it is.
+    pub fn kind(&self) -> ErrorKind {
+        self.kind
+    }
+
+    /// What PostgreSQL said, if it said anything.
+    pub fn report(&self) -> Option<&Report> {
+        self.report.as_deref()
+    }
+
+    /// The SQLSTATE, where PostgreSQL gave one.
+    pub fn sqlstate(&self) -> Option<&str> {
+        self.report().map(|report| &*report.sqlstate)
+    }
+
+    /// Whether the same job may succeed when it is sent again as it is.
+    ///
+    /// True for serialization failures (40001) and deadlocks (40P01), which rolled back; for a full
+    /// or slow queue and a missing connection, where nothing was sent; and for
+    /// [`ErrorKind::ConnectionLost`], where the caller must know that running the job twice does no
+    /// harm.
+    pub fn is_retryable(&self) -> bool {
+        match self.kind {
+            ErrorKind::ConnectionLost
+            | ErrorKind::Unavailable
+            | ErrorKind::QueueFull
+            | ErrorKind::QueueTimeout => true,
+            ErrorKind::Database => matches!(self.sqlstate(), Some("40001" | "40P01")),
+            _ => false,
+        }
+    }
+}
+
+impl fmt::Display for Error {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.text)
+    }
+}
+
+impl StdError for Error {}
+
+impl Failure for Error {
+    type Kind = ErrorKind;
+
+    fn cancelled() -> Self {
+        Self::new(ErrorKind::Cancelled, "the job was cancelled")
+    }
+
+    fn dropped() -> Self {
+        let text = "the promise of this result was dropped";
+        Self::new(ErrorKind::Dropped, text)
+    }
+
+    fn panicked(message: &str) -> Self {
+        let text = format!("the job panicked: {message}");
+        Self::new(ErrorKind::Panicked, text)
+    }
+
+    fn kind(&self) -> ErrorKind {
+        self.kind
+    }
+
+    fn callback_panicked(message: &str) {
+        error!(target: crate::LOG, "a callback of a Deferred panicked: {message}");
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn it_stays_small_because_every_result_carries_it() {
+        assert!(size_of::<Error>() <= 32, "{} bytes", size_of::<Error>());
+    }
+
+    #[test]
+    fn what_was_rolled_back_or_never_sent_may_be_retried() {
+        let of = |sqlstate: &str| {
+            let report = Report {
+                sqlstate: sqlstate.into(),
+                ..Report::default()
+            };
+            Error::new(ErrorKind::Database, "no").with_report(report)
+        };
+        for (error, retryable) in [
+            (of("40001"), true),
+            (of("40P01"), true),
+            (of("23505"), false),
+            (Error::new(ErrorKind::Unavailable, "no"), true),
+            (Error::new(ErrorKind::QueueFull, "no"), true),
+            (Error::new(ErrorKind::Closed, "no"), false),
+            (Error::cancelled(), false),
+        ] {
+            assert_eq!(error.is_retryable(), retryable, "{error:?}");
+        }
+    }
+}
