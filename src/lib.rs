@@ -24,6 +24,7 @@
 //! | crate or module | owns | may use of ours |
 //! |---|---|---|
 //! | [`wamp`] | the protocol's vocabulary | - |
+//! | [`wamp_client`] | a client's end of a session | `wamp` |
 //! | [`wamp_router`] | the state machine of a realm | `wamp` |
 //! | [`reactor`] | the poll loop of an I/O thread | - |
 //! | [`web`] | HTTP heads, static files, the WebSocket handshake | - |
@@ -41,8 +42,8 @@
 //! classes of its own needs one dependency, this one.
 
 pub use {
-    adbapi, component, pg_cluster, reactor, stdio, wamp, wamp_bench, wamp_router, wamp_transport,
-    web,
+    adbapi, component, pg_cluster, reactor, stdio, wamp, wamp_bench, wamp_client, wamp_router,
+    wamp_transport, web,
 };
 
 pub mod cli;

@@ -27,6 +27,12 @@ const TABLE: &[Allowed] = &[
         ours: &["wamp"],
         others: &[],
     },
+    // serde_json reads the text of an error.
+    Allowed {
+        package: "wamp-client",
+        ours: &["wamp"],
+        others: &["serde_json"],
+    },
     // Its timer is the kernel's, which mio polls and nix sets.
     Allowed {
         package: "reactor",
