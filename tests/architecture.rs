@@ -101,7 +101,7 @@ const TABLE: &[Allowed] = &[
     // Rows and times of the database reach it as types of postgres and chrono.
     Allowed {
         package: "component",
-        ours: &["adbapi", "stdio", "wamp"],
+        ours: &["adbapi", "deferred", "stdio", "wamp", "wamp-client"],
         others: &[
             "chrono",
             "postgres",

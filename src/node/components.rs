@@ -9,7 +9,7 @@ use std::{
 
 use super::{Error, StopTimes, settings};
 use crate::config::{self, Connect, Home, NodeConfig};
-use component::{Classes, Instance, Session, Setup, Status};
+use component::{Classes, Instance, Session, SessionHandle, Setup, Status};
 use reactor::{Mailbox, Reactor};
 use wamp::{Peer, Uri};
 use wamp_transport::{Dialler, Mail, Realms};
@@ -99,6 +99,7 @@ impl Components {
                     .close_grace(grace.unwrap_or_default())
                     .wait_awake(!self.wait_asleep)
             }),
+            session: SessionHandle::default(),
         };
         let made = classes
             .make(&component.classname, setup)

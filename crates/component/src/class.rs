@@ -10,7 +10,9 @@ use std::{
 
 use serde_json::Value;
 
-use super::{Answer, Error, Invocation, hello};
+use super::{
+    Answer, Error, Invocation, SessionHandle, Subscription, hello, subscription::BoundSubscription,
+};
 use wamp::Uri;
 
 /// A class of components. One instance is made for each place in the configuration; its
@@ -31,6 +33,19 @@ pub trait Component: Send + Sync + Sized + 'static {
 
     /// The procedures to register.
     fn procedures(&self) -> Vec<Procedure<Self>>;
+
+    /// The topics to subscribe to, on each new session again.
+    fn subscriptions(&self) -> Vec<Subscription<Self>> {
+        Vec::new()
+    }
+
+    /// All procedures are registered and all topics subscribed to: once in this process, and on
+    /// each new connection to another router. What the component calls or publishes when it begins
+    /// belongs here. Runs on an I/O thread, or on the one that starts the node, and must not block.
+    ///
+    /// The components of a configuration join one after the other: those that come later are not
+    /// there yet.
+    fn on_ready(&self) {}
 
     /// The node is stopping: finish what is under way and close. May block for as long as the
     /// grace time of what it closes.
@@ -79,10 +94,14 @@ pub struct Setup {
     pub extra: Value,
     /// The pool that `extra.database` describes, ready to be built.
     pub database: Option<adbapi::Builder>,
+    /// The component's session, for calls and publications. Nothing can be asked of it before
+    /// [`on_ready`](Component::on_ready).
+    pub session: SessionHandle,
 }
 
 impl Setup {
-    /// The pool that `extra.database` describes. Takes the setup: read `extra` before.
+    /// The pool that `extra.database` describes. Takes the setup: take what else
+    /// you need of it before.
     ///
     /// # Errors
     /// When the configuration describes none; the message names the key that is missing.
@@ -124,7 +143,10 @@ impl Classes {
     /// These classes and `C`, which the configuration calls `name`.
     #[must_use]
     pub fn with<C: Component>(mut self, name: &str) -> Self {
-        let make: Make = Arc::new(|setup| C::on_join(setup).map(Instance::of));
+        let make: Make = Arc::new(|setup| {
+            let session = setup.session.clone();
+            C::on_join(setup).map(|component| Instance::of(component, session))
+        });
         self.by_name.insert(
             name.to_owned(),
             Class {
@@ -164,6 +186,9 @@ impl Classes {
 /// A component of some class.
 pub struct Instance {
     pub(super) procedures: Vec<BoundProcedure>,
+    pub(super) subscriptions: Vec<BoundSubscription>,
+    pub(super) session: SessionHandle,
+    on_ready: Box<dyn Fn() + Send + Sync>,
     on_leave: Box<dyn Fn() + Send + Sync>,
 }
 
@@ -176,7 +201,7 @@ pub(super) struct BoundProcedure {
 }
 
 impl Instance {
-    pub(super) fn of<C: Component>(component: C) -> Self {
+    pub(super) fn of<C: Component>(component: C, session: SessionHandle) -> Self {
         let component = Arc::new(component);
         let bind = |procedure: Procedure<C>| {
             let component = component.clone();
@@ -187,9 +212,29 @@ impl Instance {
             }
         };
         let procedures = component.procedures().into_iter().map(bind).collect();
+        let bind = |subscription: Subscription<C>| {
+            let component = component.clone();
+            BoundSubscription {
+                topic: subscription.topic,
+                options: subscription.options,
+                method: Box::new(move |event| (subscription.method)(&component, event)),
+            }
+        };
+        let subscriptions = component.subscriptions().into_iter().map(bind).collect();
+        let ready = component.clone();
         Self {
             procedures,
+            subscriptions,
+            session,
+            on_ready: Box::new(move || ready.on_ready()),
             on_leave: Box::new(move || component.on_leave()),
+        }
+    }
+
+    /// Tells the component that its session is ready. A panic there is logged and goes no further.
+    pub(super) fn ready(&self) {
+        if catch_unwind(AssertUnwindSafe(|| (self.on_ready)())).is_err() {
+            tracing::error!(target: crate::LOG, "a component has panicked in on_ready");
         }
     }
 

@@ -41,16 +41,25 @@
 //! `Err(adbapi::Error::custom(component::Error::new("com.example.sold_out", "none left")))`.
 //! What is not SQL can answer later through [`adbapi::deferred`](adbapi::deferred()).
 
+mod aliases;
+mod arguments;
 mod class;
 mod error;
+mod handler;
 pub mod hello;
 mod invocation;
 mod session;
+mod session_handle;
+mod subscription;
 
+pub use aliases::{Deferred, Promise, deferred};
 pub use class::{Classes, Component, Instance, Procedure, Setup};
 pub use error::Error;
 pub use invocation::{Answer, Caller, Invocation, Later, Reply};
 pub use session::{Session, Status};
+pub use session_handle::{CallResult, SessionHandle};
+pub use subscription::{Event, Subscription};
+pub use wamp::{CallOptions, Payload, PublishOptions, SubscribeOptions};
 
 /// The target of its log, for `RUST_LOG`.
 const LOG: &str = "wampgres::component";

@@ -271,10 +271,10 @@ impl<H: Handler> Client<H> {
         let Some(unanswered) = lock(&self.state).end(end.clone()) else {
             return false;
         };
+        self.handler.on_end(self, &end);
         for request in unanswered {
             request.fail(Error::unanswered(&end));
         }
-        self.handler.on_end(self, &end);
         true
     }
 

@@ -51,8 +51,8 @@ pub trait Handler: Send + Sync + Sized + 'static {
         let _ = message;
     }
 
-    /// The session has ended, or nothing has come of it. Its requests have failed already. The last
-    /// call of all, and the only one if the router was never reached.
+    /// The session has ended, or nothing has come of it. The last call of all, and the only one if
+    /// the router was never reached. Requests without their answer fail next.
     fn on_end(&self, client: &Client<Self>, end: &End) {
         let _ = (client, end);
     }

@@ -303,10 +303,10 @@ fn whatever_ends_the_session_fails_its_requests_and_later_ones() {
         let unanswered =
             format!("wamp.error.canceled: the session has ended before the answer came: {why}");
         let told = [
-            format!("call: {unanswered}"),
-            format!("unsubscribe: {unanswered}"),
             format!("late: wamp.error.unavailable: the session has ended: {why}"),
             format!("ended: {why}"),
+            format!("call: {unanswered}"),
+            format!("unsubscribe: {unanswered}"),
         ];
         assert_eq!(played.told(), told);
         assert_eq!(json!(played.sent()), said);

@@ -1,6 +1,7 @@
 //! A component's session with a router end that the test plays itself.
 
 use std::sync::{
+    Mutex,
     atomic::{AtomicBool, Ordering},
     mpsc::{self, Receiver},
 };
@@ -8,9 +9,14 @@ use std::sync::{
 use serde_json::{Value, json};
 
 use super::*;
-use crate::{Answer, Classes, Component, Procedure, Setup};
+use crate::{
+    Answer, Classes, Component, Error, Invocation, Procedure, Reply, SessionHandle, Setup,
+};
 use adbapi::{Deferred, Promise, deferred};
-use wamp::{Outbound, Registered, SessionId, Sparse, Welcome, WelcomeDetails};
+use wamp::{
+    ClosingDetails, Goodbye, Outbound, Payload, Registered, RegistrationId, RequestId, RequestType,
+    SessionId, Sparse, Welcome, WelcomeDetails,
+};
 
 /// Answers in every way there is.
 struct Answers {
@@ -93,7 +99,7 @@ impl Played {
         let answers = Answers {
             later: Mutex::new(deferreds.into_iter().collect()),
         };
-        Self::new(Instance::of(answers))
+        Self::new(Instance::of(answers, SessionHandle::default()))
     }
 
     /// What the session has sent since it was asked last, as it stands on the wire.
@@ -107,7 +113,7 @@ impl Played {
     fn join(&self) {
         self.open();
         self.session.on_message(welcome());
-        let procedures = self.session.instance.procedures.len() as u64;
+        let procedures = self.session.client.handler().instance.procedures.len() as u64;
         for n in 1..=procedures {
             self.session.on_message(registered(n));
         }
@@ -173,7 +179,11 @@ fn it_joins_as_a_callee_and_registers_everything() {
         "call_canceling": true, "caller_identification": true, "registration_revocation": true,
         "_interrupt_on_skip": true
     }});
-    assert_eq!(hello[2]["roles"], json!({"callee": callee}));
+    let caller = json!({"features": {
+        "call_canceling": true, "caller_identification": true, "progressive_call_results": true
+    }});
+    let roles = json!({"caller": caller, "callee": callee, "publisher": {}, "subscriber": {}});
+    assert_eq!(hello[2]["roles"], roles);
     played.session.on_message(welcome());
     let expected: Vec<_> = ["now", "later", "refused", "panicking"]
         .iter()
@@ -309,7 +319,11 @@ fn an_answer_that_comes_later_is_sent_from_the_thread_its_invocation_came_on() {
     let answers = Answers {
         later: Mutex::new(deferreds),
     };
-    let played = Played::on(Arc::new(transport), sent, Instance::of(answers));
+    let played = Played::on(
+        Arc::new(transport),
+        sent,
+        Instance::of(answers, SessionHandle::default()),
+    );
     played.join();
     played.invoke(1, 102, &json!([]));
     played.invoke(2, 102, &json!([]));
@@ -318,13 +332,13 @@ fn an_answer_that_comes_later_is_sent_from_the_thread_its_invocation_came_on() {
     assert_eq!(played.sent(), Vec::<Value>::new());
     played.session.on_posted(post.recv().unwrap());
     assert_eq!(played.sent(), [json!([70, 1, {}, [41]])]);
-    assert_eq!(played.session.under_way().len(), 1);
+    assert_eq!(played.session.client.handler().count_under_way(), 1);
 
     // The thread has ended.
     io_thread.is_over.store(true, Ordering::Relaxed);
     promises.next().unwrap().resolve(Ok(42));
     assert_eq!(played.sent(), [json!([70, 2, {}, [42]])]);
-    assert_eq!(played.session.under_way().len(), 0);
+    assert_eq!(played.session.client.handler().count_under_way(), 0);
 }
 
 #[test]
@@ -361,6 +375,7 @@ fn a_class_without_procedures_is_joined_when_it_is_welcome() {
     let setup = Setup {
         extra: Value::Null,
         database: None,
+        session: SessionHandle::default(),
     };
     let classes = Classes::default().with::<Silent>("test.Silent");
     let played = Played::new(classes.make("test.Silent", setup).unwrap());
@@ -407,9 +422,10 @@ fn what_is_under_way_ends_with_the_session() {
 
 #[test]
 fn concurrency_is_asked_for_in_register() {
-    let mut instance = Instance::of(Answers {
+    let answers = Answers {
         later: Mutex::default(),
-    });
+    };
+    let mut instance = Instance::of(answers, SessionHandle::default());
     let three = std::num::NonZeroU64::new(3).unwrap();
     instance.limit("com.example.later", three).unwrap();
     let error = instance.limit("com.example.latter", three).unwrap_err();
