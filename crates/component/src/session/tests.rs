@@ -1,5 +1,7 @@
 //! A component's session with a router end that the test plays itself.
 
+mod calls;
+
 use std::sync::{
     Mutex,
     atomic::{AtomicBool, Ordering},
@@ -76,6 +78,12 @@ impl Played {
         let (sender, sent) = mpsc::channel();
         let send = move |message| sender.send(message).unwrap();
         Self::on(Arc::new(send), sent, instance)
+    }
+
+    /// The router says this.
+    fn hear(&self, text: &str) {
+        let message = wamp::Serializer::Json.decode(text.as_bytes()).unwrap();
+        self.session.on_message(message);
     }
 
     fn on(transport: Arc<dyn Transport>, sent: Receiver<Message>, instance: Instance) -> Self {
