@@ -2,7 +2,7 @@
 //! the example of one, and a class whose session the test uses itself.
 
 use std::{
-    collections::HashMap,
+    collections::BTreeMap,
     sync::{Arc, Mutex, mpsc},
 };
 
@@ -108,14 +108,19 @@ struct Probe {
     ready: mpsc::Sender<()>,
 }
 
+type Probes = BTreeMap<String, (Probe, mpsc::Receiver<()>)>;
+
 /// The components, by the name that the test has written into `extra`.
-static PROBES: Mutex<Option<HashMap<String, (Probe, mpsc::Receiver<()>)>>> = Mutex::new(None);
+static PROBES: Mutex<Probes> = Mutex::new(BTreeMap::new());
 const CLASSNAME: &str = "test.Probe";
 
 impl Component for Probe {
     fn on_join(setup: Setup) -> Result<Self, Error> {
         let early = setup.session.publish("com.example.early", ());
-        assert_eq!(early.unwrap_err().uri().as_str(), "wamp.error.unavailable");
+        assert_eq!(
+            early.expect_err("it fails").uri().as_str(),
+            "wamp.error.unavailable"
+        );
         let (ready, is_ready) = mpsc::channel();
         let probe = Self {
             session: setup.session,
@@ -124,7 +129,6 @@ impl Component for Probe {
         };
         let name = setup.extra["name"].as_str().expect("a name").to_owned();
         let mut probes = PROBES.lock().expect("no panic");
-        let probes = probes.get_or_insert_default();
         probes.insert(name, (probe.clone(), is_ready));
         Ok(probe)
     }
@@ -149,9 +153,8 @@ impl Component for Probe {
 impl Probe {
     /// The component of this name, once it is ready.
     fn ready(name: &str) -> (Self, mpsc::Receiver<()>) {
-        let mut probes = PROBES.lock().expect("no panic");
-        let probes = probes.as_mut().expect("one has joined");
-        let (probe, is_ready) = probes.remove(name).expect("it has joined");
+        let probe = PROBES.lock().expect("no panic").remove(name);
+        let (probe, is_ready) = probe.expect("it has joined");
         is_ready.recv_timeout(PATIENCE).expect("it becomes ready");
         (probe, is_ready)
     }
@@ -173,30 +176,40 @@ fn assert_calls(session: &SessionHandle, client: &mut Client) {
         client.register(&format!("com.example.{behaviour}"), behaviour);
     }
     let both = wait(session.call("com.example.echo", (1, "b"))).expect("a result");
-    assert_eq!(both.args::<(i64, String)>().unwrap(), (1, "b".to_owned()));
-    let error = both.value::<i64>().unwrap_err().to_string();
+    assert_eq!(
+        both.args::<(i64, String)>().expect("both"),
+        (1, "b".to_owned())
+    );
+    let error = both.value::<i64>().expect_err("it fails").to_string();
     assert!(error.contains("another than expected"), "{error}");
     let none = wait(session.call("com.example.echo", ())).expect("a result");
-    none.args::<()>().unwrap();
-    let kwargs = Payload::from_args_kwargs(&[1], &json!({"k": 2})).unwrap();
+    none.args::<()>().expect("nothing");
+    let kwargs = Payload::from_args_kwargs(&[1], &json!({"k": 2})).expect("a payload");
     let options = CallOptions::default();
-    let named = wait(session.call_with("com.example.echo", kwargs.clone(), options)).unwrap();
-    assert_eq!(named.kwargs::<Value>().unwrap(), json!({"k": 2}));
+    let named =
+        wait(session.call_with("com.example.echo", kwargs.clone(), options)).expect("a payload");
+    assert_eq!(named.kwargs::<Value>().expect("a map"), json!({"k": 2}));
 
     let failed = session.call_with("com.example.fail", kwargs, CallOptions::default());
-    let failed = wait(failed).unwrap_err();
+    let failed = wait(failed).expect_err("it fails");
     assert_eq!(failed.uri().as_str(), "com.example.failed");
     assert_eq!(failed.details()["k"], 2);
     let missing = wait(session.call("com.example.nobody", ()));
     assert_eq!(uri(missing), "wamp.error.no_such_procedure");
 
     let (tell, parts) = mpsc::channel();
-    let three = Payload::from_args(&[3]).unwrap();
+    let three = Payload::from_args(&[3]).expect("a payload");
     let options = CallOptions::default();
     let counted = session.call_progressive("com.example.count", three, options, move |part| {
-        tell.send(part.value::<Value>().unwrap()).unwrap();
+        let _ = tell.send(part.value::<Value>().expect("a number"));
     });
-    assert_eq!(wait(counted).unwrap().value::<String>().unwrap(), "counted");
+    assert_eq!(
+        wait(counted)
+            .expect("a result")
+            .value::<String>()
+            .expect("a text"),
+        "counted"
+    );
     assert_eq!(parts.iter().count(), 3);
 
     let options = CallOptions {
@@ -216,8 +229,8 @@ fn assert_calls(session: &SessionHandle, client: &mut Client) {
 fn assert_publishes(probe: &Probe, client: &mut Client) {
     client.subscribe("com.example.told");
     let session = &probe.session;
-    session.publish("com.example.told", (1, "b")).unwrap();
-    let payload = || Payload::from_args_kwargs(&[2], &json!({"k": 3})).unwrap();
+    (session.publish("com.example.told", (1, "b"))).expect("it is sent");
+    let payload = || Payload::from_args_kwargs(&[2], &json!({"k": 3})).expect("a payload");
     let options = PublishOptions::default;
     let accepted = session.publish_acknowledged("com.example.told", payload(), options());
     wait(accepted).expect("it is accepted");
@@ -286,7 +299,7 @@ fn pending_calls_end_with_the_connection_and_the_next_one_is_used_again() {
     client.expect_aside("invoked");
 
     drop(router);
-    let error = wait(hanging).unwrap_err();
+    let error = wait(hanging).expect_err("it fails");
     assert_eq!(error.uri().as_str(), "wamp.error.canceled");
     assert!(error.message().contains("the connection"), "{error}");
     assert_eq!(

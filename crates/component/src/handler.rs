@@ -176,6 +176,27 @@ impl ComponentHandler {
         true
     }
 
+    /// Gives an event to the method of a subscription, whose failure is nobody else's.
+    fn take_event(&self, index: usize, event: wamp::Event) {
+        let subscription = &self.instance.subscriptions[index];
+        let topic = &subscription.topic;
+        let event = Event {
+            topic: topic.clone(),
+            publication: event.publication,
+            details: event.details,
+            payload: event.payload,
+        };
+        match catch_unwind(AssertUnwindSafe(|| (subscription.method)(event))) {
+            Ok(Ok(())) => {}
+            Ok(Err(error)) => {
+                tracing::warn!(target: crate::LOG, component = self.name, %topic, %error, "a component could not use an event");
+            }
+            Err(_) => {
+                tracing::error!(target: crate::LOG, component = self.name, %topic, "what takes the events of a topic has panicked");
+            }
+        }
+    }
+
     fn under_way(&self) -> MutexGuard<'_, HashMap<RequestId, UnderWay, OwnIds>> {
         self.under_way
             .lock()
@@ -266,25 +287,13 @@ impl Handler for ComponentHandler {
                 .unwrap_or_else(PoisonError::into_inner);
             subscriptions.get(&event.subscription).cloned()
         };
-        for index in indices.iter().flat_map(|indices| indices.iter()) {
-            let subscription = &self.instance.subscriptions[*index];
-            let topic = &subscription.topic;
-            let event = Event {
-                topic: topic.clone(),
-                publication: event.publication,
-                details: event.details.clone(),
-                payload: event.payload.clone(),
-            };
-            match catch_unwind(AssertUnwindSafe(|| (subscription.method)(event))) {
-                Ok(Ok(())) => {}
-                Ok(Err(error)) => {
-                    tracing::warn!(target: crate::LOG, component = self.name, %topic, %error, "a component could not use an event");
-                }
-                Err(_) => {
-                    tracing::error!(target: crate::LOG, component = self.name, %topic, "what takes the events of a topic has panicked");
-                }
-            }
+        let Some((last, others)) = indices.as_deref().and_then(<[usize]>::split_last) else {
+            return;
+        };
+        for index in others {
+            self.take_event(*index, event.clone());
         }
+        self.take_event(*last, event);
     }
 
     /// Somebody else has the procedure now. The others stay with this component: what it would
