@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex, OnceLock, Weak};
 
 use super::{
     End, Error, Handler, Limits,
-    outgoing::{State, lock, send_waiting},
+    outgoing::{State, lock, send_posted, send_waiting},
     pending::{OnProgress, Request},
 };
 use wamp::{
@@ -20,7 +20,8 @@ use wamp::{
 ///
 /// No method blocks, and each may be called from any thread, also from within a callback. A callback
 /// is called once, mostly on the thread that brings the answer, which is an I/O thread as a rule: it
-/// must neither block nor panic. A request that is refused here has its callback called before the
+/// must neither block nor panic. In a process that has I/O threads the requests of all other threads
+/// are sent by one of those. A request that is refused here has its callback called before the
 /// method returns.
 pub struct Client<H> {
     this: Weak<Self>,
@@ -30,6 +31,8 @@ pub struct Client<H> {
     pub(super) handler: H,
     /// Set before the session says its first word.
     pub(super) transport: OnceLock<Arc<dyn Transport>>,
+    /// The first I/O thread that a message came on, where there are such.
+    io_thread: OnceLock<Arc<dyn Outbound>>,
     pub(super) state: Mutex<State>,
 }
 
@@ -43,6 +46,7 @@ impl<H: Handler> Client<H> {
             limits,
             handler,
             transport: OnceLock::new(),
+            io_thread: OnceLock::new(),
             state: Mutex::default(),
         })
     }
@@ -319,7 +323,28 @@ impl<H: Handler> Client<H> {
 
     fn send_waiting(&self) {
         if let Some(transport) = self.transport.get() {
-            send_waiting(&self.state, &**transport);
+            send_waiting(
+                &self.state,
+                &**transport,
+                self.io_thread.get().map(|o| &**o),
+            );
+        }
+    }
+
+    /// Sends a request that another thread has left to this one.
+    pub(super) fn send_posted(&self, request: Message) {
+        if let Some(transport) = self.transport.get() {
+            let io_thread = self.io_thread.get().map(|o| &**o);
+            send_posted(&self.state, request, &**transport, io_thread);
+        }
+    }
+
+    /// A message has come: its thread may be one to leave requests to.
+    pub(super) fn note_thread(&self) {
+        if self.io_thread.get().is_none()
+            && let Some(here) = self.outbound()
+        {
+            self.io_thread.get_or_init(|| here);
         }
     }
 }

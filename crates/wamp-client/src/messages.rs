@@ -23,6 +23,7 @@ impl<H: Handler> Peer for Client<H> {
     }
 
     fn on_message(&self, message: Message) {
+        self.note_thread();
         match message {
             Message::Welcome(welcome) => self.on_welcome(welcome),
             Message::Abort(Abort { details, reason }) => {
@@ -50,13 +51,15 @@ impl<H: Handler> Peer for Client<H> {
         }
     }
 
+    /// An answer, or a request that was left to this thread.
     fn on_posted(&self, message: Message) {
-        if let Message::Yield(Yield { request, .. }) | Message::Error(wamp::Error { request, .. }) =
-            &message
-        {
-            self.handler.on_answer_posted(*request);
+        match &message {
+            Message::Yield(Yield { request, .. }) | Message::Error(wamp::Error { request, .. }) => {
+                self.handler.on_answer_posted(*request);
+                self.send(message);
+            }
+            _ => self.send_posted(message),
         }
-        self.send(message);
     }
 
     fn on_close(&self) {

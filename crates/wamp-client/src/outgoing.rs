@@ -10,7 +10,7 @@ use super::{
     End, Error, Limits,
     pending::{Pending, Request},
 };
-use wamp::{Message, RequestId, Transport};
+use wamp::{Message, Outbound, RequestId, Transport};
 
 /// How far a session is, with its requests.
 pub(super) struct State {
@@ -99,26 +99,63 @@ impl State {
     }
 }
 
+/// How many requests a thread sends before it looks after others.
+const BATCH: usize = 100;
+
 /// Sends what waits, unless another thread, or this one further up, is at it.
-pub(super) fn send_waiting(state: &Mutex<State>, transport: &dyn Transport) {
-    if std::mem::replace(&mut lock(state).is_sending, true) {
-        return;
+///
+/// Whoever routes a request touches the memory of all that is under way, so threads that serve no
+/// sessions, such as the workers of a database, leave it to `io_thread` where there is one.
+pub(super) fn send_waiting(
+    state: &Mutex<State>,
+    transport: &dyn Transport,
+    io_thread: Option<&dyn Outbound>,
+) {
+    if !std::mem::replace(&mut lock(state).is_sending, true) {
+        let is_here = io_thread.is_none() || transport.outbound().is_some();
+        Sending(state).send(if is_here { BATCH } else { 0 }, transport, io_thread);
     }
+}
+
+/// Sends a request that was left to this thread, and what waits behind it.
+pub(super) fn send_posted(
+    state: &Mutex<State>,
+    request: Message,
+    transport: &dyn Transport,
+    io_thread: Option<&dyn Outbound>,
+) {
     let sending = Sending(state);
-    while let Some(message) = sending.next() {
-        transport.send(message);
-    }
-    std::mem::forget(sending);
+    transport.send(request);
+    sending.send(BATCH, transport, io_thread);
 }
 
 pub(super) fn lock(state: &Mutex<State>) -> MutexGuard<'_, State> {
     state.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// A thread is sending. It ends with the last message, or with a panic of whoever is given one.
+/// A thread is sending. It ends with the last message, or with a panic of whoever is given one, or
+/// goes on on another thread, along with the message that is posted there.
 struct Sending<'a>(&'a Mutex<State>);
 
 impl Sending<'_> {
+    /// Sends so many messages from here, or all if they cannot be left to an I/O thread.
+    fn send(self, batch: usize, transport: &dyn Transport, io_thread: Option<&dyn Outbound>) {
+        let mut sent = 0;
+        while let Some(message) = self.next() {
+            let left = match io_thread {
+                Some(io_thread) if sent >= batch => io_thread.post(message),
+                _ => Err(message),
+            };
+            match left {
+                Ok(()) => break,
+                // Its thread has ended, or there is none.
+                Err(message) => transport.send(message),
+            }
+            sent += 1;
+        }
+        std::mem::forget(self);
+    }
+
     /// The next message. After the last one the thread sends no more; that is noted under the same
     /// lock, so that no message can come between.
     fn next(&self) -> Option<Message> {

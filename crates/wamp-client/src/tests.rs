@@ -1,7 +1,9 @@
 //! A client with a router end that the test plays itself.
 
+mod threads;
+
 use std::sync::{
-    Arc, Mutex, OnceLock,
+    Arc,
     atomic::{AtomicUsize, Ordering},
     mpsc::{self, Receiver, Sender},
 };
@@ -373,73 +375,6 @@ fn nothing_is_added_to_what_a_slow_router_does_not_read() {
     assert!(slow.unsent() < 12_000, "{refused}");
     slow.0.store(0, Ordering::Relaxed);
     publish().unwrap();
-}
-
-/// A router in this process: it answers each CALL before `send` returns, and the callback calls
-/// again. Kept in the order in which they came, the calls have ids one after the other.
-struct Echo {
-    client: OnceLock<Arc<Client<Notes>>>,
-    requests: Mutex<Vec<u64>>,
-}
-
-impl Transport for Echo {
-    fn send(&self, message: Message) {
-        let request = match message {
-            Message::Call(call) => call.request,
-            Message::Publish(publish) => publish.request,
-            _ => return,
-        };
-        self.requests.lock().unwrap().push(request.value());
-        let result = wamp::Result {
-            request,
-            progress: false,
-            payload: Payload::empty(),
-        };
-        self.client.get().unwrap().on_message(result.into());
-    }
-}
-
-fn call_again(client: &Arc<Client<Notes>>, times: usize) {
-    let again = client.clone();
-    client.call(
-        "com.example.p".into(),
-        options(),
-        Payload::empty(),
-        move |_| {
-            if times > 0 {
-                call_again(&again, times - 1);
-            }
-        },
-    );
-}
-
-#[test]
-fn requests_of_many_threads_and_from_callbacks_leave_in_the_order_of_their_ids() {
-    const THREADS: usize = 4;
-    const CALLS: usize = 500;
-    let mut played = Played::new(Limits::default());
-    let echo = Arc::new(Echo {
-        client: OnceLock::from(played.client.clone()),
-        requests: Mutex::default(),
-    });
-    played.transport = echo.clone();
-    played.client.on_open(played.transport.clone());
-    played.hear(r#"[2, 7, {"roles": {}}]"#);
-    std::thread::scope(|scope| {
-        for _ in 0..THREADS {
-            scope.spawn(|| {
-                call_again(&played.client, CALLS - 1);
-                let topic = "com.example.t".into();
-                let options = PublishOptions::default();
-                (played.client)
-                    .publish(topic, options, Payload::empty())
-                    .unwrap();
-            });
-        }
-    });
-    let requests = echo.requests.lock().unwrap();
-    let all = (THREADS * (CALLS + 1)) as u64;
-    assert_eq!(*requests, (1..=all).collect::<Vec<_>>());
 }
 
 #[test]
