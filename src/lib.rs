@@ -24,6 +24,7 @@
 //! | crate or module | owns | may use of ours |
 //! |---|---|---|
 //! | [`wamp`] | the protocol's vocabulary | - |
+//! | [`wamp_client`] | a client's end of a session | `wamp` |
 //! | [`wamp_router`] | the state machine of a realm | `wamp` |
 //! | [`reactor`] | the poll loop of an I/O thread | - |
 //! | [`web`] | HTTP heads, static files, the WebSocket handshake | - |
@@ -42,7 +43,7 @@
 //! classes of its own needs one dependency, this one.
 
 pub use {
-    adbapi, component, pg_cluster, reactor, sql, stdio, wamp, wamp_bench, wamp_router,
+    adbapi, component, pg_cluster, reactor, sql, stdio, wamp, wamp_bench, wamp_client, wamp_router,
     wamp_transport, web,
 };
 

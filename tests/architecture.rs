@@ -27,6 +27,12 @@ const TABLE: &[Allowed] = &[
         ours: &["wamp"],
         others: &[],
     },
+    // serde_json reads the text of an error.
+    Allowed {
+        package: "wamp-client",
+        ours: &["wamp"],
+        others: &["serde_json"],
+    },
     // Its timer is the kernel's, which mio polls and nix sets; rustls is its TLS layer.
     Allowed {
         package: "reactor",
@@ -105,7 +111,7 @@ const TABLE: &[Allowed] = &[
     // adbapi can be left out; times of its database are chrono's.
     Allowed {
         package: "component",
-        ours: &["adbapi", "deferred", "sql", "stdio", "wamp"],
+        ours: &["adbapi", "deferred", "sql", "stdio", "wamp", "wamp-client"],
         others: &[
             "chrono",
             "serde",

@@ -1,29 +1,14 @@
 //! The example of a program with a component class of its own, with the configuration that its
 //! documentation names.
 
-use std::path::PathBuf;
-
 use serde_json::{Value, json};
 
 use crate::support::{
     autobahn::{Autobahn, Client},
+    example::example,
     node::Node,
     postgres::Postgres,
 };
-
-/// The example's program, which `cargo test` builds along with the tests.
-fn program() -> PathBuf {
-    let test = std::env::current_exe().expect("this program has a path");
-    // target/PROFILE/deps/main-HASH
-    let profile = test.ancestors().nth(2).expect("cargo puts it there");
-    let program = profile.join("examples/custom_component");
-    assert!(
-        program.exists(),
-        "{} is missing: cargo build --examples",
-        program.display()
-    );
-    program
-}
 
 #[test]
 fn a_class_of_ones_own_answers() {
@@ -34,7 +19,7 @@ fn a_class_of_ones_own_answers() {
     let database = Postgres::shared().database().extra();
     worker["components"][0]["extra"]["database"] = database;
 
-    let node = Node::start_program(&program(), &config, &[]);
+    let node = Node::start_program(&example("custom_component"), &config, &[]);
     let url = format!("ws://{}/", node.address());
     let mut client = Client::join(Autobahn::Python, &url);
     let sum = client.call("com.example.add2", json!([23, 7]), json!({}));

@@ -9,6 +9,7 @@ mod architecture;
 mod autobahn;
 mod bench;
 mod browser;
+mod calling_component;
 mod canceling;
 mod component;
 mod config;

@@ -13,7 +13,7 @@ use super::{
     settings,
 };
 use crate::config::{self, ClientTransport, NodeConfig, Transport};
-use component::{Classes, Instance, Session, Setup, Status};
+use component::{Classes, Instance, Session, SessionHandle, Setup, Status};
 use reactor::{Mailbox, Reactor};
 use wamp::{ANONYMOUS, Peer, Uri};
 use wamp_transport::{Dialler, Mail, Realms};
@@ -93,6 +93,7 @@ impl Components {
         let setup = Setup {
             extra: component.extra.clone(),
             database: database.as_deref().map(Database::pool),
+            session: SessionHandle::default(),
         };
         let made = classes
             .make(&component.classname, setup)

@@ -3,6 +3,7 @@
 pub mod answer;
 pub mod autobahn;
 pub mod browser;
+pub mod example;
 pub mod fake_router;
 pub mod http;
 pub mod in_process;

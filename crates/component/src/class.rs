@@ -12,7 +12,9 @@ use serde_json::Value;
 
 #[cfg(feature = "adbapi")]
 use super::hello;
-use super::{Answer, Error, Invocation};
+use super::{
+    Answer, Error, Invocation, SessionHandle, Subscription, subscription::BoundSubscription,
+};
 #[cfg(feature = "adbapi")]
 use adbapi::ConnectionPool;
 use wamp::Uri;
@@ -42,6 +44,19 @@ pub trait Component: Send + Sync + Sized + 'static {
 
     /// The procedures to register.
     fn procedures(&self) -> Vec<Procedure<Self>>;
+
+    /// The topics to subscribe to, on each new session again.
+    fn subscriptions(&self) -> Vec<Subscription<Self>> {
+        Vec::new()
+    }
+
+    /// All procedures are registered and all topics subscribed to: once in this process, and on
+    /// each new connection to another router. What the component calls or publishes when it begins
+    /// belongs here. Runs on an I/O thread, or on the one that starts the node, and must not block.
+    ///
+    /// The components of a configuration join one after the other: those that come later are not
+    /// there yet.
+    fn on_ready(&self) {}
 
     /// The node is stopping: finish what is under way and close what `on_join` opened. The database
     /// is the node's, which closes it when all components that use it have left.
@@ -96,13 +111,16 @@ pub struct Setup {
     /// it as well.
     #[cfg(feature = "adbapi")]
     pub database: Option<ConnectionPool>,
+    /// The component's session, for calls and publications. Nothing can be asked of it before
+    /// [`on_ready`](Component::on_ready).
+    pub session: SessionHandle,
 }
 
 #[cfg(feature = "adbapi")]
 impl Setup {
     /// The pool of the database that `extra.database` names or describes. It connects when it is
-    /// first used or [started](ConnectionPool::start), and the node closes it. Takes the setup: read
-    /// `extra` before.
+    /// first used or [started](ConnectionPool::start), and the node closes it. Takes the setup: take
+    /// what else you need of it before.
     ///
     /// # Errors
     /// When the configuration describes none; the message names the key that is missing.
@@ -148,7 +166,10 @@ impl Classes {
     /// These classes and `C`, which the configuration calls `name`.
     #[must_use]
     pub fn with<C: Component>(mut self, name: &str) -> Self {
-        let make: Make = Arc::new(|setup| C::on_join(setup).map(Instance::of));
+        let make: Make = Arc::new(|setup| {
+            let session = setup.session.clone();
+            C::on_join(setup).map(|component| Instance::of(component, session))
+        });
         self.by_name.insert(
             name.to_owned(),
             Class {
@@ -196,6 +217,9 @@ impl Classes {
 /// A component of some class.
 pub struct Instance {
     pub(super) procedures: Vec<BoundProcedure>,
+    pub(super) subscriptions: Vec<BoundSubscription>,
+    pub(super) session: SessionHandle,
+    on_ready: Box<dyn Fn() + Send + Sync>,
     on_leave: Box<dyn Fn() + Send + Sync>,
 }
 
@@ -208,7 +232,7 @@ pub(super) struct BoundProcedure {
 }
 
 impl Instance {
-    pub(super) fn of<C: Component>(component: C) -> Self {
+    pub(super) fn of<C: Component>(component: C, session: SessionHandle) -> Self {
         let component = Arc::new(component);
         let bind = |procedure: Procedure<C>| {
             let component = component.clone();
@@ -219,9 +243,29 @@ impl Instance {
             }
         };
         let procedures = component.procedures().into_iter().map(bind).collect();
+        let bind = |subscription: Subscription<C>| {
+            let component = component.clone();
+            BoundSubscription {
+                topic: subscription.topic,
+                options: subscription.options,
+                method: Box::new(move |event| (subscription.method)(&component, event)),
+            }
+        };
+        let subscriptions = component.subscriptions().into_iter().map(bind).collect();
+        let ready = component.clone();
         Self {
             procedures,
+            subscriptions,
+            session,
+            on_ready: Box::new(move || ready.on_ready()),
             on_leave: Box::new(move || component.on_leave()),
+        }
+    }
+
+    /// Tells the component that its session is ready. A panic there is logged and goes no further.
+    pub(super) fn ready(&self) {
+        if catch_unwind(AssertUnwindSafe(|| (self.on_ready)())).is_err() {
+            tracing::error!(target: crate::LOG, "a component has panicked in on_ready");
         }
     }
 

@@ -6,7 +6,7 @@ use std::fmt;
 use serde_json::{Map, Value};
 use sql::ErrorKind;
 
-use wamp::{Payload, SHOWN, Uri, error_uri, excerpt};
+use wamp::{Payload, PayloadError, SHOWN, Uri, error_uri, excerpt};
 
 /// Why a procedure has no result: an error URI, a message and details.
 ///
@@ -20,6 +20,8 @@ struct Content {
     uri: Uri,
     message: String,
     details: Map<String, Value>,
+    /// What the error of a call has brought, which a caller gets as it is.
+    payload: Option<Payload>,
 }
 
 /// How many bytes of what PostgreSQL says are passed on, about: it repeats values that it was
@@ -37,6 +39,7 @@ impl Error {
             uri,
             message,
             details: Map::new(),
+            payload: None,
         }))
     }
 
@@ -63,6 +66,7 @@ impl Error {
     #[must_use]
     pub fn with_detail(mut self, key: &str, value: impl Into<Value>) -> Self {
         self.0.details.insert(key.to_owned(), value.into());
+        self.0.payload = None;
         self
     }
 
@@ -71,8 +75,22 @@ impl Error {
         &self.0.uri
     }
 
+    /// The message: of an error that a call has ended with, its first argument if that is a text,
+    /// else nothing.
+    pub fn message(&self) -> &str {
+        &self.0.message
+    }
+
+    /// The details: of an error that a call has ended with, its keyword arguments.
+    pub fn details(&self) -> &Map<String, Value> {
+        &self.0.details
+    }
+
     /// The payload of the ERROR message.
-    pub(super) fn payload(&self) -> Payload {
+    pub fn payload(&self) -> Payload {
+        if let Some(payload) = &self.0.payload {
+            return payload.clone();
+        }
         let args = [&self.0.message];
         let with_details = match self.0.details.is_empty() {
             true => None,
@@ -154,6 +172,36 @@ impl From<sql::Error> for Error {
     }
 }
 
+impl From<wamp_client::Error> for Error {
+    /// A procedure that fails with the error of a call of its own hands it out as it is.
+    fn from(error: wamp_client::Error) -> Self {
+        let message = error.message().unwrap_or_default();
+        let details = error.payload.kwargs().unwrap_or_default();
+        Self(Box::new(Content {
+            uri: error.uri,
+            message,
+            details,
+            payload: Some(error.payload),
+        }))
+    }
+}
+
+impl From<Error> for wamp_client::Error {
+    fn from(error: Error) -> Self {
+        Self {
+            payload: error.payload(),
+            uri: error.0.uri,
+        }
+    }
+}
+
+impl From<PayloadError> for Error {
+    /// A bug of the component: what it would send has no form in a message.
+    fn from(error: PayloadError) -> Self {
+        Self::runtime(format_args!("the arguments have no JSON form: {error}"))
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -189,6 +237,26 @@ mod tests {
         assert_eq!(lost, expected);
         let panicked = sql::Error::new(ErrorKind::Panicked, "hunter2");
         assert_eq!(Error::from(panicked), Error::panicked());
+    }
+
+    #[test]
+    fn an_error_of_a_call_is_handed_out_as_it_came() {
+        let came = wamp_client::Error {
+            uri: "com.example.sold_out".into(),
+            payload: Payload::from_args_kwargs(
+                &("none left", 7),
+                &Map::from_iter([("left".to_owned(), 0.into())]),
+            )
+            .unwrap(),
+        };
+        let error = Error::from(came.clone());
+        assert_eq!(error.to_string(), "com.example.sold_out: none left");
+        assert_eq!(error.details()["left"], 0);
+        assert_eq!(wamp_client::Error::from(error.clone()), came);
+        // With a detail of one's own it is one's own error.
+        let own = error.with_detail("item", "tea").payload();
+        assert_eq!(own.args::<(String,)>().unwrap().0, "none left");
+        assert_eq!(own.kwargs::<Value>().unwrap()["item"], "tea");
     }
 
     #[cfg(feature = "adbapi")]

@@ -6,11 +6,10 @@ use std::{
     sync::Arc,
 };
 
-use serde::{Serialize, de::DeserializeOwned};
-use serde_json::Value;
-
-use super::Error;
 use deferred::{CancelHandle, Deferred, Failure};
+use serde::{Serialize, de::DeserializeOwned};
+
+use super::{Error, arguments};
 use wamp::{
     Identity, InvocationDetails, Outbound, Payload, PayloadError, RequestId, SessionId, Sparse, Uri,
 };
@@ -69,22 +68,7 @@ impl Invocation {
     /// # Errors
     /// `wamp.error.invalid_argument` that says which argument is wrong and what it should be.
     pub fn args<T: DeserializeOwned>(&self) -> Result<T, Error> {
-        let args: Vec<Value> = self.payload.args().map_err(|e| not_readable(&e))?;
-        // A derived `()` reads null, and callers without arguments send no null.
-        let args = if args.is_empty() && is_unit::<T>() {
-            Value::Null
-        } else {
-            Value::Array(args)
-        };
-        serde_path_to_error::deserialize(args).map_err(|error| {
-            let place = match error.path().iter().next() {
-                Some(serde_path_to_error::Segment::Seq { index }) => {
-                    format!("argument {}", index + 1)
-                }
-                _ => "arguments".to_owned(),
-            };
-            Error::invalid_argument(format_args!("{place}: {}", error.inner()))
-        })
+        arguments::args(&self.payload)
     }
 
     /// The keyword arguments as `T`, a struct or a map.
@@ -92,24 +76,8 @@ impl Invocation {
     /// # Errors
     /// `wamp.error.invalid_argument` that says which argument is wrong and what it should be.
     pub fn kwargs<T: DeserializeOwned>(&self) -> Result<T, Error> {
-        let kwargs: Value = self.payload.kwargs().map_err(|e| not_readable(&e))?;
-        serde_path_to_error::deserialize(kwargs).map_err(|error| {
-            let place = match error.path().iter().next() {
-                Some(serde_path_to_error::Segment::Map { key }) => format!("argument {key:?}"),
-                _ => "keyword arguments".to_owned(),
-            };
-            Error::invalid_argument(format_args!("{place}: {}", error.inner()))
-        })
+        arguments::kwargs(&self.payload)
     }
-}
-
-fn not_readable(error: &PayloadError) -> Error {
-    Error::invalid_argument(format_args!("the arguments cannot be read: {error}"))
-}
-
-/// Whether `T` is read from null, as `()` is.
-fn is_unit<T: DeserializeOwned>() -> bool {
-    size_of::<T>() == 0 && T::deserialize(Value::Null).is_ok()
 }
 
 /// What a procedure gives back: its reply, or why there is none.
@@ -119,7 +87,7 @@ pub type Answer = Result<Reply, Error>;
 pub enum Reply {
     /// It is here.
     Now(Payload),
-    /// It comes from the database.
+    /// It comes from the database, or from another procedure.
     Later(Later),
 }
 
@@ -153,8 +121,8 @@ impl Reply {
         Ok(Self::Now(result(&value)?))
     }
 
-    /// Replies with one value as soon as it has come, from a database mostly: the error of its
-    /// deferred is one of `sql` or of `adbapi`.
+    /// Replies with one value as soon as it is there: what the database gives, or what has become
+    /// of a call to another procedure. A caller who cancels cancels that as well.
     ///
     /// # Errors
     /// None now; `wamp.error.runtime_error` later when the value has no JSON form.
@@ -200,7 +168,7 @@ impl Later {
     }
 }
 
-/// A value of the database as a payload. The value's own code may panic, and the caller must have
+/// A value that came later as a payload. The value's own code may panic, and the caller must have
 /// an answer.
 fn encoded(value: impl Serialize) -> Result<Payload, Error> {
     catch_unwind(AssertUnwindSafe(|| result(&value))).unwrap_or_else(|_| Err(Error::panicked()))
@@ -219,6 +187,7 @@ mod tests {
     use std::sync::Mutex;
 
     use serde::Deserialize;
+    use serde_json::Value;
 
     use super::*;
 

@@ -39,21 +39,82 @@
 //! told no more than that; `try_get` in [`and_then`](adbapi::Deferred::and_then) says why.
 //! A job answers with an error URI of its own by
 //! `Err(adbapi::Error::custom(component::Error::new("com.example.sold_out", "none left")))`.
-//! What is not SQL can answer later through [`adbapi::deferred`](adbapi::deferred()).
+//! What is not SQL can answer later through [`deferred()`].
 
+//!
+//! # Calling, publishing, subscribing
+//!
+//! [`Setup::session`] is the component's end of its session, to be kept for later: it calls other
+//! procedures, its own included, and publishes. Topics are named in [`Component::subscriptions`],
+//! beside the procedures, so that they are subscribed to again on each new connection to another
+//! router. `examples/calling_component.rs` does all three.
+//!
+//! ```
+//! use component::{
+//!     Answer, Component, Error, Event, Invocation, Procedure, Reply, SessionHandle, Setup,
+//!     Subscription,
+//! };
+//!
+//! struct Till {
+//!     session: SessionHandle,
+//! }
+//!
+//! impl Component for Till {
+//!     fn on_join(setup: Setup) -> Result<Self, Error> {
+//!         Ok(Self { session: setup.session })
+//!     }
+//!     fn procedures(&self) -> Vec<Procedure<Self>> {
+//!         vec![Procedure::new("com.example.order", Self::order)]
+//!     }
+//!     fn subscriptions(&self) -> Vec<Subscription<Self>> {
+//!         vec![Subscription::new("com.example.sold_out", Self::on_sold_out)]
+//!     }
+//! }
+//!
+//! impl Till {
+//!     /// Answers when another procedure has, and tells whoever subscribes to it.
+//!     fn order(&self, call: Invocation) -> Answer {
+//!         let (item,): (String,) = call.args()?;
+//!         let session = self.session.clone();
+//!         let price = self.session.call("com.example.price", (&item,));
+//!         Reply::later(price.and_then(move |price| {
+//!             let price: i64 = price.value()?;
+//!             session.publish("com.example.ordered", (item, price))?;
+//!             Ok(price)
+//!         }))
+//!     }
+//!     fn on_sold_out(&self, event: Event) -> Result<(), Error> {
+//!         let (item,): (String,) = event.args()?;
+//!         stdio::print_line(&format!("no more {item}"));
+//!         Ok(())
+//!     }
+//! }
+//! ```
+//!
+//! [`SessionHandle`] says what becomes of calls while there is no session, and when one ends.
+
+mod aliases;
+mod arguments;
 mod class;
 mod error;
+mod handler;
 #[cfg(feature = "adbapi")]
 pub mod hello;
 mod invocation;
 mod session;
+mod session_handle;
+mod subscription;
 
+pub use aliases::{Deferred, Promise, deferred};
 #[cfg(feature = "adbapi")]
 pub use class::OpenFun;
 pub use class::{Classes, Component, Instance, Procedure, Setup};
 pub use error::Error;
 pub use invocation::{Answer, Caller, Invocation, Later, Reply};
 pub use session::{Session, Status};
+pub use session_handle::{CallResult, SessionHandle};
+pub use subscription::{Event, Subscription};
+pub use wamp::{CallOptions, Payload, PublishOptions, SubscribeOptions};
 
 /// The target of its log, for `RUST_LOG`.
 const LOG: &str = "wampgres::component";

@@ -21,7 +21,7 @@ use crossbeam_channel::{Receiver, RecvTimeoutError, bounded};
 pub use self::handshake::ClientHandshake;
 
 use self::dialling::Dialling;
-use super::outbox::{DiallerEvent, Mail};
+use super::outbox::{Backlog, DiallerEvent, Mail};
 use reactor::{ConnectionId, Mailbox, TaskId};
 use wamp::{Message, Peer, Transport};
 
@@ -60,12 +60,18 @@ impl Target {
 struct DialledTransport {
     mailbox: Mailbox<Mail>,
     connection: ConnectionId,
+    backlog: Arc<Backlog>,
 }
 
 impl Transport for DialledTransport {
     /// A message to a connection that is lost is lost with it.
     fn send(&self, message: Message) {
+        self.backlog.put(message.approximate_len());
         self.mailbox.post(self.connection, Mail::Message(message));
+    }
+
+    fn unsent(&self) -> usize {
+        self.backlog.waiting()
     }
 }
 

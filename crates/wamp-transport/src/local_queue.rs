@@ -15,9 +15,18 @@ pub(super) struct LocalQueue {
     queue: Mutex<Queue>,
 }
 
+/// How many bytes of events may wait for one peer, about. Whoever publishes does not wait for those
+/// who receive, so what finds no room is dropped, counted and logged. All other messages are answers
+/// to what the peer has sent, or invocations, which the router limits.
+const EVENTS_LIMIT: usize = 16 << 20;
+
 #[derive(Default)]
 struct Queue {
     waiting: VecDeque<Delivery>,
+    /// Bytes of events among them.
+    events: usize,
+    /// How many events have found no room since that was logged last.
+    dropped: u64,
     /// A thread is delivering, and will deliver whatever comes meanwhile.
     is_delivering: bool,
 }
@@ -37,7 +46,17 @@ impl LocalQueue {
     }
 
     pub(super) fn put(&self, message: Message) {
-        self.lock().waiting.push_back(Delivery::Message(message));
+        let mut queue = self.lock();
+        if let Message::Event(_) = message {
+            let len = message.approximate_len();
+            // One alone always finds room.
+            if queue.events > 0 && queue.events + len > EVENTS_LIMIT {
+                queue.dropped += 1;
+                return;
+            }
+            queue.events += len;
+        }
+        queue.waiting.push_back(Delivery::Message(message));
     }
 
     pub(super) fn invoke(&self, invocation: Invocation, caller: Arc<Identity>) {
@@ -81,9 +100,23 @@ impl Delivering<'_> {
     /// The next message. After the last one the thread delivers no more; that is noted under the
     /// same lock, so that no message can come between.
     fn next(&mut self) -> Option<Delivery> {
-        let mut queue = self.queue.lock();
-        let delivery = queue.waiting.pop_front();
-        queue.is_delivering = delivery.is_some();
+        let (delivery, dropped) = {
+            let mut queue = self.queue.lock();
+            let delivery = queue.waiting.pop_front();
+            queue.is_delivering = delivery.is_some();
+            if let Some(Delivery::Message(message @ Message::Event(_))) = &delivery {
+                queue.events -= message.approximate_len();
+            }
+            (delivery, std::mem::take(&mut queue.dropped))
+        };
+        if dropped > 0 {
+            tracing::warn!(
+                target: crate::LOG,
+                dropped,
+                limit = EVENTS_LIMIT,
+                "a component does not keep up with the events it subscribes to: some were dropped"
+            );
+        }
         delivery
     }
 }
@@ -99,7 +132,10 @@ mod tests {
     use std::sync::mpsc;
 
     use super::*;
-    use wamp::{RequestId, Transport, Unsubscribed, Unsubscribing};
+    use wamp::{
+        Event, EventDetails, Payload, PublicationId, RequestId, SubscriptionId, Transport,
+        Unsubscribed, Unsubscribing,
+    };
 
     fn message(id: u64) -> Message {
         let request = RequestId::new(id).unwrap();
@@ -137,6 +173,36 @@ mod tests {
         fn on_close(&self) {
             self.heard.send(0).unwrap();
         }
+    }
+
+    #[test]
+    fn events_wait_up_to_a_limit_and_other_messages_find_room_all_the_same() {
+        let (heard, _) = mpsc::channel();
+        let peer = Arc::new(Talker {
+            queue: Mutex::default(),
+            heard,
+        });
+        let queue = LocalQueue::new(peer);
+        let event = || {
+            let payload = Payload::from_args(&["x".repeat(1 << 20)]).unwrap();
+            Message::Event(Event {
+                subscription: SubscriptionId::new(1).unwrap(),
+                publication: PublicationId::new(1).unwrap(),
+                details: EventDetails::default(),
+                payload,
+            })
+        };
+        for _ in 0..20 {
+            queue.put(event());
+        }
+        queue.put(message(1));
+        // Fifteen events of a little more than 1 MiB, and the other message.
+        let state = |queue: &Queue| (queue.waiting.len(), queue.dropped);
+        assert_eq!(state(&queue.lock()), (16, 5));
+        let mut delivering = Delivering { queue: &queue };
+        while delivering.next().is_some() {}
+        assert_eq!(state(&queue.lock()), (0, 0));
+        assert_eq!(queue.lock().events, 0);
     }
 
     #[test]

@@ -99,6 +99,16 @@ impl Backlog {
         self.limit
     }
 
+    /// How many bytes wait.
+    pub(super) fn waiting(&self) -> usize {
+        self.in_mail.load(Ordering::Relaxed) + self.unsent.load(Ordering::Relaxed)
+    }
+
+    /// Mail of this length is posted to the connection.
+    pub(super) fn put(&self, len: usize) {
+        self.in_mail.fetch_add(len, Ordering::Relaxed);
+    }
+
     /// The connection has taken mail of this length.
     pub(super) fn took(&self, len: usize) {
         self.in_mail.fetch_sub(len, Ordering::Relaxed);

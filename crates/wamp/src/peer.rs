@@ -43,6 +43,12 @@ pub trait Transport: Send + Sync {
     fn outbound(&self) -> Option<Arc<dyn Outbound>> {
         None
     }
+
+    /// About how many bytes wait to leave for the router. Whoever sends unasked stops while they
+    /// are many.
+    fn unsent(&self) -> usize {
+        0
+    }
 }
 
 /// A way from any thread to one that sends.

@@ -1,6 +1,9 @@
 //! A component's session with a router end that the test plays itself.
 
+mod calls;
+
 use std::sync::{
+    Mutex,
     atomic::{AtomicBool, Ordering},
     mpsc::{self, Receiver},
 };
@@ -8,10 +11,15 @@ use std::sync::{
 use serde_json::{Value, json};
 
 use super::*;
-use crate::{Answer, Classes, Component, Procedure, Setup};
+use crate::{
+    Answer, Classes, Component, Error, Invocation, Procedure, Reply, SessionHandle, Setup,
+};
 use deferred::deferred;
 use sql::Deferred;
-use wamp::{Outbound, Registered, SessionId, Sparse, Welcome, WelcomeDetails};
+use wamp::{
+    ClosingDetails, Goodbye, Outbound, Payload, Registered, RegistrationId, RequestId, RequestType,
+    SessionId, Sparse, Welcome, WelcomeDetails,
+};
 
 /// Answers in every way there is.
 struct Answers {
@@ -91,6 +99,12 @@ impl Played {
         Self::on(Arc::new(send), sent, instance)
     }
 
+    /// The router says this.
+    fn hear(&self, text: &str) {
+        let message = wamp::Serializer::Json.decode(text.as_bytes()).unwrap();
+        self.session.on_message(message);
+    }
+
     fn on(transport: Arc<dyn Transport>, sent: Receiver<Message>, instance: Instance) -> Self {
         Self {
             session: Session::new("test", "realm1".into(), Arc::new(instance)),
@@ -112,7 +126,7 @@ impl Played {
         let answers = Answers {
             later: Mutex::new(deferreds.into_iter().collect()),
         };
-        Self::new(Instance::of(answers))
+        Self::new(Instance::of(answers, SessionHandle::default()))
     }
 
     /// What the session has sent since it was asked last, as it stands on the wire.
@@ -126,7 +140,7 @@ impl Played {
     fn join(&self) {
         self.open();
         self.session.on_message(welcome());
-        let procedures = self.session.instance.procedures.len() as u64;
+        let procedures = self.session.client.handler().instance.procedures.len() as u64;
         for n in 1..=procedures {
             self.session.on_message(registered(n));
         }
@@ -190,7 +204,11 @@ fn it_joins_as_a_callee_and_registers_everything() {
         "call_canceling": true, "caller_identification": true, "registration_revocation": true,
         "_interrupt_on_skip": true
     }});
-    assert_eq!(hello[2]["roles"], json!({"callee": callee}));
+    let caller = json!({"features": {
+        "call_canceling": true, "caller_identification": true, "progressive_call_results": true
+    }});
+    let roles = json!({"caller": caller, "callee": callee, "publisher": {}, "subscriber": {}});
+    assert_eq!(hello[2]["roles"], roles);
     played.session.on_message(welcome());
     let expected: Vec<_> = ["now", "later", "refused", "panicking"]
         .iter()
@@ -327,7 +345,11 @@ fn an_answer_that_comes_later_is_sent_from_the_thread_its_invocation_came_on() {
     let answers = Answers {
         later: Mutex::new(deferreds),
     };
-    let played = Played::on(Arc::new(transport), sent, Instance::of(answers));
+    let played = Played::on(
+        Arc::new(transport),
+        sent,
+        Instance::of(answers, SessionHandle::default()),
+    );
     played.join();
     played.invoke(1, 102, &json!([]));
     played.invoke(2, 102, &json!([]));
@@ -336,13 +358,13 @@ fn an_answer_that_comes_later_is_sent_from_the_thread_its_invocation_came_on() {
     assert_eq!(played.sent(), Vec::<Value>::new());
     played.session.on_posted(post.recv().unwrap());
     assert_eq!(played.sent(), [json!([70, 1, {}, [41]])]);
-    assert_eq!(played.session.under_way().len(), 1);
+    assert_eq!(played.session.client.handler().count_under_way(), 1);
 
     // The thread has ended.
     io_thread.is_over.store(true, Ordering::Relaxed);
     promises.next().unwrap().resolve(Ok(42));
     assert_eq!(played.sent(), [json!([70, 2, {}, [42]])]);
-    assert_eq!(played.session.under_way().len(), 0);
+    assert_eq!(played.session.client.handler().count_under_way(), 0);
 }
 
 #[test]
@@ -380,6 +402,7 @@ fn a_class_without_procedures_is_joined_when_it_is_welcome() {
         extra: Value::Null,
         #[cfg(feature = "adbapi")]
         database: None,
+        session: SessionHandle::default(),
     };
     let classes = Classes::default().with::<Silent>("test.Silent");
     let played = Played::new(classes.make("test.Silent", setup).unwrap());
@@ -426,9 +449,10 @@ fn what_is_under_way_ends_with_the_session() {
 
 #[test]
 fn concurrency_is_asked_for_in_register() {
-    let mut instance = Instance::of(Answers {
+    let answers = Answers {
         later: Mutex::default(),
-    });
+    };
+    let mut instance = Instance::of(answers, SessionHandle::default());
     let three = std::num::NonZeroU64::new(3).unwrap();
     instance.limit("com.example.later", three).unwrap();
     let error = instance.limit("com.example.latter", three).unwrap_err();
@@ -444,7 +468,7 @@ fn concurrency_is_asked_for_in_register() {
 
 #[test]
 fn a_procedure_knows_who_calls_from_its_own_router_or_by_disclosure() {
-    let played = Played::new(Instance::of(WhoCalls));
+    let played = Played::new(Instance::of(WhoCalls, SessionHandle::default()));
     played.join();
     let invocation = |details: Value| {
         let text = json!([68, 1, 101, details]).to_string();

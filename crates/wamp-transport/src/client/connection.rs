@@ -14,7 +14,7 @@ use super::{ClientHandshake, DialledTransport, MakePeer, Target, reporter::Repor
 use crate::{
     frames::{Complaint, FrameLimits, Frames, Incoming},
     heartbeat::{Beat, Heartbeat, Intervals},
-    outbox::{DiallerEvent, Mail},
+    outbox::{Backlog, DiallerEvent, Mail},
 };
 use reactor::{Io, Mailbox, Protocol};
 use wamp::{
@@ -37,6 +37,8 @@ pub(super) struct DialledConnection {
     opening: Opening,
     frames: Frames,
     heartbeat: Heartbeat,
+    /// How much waits to leave. The peer looks at it; nothing is dropped here.
+    backlog: Arc<Backlog>,
     peer: Option<Arc<dyn Peer>>,
     /// The answer that the router owes for what it was sent last.
     awaited: Option<Awaited>,
@@ -87,6 +89,7 @@ impl DialledConnection {
             opening: Opening::Until(deadline),
             frames: Frames::new(Role::Client, limits),
             heartbeat: Heartbeat::new(intervals, Instant::now()),
+            backlog: Backlog::new(usize::MAX),
             peer: None,
             awaited: None,
             closing_until: None,
@@ -133,6 +136,7 @@ impl DialledConnection {
         let transport = DialledTransport {
             mailbox: self.mailbox.clone(),
             connection: io.id,
+            backlog: self.backlog.clone(),
         };
         let peer = self.peer.insert((self.make_peer)());
         peer.on_open(Arc::new(transport));
@@ -292,6 +296,7 @@ impl Protocol<Mail> for DialledConnection {
 
     fn on_flushed(&mut self, io: &mut Io<'_>) {
         self.heartbeat.flushed(io.unsent());
+        self.backlog.set_unsent(io.unsent());
         io.pause_reading(io.unsent() > OUTPUT_LIMIT);
     }
 
@@ -300,6 +305,8 @@ impl Protocol<Mail> for DialledConnection {
             Mail::Message(message) => {
                 self.frames
                     .send_text(&Serializer::Json.encode(&message), io.out());
+                self.backlog.took(message.approximate_len());
+                self.backlog.set_unsent(io.unsent());
                 self.await_answer(&message, io);
             }
             Mail::Event(broadcast) => {

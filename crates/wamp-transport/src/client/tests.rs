@@ -147,3 +147,50 @@ fn a_dialler_dials_again_and_stops_in_time() {
     mailbox.stop();
     dialling.join().unwrap().unwrap();
 }
+
+/// A peer that hands on its way to the router.
+struct Handing(mpsc::Sender<Arc<dyn Transport>>);
+
+impl Peer for Handing {
+    fn on_open(&self, transport: Arc<dyn Transport>) {
+        self.0.send(transport).unwrap();
+    }
+    fn on_posted(&self, _: wamp::Message) {}
+    fn on_message(&self, _: wamp::Message) {}
+    fn on_close(&self) {}
+}
+
+#[test]
+fn what_a_router_does_not_read_is_counted_until_it_does() {
+    const SIZE: usize = 1 << 20;
+    let socket = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let target = target(socket.local_addr().unwrap());
+    let reactor = Reactor::new().unwrap();
+    let mailbox = reactor.mailbox();
+    let dialling = thread::spawn(move || reactor.run());
+    let (hand, handed) = mpsc::channel();
+    let make_peer: MakePeer = Box::new(move || Arc::new(Handing(hand.clone())));
+    let dialler = Dialler::start(target, mailbox.clone(), make_peer);
+    let mut router = accept_websocket(socket.accept().unwrap().0);
+    let transport = handed.recv_timeout(PATIENCE).unwrap();
+    assert_eq!(transport.unsent(), 0);
+
+    // The kernel takes some of it.
+    let text = "x".repeat(SIZE);
+    let sent = (1..1000).find(|n| {
+        transport.send(decode(json!([16, n, {}, "com.example.t", [text]])));
+        transport.unsent() > 16 * SIZE
+    });
+    for _ in 0..sent.unwrap() {
+        assert!(router.read().unwrap().len() > SIZE);
+    }
+    let deadline = Instant::now() + PATIENCE;
+    while transport.unsent() > 0 {
+        assert!(Instant::now() < deadline, "{} are left", transport.unsent());
+        thread::yield_now();
+    }
+    drop((socket, router));
+    dialler.join(Instant::now() + PATIENCE);
+    mailbox.stop();
+    dialling.join().unwrap().unwrap();
+}

@@ -1,0 +1,358 @@
+//! What a component does in its session: registers and subscribes when it has joined, answers
+//! invocations, takes events. Must not know how requests find their answers.
+
+use std::{
+    collections::HashMap,
+    panic::{AssertUnwindSafe, catch_unwind},
+    sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock},
+};
+
+use super::{
+    Error, Event, Invocation, Reply,
+    class::Instance,
+    invocation::{Callee, Unanswered},
+    session::Status,
+};
+use deferred::CancelHandle;
+use wamp::{
+    Identity, Interrupt, Message, OwnIds, Payload, Peer, RegisterOptions, RegistrationId,
+    RequestId, Revoked, SHOWN, SubscriptionId, Uri, Welcome, error_uri, excerpt,
+};
+use wamp_client::{Client, End, Handler, answer};
+
+/// The owner of a component's session.
+pub(super) struct ComponentHandler {
+    name: String,
+    pub(super) instance: Arc<Instance>,
+    progress: Mutex<Progress>,
+    /// Which procedure a registration is of, by its index. Written while joining only.
+    registrations: RwLock<HashMap<RegistrationId, usize, OwnIds>>,
+    /// The same for subscriptions. Two of the same topic are one at the router.
+    subscriptions: RwLock<HashMap<SubscriptionId, Arc<[usize]>, OwnIds>>,
+    /// The invocations that are not answered yet, to be stopped by INTERRUPT.
+    under_way: Mutex<HashMap<RequestId, UnderWay, OwnIds>>,
+}
+
+struct Progress {
+    status: Status,
+    /// How many REGISTERs and SUBSCRIBEs have no answer yet.
+    unanswered: usize,
+}
+
+/// An invocation that is not answered yet.
+#[derive(Clone)]
+struct UnderWay {
+    job: CancelHandle,
+    /// Whether it takes one of the places that its procedure's `concurrency` gives.
+    has_slot: bool,
+}
+
+type SessionClient = Client<ComponentHandler>;
+
+impl ComponentHandler {
+    pub(super) fn new(name: String, instance: Arc<Instance>) -> Self {
+        let unanswered = instance.procedures.len() + instance.subscriptions.len();
+        Self {
+            name,
+            instance,
+            progress: Mutex::new(Progress {
+                status: Status::Joining,
+                unanswered,
+            }),
+            registrations: RwLock::default(),
+            subscriptions: RwLock::default(),
+            under_way: Mutex::default(),
+        }
+    }
+
+    pub(super) fn status(&self) -> Status {
+        self.progress().status.clone()
+    }
+
+    fn register_all(&self, client: &SessionClient) {
+        for (index, procedure) in self.instance.procedures.iter().enumerate() {
+            let options = RegisterOptions {
+                concurrency: procedure.concurrency,
+                ..RegisterOptions::default()
+            };
+            let weak = Arc::downgrade(&client.shared());
+            client.register(procedure.uri.clone(), options, move |result| {
+                if let Some(client) = weak.upgrade() {
+                    let handler = client.handler();
+                    let registered = result.map(|id| handler.note_registered(id, index));
+                    let procedure = &handler.instance.procedures[index].uri;
+                    handler.on_answered(&client, "register", procedure, registered);
+                }
+            });
+        }
+    }
+
+    fn subscribe_all(&self, client: &SessionClient) {
+        for (index, subscription) in self.instance.subscriptions.iter().enumerate() {
+            let options = subscription.options.clone();
+            let weak = Arc::downgrade(&client.shared());
+            client.subscribe(subscription.topic.clone(), options, move |result| {
+                if let Some(client) = weak.upgrade() {
+                    let handler = client.handler();
+                    let subscribed = result.map(|id| handler.note_subscribed(id, index));
+                    let topic = &handler.instance.subscriptions[index].topic;
+                    handler.on_answered(&client, "subscribe to", topic, subscribed);
+                }
+            });
+        }
+    }
+
+    fn note_registered(&self, registration: RegistrationId, index: usize) {
+        let registrations = self.registrations.write();
+        let mut registrations = registrations.unwrap_or_else(PoisonError::into_inner);
+        registrations.insert(registration, index);
+    }
+
+    fn note_subscribed(&self, subscription: SubscriptionId, index: usize) {
+        let subscriptions = self.subscriptions.write();
+        let mut subscriptions = subscriptions.unwrap_or_else(PoisonError::into_inner);
+        let indices = subscriptions.entry(subscription).or_default();
+        *indices = indices.iter().copied().chain([index]).collect();
+    }
+
+    /// A REGISTER or a SUBSCRIBE is answered. A component without all its procedures and topics is
+    /// none: better to leave and come again.
+    fn on_answered(
+        &self,
+        client: &SessionClient,
+        what: &str,
+        uri: &Uri,
+        result: Result<(), wamp_client::Error>,
+    ) {
+        match result {
+            Ok(()) => {
+                self.progress().unanswered -= 1;
+                self.check_ready();
+            }
+            Err(error) => {
+                let why = format!("cannot {what} {uri}: {error}");
+                if self.note_end(&excerpt(why, SHOWN)) {
+                    client.leave(error_uri::CLOSE_REALM);
+                }
+            }
+        }
+    }
+
+    /// Tells the component when all that it needs is there.
+    fn check_ready(&self) {
+        let procedures = self.instance.procedures.len();
+        {
+            let mut progress = self.progress();
+            if progress.unanswered > 0 || progress.status != Status::Joining {
+                return;
+            }
+            progress.status = Status::Joined(procedures);
+        }
+        match self.instance.subscriptions.len() {
+            0 => {
+                tracing::info!(target: crate::LOG, component = self.name, "registered {procedures} procedures");
+            }
+            topics => {
+                tracing::info!(target: crate::LOG, component = self.name, "registered {procedures} procedures, subscribed to {topics} topics");
+            }
+        }
+        self.instance.ready();
+    }
+
+    /// Notes the end of the session and why; `false` if it was noted before.
+    pub(super) fn note_end(&self, reason: &str) -> bool {
+        let mut progress = self.progress();
+        if matches!(progress.status, Status::Ended(_)) {
+            return false;
+        }
+        progress.status = Status::Ended(reason.to_owned());
+        drop(progress);
+        tracing::info!(
+            target: crate::LOG,
+            component = self.name,
+            reason,
+            "the component's session has ended"
+        );
+        true
+    }
+
+    /// Gives an event to the method of a subscription, whose failure is nobody else's.
+    fn take_event(&self, index: usize, event: wamp::Event) {
+        let subscription = &self.instance.subscriptions[index];
+        let topic = &subscription.topic;
+        let event = Event {
+            topic: topic.clone(),
+            publication: event.publication,
+            details: event.details,
+            payload: event.payload,
+        };
+        match catch_unwind(AssertUnwindSafe(|| (subscription.method)(event))) {
+            Ok(Ok(())) => {}
+            Ok(Err(error)) => {
+                tracing::warn!(target: crate::LOG, component = self.name, %topic, %error, "a component could not use an event");
+            }
+            Err(_) => {
+                tracing::error!(target: crate::LOG, component = self.name, %topic, "what takes the events of a topic has panicked");
+            }
+        }
+    }
+
+    fn under_way(&self) -> MutexGuard<'_, HashMap<RequestId, UnderWay, OwnIds>> {
+        self.under_way
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+    }
+
+    #[cfg(test)]
+    pub(super) fn count_under_way(&self) -> usize {
+        self.under_way().len()
+    }
+
+    fn progress(&self) -> MutexGuard<'_, Progress> {
+        self.progress.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Handler for ComponentHandler {
+    fn on_join(&self, client: &SessionClient, _: Welcome) {
+        self.instance.session.joined(&client.shared());
+        self.register_all(client);
+        self.subscribe_all(client);
+        self.check_ready();
+    }
+
+    fn on_invocation(
+        &self,
+        client: &SessionClient,
+        invocation: wamp::Invocation,
+        caller: Option<Arc<Identity>>,
+    ) {
+        let request = invocation.request;
+        let index = {
+            let registrations = self
+                .registrations
+                .read()
+                .unwrap_or_else(PoisonError::into_inner);
+            registrations.get(&invocation.registration).copied()
+        };
+        let Some(procedure) = index.map(|index| &self.instance.procedures[index]) else {
+            let why = "the component does not know this registration";
+            let error = Error::new(error_uri::NO_SUCH_REGISTRATION, why);
+            return client.answer(request, Err(error.into()));
+        };
+        let call = Invocation {
+            procedure: procedure.uri.clone(),
+            details: invocation.details,
+            payload: invocation.payload,
+            caller,
+        };
+        // The panic of one procedure must not take the connections of its thread with it.
+        let answer = catch_unwind(AssertUnwindSafe(|| (procedure.method)(call))).unwrap_or_else(|_| {
+            let uri = &procedure.uri;
+            tracing::error!(target: crate::LOG, component = self.name, procedure = %uri, "a procedure has panicked");
+            Err(Error::panicked())
+        });
+        match answer {
+            Ok(Reply::Now(payload)) => client.answer(request, Ok(payload)),
+            Ok(Reply::Later(later)) => {
+                // Noted before the answer can come, which takes the note away again.
+                let under_way = UnderWay {
+                    job: later.cancel_handle(),
+                    has_slot: procedure.concurrency.is_some(),
+                };
+                self.under_way().insert(request, under_way);
+                let outbound = client.outbound();
+                later.send_by(client.shared(), Unanswered { request, outbound });
+            }
+            Err(error) => client.answer(request, Err(error.into())),
+        }
+    }
+
+    /// Stops an invocation. Its answer, an ERROR, comes the same way as any other; one that is
+    /// answered already is left alone.
+    fn on_interrupt(&self, _: &SessionClient, interrupt: Interrupt) {
+        let under_way = self.under_way().get(&interrupt.request).cloned();
+        match under_way {
+            // The answer lets the next invocation begin, so it may not come while a worker runs
+            // this one: workers would else be held by more jobs than there are slots.
+            Some(UnderWay { job, has_slot }) if has_slot => job.cancel_on_end(),
+            Some(UnderWay { job, .. }) => job.cancel(),
+            None => {}
+        }
+    }
+
+    fn on_answer_posted(&self, request: RequestId) {
+        self.under_way().remove(&request);
+    }
+
+    fn on_event(&self, _: &SessionClient, event: wamp::Event) {
+        let indices = {
+            let subscriptions = self
+                .subscriptions
+                .read()
+                .unwrap_or_else(PoisonError::into_inner);
+            subscriptions.get(&event.subscription).cloned()
+        };
+        let Some((last, others)) = indices.as_deref().and_then(<[usize]>::split_last) else {
+            return;
+        };
+        for index in others {
+            self.take_event(*index, event.clone());
+        }
+        self.take_event(*last, event);
+    }
+
+    /// Somebody else has the procedure now. The others stay with this component: what it would
+    /// leave for and come again is no longer to be had.
+    fn on_revoked(&self, _: &SessionClient, revoked: Revoked) {
+        let registrations = self.registrations.write();
+        let mut registrations = registrations.unwrap_or_else(PoisonError::into_inner);
+        let Some(index) = registrations.remove(&revoked.registration) else {
+            return;
+        };
+        drop(registrations);
+        tracing::error!(
+            target: crate::LOG,
+            component = self.name,
+            procedure = %self.instance.procedures[index].uri,
+            reason = revoked.reason.as_ref().map(Uri::as_str),
+            "the router has ended the registration of a procedure: another session may have taken \
+             it over with force_reregister"
+        );
+    }
+
+    fn on_ignored(&self, message: &Message) {
+        tracing::warn!(
+            target: crate::LOG,
+            component = self.name,
+            message = message.message_type().name(),
+            "ignoring a message that no component asked for"
+        );
+    }
+
+    fn on_end(&self, client: &SessionClient, end: &End) {
+        self.instance.session.ended(&client.shared());
+        self.note_end(&end.to_string());
+        // Nobody waits for the answers any more.
+        let under_way = std::mem::take(&mut *self.under_way());
+        for invocation in under_way.into_values() {
+            invocation.job.cancel();
+        }
+    }
+}
+
+impl Callee for SessionClient {
+    /// Whoever routes an answer touches the memory of all that is under way. Done by one I/O
+    /// thread it stays near the same processor, and workers, which may be made to pause anywhere,
+    /// hold up nobody with the realm's lock.
+    fn answer_later(&self, invocation: Unanswered, result: Result<Payload, Error>) {
+        let message = answer(invocation.request, result.map_err(Into::into));
+        let left = match invocation.outbound {
+            Some(outbound) => outbound.post(message),
+            None => Err(message),
+        };
+        if let Err(message) = left {
+            self.on_posted(message);
+        }
+    }
+}
