@@ -183,7 +183,7 @@ impl Bench {
         Hold { _locked_by: client }
     }
 
-    /// An eye on the database.
+    /// Shows what runs in the database.
     pub(crate) fn observe(&self) -> Observer {
         self.database.observe()
     }
