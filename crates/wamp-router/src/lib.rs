@@ -76,6 +76,9 @@
 //! # Ok::<(), wamp::DecodeError>(())
 //! ```
 
+// A new message or output has to be thought of wherever they are told apart.
+#![cfg_attr(not(test), warn(clippy::wildcard_enum_match_arm))]
+
 mod authorization;
 mod broker;
 mod dealer;

@@ -9,8 +9,9 @@ use super::{
     send,
 };
 use wamp::{
-    Call, Error, ErrorDetails, Message, PayloadError, Publish, Published, RequestId, RequestType,
-    Result as CallResult, ResultDetails, Uri, Yield, YieldOptions, error_uri,
+    Call, Error, ErrorDetails, Message, PayloadError, Publish, Published, Register, RequestId,
+    RequestType, Result as CallResult, ResultDetails, Unregister, Uri, Yield, YieldOptions,
+    error_uri,
 };
 
 impl Router {
@@ -39,26 +40,8 @@ impl Router {
             }
             Message::Error(error) => self.error(now, peer, error, out),
             Message::Publish(publish) => self.publish(peer, publish, out),
-            Message::Register(register) => {
-                let request = register.request;
-                let sessions = &mut self.sessions;
-                let decision = (self.dealer).register(sessions, &self.limits, peer, register, out);
-                out.extend(
-                    decision.err().map(|refusal| {
-                        send(peer, refusal.into_error(RequestType::Register, request))
-                    }),
-                );
-            }
-            Message::Unregister(unregister) => {
-                let request = unregister.request;
-                let (decision, failed) =
-                    match (self.dealer).unregister(&mut self.sessions, peer, &unregister) {
-                        Ok((unregistered, failed)) => (Ok(unregistered), failed),
-                        Err(refusal) => (Err(refusal), Vec::new()),
-                    };
-                out.push(answer(peer, RequestType::Unregister, request, decision));
-                out.extend(failed);
-            }
+            Message::Register(register) => self.register(peer, register, out),
+            Message::Unregister(unregister) => self.unregister(peer, &unregister, out),
             Message::Subscribe(subscribe) => {
                 let request = subscribe.request;
                 let decision =
@@ -93,6 +76,29 @@ impl Router {
         }
     }
 
+    fn register(&mut self, peer: PeerId, register: Register, out: &mut Vec<Output>) {
+        let request = register.request;
+        let sessions = &mut self.sessions;
+        let decision = (self.dealer).register(sessions, &self.limits, peer, register, out);
+        if let Err(refusal) = decision {
+            out.push(send(
+                peer,
+                refusal.into_error(RequestType::Register, request),
+            ));
+        }
+    }
+
+    fn unregister(&mut self, peer: PeerId, unregister: &Unregister, out: &mut Vec<Output>) {
+        let request = unregister.request;
+        let (decision, failed) =
+            match (self.dealer).unregister(&mut self.sessions, peer, unregister) {
+                Ok((unregistered, failed)) => (Ok(unregistered), failed),
+                Err(refusal) => (Err(refusal), Vec::new()),
+            };
+        out.push(answer(peer, RequestType::Unregister, request, decision));
+        out.extend(failed);
+    }
+
     /// A message whose payload is nested deeper than those who receive it could be expected to
     /// read: the request that it makes or answers is refused.
     ///
@@ -106,25 +112,20 @@ impl Router {
         message: Message,
         out: &mut Vec<Output>,
     ) {
-        let refusal = |of: &str| {
-            let why = format!("{of} is not passed on: {}", PayloadError::TooDeep);
-            Refusal::new(error_uri::INVALID_ARGUMENT, why)
-        };
         match message {
             Message::Call(Call { request, .. }) => {
-                match (self.dealer).begin_call(self.sessions.joined(peer), request) {
-                    Ok(()) => {
-                        let error = refusal("the call").into_error(RequestType::Call, request);
-                        out.push(send(peer, error));
-                    }
-                    Err(why) => self.violation(peer, why, out),
+                if let Err(why) = (self.dealer).begin_call(self.sessions.joined(peer), request) {
+                    return self.violation(peer, why, out);
                 }
+                let error = not_passed_on("the call").into_error(RequestType::Call, request);
+                out.push(send(peer, error));
             }
             Message::Publish(Publish {
                 request, options, ..
             }) => {
                 if options.acknowledge {
-                    let error = refusal("the event").into_error(RequestType::Publish, request);
+                    let error =
+                        not_passed_on("the event").into_error(RequestType::Publish, request);
                     out.push(send(peer, error));
                 }
             }
@@ -134,7 +135,7 @@ impl Router {
                 ..
             }) => match (self.dealer).progressed(&mut self.sessions, now, peer, request) {
                 Ok(Some(call)) => {
-                    let refusal = refusal("a part of the callee's answer");
+                    let refusal = not_passed_on("a part of the callee's answer");
                     (self.dealer).fail_progress(&mut self.sessions, call, refusal, out);
                 }
                 Ok(None) => {}
@@ -146,10 +147,28 @@ impl Router {
                 request,
                 ..
             }) => self.answered(now, peer, request, out, |request| {
-                let refusal = refusal("the callee's answer");
+                let refusal = not_passed_on("the callee's answer");
                 refusal.into_error(RequestType::Call, request).into()
             }),
-            message => self.message(now, peer, message, out),
+            message @ (Message::Hello(_)
+            | Message::Welcome(_)
+            | Message::Abort(_)
+            | Message::Goodbye(_)
+            | Message::Error(_)
+            | Message::Published(_)
+            | Message::Subscribe(_)
+            | Message::Subscribed(_)
+            | Message::Unsubscribe(_)
+            | Message::Unsubscribed(_)
+            | Message::Event(_)
+            | Message::Cancel(_)
+            | Message::Result(_)
+            | Message::Register(_)
+            | Message::Registered(_)
+            | Message::Unregister(_)
+            | Message::Unregistered(_)
+            | Message::Invocation(_)
+            | Message::Interrupt(_)) => self.message(now, peer, message, out),
         }
     }
 
@@ -254,6 +273,12 @@ impl Router {
             out.push(Output::Event { to, event });
         }
     }
+}
+
+/// Why what is nested too deep ends here.
+fn not_passed_on(what: &str) -> Refusal {
+    let why = format!("{what} is not passed on: {}", PayloadError::TooDeep);
+    Refusal::new(error_uri::INVALID_ARGUMENT, why)
 }
 
 /// The answer to a request: what it asked for, or an ERROR.

@@ -53,7 +53,10 @@ impl Counters {
                     ..
                 } => self.errors += 1,
                 Output::Event { to, .. } => self.events += to.len() as u64,
-                _ => {}
+                Output::Send { .. }
+                | Output::Invoke { .. }
+                | Output::Close { .. }
+                | Output::GoAway { .. } => {}
             }
         }
     }

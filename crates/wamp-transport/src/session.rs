@@ -331,9 +331,10 @@ impl Session {
         if let Some((realm, peer)) = self.take_session() {
             realm.lose(peer, why);
         }
-        match self.options.fail_by_drop {
-            true => io.abort(),
-            false => io.close(),
+        if self.options.fail_by_drop {
+            io.abort();
+        } else {
+            io.close();
         }
     }
 

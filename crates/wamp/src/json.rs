@@ -120,13 +120,11 @@ impl<'de, A: SeqAccess<'de>> tokens::Reader<'de> for Reader<'_, A> {
 impl<'de, A: SeqAccess<'de>> Reader<'_, A> {
     #[cold]
     fn no_payload(&self, error: PayloadError) -> Result<Payload, A::Error> {
-        match error {
-            PayloadError::TooDeep => {
-                self.is_too_deep.set(true);
-                Ok(Payload::empty())
-            }
-            error => Err(A::Error::custom(error)),
+        if !matches!(error, PayloadError::TooDeep) {
+            return Err(A::Error::custom(error));
         }
+        self.is_too_deep.set(true);
+        Ok(Payload::empty())
     }
 }
 

@@ -15,6 +15,9 @@
 //! # Ok::<(), wamp::DecodeError>(())
 //! ```
 
+// A new message or output has to be thought of wherever they are told apart.
+#![cfg_attr(not(test), warn(clippy::wildcard_enum_match_arm))]
+
 mod answer_options;
 mod ending;
 pub mod error_uri;

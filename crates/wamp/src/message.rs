@@ -343,17 +343,18 @@ impl RequestType {
     }
 
     /// The request type of a message type, if that is a request which can fail.
-    pub const fn from_message_type(message_type: MessageType) -> Option<Self> {
-        match message_type {
-            MessageType::Subscribe => Some(Self::Subscribe),
-            MessageType::Unsubscribe => Some(Self::Unsubscribe),
-            MessageType::Publish => Some(Self::Publish),
-            MessageType::Register => Some(Self::Register),
-            MessageType::Unregister => Some(Self::Unregister),
-            MessageType::Invocation => Some(Self::Invocation),
-            MessageType::Call => Some(Self::Call),
-            _ => None,
-        }
+    pub fn from_message_type(message_type: MessageType) -> Option<Self> {
+        const ALL: [RequestType; 7] = [
+            RequestType::Call,
+            RequestType::Invocation,
+            RequestType::Publish,
+            RequestType::Register,
+            RequestType::Subscribe,
+            RequestType::Unregister,
+            RequestType::Unsubscribe,
+        ];
+        ALL.into_iter()
+            .find(|request_type| request_type.message_type() == message_type)
     }
 }
 

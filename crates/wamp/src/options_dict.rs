@@ -104,10 +104,11 @@ pub(super) fn passthru<'de, A: MapAccess<'de>>(map: &mut A, key: &str) -> Read<A
 
 fn is_asked_for(value: &Value) -> bool {
     match value {
-        Value::Null | Value::Bool(false) => false,
+        Value::Null => false,
+        Value::Bool(flag) => *flag,
         Value::String(text) => !text.is_empty(),
         Value::Array(list) => !list.is_empty(),
-        _ => true,
+        Value::Number(_) | Value::Object(_) => true,
     }
 }
 

@@ -131,10 +131,13 @@ impl DecodeError {
     pub fn invocation(&self) -> Option<RequestId> {
         match self {
             Self::Malformed { invocation, .. } => *invocation,
-            Self::TooDeep(message) => match &**message {
-                Message::Invocation(invocation) => Some(invocation.request),
-                _ => None,
-            },
+            Self::TooDeep(message) => {
+                if let Message::Invocation(invocation) = &**message {
+                    Some(invocation.request)
+                } else {
+                    None
+                }
+            }
         }
     }
 }

@@ -11,14 +11,14 @@ use std::{
     time::{Duration, Instant},
 };
 
-use super::{Dealer, QueuedCall};
+use super::{Dealer, QueuedCall, Registration};
 use crate::{
     Limits, Output, PeerId,
     authorization::Action,
     refusal::{Offence, Refusal, Violation, check_options, check_uri},
     session::{PendingCall, PendingInvocation, Session, Sessions, Stage, Unanswered},
 };
-use wamp::{Call, Invocation, InvocationDetails, RegistrationId, RequestId, error_uri};
+use wamp::{Call, Invocation, InvocationDetails, RegistrationId, RequestId, Uri, error_uri};
 
 /// Whom to invoke.
 #[derive(Clone, Copy)]
@@ -76,44 +76,8 @@ impl Dealer {
             check_uri(&call.procedure)?;
         }
         let disclose = (caller.authorization).authorize(Action::Call, &call.procedure)?;
-        let registration = registration.ok_or_else(|| {
-            Refusal::new(
-                error_uri::NO_SUCH_PROCEDURE,
-                format!(
-                    "no callee has registered '{}': start the component that does, or check the \
-                     name",
-                    call.procedure
-                ),
-            )
-        })?;
-        if caller.calls.len() >= limits.calls_per_session {
-            return Err(Refusal::limit(
-                "calls_per_session",
-                limits.calls_per_session,
-                "wait for answers before calling on",
-            )
-            .into());
-        }
-        let full = registration.queue.as_mut().filter(|queue| queue.is_full());
-        if let Some(queue) = &full {
-            if queue.waiting().len() >= limits.queued_calls_per_registration {
-                return Err(Refusal::limit(
-                    "queued_calls_per_registration",
-                    limits.queued_calls_per_registration,
-                    "call again when the callee has answered some",
-                )
-                .into());
-            }
-        } else if sessions.joined(registration.callee).invocations.len()
-            >= limits.invocations_per_session
-        {
-            return Err(Refusal::limit(
-                "invocations_per_session",
-                limits.invocations_per_session,
-                "call again when the callee has answered some",
-            )
-            .into());
-        }
+        let registration = registration.ok_or_else(|| not_registered(&call.procedure))?;
+        check_room(sessions, limits, caller, registration)?;
 
         let deadline = deadline(now, call.options.timeout);
         if let Some(deadline) = deadline {
@@ -129,6 +93,7 @@ impl Dealer {
             progress: call.options.receive_progress,
             payload: call.payload,
         };
+        let full = registration.queue.as_mut().filter(|queue| queue.is_full());
         if let Some(queue) = full {
             let number = self.calls;
             let stage = Stage::Queued {
@@ -223,6 +188,52 @@ impl Dealer {
         self.queued -= 1;
         Some(invoke(sessions, now, endpoint, call))
     }
+}
+
+#[cold]
+fn not_registered(procedure: &Uri) -> Refusal {
+    Refusal::new(
+        error_uri::NO_SUCH_PROCEDURE,
+        format!(
+            "no callee has registered '{procedure}': start the component that does, or check the \
+             name"
+        ),
+    )
+}
+
+/// Whether there is room for one more call, at its caller and at the callee or in the queue for it.
+fn check_room(
+    sessions: &Sessions,
+    limits: &Limits,
+    caller: &Session,
+    registration: &Registration,
+) -> Result<(), Refusal> {
+    if caller.calls.len() >= limits.calls_per_session {
+        let later = "wait for answers before calling on";
+        return Err(Refusal::limit(
+            "calls_per_session",
+            limits.calls_per_session,
+            later,
+        ));
+    }
+    let queue = registration.queue.as_ref().filter(|queue| queue.is_full());
+    let (name, limit, there_are) = match queue {
+        Some(queue) => (
+            "queued_calls_per_registration",
+            limits.queued_calls_per_registration,
+            queue.waiting().len(),
+        ),
+        None => (
+            "invocations_per_session",
+            limits.invocations_per_session,
+            sessions.joined(registration.callee).invocations.len(),
+        ),
+    };
+    if there_are < limit {
+        return Ok(());
+    }
+    let later = "call again when the callee has answered some";
+    Err(Refusal::limit(name, limit, later))
 }
 
 /// What there is to say to an answer that no invocation waits for.
