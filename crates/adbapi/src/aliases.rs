@@ -10,8 +10,7 @@ use super::error::Error;
 pub type Deferred<T> = deferred::Deferred<T, Error>;
 
 /// The duty to fire a [`Deferred`]; see [`deferred::Promise`]. Dropped without a result, it fires
-/// with
-/// [`Error::Dropped`], or with [`Error::Panicked`] if a panic dropped it.
+/// with [`Error::Dropped`], or with [`Error::Panicked`] if a panic dropped it.
 pub type Promise<T> = deferred::Promise<T, Error>;
 
 /// Makes a result that will come: the promise to give it and the deferred to receive it.

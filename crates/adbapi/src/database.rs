@@ -93,8 +93,11 @@ struct Submitted {
 impl Submitted {
     fn run_all(&self, connection: &mut Connection) -> Result<Results, Failure> {
         let first = connection.try_statement(&self.job.first)?;
-        let others = self.job.others.iter();
-        let others = others.map(|statement| connection.try_statement(statement));
+        // The first has run, so the job stays on this connection whatever comes.
+        let others = self.job.others.iter().map(|statement| {
+            let done = connection.try_statement(statement);
+            done.map_err(|failure| Failure::Final(failure.into_error()))
+        });
         let others = others.collect::<Result<_, _>>()?;
         connection.check_stopped()?;
         Ok(Results { first, others })

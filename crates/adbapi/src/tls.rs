@@ -76,12 +76,13 @@ impl Tls {
 
 /// Whether the next way to connect may succeed where this one failed.
 pub(super) fn may_depend_on_encryption(error: &postgres::Error) -> bool {
-    // What pg_hba.conf says to those it has no line for.
+    // PostgreSQL's code when no line of pg_hba.conf lets the client in.
     let refused = error.code() == Some(&SqlState::INVALID_AUTHORIZATION_SPECIFICATION);
     refused || is_of_tls(error)
 }
 
-/// Whether there is no TLS, or none that will do. The client library tells by its words only.
+/// Whether the server has no TLS, or the handshake failed. Only the words of the client library's
+/// error tell.
 fn is_of_tls(error: &postgres::Error) -> bool {
     error
         .to_string()

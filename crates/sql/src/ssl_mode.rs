@@ -4,8 +4,8 @@ use std::{fmt, str::FromStr};
 
 use super::error::Error;
 
-/// Whether and how connections are encrypted: libpq's `sslmode`, see
-/// ["SSL support"](https://www.postgresql.org/docs/current/libpq-ssl.html) in PostgreSQL's manual.
+/// Whether and how connections are encrypted: libpq's `sslmode`, see ["SSL
+/// support"](https://www.postgresql.org/docs/current/libpq-ssl.html) in PostgreSQL's manual.
 ///
 /// Unix sockets are never encrypted, whatever this says.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -18,8 +18,7 @@ pub enum SslMode {
     #[default]
     Prefer,
     /// Always. Nobody can listen, but the other end may be anybody, unless there is an
-    /// `sslrootcert`: then this is
-    /// [`VerifyCa`](Self::VerifyCa).
+    /// `sslrootcert`: then this is [`VerifyCa`](Self::VerifyCa).
     Require,
     /// Always, with a server whose certificate was signed by a CA in `sslrootcert`.
     VerifyCa,

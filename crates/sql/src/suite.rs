@@ -60,7 +60,7 @@ macro_rules! database_suite {
             streaming: a_stream_is_one_transaction_with_its_settings,
             streaming: an_error_in_the_middle_ends_the_stream,
             streaming: a_stream_can_be_cancelled,
-            streaming: a_stream_that_is_dropped_leaves_its_connection_in_order,
+            streaming: a_stream_that_is_dropped_ends_in_postgresql,
             transactions: settings_hold_for_their_job_and_not_after_it,
             transactions: settings_are_gone_after_an_error_and_a_refused_role,
             transactions: a_role_has_its_own_rights,

@@ -31,7 +31,7 @@ use super::{
     ssl_mode::{SslMode, TlsVersion},
 };
 
-/// What an `sslrootcert` that names no file says: the certificates that the system trusts.
+/// The `sslrootcert` that names no file: it stands for the certificates that the system trusts.
 const SYSTEM: &str = "system";
 
 /// What libpq's settings say of encryption; see
@@ -93,14 +93,14 @@ impl TlsSettings<'_> {
             None => config.with_no_client_auth(),
         };
         config.enable_sni = self.sslsni;
-        // As libpq 17 does: what answers to this is no server of another protocol.
+        // As libpq 17 does, so that no server of another protocol answers.
         // sslnegotiation=direct needs it.
         config.alpn_protocols = vec![b"postgresql".to_vec()];
         Ok((mode, config))
     }
 }
 
-/// The mode that the settings come down to.
+/// The mode that follows from the settings.
 fn mode(settings: &TlsSettings<'_>) -> Result<SslMode, String> {
     let asked = settings.sslmode.unwrap_or_default();
     let mode = match settings.sslrootcert {
@@ -145,7 +145,7 @@ fn versions(
     Ok(within)
 }
 
-/// What we prove to be.
+/// The client's certificate and key.
 fn identity(
     certificate: &Path,
     key: &Path,
@@ -160,7 +160,7 @@ fn identity(
     }
     let of_key = key.display();
     let found = fs::metadata(key).map_err(|error| format!("sslkey: {of_key}: {error}"))?;
-    // libpq's rule: a group may read the key of root.
+    // libpq's rule: if the key belongs to root, its group may read it.
     let others = if found.uid() == 0 { 0o037 } else { 0o077 };
     if found.mode() & others != 0 {
         return Err(format!(
@@ -190,11 +190,11 @@ fn is_system(source: &Path) -> bool {
     source == Path::new(SYSTEM)
 }
 
-/// Whom to believe.
+/// The certificates to trust.
 #[derive(Debug)]
 struct Trust {
     roots: RootCertStore,
-    /// The certificates of `roots` as they were given.
+    /// The certificates of `roots`, as they were read.
     given: Vec<CertificateDer<'static>>,
 }
 
@@ -232,7 +232,7 @@ impl Trust {
     fn system() -> Result<Self, String> {
         let found = rustls_native_certs::load_native_certs();
         let mut roots = RootCertStore::empty();
-        // A system's store may hold what nobody can use any more.
+        // A system's store may hold certificates that can't be read.
         roots.add_parsable_certificates(found.certs);
         if roots.is_empty() {
             let faults: Vec<_> = found.errors.iter().map(ToString::to_string).collect();
@@ -249,7 +249,7 @@ impl Trust {
     }
 }
 
-/// Looks at the certificate of the server as the mode demands.
+/// Checks the certificate of the server as the mode demands.
 #[derive(Debug)]
 struct Verifier {
     /// `None` accepts any certificate.
@@ -271,8 +271,8 @@ impl ServerCertVerifier for Verifier {
         let Some(trust) = &self.trust else {
             return Ok(ServerCertVerified::assertion());
         };
-        // The usual self-signed certificate says that it is a CA's, which path building takes ill
-        // of a server.
+        // The usual self-signed certificate says that it belongs to a CA, and webpki refuses a
+        // server with such a certificate.
         if trust.given.contains(end_entity) {
             check_dates(end_entity, now)?;
         } else if is_version_1(end_entity) {
@@ -306,16 +306,16 @@ impl ServerCertVerifier for Verifier {
         crypto::verify_tls12_signature(message, cert, signature, algorithms)
     }
 
-    /// Even where anybody will do, who shows a certificate must have its key: channel binding
-    /// relies on that.
+    /// Even where any certificate is accepted, the server must have its key: channel binding relies
+    /// on that.
     fn verify_tls13_signature(
         &self,
         message: &[u8],
         cert: &CertificateDer<'_>,
         signature: &DigitallySignedStruct,
     ) -> Result<HandshakeSignatureValid, rustls::Error> {
-        // The recipe of PostgreSQL's manual makes certificates of version 1, of which rustls reads
-        // none. Their key it can use.
+        // The recipe in PostgreSQL's manual makes certificates of version 1. rustls can't read
+        // them, but it can use their key.
         let parsed = parse(cert)?;
         let key = parsed.tbs_certificate.subject_public_key_info.to_der();
         let key = SubjectPublicKeyInfoDer::from(key.map_err(|_| CertificateError::BadEncoding)?);
