@@ -290,6 +290,20 @@ fn pure_crates_use_nothing_that_waits_or_asks() {
 }
 
 #[test]
+fn the_pools_policy_names_no_database() {
+    // It serves any driver, and its tests need no PostgreSQL.
+    const WORDS: [&str; 4] = ["postgres::", "Postgres", "connection::", "server::"];
+    let mut offences = Vec::new();
+    for (file, text) in files_below("crates/adbapi/src/pool") {
+        for (number, line) in code_of(&text) {
+            let found = WORDS.iter().filter(|word| line.contains(**word));
+            offences.extend(found.map(|word| format!("{file}:{number}: {word} in the policy")));
+        }
+    }
+    none(&offences);
+}
+
+#[test]
 fn files_say_what_they_own_and_are_short() {
     let mut offences = Vec::new();
     for (file, text) in ["src", "crates", "tests", "benches", "examples"]

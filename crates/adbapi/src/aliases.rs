@@ -8,8 +8,7 @@ use super::error::Error;
 pub type Deferred<T> = deferred::Deferred<T, Error>;
 
 /// The duty to fire a [`Deferred`]; see [`deferred::Promise`]. Dropped without a result, it fires
-/// with
-/// [`Error::Dropped`], or with [`Error::Panicked`] if a panic dropped it.
+/// with [`Error::Dropped`], or with [`Error::Panicked`] if a panic dropped it.
 pub type Promise<T> = deferred::Promise<T, Error>;
 
 /// Cancels the job behind a [`Deferred`], which then fires with [`Error::Cancelled`]; see

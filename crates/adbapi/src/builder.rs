@@ -86,9 +86,9 @@ impl<S> Builder<S> {
         self
     }
 
-    /// Whether connections that died while they idled are replaced without failing a job (yes;
+    /// Whether connections that died while they were idle are replaced without failing a job (yes;
     /// Twisted's default is no). Without it the job that finds a dead connection fails with
-    /// [`Error::ConnectionLost`](crate::Error::ConnectionLost).
+    /// [`Error::ConnectionLost`].
     pub fn cp_reconnect(mut self, reconnect: bool) -> Self {
         self.pool.cp_reconnect = reconnect;
         self
@@ -102,44 +102,44 @@ impl<S> Builder<S> {
     }
 
     /// How many jobs may wait for a worker (1024); one more fails at once with
-    /// [`Error::QueueFull`](crate::Error::QueueFull).
+    /// [`Error::QueueFull`].
     pub fn queue_limit(mut self, jobs: usize) -> Self {
         self.pool.queue_limit = jobs;
         self
     }
 
-    /// Within which time of its submission a job fails with
-    /// [`Error::Unavailable`](crate::Error::Unavailable) when no connection can be had (5 s).
+    /// How long a job may wait for a connection, counted from its submission (5 s), before it fails
+    /// with [`Error::Unavailable`].
     pub fn connect_timeout(mut self, timeout: Duration) -> Self {
         self.pool.connect_timeout = timeout;
         self
     }
 
-    /// How long [`close`](crate::ConnectionPool::close) lets running jobs run on (5 s) before their
+    /// How long [`close`](ConnectionPool::close) lets running jobs run on (5 s) before their
     /// statements are cancelled.
     pub fn close_grace(mut self, grace: Duration) -> Self {
         self.pool.close_grace = grace;
         self
     }
 
-    /// How long a statement may run (no limit): PostgreSQL then ends it with SQLSTATE 57014. If
-    /// PostgreSQL does not even do that, being frozen, the job fails with
-    /// [`Error::Timeout`](crate::Error::Timeout) half a second later. Whole milliseconds. A job may
-    /// set another for itself (`SET LOCAL statement_timeout`).
+    /// How long a statement may run (no limit), in whole milliseconds: PostgreSQL then ends it with
+    /// SQLSTATE 57014. If PostgreSQL is frozen and does not even do that, the job fails with
+    /// [`Error::Timeout`] half a second later. A job may set another limit for itself (`SET LOCAL
+    /// statement_timeout`).
     pub fn statement_timeout(mut self, timeout: impl Into<Option<Duration>>) -> Self {
         self.pool.statement_timeout = timeout.into();
         self
     }
 
     /// How long a job may wait for a worker (no limit) before it fails with
-    /// [`Error::QueueTimeout`](crate::Error::QueueTimeout).
+    /// [`Error::QueueTimeout`].
     pub fn queue_timeout(mut self, timeout: impl Into<Option<Duration>>) -> Self {
         self.pool.queue_timeout = timeout.into();
         self
     }
 
-    /// After which time without a job a connection is closed (10 min), and up to the half minute
-    /// between two looks later. Up to `cp_min` are replaced by new ones.
+    /// How long a connection may be idle before it is closed (10 min; the pool looks every half
+    /// minute). Up to `cp_min` are replaced by new ones.
     pub fn idle_timeout(mut self, timeout: impl Into<Option<Duration>>) -> Self {
         self.pool.idle_timeout = timeout.into();
         self

@@ -24,7 +24,8 @@ pub(super) fn parse(certificate: &CertificateDer<'_>) -> Result<Certificate, Cer
     Certificate::from_der(certificate).map_err(|_| CertificateError::BadEncoding)
 }
 
-/// Whether it has no extensions, as `openssl x509 -req` makes them. rustls reads none of these.
+/// Whether a certificate has no extensions, as `openssl x509 -req` makes them. rustls can't read
+/// such certificates.
 pub(super) fn is_version_1(certificate: &CertificateDer<'_>) -> bool {
     parse(certificate).is_ok_and(|parsed| parsed.tbs_certificate.version == Version::V1)
 }
@@ -46,8 +47,8 @@ pub(super) fn check_dates(
     Ok(())
 }
 
-/// Checks that one of `roots` itself has signed a certificate of version 1, and that it is in its
-/// time.
+/// Checks that one of `roots` itself has signed a certificate of version 1, and that the
+/// certificate is valid now.
 pub(super) fn check_version_1(
     certificate: &CertificateDer<'_>,
     roots: &[CertificateDer<'_>],
@@ -68,7 +69,7 @@ pub(super) fn check_version_1(
     Ok(())
 }
 
-/// Whether it is an authority's. One of version 1 does not say.
+/// Whether a certificate belongs to an authority. One of version 1 does not say.
 fn may_sign(root: &Certificate) -> bool {
     let constraints = root.tbs_certificate.get::<BasicConstraints>();
     match root.tbs_certificate.version {
@@ -135,14 +136,14 @@ pub(super) fn check_signature(
     Ok(())
 }
 
-/// What stands inside of an algorithm's SEQUENCE.
+/// The content of an algorithm's SEQUENCE.
 fn content(algorithm: &AlgorithmIdentifierOwned) -> Result<Vec<u8>, x509_cert::der::Error> {
     let der = algorithm.to_der()?;
     Ok(AnyRef::from_der(&der)?.value().to_vec())
 }
 
-/// Checks that a certificate is for this server: by its alternative names, or, where it has none of
-/// the kind, by its common name.
+/// Checks that a certificate is for this server: by its alternative names, or by its common name if
+/// it has no alternative name of the same kind.
 pub(super) fn check_name(
     certificate: &CertificateDer<'_>,
     server: &ServerName<'_>,
@@ -164,7 +165,7 @@ pub(super) fn check_name(
     verify_server_name(&ParsedCertificate::try_from(certificate)?, server)
 }
 
-/// Whether there are alternative names of the kind that the server's is of.
+/// Whether there are alternative names of the same kind as the server's.
 fn has_alternative_names(certificate: &Certificate, server: &ServerName<'_>) -> bool {
     let is_address = matches!(server, ServerName::IpAddress(_));
     match certificate.tbs_certificate.get::<SubjectAltName>() {
@@ -174,7 +175,7 @@ fn has_alternative_names(certificate: &Certificate, server: &ServerName<'_>) -> 
             GeneralName::IpAddress(_) => is_address,
             _ => false,
         }),
-        // Nothing is concluded from what cannot be read.
+        // A name that can't be read tells nothing.
         Err(_) => true,
     }
 }

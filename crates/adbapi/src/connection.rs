@@ -1,5 +1,5 @@
-//! Owns one session with PostgreSQL: its client, its prepared statements and what is known of its
-//! fitness. Knows no queue and no job.
+//! Owns one session with PostgreSQL: its client, its prepared statements and whether it can still
+//! be used. Knows no queue and no job.
 
 mod check;
 mod commit;
@@ -28,14 +28,14 @@ use super::{
 use limit::Limit;
 pub(super) use reset::reset_script;
 
-/// A connection of the pool, lent to a closure of
-/// [`run_with_connection`](super::ConnectionPool::run_with_connection). It goes back when the
-/// closure returns.
+/// A connection of the pool, for a closure of
+/// [`run_with_connection`](super::ConnectionPool::run_with_connection). The pool has it back when
+/// the closure returns.
 pub struct Connection {
     client: Client,
     statements: Statements<Statement>,
     settings: ConnectionSettings,
-    /// Of the worker that has the connection.
+    /// The state of the worker whose job runs on the connection.
     state: Option<Arc<WorkerState>>,
     /// Whether the server still owes an answer, so that dropping the connection would wait for it.
     unanswered: bool,
@@ -47,8 +47,7 @@ pub struct Connection {
     broken: bool,
     /// Between BEGIN and COMMIT or ROLLBACK.
     in_transaction: bool,
-    /// Since the transaction began, the bare client was lent out, so a statement may have failed
-    /// unseen.
+    /// The job has used the bare client in this transaction, so a statement may have failed unseen.
     bare: bool,
     /// What the first statement that failed in this transaction said.
     failure: Option<Box<str>>,
@@ -56,19 +55,19 @@ pub struct Connection {
     limit: Limit,
 }
 
-/// What a connection is held to by the pool's settings.
+/// The settings of the pool that a connection needs.
 pub(super) struct ConnectionSettings {
     /// How many prepared statements it keeps.
     pub(super) statement_cache: usize,
-    /// From which duration on a statement is logged.
+    /// A statement that takes this long is logged.
     pub(super) slow_query: Option<Duration>,
-    /// What its server must be.
+    /// Which servers are wanted.
     pub(super) wanted: TargetSessionAttrs,
-    /// How long statements may run. If it is set the watch wants to know when they begin and end.
+    /// How long statements may run. If it is set, the watchdog must know when they begin and end.
     pub(super) statement_timeout: Option<Duration>,
     /// Whether cp_openfun may have set another.
     pub(super) limit_is_doubtful: bool,
-    /// What undoes what a job leaves behind.
+    /// The statements that undo what a job leaves behind.
     pub(super) reset: Option<String>,
 }
 
@@ -151,9 +150,10 @@ impl Connection {
         })
     }
 
-    /// Sends a statement whole, unprepared. One with parameters cannot be, because only PostgreSQL
-    /// knows their types; and when rows come with types that the client library does not know, it
-    /// asks for them after the statement has run, where a failure would be told as the statement's.
+    /// Sends a statement unprepared. That can't be done with parameters, because only PostgreSQL
+    /// knows their types. Nor with rows: if they have types that the client library does not know,
+    /// it asks for these after the statement has run, and a failure then would look like the
+    /// statement's.
     fn run_once(&mut self, sql: &str) -> Result<u64, Failure> {
         if let Some(word) = transaction_control(sql) {
             return Err(Failure::Final(Error::TransactionControl(word)));
@@ -196,7 +196,7 @@ impl Connection {
         })
     }
 
-    /// Says so if `run` took long.
+    /// Logs the statement if `run` took long.
     fn logged<T>(
         &mut self,
         sql: &str,
@@ -214,8 +214,8 @@ impl Connection {
         result
     }
 
-    /// Draws the conclusions from the failure of something that has no effect, so that it may be
-    /// done again elsewhere.
+    /// As [`observe`](Self::observe), for a request without any effect: if the connection is
+    /// broken, another one may do the same again.
     fn observe_harmless(&mut self, error: postgres::Error) -> Failure {
         let error = self.observe(error);
         if self.broken {
@@ -225,11 +225,11 @@ impl Connection {
         }
     }
 
-    /// Draws the conclusions from a failed statement.
+    /// Finds out from the error of a statement whether the connection is broken.
     ///
-    /// Of one whose connection was lost nothing more is known. PostgreSQL's farewell may have
-    /// waited in the socket and kept the statement from being sent, or come behind its result,
-    /// which the client library then throws away.
+    /// If it is, nobody knows whether the statement ran. PostgreSQL's last message may have waited
+    /// in the socket, so that the statement was never sent. Or it came after the statement's
+    /// result, which the client library then throws away.
     fn observe(&mut self, error: postgres::Error) -> Error {
         self.failure.get_or_insert_with(|| describe(&error).into());
         if means_lost(&error) || self.client.is_closed() {
@@ -243,11 +243,12 @@ impl Connection {
             self.broken = true;
         }
         if !self.in_transaction && error.code() == Some(&SqlState::IN_FAILED_SQL_TRANSACTION) {
-            // Of a transaction that the pool does not know.
+            // The pool did not begin the transaction that has failed.
             self.broken = true;
         }
-        // Without a SQLSTATE it may be a value that did not fit, or a protocol out of step (a COPY
-        // that nobody feeds), where whatever is sent next waits forever: find out at once.
+        // An error without a SQLSTATE may be a value that did not fit. Or the protocol is out of
+        // step (in a COPY that gets no data), and the next statement would wait forever: find out
+        // now.
         if error.as_db_error().is_none() && self.ask_anything().is_err() {
             self.broken = true;
         }
@@ -266,7 +267,7 @@ impl Connection {
         self.suspect
     }
 
-    /// With this another thread can have the server stop the statement of this connection.
+    /// Lets another thread ask the server to stop the statement of this connection.
     pub(super) fn cancel_token(&self) -> CancelToken {
         self.client.cancel_token()
     }
@@ -277,16 +278,16 @@ impl Connection {
 
     pub(super) fn end_job(&mut self) {
         self.state = None;
-        // Those of a LISTEN that the job did not read would pile up. While there are some, none is
-        // waited for.
+        // Notifications of a LISTEN that the job did not read would pile up. `next` does not block
+        // while there are some.
         let mut unread = self.client.notifications();
         while !unread.is_empty() {
             let _ = unread.iter().next();
         }
     }
 
-    /// Fails if the transaction has lost its point: its job was stopped, where a cancel request
-    /// only stops the statement that runs when it comes, or its connection is broken, where the
+    /// Fails if nothing more should be sent in this transaction. Its job was stopped: the cancel
+    /// request only stops the statement that runs when it comes. Or its connection is broken: the
     /// next statement might wait forever.
     pub(super) fn check_stopped(&self) -> Result<(), Failure> {
         if !self.in_transaction {
@@ -308,7 +309,7 @@ impl Connection {
         Ok(())
     }
 
-    /// Asks PostgreSQL something under the eyes of the watch.
+    /// Asks PostgreSQL something. The watchdog ends the job if the answer takes too long.
     fn timed<T>(&mut self, ask: impl FnOnce(&mut Client) -> T) -> T {
         let state = self
             .state

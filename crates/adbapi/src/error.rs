@@ -12,8 +12,7 @@ use super::LOG;
 /// Why a job has no result.
 ///
 /// A closure given to [`run_interaction`](super::ConnectionPool::run_interaction) returns it too:
-/// `?` works on
-/// [`postgres::Error`], and [`Error::custom`] carries an error of the closure's own.
+/// `?` works on [`postgres::Error`], and [`Error::custom`] carries an error of the closure's own.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum Error {
@@ -26,7 +25,7 @@ pub enum Error {
     #[error("the connection to PostgreSQL was lost, the statement may or may not have run: {}", describe(.0))]
     ConnectionLost(#[source] postgres::Error),
 
-    /// No connection could be had within `connect_timeout`; nothing was sent.
+    /// There was no connection within `connect_timeout`; nothing was sent.
     #[error("no connection to PostgreSQL within {} ms: {reason}", .waited.as_millis())]
     Unavailable {
         /// What the last attempt to connect said.
@@ -53,7 +52,7 @@ pub enum Error {
 
     /// PostgreSQL gave no answer, not even to say that the statement had reached
     /// `statement_timeout`: it is frozen or cannot be reached. Whether the statement ran is
-    /// unknown. A job whose session has another limit than the pool's is left to that.
+    /// unknown. A job that has set another limit for its session never gets this error.
     #[error(
         "no answer from PostgreSQL, although statement_timeout is {} ms; it may be frozen, or a function has set another \
          statement_timeout for the session", .limit.as_millis()
@@ -82,7 +81,7 @@ pub enum Error {
     )]
     Aborted(Box<str>),
 
-    /// The job tried to begin or end a transaction by a statement of its own. Nothing was sent.
+    /// The job tried to begin or end a transaction with a statement of its own. Nothing was sent.
     #[error(
         "{0} is the pool's to send: return Ok to commit and Err to roll back, or use a SAVEPOINT"
     )]
@@ -92,7 +91,7 @@ pub enum Error {
     #[error("the promise of this result was dropped")]
     Dropped,
 
-    /// The pool's settings contradict each other, or name what is not there.
+    /// The pool's settings contradict each other, or name something that is not there.
     #[error("{0}")]
     Config(Box<str>),
 
@@ -121,7 +120,7 @@ impl Error {
         self.db_error().map(DbError::code)
     }
 
-    /// What is wrong, of an error that no statement has met.
+    /// What is wrong, for an error that comes from no statement.
     pub(super) fn reason(&self) -> String {
         match self {
             Self::ConnectionLost(error) => describe(error),
@@ -166,8 +165,8 @@ impl From<Box<dyn StdError + Send + Sync>> for Error {
     }
 }
 
-/// Whether `error` says that its connection is of no more use, whatever the client library thinks
-/// of it.
+/// Whether `error` means that its connection can't be used any more, even if the client library
+/// believes that it can.
 pub(super) fn means_lost(error: &postgres::Error) -> bool {
     if let Some(error) = error.as_db_error() {
         // After FATAL and PANIC PostgreSQL closes the connection. 57P01 to 57P03 come with FATAL
@@ -198,14 +197,14 @@ pub(super) fn means_lost(error: &postgres::Error) -> bool {
     error.is_closed() || socket
 }
 
-/// What TLS has against the other end, if that is what is wrong.
+/// The error of TLS, if that is what is wrong.
 pub(super) fn rustls_error(error: &postgres::Error) -> Option<&rustls::Error> {
     let error = std::error::Error::source(error)?.downcast_ref::<io::Error>()?;
     error.get_ref()?.downcast_ref()
 }
 
-/// The whole of a PostgreSQL error in one line: `postgres::Error` alone says "db error" and keeps
-/// the rest behind `source()`.
+/// A whole PostgreSQL error in one line: `postgres::Error` alone says "db error" and keeps the rest
+/// behind `source()`.
 pub(super) fn describe(error: &postgres::Error) -> String {
     if let Some(db) = error.as_db_error() {
         let mut text = format!(

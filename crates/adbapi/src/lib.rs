@@ -1,5 +1,5 @@
-//! Runs blocking PostgreSQL work on a fixed set of worker threads and hands back Deferreds; imports
-//! nothing of ours.
+//! Runs blocking database work on a fixed set of worker threads and hands back Deferreds: for
+//! PostgreSQL, or for any other r2d2 manager. Knows no WAMP, no JSON and no configuration.
 //!
 //! A Rust take on Twisted's `twisted.enterprise.adbapi`: code that must not block hands SQL to a
 //! [`ConnectionPool`] and gets a [`Deferred`] at once; a worker thread runs the SQL and fires the
@@ -72,8 +72,8 @@
 //! # Ok(()) }
 //! ```
 //!
-//! Change your mind, from any thread: the caller is answered at once, and the statement is stopped
-//! in PostgreSQL.
+//! Cancel a job, from any thread: its caller is answered at once, and PostgreSQL stops the
+//! statement.
 //!
 //! ```no_run
 //! # use adbapi::ConnectionPool;
@@ -85,7 +85,7 @@
 //! # }
 //! ```
 //!
-//! Say whom to trust, where the way to PostgreSQL can be listened on or tampered with:
+//! Say which certificates to trust, if somebody could read or change what is sent:
 //!
 //! ```no_run
 //! # use adbapi::{ConnectionPool, Error, SslMode};
@@ -97,6 +97,30 @@
 //!     .build()?;
 //! # Ok(()) }
 //! ```
+//!
+//! Use another client library, or another database: [`R2d2`] takes any r2d2 manager, and closures
+//! get its own connection. Queue, workers, limits, checks and statistics are the same. `run_query`
+//! and `run_operation` are for PostgreSQL only.
+//!
+//! ```no_run
+//! use adbapi::{ConnectionPool, Error, R2d2};
+//! # use r2d2_postgres::PostgresConnectionManager;
+//!
+//! # fn example(manager: PostgresConnectionManager<postgres::NoTls>) -> Result<(), Error> {
+//! let driver = R2d2::new(manager).transactions(
+//!     |client| Ok(client.batch_execute("BEGIN")?),
+//!     |client| Ok(client.batch_execute("COMMIT")?),
+//!     |client| Ok(client.batch_execute("ROLLBACK")?),
+//! );
+//! let pool = ConnectionPool::with_driver(driver).cp_max(10).build()?;
+//! let sold = pool.run_interaction(|client| {
+//!     Ok(client.execute("UPDATE goods SET stock = stock - 1 WHERE id = 7", &[])?)
+//! });
+//! assert_eq!(sold.wait()?, 1);
+//! # Ok(()) }
+//! ```
+//!
+//! A driver that can do more, such as stop a running statement, implements [`Driver`] itself.
 //!
 //! # TLS
 //!
@@ -128,7 +152,7 @@
 //! version 1 (which `openssl x509 -req` makes without extensions) is taken if one of `sslrootcert`
 //! itself has signed it.
 //!
-//! Other than in libpq: there are no default files in `~/.postgresql` and no revocation lists;
+//! Unlike in libpq, there are no default files in `~/.postgresql` and no revocation lists;
 //! `Allow` and `Prefer` try the other way only when TLS fails or `pg_hba.conf` refuses the
 //! connection (SQLSTATE 28000). A connection string knows `disable`, `prefer` and `require` only;
 //! the others are the builder's.
@@ -138,15 +162,15 @@
 //! | limit | default | what happens |
 //! |---|---|---|
 //! | [`queue_limit`](Builder::queue_limit) | 1024 jobs | one more fails at once: [`Error::QueueFull`] |
-//! | [`queue_timeout`](Builder::queue_timeout) | none | a job no worker took by then fails: [`Error::QueueTimeout`] |
+//! | [`queue_timeout`](Builder::queue_timeout) | none | a job that no worker has taken by then fails: [`Error::QueueTimeout`] |
 //! | [`connect_timeout`](Builder::connect_timeout) | 5 s from submission | a job without a connection fails: [`Error::Unavailable`], with the reason |
 //! | [`statement_timeout`](Builder::statement_timeout) | none | PostgreSQL ends the statement (57014); if it is frozen, [`Error::Timeout`] half a second later; a job may set another |
 //! | [`idle_timeout`](Builder::idle_timeout), [`max_lifetime`](Builder::max_lifetime) | 10 min, 30 min | the connection is closed between jobs |
 //! | [`close_grace`](Builder::close_grace) | 5 s | what runs then is cancelled: [`Error::Closed`] |
 //!
-//! Jobs are taken strictly in the order of their submission, by whichever worker is free: `cp_max`
-//! slow ones hold up all that come after. Who mixes slow and quick jobs gives each kind a pool, or
-//! bounds how many slow ones it submits.
+//! The workers take jobs strictly in the order of their submission: `cp_max` slow ones hold up all
+//! that come after. If you mix slow and quick jobs, give each kind a pool of its own, or limit how
+//! many slow ones you submit at once.
 //!
 //! Where the connection config leaves it open, TCP connections get a `tcp_user_timeout` and a
 //! keepalive of 30 s, the `application_name` is `cp_name`, and connecting, login included, takes at
@@ -154,13 +178,14 @@
 //! `target_session_attrs=read-write` the pool moves to the next host when a primary is gone, and
 //! lets go of one that has become read-only;
 //! [`target_session_attrs`](Builder::target_session_attrs) has all six of libpq's. A pooler such as
-//! PgBouncer in transaction mode wants `statement_cache(0)`.
+//! PgBouncer in transaction mode needs `statement_cache(0)`.
 //!
 //! # Coming from Twisted
 //!
 //! | Twisted | here |
 //! |---|---|
 //! | `ConnectionPool("psycopg2", host=..., cp_max=10)` | [`ConnectionPool::builder`]`(config).cp_max(10).build()?` |
+//! | `ConnectionPool("sqlite3", ...)`, any DB-API module | [`ConnectionPool::with_driver`]`(R2d2::new(manager))`, any r2d2 manager |
 //! | `runQuery(sql, params)` | [`run_query`](ConnectionPool::run_query) gives `Deferred<Vec<Row>>` |
 //! | `runOperation(sql, params)` | [`run_operation`](ConnectionPool::run_operation) gives `Deferred<u64>`, the rows changed |
 //! | `runInteraction(f)` | [`run_interaction`](ConnectionPool::run_interaction) |
@@ -177,11 +202,10 @@
 //!
 //! # What is different, and why
 //!
-//! - Callbacks run on a worker, for there is no reactor here to bring them home to. They must not
-//!   block.
+//! - Callbacks run on a worker, because there is no reactor here to run them. They must not block.
 //! - The pool starts with its first job if nobody started it: Twisted starts it when its reactor
 //!   runs. A job after `close` fails; Twisted's waits forever.
-//! - There are always `cp_max` workers: a sleeping thread costs nothing. `cp_min` is the number of
+//! - There are always `cp_max` workers, because a sleeping thread costs nothing. `cp_min` is the number of
 //!   idle connections.
 //! - `run_query` and `run_operation` send one statement without BEGIN and COMMIT around it. One
 //!   statement is atomic by itself, and this is one round trip instead of three. (With a

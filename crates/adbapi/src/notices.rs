@@ -1,4 +1,4 @@
-//! Owns what PostgreSQL says unasked: NOTICEs and WARNINGs go to the log. Knows no job and no pool.
+//! Owns how NOTICEs and WARNINGs of PostgreSQL get into the log. Knows no job and no pool.
 
 use std::{
     cell::Cell,
@@ -25,13 +25,14 @@ const PERIOD: Duration = Duration::from_secs(1);
 /// How many bytes of each are logged.
 const MOST_BYTES: usize = 2000;
 
-/// The notice callback of a connection. A loop that raises one in each round would fill the log and
-/// hold its own statement up: some of each second are logged, and the others counted.
+/// The notice callback of a connection. A function that raises a notice in a loop would fill the
+/// log and be slowed down by it: of each second some notices are logged, and the others counted.
 pub(super) fn of_one_connection() -> impl Fn(DbError) + Send + Sync + 'static {
-    let kinds = [Budget::new("WARNINGs"), Budget::new("NOTICEs")];
+    let kinds = [RateLimit::new("WARNINGs"), RateLimit::new("NOTICEs")];
     move |notice| {
         if *notice.code() == SqlState::NO_ACTIVE_SQL_TRANSACTION {
-            // The pool may have brought it about itself, to be sure. Who asks knows what it means.
+            // The pool may have caused it itself, by a ROLLBACK that was only to be sure. The
+            // caller of `take_no_transaction` knows.
             return NO_TRANSACTION.set(true);
         }
         let [warnings, notices] = &kinds;
@@ -43,26 +44,26 @@ pub(super) fn of_one_connection() -> impl Fn(DbError) + Send + Sync + 'static {
     }
 }
 
-/// What a connection may still log of one kind.
-struct Budget {
+/// Limits how many notices of one kind a connection logs.
+struct RateLimit {
     kind: &'static str,
-    spent: Mutex<Spent>,
+    period: Mutex<Period>,
 }
 
-struct Spent {
+struct Period {
     since: Instant,
     came: u64,
 }
 
-impl Budget {
+impl RateLimit {
     fn new(kind: &'static str) -> Self {
-        let spent = Spent {
+        let period = Period {
             since: Instant::now(),
             came: 0,
         };
         Self {
             kind,
-            spent: Mutex::new(spent),
+            period: Mutex::new(period),
         }
     }
 
@@ -102,22 +103,23 @@ impl Budget {
         }
     }
 
-    /// The how manieth of its second this one is. What was left out of the second before is logged.
+    /// Counts a notice and gives its number within its second. Logs how many were left out of the
+    /// second before.
     fn count(&self, now: Instant) -> u64 {
-        let mut spent = self.spent.lock().unwrap_or_else(PoisonError::into_inner);
-        if now.duration_since(spent.since) >= PERIOD {
-            self.tell(&spent);
-            *spent = Spent {
+        let mut period = self.period.lock().unwrap_or_else(PoisonError::into_inner);
+        if now.duration_since(period.since) >= PERIOD {
+            self.tell(&period);
+            *period = Period {
                 since: now,
                 came: 0,
             };
         }
-        spent.came += 1;
-        spent.came
+        period.came += 1;
+        period.came
     }
 
-    fn tell(&self, spent: &Spent) {
-        let left_out = spent.came.saturating_sub(MOST);
+    fn tell(&self, period: &Period) {
+        let left_out = period.came.saturating_sub(MOST);
         if left_out > 0 {
             let kind = self.kind;
             warn!(target: super::LOG, left_out, "{kind} of PostgreSQL were left out of the log");
@@ -125,9 +127,9 @@ impl Budget {
     }
 }
 
-impl Drop for Budget {
+impl Drop for RateLimit {
     fn drop(&mut self) {
-        self.tell(&self.spent.lock().unwrap_or_else(PoisonError::into_inner));
+        self.tell(&self.period.lock().unwrap_or_else(PoisonError::into_inner));
     }
 }
 

@@ -7,7 +7,7 @@ use std::{
     path::Path,
 };
 
-/// Where a server has its socket if nobody says otherwise. A password file calls it localhost.
+/// The default directories of a server's socket. A password file calls them localhost.
 const SOCKET_DIRECTORIES: [&str; 2] = ["/var/run/postgresql", "/tmp"];
 
 /// What a line of the file is for.
@@ -64,11 +64,11 @@ fn password(line: &[u8], fields: &[&str]) -> Option<Vec<u8>> {
             byte => password.push(byte),
         }
     }
-    // As libpq, which sends no empty password.
+    // libpq sends no empty password either.
     (!password.is_empty()).then_some(password)
 }
 
-/// What stands behind a field that is `wanted` or `*`.
+/// The rest of a line behind its first field, if that is `wanted` or `*`.
 fn after<'a>(line: &'a [u8], wanted: &[u8]) -> Option<&'a [u8]> {
     if let Some(rest) = line.strip_prefix(b"*:") {
         return Some(rest);

@@ -34,8 +34,8 @@ use job::{Job, WithConnection};
 use running::Running;
 use settings::PoolSettings;
 
-/// A pool of worker threads and connections to one database (Twisted's `adbapi.ConnectionPool`):
-/// to PostgreSQL, or to what another [`Driver`] connects to.
+/// A pool of worker threads and connections to one database (Twisted's `adbapi.ConnectionPool`): to
+/// PostgreSQL, or to what another [`Driver`] connects to.
 ///
 /// Cloning it gives another handle on the same pool; dropping the last one closes it.
 pub struct ConnectionPool<D: Driver = Postgres> {
@@ -43,8 +43,8 @@ pub struct ConnectionPool<D: Driver = Postgres> {
 }
 
 impl<D: Driver> ConnectionPool<D> {
-    /// Starts the settings of a pool for another database, or another client library, than that of
-    /// [`builder`](ConnectionPool::builder).
+    /// Starts the settings of a pool with another driver than that of
+    /// [`builder`](ConnectionPool::builder): for another database, or another client library.
     pub fn with_driver(driver: D) -> Builder<D> {
         Builder::with(driver)
     }
@@ -88,9 +88,9 @@ impl<D: Driver> ConnectionPool<D> {
         self.handle.close();
     }
 
-    /// Runs a closure with a [`Transaction`](super::Transaction), or what else the driver has for
-    /// it, on a worker, where it may block: `Ok` commits, `Err` or a panic rolls back, and the
-    /// Deferred gives the closure's own error.
+    /// Runs a closure with a [`Transaction`](super::Transaction) (other drivers have another type)
+    /// on a worker, where it may block. `Ok` commits, `Err` or a panic rolls back, and the Deferred
+    /// gives the closure's own error.
     pub fn run_interaction<T, F>(&self, interaction: F) -> Deferred<T>
     where
         T: Send + 'static,
@@ -99,9 +99,9 @@ impl<D: Driver> ConnectionPool<D> {
         self.run_with_connection(move |connection| D::interact(connection, interaction))
     }
 
-    /// Runs a closure with a [`Connection`](super::Connection), or what else the driver connects
-    /// with, on a worker, where it may block; inside a transaction as for
-    /// [`run_interaction`](Self::run_interaction).
+    /// Runs a closure with a [`Connection`](super::Connection) (other drivers have another type) on
+    /// a worker, where it may block, and inside a transaction as
+    /// [`run_interaction`](Self::run_interaction) does.
     pub fn run_with_connection<T, F>(&self, run: F) -> Deferred<T>
     where
         T: Send + 'static,
@@ -179,7 +179,7 @@ impl<D: Driver> fmt::Debug for ConnectionPool<D> {
     }
 }
 
-/// What all clones of a pool share. The workers do not hold it, so its drop is the end of the pool.
+/// What all clones of a pool share. The workers do not hold it, so its drop closes the pool.
 struct Handle<D: Driver> {
     phase: RwLock<Phase<D>>,
     settings: PoolSettings,

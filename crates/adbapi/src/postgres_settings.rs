@@ -36,18 +36,18 @@ pub struct PostgresSettings {
     pub(super) passfile: Option<PathBuf>,
     pub(super) target_session_attrs: Option<TargetSessionAttrs>,
     pub(super) reset: Reset,
-    /// Where names lead. Only tests set it.
+    /// How host names are resolved. Only tests set it.
     pub(super) resolve: fn(&str) -> io::Result<Vec<IpAddr>>,
 }
 
-/// What becomes of what a job leaves in its session: settings, the role, temporary tables, open
-/// cursors, advisory locks, LISTEN.
+/// What happens to the things that a job leaves in its session: settings, the role, temporary
+/// tables, open cursors, advisory locks, LISTEN.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Reset {
-    /// It stays for the next job on the connection, as in Twisted.
+    /// They stay for the next job on the connection, as in Twisted.
     #[default]
     None,
-    /// It is undone before the next job, as by `DISCARD ALL`; prepared statements stay.
+    /// They are undone before the next job, as by `DISCARD ALL`; prepared statements stay.
     Discard,
 }
 
@@ -149,8 +149,8 @@ impl Builder {
         self
     }
 
-    /// A query that always succeeds and changes nothing (`SELECT 1`), to try a connection that
-    /// idled for long or is in doubt.
+    /// A query that always succeeds and changes nothing (`SELECT 1`), to try a connection that was
+    /// idle for long or is suspect.
     pub fn cp_good_sql(mut self, sql: impl Into<String>) -> Self {
         self.driver.cp_good_sql = sql.into();
         self
@@ -166,9 +166,9 @@ impl Builder {
         self
     }
 
-    /// From which duration on a statement is logged as slow (never): a warning with its SQL and
-    /// without its parameters. Statements on the bare
-    /// [`Connection::client`](super::Connection::client) are not seen.
+    /// A statement that takes this long is logged as slow (never): a warning with its SQL and
+    /// without its parameters. The pool does not see statements on the bare
+    /// [`Connection::client`](super::Connection::client).
     pub fn slow_query(mut self, threshold: impl Into<Option<Duration>>) -> Self {
         self.driver.slow_query = threshold.into();
         self
@@ -190,7 +190,8 @@ impl Builder {
     }
 
     /// A certificate to show to servers that ask for one, and its key: PEM files, read by
-    /// [`build`](Self::build). Nobody else may read that of the key, which must not be encrypted.
+    /// [`build`](Self::build). Nobody else may read the file of the key, and the key must not be
+    /// encrypted.
     pub fn client_certificate(
         mut self,
         sslcert: impl Into<PathBuf>,
@@ -200,7 +201,7 @@ impl Builder {
         self
     }
 
-    /// Whether the name of the server is told to it in the clear (yes), as proxies need it.
+    /// Whether the handshake names the server in the clear (yes), which proxies need.
     pub fn sslsni(mut self, tell: bool) -> Self {
         self.driver.sslsni = tell;
         self
@@ -220,15 +221,15 @@ impl Builder {
         self
     }
 
-    /// Which of the servers to take (as the connection config says, which knows three of the six).
+    /// Which servers to take (as the connection config says, but that knows three of the six).
     pub fn target_session_attrs(mut self, wanted: TargetSessionAttrs) -> Self {
         self.driver.target_session_attrs = Some(wanted);
         self
     }
 
-    /// What is undone of what a job left in its session ([`Reset::None`]). [`Reset::Discard`] costs
-    /// a round trip after each job. The settings that [`cp_openfun`](Self::cp_openfun) made are
-    /// kept, whatever else it did is undone, too.
+    /// Whether the pool undoes what a job left in its session ([`Reset::None`]: no).
+    /// [`Reset::Discard`] costs a round trip after each job. The settings that
+    /// [`cp_openfun`](Self::cp_openfun) made are kept, whatever else it did is undone, too.
     pub fn reset(mut self, reset: Reset) -> Self {
         self.driver.reset = reset;
         self

@@ -39,7 +39,7 @@ use password::{Hint, PasswordFile};
 /// What is wrong when an attempt neither succeeds nor fails.
 const SILENT: &str = "PostgreSQL does not answer to connecting";
 
-/// More attempts than these never hang at one address at a time.
+/// At most this many attempts hang at one address at a time.
 const MOST_HANGING: usize = 8;
 
 /// One of the servers that a pool may use.
@@ -48,18 +48,18 @@ pub(super) struct Server {
     name: String,
     config: Config,
     tls: Tls,
-    /// What is sent to each new session.
+    /// The statement that sets up each new session.
     setup: Option<String>,
-    /// What is looked up for each attempt where there is no password.
+    /// Where each attempt looks for a password if the config has none.
     passwords: Option<PasswordFile>,
     wanted: TargetSessionAttrs,
     resolve: fn(&str) -> io::Result<Vec<IpAddr>>,
-    /// How many attempts wait for the system to find the addresses, which may take long.
+    /// How many attempts wait for the system to resolve the name, which may take long.
     resolving: AtomicU32,
     /// How long an attempt at one address may take. The client library itself only limits how long
     /// TCP may take.
     limit: Duration,
-    /// Attempts that were given up and have not come to their end, by their address.
+    /// Attempts that were given up and have not ended yet, with their address.
     hanging: Mutex<Vec<Hanging>>,
 }
 
@@ -70,7 +70,7 @@ struct Hanging {
 }
 
 impl Server {
-    /// All that the settings name.
+    /// All servers that the settings name.
     pub(super) fn all(settings: &Builder, tls: &Tls) -> Vec<Self> {
         let setup = settings
             .pool
@@ -95,10 +95,10 @@ impl Server {
             .collect()
     }
 
-    /// Connects to the first of `servers` that is there and is what is asked for.
+    /// Connects to the first of `servers` that answers and is wanted.
     ///
     /// # Errors
-    /// Why each of them is not.
+    /// The reason of each server.
     ///
     /// # Blocking
     /// For as long as names take to resolve, and the limit of each address.
@@ -127,7 +127,7 @@ impl Server {
                 Err(reason) => reasons.push(format!("{}: {reason}", server.name)),
             }
         }
-        // In one order whatever the order of trying: another reason is logged.
+        // Sorted, because each new reason is logged, and another order is not a new reason.
         reasons.sort();
         Err(reasons.join("; "))
     }
@@ -156,13 +156,13 @@ impl Server {
                 Err(reason) => reasons.push(reason),
             }
         }
-        // "localhost" has two addresses and mostly one fault.
+        // "localhost" has two addresses, mostly with the same fault.
         reasons.sort();
         reasons.dedup();
         Err(reasons.join("; "))
     }
 
-    /// Where the name leads; `None` where there is nothing to resolve.
+    /// The addresses of the name; one `None` if there is nothing to resolve.
     fn addresses(&self) -> Result<Vec<Option<IpAddr>>, String> {
         let (Some(Host::Tcp(name)), []) =
             (self.config.get_hosts().first(), self.config.get_hostaddrs())
@@ -181,9 +181,9 @@ impl Server {
         Ok(addresses)
     }
 
-    /// Tries an address on a thread of its own, to be left alone when the limit is over. An address
-    /// where an attempt has hung of late is passed over, so such threads are few; later it may have
-    /// been that attempt alone.
+    /// Tries an address on a thread of its own, which is left alone when the limit is over. For a
+    /// while an address where an attempt hangs is passed over, so that such threads are few. After
+    /// that it is tried again: perhaps only that attempt hung.
     fn connect_to(
         &self,
         address: Option<IpAddr>,
@@ -204,7 +204,7 @@ impl Server {
         let (answer, answered) = bounded(1);
         let attempt = move || {
             let session = open_session(&config, &tls, setup.as_deref(), wanted);
-            // One that comes too late is closed here.
+            // A session that comes too late is closed here.
             let _ = answer.send(session.map_err(|reason| hint.explain(reason)));
         };
         let thread = thread::Builder::new().name("db-connect".into());
@@ -243,7 +243,7 @@ impl Server {
     }
 }
 
-/// Connects in one of the ways there are, encrypted or not, and sets the session up.
+/// Connects, encrypted or not as `tls` says, and sets up the session.
 fn open_session(
     config: &Config,
     tls: &Tls,
@@ -272,7 +272,7 @@ fn set_up(
     setup: Option<&str>,
     wanted: TargetSessionAttrs,
 ) -> Result<Client, String> {
-    // The client library has looked after the others.
+    // The client library has checked the other attributes.
     if wanted.to_config() == Attrs::Any {
         let objection = wanted.objection(&mut client);
         if let Some(objection) = objection.map_err(|error| describe(&error))? {

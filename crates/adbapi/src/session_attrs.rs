@@ -24,7 +24,7 @@ pub enum TargetSessionAttrs {
 }
 
 impl TargetSessionAttrs {
-    /// What the connection config can say of it.
+    /// The wish as the connection config says it, which knows only three of the six.
     pub(super) fn of_config(config: &config::Config) -> Self {
         match config.get_target_session_attrs() {
             config::TargetSessionAttrs::ReadWrite => Self::ReadWrite,
@@ -33,7 +33,7 @@ impl TargetSessionAttrs {
         }
     }
 
-    /// What the client library looks after while it connects.
+    /// The part that the client library checks while it connects.
     pub(super) fn to_config(self) -> config::TargetSessionAttrs {
         match self {
             Self::ReadWrite => config::TargetSessionAttrs::ReadWrite,
@@ -42,7 +42,7 @@ impl TargetSessionAttrs {
         }
     }
 
-    /// What to ask for in turn, the first that a server is.
+    /// What to ask all servers for, one wish after the other, until one of them fits.
     pub(super) fn rounds(self) -> &'static [Self] {
         match self {
             Self::Any => &[Self::Any],
@@ -54,17 +54,17 @@ impl TargetSessionAttrs {
         }
     }
 
-    /// Whether a server that cannot write any more is of no use.
+    /// Whether the server must be able to write.
     pub(super) fn is_to_write(self) -> bool {
         matches!(self, Self::ReadWrite | Self::Primary)
     }
 
-    /// Whether a server can become what is not wanted while it keeps its connections.
+    /// Whether a server can stop being the wanted kind and keep its connections.
     pub(super) fn may_change(self) -> bool {
         matches!(self, Self::ReadWrite | Self::Primary | Self::Standby)
     }
 
-    /// Asks what the server is now, and says what is against it.
+    /// Asks the server what it is now. Gives the reason if it is not what is wanted.
     pub(super) fn objection(
         self,
         client: &mut Client,

@@ -3,11 +3,11 @@
 
 use std::collections::HashMap;
 
-/// Prepared statements by their SQL, at most `limit` of them; the one unused for longest makes
-/// room.
+/// Prepared statements by their SQL, at most `limit` of them. A new one replaces the one that has
+/// been unused for longest.
 ///
-/// Looking one up is a hash of the SQL. Making room looks at all of them, which only costs when a
-/// statement is prepared anyway, a round trip.
+/// A lookup costs a hash of the SQL. A replacement looks at all of them, but it only happens when a
+/// statement is prepared, which costs a round trip anyway.
 pub(super) struct Statements<S> {
     limit: usize,
     uses: u64,
@@ -29,7 +29,7 @@ impl<S: Clone> Statements<S> {
         }
     }
 
-    /// The statement of `sql` if it is known.
+    /// The statement that was prepared for `sql`, if it is still here.
     pub(super) fn find(&mut self, sql: &str) -> Option<S> {
         self.uses += 1;
         let entry = self.by_sql.get_mut(sql)?;
@@ -67,8 +67,8 @@ impl<S: Clone> Statements<S> {
 
 /// The word by which `sql` would begin or end a transaction, if it would: that is the pool's to do.
 ///
-/// Savepoints are the job's own. Only a single statement is looked at, as one prepared statement
-/// holds no more.
+/// Savepoints are the job's own. Only the first statement is looked at, because a prepared
+/// statement holds one.
 pub(super) fn transaction_control(sql: &str) -> Option<&'static str> {
     const WORDS: [&str; 7] = [
         "BEGIN", "START", "COMMIT", "END", "ABORT", "ROLLBACK", "PREPARE",

@@ -32,7 +32,7 @@ use super::{
     ssl_mode::{SslMode, TlsVersion},
 };
 
-/// What an `sslrootcert` that names no file says: the certificates that the system trusts.
+/// The `sslrootcert` that names no file: it stands for the certificates that the system trusts.
 const SYSTEM: &str = "system";
 
 /// How the connections of a pool are encrypted.
@@ -73,8 +73,8 @@ impl Tls {
             None => config.with_no_client_auth(),
         };
         config.enable_sni = settings.sslsni;
-        // As libpq 17 does: what answers to this is no server of another protocol.
-        // sslnegotiation=direct needs it.
+        // As libpq 17 does, so that no server of another protocol answers. sslnegotiation=direct
+        // needs it.
         config.alpn_protocols = vec![b"postgresql".to_vec()];
         Ok(Self {
             mode,
@@ -127,7 +127,7 @@ fn versions(
     Ok(within)
 }
 
-/// What we prove to be.
+/// The client's certificate and key.
 fn identity(
     certificate: &Path,
     key: &Path,
@@ -142,7 +142,7 @@ fn identity(
     }
     let of_key = key.display();
     let found = fs::metadata(key).map_err(|error| format!("sslkey: {of_key}: {error}"))?;
-    // libpq's rule: a group may read the key of root.
+    // libpq's rule: if the key belongs to root, its group may read it.
     let others = if found.uid() == 0 { 0o037 } else { 0o077 };
     if found.mode() & others != 0 {
         return Err(format!(
@@ -170,19 +170,20 @@ fn identity(
 
 /// Whether the next way to connect may succeed where this one failed.
 pub(super) fn may_depend_on_encryption(error: &postgres::Error) -> bool {
-    // What pg_hba.conf says to those it has no line for.
+    // PostgreSQL's code when no line of pg_hba.conf lets the client in.
     let refused = error.code() == Some(&SqlState::INVALID_AUTHORIZATION_SPECIFICATION);
     refused || is_of_tls(error)
 }
 
-/// Whether there is no TLS, or none that will do. The client library tells by its words only.
+/// Whether the server has no TLS, or the handshake failed. Only the words of the client library's
+/// error tell.
 fn is_of_tls(error: &postgres::Error) -> bool {
     error
         .to_string()
         .starts_with("error performing TLS handshake")
 }
 
-/// The mode that the settings come down to.
+/// The mode that follows from the settings.
 fn mode(settings: &PostgresSettings) -> Result<SslMode, String> {
     let of_config = match settings.config.get_ssl_mode() {
         config::SslMode::Disable => SslMode::Disable,
@@ -221,11 +222,11 @@ fn is_system(source: &Path) -> bool {
     source == Path::new(SYSTEM)
 }
 
-/// Whom to believe.
+/// The certificates to trust.
 #[derive(Debug)]
 struct Trust {
     roots: RootCertStore,
-    /// The certificates of `roots` as they were given.
+    /// The certificates of `roots`, as they were read.
     given: Vec<CertificateDer<'static>>,
 }
 
@@ -263,7 +264,7 @@ impl Trust {
     fn system() -> Result<Self, String> {
         let found = rustls_native_certs::load_native_certs();
         let mut roots = RootCertStore::empty();
-        // A system's store may hold what nobody can use any more.
+        // A system's store may hold certificates that can't be read.
         roots.add_parsable_certificates(found.certs);
         if roots.is_empty() {
             let faults: Vec<_> = found.errors.iter().map(ToString::to_string).collect();
@@ -280,7 +281,7 @@ impl Trust {
     }
 }
 
-/// Looks at the certificate of the server as the mode demands.
+/// Checks the certificate of the server as the mode demands.
 #[derive(Debug)]
 struct Verifier {
     /// `None` accepts any certificate.
@@ -302,8 +303,8 @@ impl ServerCertVerifier for Verifier {
         let Some(trust) = &self.trust else {
             return Ok(ServerCertVerified::assertion());
         };
-        // The usual self-signed certificate says that it is a CA's, which path building takes ill
-        // of a server.
+        // The usual self-signed certificate says that it belongs to a CA, and webpki refuses a
+        // server with such a certificate.
         if trust.given.contains(end_entity) {
             check_dates(end_entity, now)?;
         } else if is_version_1(end_entity) {
@@ -337,16 +338,16 @@ impl ServerCertVerifier for Verifier {
         crypto::verify_tls12_signature(message, cert, signature, algorithms)
     }
 
-    /// Even where anybody will do, who shows a certificate must have its key: channel binding
-    /// relies on that.
+    /// Even where any certificate is accepted, the server must have its key: channel binding relies
+    /// on that.
     fn verify_tls13_signature(
         &self,
         message: &[u8],
         cert: &CertificateDer<'_>,
         signature: &DigitallySignedStruct,
     ) -> Result<HandshakeSignatureValid, rustls::Error> {
-        // The recipe of PostgreSQL's manual makes certificates of version 1, of which rustls reads
-        // none. Their key it can use.
+        // The recipe in PostgreSQL's manual makes certificates of version 1. rustls can't read
+        // them, but it can use their key.
         let parsed = parse(cert)?;
         let key = parsed.tbs_certificate.subject_public_key_info.to_der();
         let key = SubjectPublicKeyInfoDer::from(key.map_err(|_| CertificateError::BadEncoding)?);

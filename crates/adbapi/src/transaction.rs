@@ -59,7 +59,7 @@ impl<'c> Transaction<'c> {
         Ok(self.fetch_all())
     }
 
-    /// The rows of the last statement that were not fetched yet.
+    /// The rows of the last statement that have not been fetched yet.
     pub fn fetch_all(&mut self) -> Vec<Row> {
         std::mem::take(&mut self.rows).collect()
     }

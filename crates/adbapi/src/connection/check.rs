@@ -20,19 +20,19 @@ impl Connection {
     /// Why the connection is dead.
     pub(in super::super) fn look(&mut self) -> Result<(), Error> {
         if self.round_trip < LOOK {
-            // A server as near as that has answered before looking is done.
+            // A server this near answers sooner than a look ends.
             return self.ask_anything();
         }
-        // Turns the connection's driver once, which reads what waits in the socket: without a round
-        // trip, and a dead connection is seen at once, but a living one waits for the timer.
+        // This reads what waits in the socket, without a round trip. A dead connection shows at
+        // once, and a living one costs the time of the timer.
         let mut notifications = self.client.notifications();
-        let mut turns = notifications.timeout_iter(Duration::ZERO);
-        while turns.next()?.is_some() {}
+        let mut unread = notifications.timeout_iter(Duration::ZERO);
+        while unread.next()?.is_some() {}
         Ok(())
     }
 
-    /// Learns how far the server is. A busy machine makes a near one look far, so it is asked
-    /// again; one that is far twice is far.
+    /// Measures how far away the server is. A busy machine makes a near server look far, so this
+    /// asks again; a server that is far twice is far.
     pub(in super::super) fn measure(&mut self) -> Result<(), Error> {
         for asked_before in 0..3 {
             self.ask_anything()?;

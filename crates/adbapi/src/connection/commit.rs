@@ -1,5 +1,5 @@
 //! Owns how the statements of a job become one transaction: BEGIN, then COMMIT or ROLLBACK, and
-//! what these reveal.
+//! what their answers tell about the connection.
 
 use postgres::error::SqlState;
 use tracing::warn;
@@ -61,8 +61,8 @@ impl Connection {
         Err(error)
     }
 
-    /// Undoes what the job did. The job's own error is what its caller wants to see, so a failure
-    /// here is logged, and the connection is not used again.
+    /// Undoes what the job did. The caller wants to see the job's own error, so a failure here is
+    /// only logged, and the connection is not used again.
     pub(in super::super) fn rollback(&mut self) {
         notices::take_no_transaction();
         self.send_rollback();

@@ -1,5 +1,5 @@
 //! Owns what is known of a session's own `statement_timeout`: a job may have set another than the
-//! pool's, and PostgreSQL is not frozen then when it goes on for longer. Knows no watch.
+//! pool's, and PostgreSQL is not frozen if that takes longer. Knows no watchdog.
 
 use postgres::{Client, SimpleQueryMessage};
 
@@ -33,8 +33,8 @@ impl Limit {
 }
 
 impl Connection {
-    /// Runs a job's statement: under the eyes of the watch, unless the job has given itself more
-    /// time than the pool gives.
+    /// Runs a job's statement. The watchdog ends the job if it takes too long, unless the job has
+    /// given itself more time than the pool gives.
     pub(super) fn limited<T>(&mut self, sql: &str, run: impl FnOnce(&mut Client) -> T) -> T {
         if self.settings.statement_timeout.is_none() {
             return run(&mut self.client);
@@ -51,8 +51,8 @@ impl Connection {
         answer
     }
 
-    /// Asks for the limit. In a transaction that has failed it stays in doubt, and nothing runs for
-    /// long there.
+    /// Asks for the limit. In a failed transaction PostgreSQL does not answer that, but nothing
+    /// runs for long there either.
     fn learn_limit(&mut self) {
         let Ok(answers) = self.timed(|client| client.simple_query(QUESTION)) else {
             return;

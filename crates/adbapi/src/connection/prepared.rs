@@ -12,8 +12,8 @@ use super::{
 };
 
 impl Connection {
-    /// Runs one statement in a transaction of its own: a pooler between may give each transaction
-    /// another session, and a statement must run in the one it was prepared in.
+    /// Runs one statement in a transaction of its own: a pooler may give each transaction another
+    /// session, and a statement must run in the session where it was prepared.
     pub(super) fn run_pinned<T>(
         &mut self,
         sql: &str,
@@ -48,8 +48,8 @@ impl Connection {
         if changed || gone {
             self.statements.clear();
         }
-        // Either way PostgreSQL refused the statement before it ran, and for nothing that is the
-        // job's fault.
+        // In both cases PostgreSQL refused the statement before it ran, and it's not the job's
+        // fault.
         if changed && !self.in_transaction {
             let statement = self.prepare(sql)?;
             return self
@@ -85,7 +85,7 @@ impl Connection {
     }
 }
 
-/// Whether a prepared statement is not there any more: DISCARD ALL, or a pooler between that gave
+/// Whether a prepared statement is not there any more, after a DISCARD ALL or because a pooler gave
 /// us another session.
 fn is_gone(error: &postgres::Error) -> bool {
     error.code() == Some(&SqlState::INVALID_SQL_STATEMENT_NAME)

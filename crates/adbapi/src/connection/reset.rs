@@ -1,4 +1,4 @@
-//! Owns how a session is made as it was before a job. Knows no job.
+//! Owns how a session is reset to what it was before a job. Knows no job.
 
 use postgres::{Client, SimpleQueryMessage};
 use tracing::warn;
@@ -8,15 +8,15 @@ use super::{
     Connection,
 };
 
-/// DISCARD ALL without what it does to prepared statements, which are ours.
+/// DISCARD ALL, but prepared statements stay.
 const DISCARD: &str = "CLOSE ALL; SET SESSION AUTHORIZATION DEFAULT; RESET ALL; UNLISTEN *; \
                        SELECT pg_advisory_unlock_all(); DISCARD SEQUENCES; DISCARD TEMP";
 
-/// What the session has set so far, as statements that set it again.
+/// Gives the settings of the session as statements that set them again.
 const SETTINGS: &str = "SELECT format('SELECT pg_catalog.set_config(%L, %L, false)', name, current_setting(name)) \
                         FROM pg_catalog.pg_settings WHERE source = 'session'";
 
-/// What makes a session as it is now, whatever a job will do to it.
+/// The statements that reset a session to what it is now, whatever a job does to it.
 pub(in super::super) fn reset_script(client: &mut Client) -> Result<String, postgres::Error> {
     let mut script = DISCARD.to_owned();
     for answer in client.simple_query(SETTINGS)? {
@@ -29,7 +29,7 @@ pub(in super::super) fn reset_script(client: &mut Client) -> Result<String, post
 }
 
 impl Connection {
-    /// Undoes what a job left behind, if that is wanted. A session of which this fails is not used
+    /// Undoes what a job left behind, if that is wanted. If it fails, the session is not used
     /// again.
     pub(in super::super) fn reset(&mut self) {
         let Some(script) = self.settings.reset.as_deref() else {

@@ -1,7 +1,7 @@
 //! Owns how many of a pool's workers are active: not all while jobs are many and quick. Knows
 //! neither jobs nor connections.
 //!
-//! Jobs that PostgreSQL answers within microseconds are limited by the processors, and a few
+//! Jobs that the database answers within microseconds are limited by the processors, and a few
 //! workers keep those busy. All others only look for work in between, and each look costs a switch
 //! of threads that the busy ones wait for. So while jobs are that quick only some workers stay
 //! active; the others sleep as soon as they find no job. All are woken when the active ones do not
@@ -17,13 +17,13 @@ use std::{
     time::{Duration, Instant},
 };
 
-/// Jobs are quick while each of all workers takes no longer for one, on average.
+/// Jobs are quick if a worker takes no longer than this for one, on average, while all work.
 pub(crate) const QUICK: Duration = Duration::from_micros(500);
 
 /// A worker takes the average of so many jobs at a time.
 const SAMPLE: u32 = 64;
 
-/// So often the active workers are reviewed while not all are active.
+/// How often the active workers are reviewed while not all are active.
 pub(crate) const REVIEW_PERIOD: Duration = Duration::from_millis(5);
 
 /// Which of a pool's workers are active.
@@ -38,9 +38,9 @@ pub(crate) struct ActiveWorkers {
 }
 
 impl ActiveWorkers {
-    /// So many workers, all active; `None` if there are too few for any to sleep. Two for each
-    /// processor keep it busy, one that waits for PostgreSQL and one with its answer; one more
-    /// takes up what is uneven.
+    /// All workers are active at first. `None` if there are too few for any to sleep. Two workers
+    /// keep a processor busy: one waits for the database while the other has its answer. One more
+    /// evens out what is left.
     pub(crate) fn new(workers: u32, quick: Duration) -> Option<Self> {
         let processors = thread::available_parallelism().map_or(1, usize::from);
         let size = u32::try_from(2 * processors + 1).unwrap_or(u32::MAX);
@@ -95,8 +95,8 @@ impl ActiveWorkers {
         self.woken.notify_all();
     }
 
-    /// Whether the active workers, which have done so many jobs in this time, keep up: they must be
-    /// quicker than all were, or they would be reduced again as soon as all are active.
+    /// Whether the active workers, which have done this many jobs in this time, keep up. They must
+    /// be twice as quick as the limit: otherwise all would be woken and reduced again in turn.
     pub(crate) fn keeps_up(&self, jobs: u64, time: Duration) -> bool {
         let spent = time.as_nanos() * u128::from(self.size);
         2 * spent <= self.quick.as_nanos() * u128::from(jobs)

@@ -1,5 +1,5 @@
-//! Owns what the connections of one pool know together: is the database there, why not, when was
-//! one lost. Knows no job.
+//! Owns what the connections of one pool have found out together: whether the database is there,
+//! why not, and when a connection was last lost. Knows no job.
 
 use std::{
     hash::{BuildHasher, RandomState},
@@ -68,8 +68,8 @@ impl Health {
         self.outage().is_some()
     }
 
-    /// Asks for permission to connect. While the database is away, one attempt at a time speaks for all that
-    /// would come with it.
+    /// Asks for permission to connect. While the database is away, one attempt at a time speaks for
+    /// all that would come with it.
     ///
     /// # Errors
     /// The reason of the last failure, when the next attempt is not due yet.

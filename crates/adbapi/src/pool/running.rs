@@ -27,8 +27,8 @@ use super::{
 use crate::{LOG, driver::Driver, error::Error, stats::Stats};
 
 /// r2d2 makes the pause between attempts to connect grow up to half of its connection timeout. One
-/// second keeps the first success within half a second of the database's return. What a job waits is
-/// our own `connect_timeout`.
+/// second keeps the first success within half a second of the database's return. What a job waits
+/// is our own `connect_timeout`.
 const R2D2_TIMEOUT: Duration = Duration::from_secs(1);
 /// How long statements that were cancelled at the end of a close have to stop.
 const CANCEL_GRACE: Duration = Duration::from_secs(1);
@@ -39,7 +39,7 @@ const COMMANDS: usize = 1024;
 /// The moving parts of a pool that was started.
 pub(super) struct Running<D: Driver> {
     jobs: Sender<Job<D>>,
-    /// The workers' end of the queue, to answer at the close what no worker will take.
+    /// The workers' end of the queue: the close answers the jobs that are left in it.
     unworked: Receiver<Job<D>>,
     /// The jobs in the queue, if there is a limit to their wait.
     queue_deadlines: Option<Arc<QueueDeadlines>>,
@@ -68,7 +68,7 @@ impl<D: Driver> Running<D> {
         let alive = Arc::new(LiveWorkers::default());
         let states: Vec<Arc<WorkerState>> = (0..settings.cp_max).map(|_| Arc::default()).collect();
         let mut workers = Vec::new();
-        // Who sleeps whenever it waits does not look for work either.
+        // If workers always sleep while they wait, none has to be sent to sleep.
         let active = (ActiveWorkers::new(settings.cp_max, settings.quick))
             .filter(|_| settings.wait_awake)
             .map(Arc::new);
@@ -180,8 +180,8 @@ impl<D: Driver> Running<D> {
             job.fail(Error::Closed);
         }
         drop(unworked);
-        // A job or a callback may drop the last handle of its own pool: its thread cannot be waited
-        // for.
+        // A job or a callback may drop the last handle of its own pool. A thread can't wait for
+        // itself.
         let here = thread::current().id();
         let own = usize::from(workers.iter().any(|worker| worker.thread().id() == here));
         let mut ended = alive.wait_until_at_most(own, grace);
@@ -215,7 +215,7 @@ fn connections<D: Driver>(
         .min_idle(Some(settings.cp_min))
         .connection_timeout(R2D2_TIMEOUT)
         .idle_timeout(settings.idle_timeout)
-        // Ours has jitter.
+        // `Manager` ends connections at their `max_lifetime`, some a bit earlier than others.
         .max_lifetime(None)
         .connection_customizer(Box::new(Release(driver.clone())))
         .error_handler(Box::new(AlreadyLogged))
@@ -233,8 +233,7 @@ fn spawn(name: String, run: impl FnOnce() + Send + 'static) -> Result<JoinHandle
     thread.map_err(|error| Error::Config(format!("{fault}: {error}").into()))
 }
 
-/// Counts the workers that live, for waiting until they are gone: joining a thread knows no time
-/// limit.
+/// Counts the workers that live, to wait until they have ended: joining a thread has no time limit.
 #[derive(Default)]
 struct LiveWorkers {
     workers: Mutex<usize>,
@@ -262,7 +261,7 @@ impl LiveWorkers {
     }
 }
 
-/// One worker's part in [`LiveWorkers`]; ends with its thread, however that ends.
+/// Counts one worker in [`LiveWorkers`] until its thread ends, in whatever way.
 struct LiveWorker(Arc<LiveWorkers>);
 
 impl LiveWorker {

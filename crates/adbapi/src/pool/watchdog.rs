@@ -1,5 +1,5 @@
-//! Owns the thread that keeps time limits and has cancel requests sent, so that neither callers nor
-//! workers do. Knows jobs from outside only.
+//! Owns the thread that keeps the time limits and sends the cancel requests, so that callers and
+//! workers need not. Knows only the control of a job.
 
 use std::{
     collections::VecDeque,
@@ -54,7 +54,7 @@ impl Watchdog {
             match command {
                 Ok(Command::Stop(job, stop)) => requests.push(CancelRequest::new(job, stop, now)),
                 Ok(Command::ReduceWorkers) => {
-                    // Not before a review has shown that none of those who would stay is at a long
+                    // First a review must show that none of the workers that stay active has a long
                     // job.
                     review = review.or_else(|| Some(self.begin_review(now)));
                 }
@@ -79,8 +79,8 @@ impl Watchdog {
         }
     }
 
-    /// When something may have to be done. What begins while this thread sleeps is due a whole time
-    /// limit later, so looking again after one time limit misses nothing.
+    /// When to look again. A statement or a job that begins while this thread sleeps is due a whole
+    /// time limit later, so a look after one time limit misses nothing.
     fn next_deadline(&self, requests: &[CancelRequest]) -> Option<Instant> {
         let now = Instant::now();
         let statements = self.statement_timeout.map(|limit| {

@@ -38,14 +38,14 @@ const LEAST_WAIT: Duration = Duration::from_millis(500);
 /// less.
 const YIELD: Duration = Duration::from_millis(10);
 
-/// So often a worker that finds no job lets other threads run, which may submit one, before it puts
-/// its connection back and sleeps. Waking a sleeping thread on another processor takes longer than
-/// a whole query; looking lets whoever has work go first.
+/// How often a worker that finds no job lets other threads run, which may submit one, before it
+/// puts its connection back and sleeps. It takes longer to wake a sleeping thread on another
+/// processor than to run a whole query.
 const POLLS: u32 = 32;
 
-/// The same for one that found its last `BACKLOG` jobs at once. The queue was long then and has
-/// been emptied, and the next jobs come by the dozen and late: until then looking would only take
-/// the processors from those who bring them.
+/// The same for a worker that found its last `BACKLOG` jobs at once. The queue was long and is
+/// empty now. The next jobs come late and many at a time, and until then this would only take the
+/// processors from the threads that bring them.
 const POLLS_AFTER_BACKLOG: u32 = 2;
 const BACKLOG: u32 = 8;
 
@@ -101,7 +101,7 @@ impl<D: Driver> Worker<D> {
             }
             let now = Instant::now();
             self.reduce_workers_if_quick(job_time.count(now));
-            // On busy processors looking for a job may have taken long.
+            // On busy processors it may have taken long to find a job.
             kept.take_if(|connection| !connection.is_trusted(now));
             kept = self.work(job, now, kept);
             if self.connectionless.load(Ordering::Relaxed) > 0 {
@@ -225,9 +225,9 @@ impl<D: Driver> Worker<D> {
         self.settings.cp_reconnect && submitted.elapsed() < self.settings.connect_timeout
     }
 
-    /// Lets a worker that waits have the connection this one has just put back. There may be no
-    /// other for it: when the database grants fewer connections than there are workers, those that
-    /// have one would otherwise never let go.
+    /// Lets a waiting worker take the connection that this one has just put back. There may be no
+    /// other for it: if the database grants fewer connections than there are workers, the workers
+    /// that have one would otherwise keep it for ever.
     fn yield_connection(&self) {
         let connectionless = self.connectionless.load(Ordering::Relaxed);
         let end = Instant::now() + YIELD;
@@ -237,9 +237,9 @@ impl<D: Driver> Worker<D> {
         }
     }
 
-    /// A connection that was found in order, within the time the job has for it.
+    /// Gets a connection that has passed its check, within the time that the job has for it.
     fn connection(&self, submitted: Instant) -> Result<Lent<D>, Error> {
-        // Only a worker that finds none idle counts; others would wait for it for nothing.
+        // Only a worker that finds no idle connection counts as waiting.
         if let Some(connection) = self.connections.try_get() {
             return Ok(connection);
         }
@@ -256,8 +256,7 @@ impl<D: Driver> Worker<D> {
         connection.map_err(|_| {
             let waited = submitted.elapsed();
             let reason = self.health.reason().unwrap_or_else(|| {
-                // Somebody must say so, and then the jobs behind this one need not wait to find
-                // out.
+                // The jobs behind this one need not wait to find that out again.
                 let reason = self.driver.silence();
                 self.health.refused(&reason);
                 reason

@@ -24,8 +24,7 @@ pub struct WorkerState(Mutex<Current>);
 struct Current {
     job: Option<JobControl>,
     has_connection: bool,
-    /// When the statement was sent to which PostgreSQL has not answered yet. Only kept for a
-    /// `statement_timeout`.
+    /// When the statement began that has no answer yet. Only kept for a `statement_timeout`.
     statement_since: Option<Instant>,
     tally: Tally,
 }
@@ -98,8 +97,8 @@ impl WorkerState {
         self.current().statement_since
     }
 
-    /// The worker's job, if PostgreSQL owes it an answer since this moment or longer. It is given
-    /// once for a statement.
+    /// The worker's job, if its statement began at `since` or earlier and has no answer yet. Gives
+    /// it once for each statement.
     pub(crate) fn overdue(&self, since: Instant) -> Option<JobControl> {
         let mut current = self.current();
         current.statement_since.take_if(|began| *began <= since)?;

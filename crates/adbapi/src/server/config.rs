@@ -11,12 +11,12 @@ use super::super::builder::Builder;
 /// is probed. The system's own defaults are a quarter of an hour and two hours.
 pub(super) const PEER_SILENT: Duration = Duration::from_secs(30);
 
-/// After which silence Linux sends the first probe where nothing is set.
+/// How long Linux waits before it sends the first probe if nothing is set.
 const SYSTEMS_IDLE: Duration = Duration::from_secs(2 * 60 * 60);
 
-/// The `n`th server's name, the settings to connect to it, and how long that may take at one
-/// address: the user's settings, and what keeps a connection from hanging where the user left it
-/// open.
+/// The name of the `n`th server, the config to connect to it, and how long that may take at one
+/// address. The config is the user's, with limits that keep a connection from hanging where the
+/// user has set none.
 pub(super) fn config_of(settings: &Builder, n: usize) -> (String, Config, Duration) {
     let given = &settings.driver.config;
     let mut config = Config::new();
@@ -24,7 +24,7 @@ pub(super) fn config_of(settings: &Builder, n: usize) -> (String, Config, Durati
     let name = match given.get_hosts().get(n) {
         Some(Host::Tcp(name)) => name.clone(),
         Some(Host::Unix(directory)) => directory.display().to_string(),
-        // TLS wants a name for the other end, if only to say who did not prove to be it.
+        // TLS needs a name for the server, if only for its error messages.
         None => address
             .map(|address| address.to_string())
             .unwrap_or_default(),
@@ -36,8 +36,7 @@ pub(super) fn config_of(settings: &Builder, n: usize) -> (String, Config, Durati
     address.map(|address| config.hostaddr(address));
     let ports = given.get_ports();
     let port = ports.get(n).or(ports.first()).copied().unwrap_or(5432);
-    // A job must not have waited in vain when a silent server has had its time: the next may
-    // answer.
+    // A silent server must leave time for the next one, which may answer before the job's limit.
     let share = settings.pool.connect_timeout
         / u32::try_from(settings.driver.servers()).unwrap_or(u32::MAX);
     let limit = given.get_connect_timeout().copied().unwrap_or(share);
@@ -63,7 +62,7 @@ pub(super) fn config_of(settings: &Builder, n: usize) -> (String, Config, Durati
         .keepalives_idle(idle)
         .channel_binding(given.get_channel_binding())
         .load_balance_hosts(given.get_load_balance_hosts());
-    // As in libpq, 0 leaves it to the system, which a socket is told by nothing.
+    // As in libpq, 0 leaves it to the system: then the option must not be set at all.
     if !interval.is_zero() {
         config.keepalives_interval(interval);
     }

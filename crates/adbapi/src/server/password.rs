@@ -10,10 +10,10 @@ use super::super::{
     passfile::{self, Login},
 };
 
-/// What the reason for a wrong password has in it, whatever the language.
+/// The SQLSTATE of a wrong password. It is in the reason, whatever its language.
 const WRONG_PASSWORD: &str = "28P01";
 
-/// A password file, and what its line must be for.
+/// A password file, and the server that its line must be for.
 pub(super) struct PasswordFile {
     file: PathBuf,
     host: String,
@@ -23,7 +23,8 @@ pub(super) struct PasswordFile {
 }
 
 impl PasswordFile {
-    /// What to look up for this server, if anything.
+    /// The file in which to look for this server's password, if there is one and the config has no
+    /// password.
     pub(super) fn of(settings: &Builder, config: &Config) -> Option<Self> {
         let file = settings.driver.passfile.clone()?;
         if config.get_password().is_some() {
@@ -44,8 +45,8 @@ impl PasswordFile {
         })
     }
 
-    /// Sets the password for an attempt to connect, if the file has one now, and gives what to say
-    /// if the attempt fails for it.
+    /// Sets the password for an attempt to connect, if the file has one now. The hint explains a
+    /// failure that comes from the password.
     pub(super) fn set_password(&self, config: &mut Config) -> Hint {
         let login = Login {
             host: &self.host,
@@ -63,7 +64,7 @@ impl PasswordFile {
     }
 }
 
-/// Where the password is from, for a reason that is about it.
+/// Where the password came from, to explain a failure.
 pub(super) enum Hint {
     /// The connection config, or nowhere.
     Nothing,
@@ -74,8 +75,8 @@ pub(super) enum Hint {
 
 impl Hint {
     pub(super) fn explain(&self, reason: String) -> String {
-        // The client library tells by its words only; PostgreSQL's are translated, its codes are
-        // not.
+        // A missing password shows only in the client library's words. A wrong one is PostgreSQL's
+        // error, whose words are translated, so its code is looked for.
         match self {
             Self::NotInFile(why) if reason.contains("password missing") => {
                 format!(

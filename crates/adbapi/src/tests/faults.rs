@@ -11,6 +11,7 @@ use std::{
 
 use super::{
     super::{ConnectionPool, Error, params},
+    LIMIT,
     cluster::{Cluster, Network},
     eventually, outcome, pool, pool_on, terminate, value,
 };
@@ -312,7 +313,13 @@ fn a_wrong_database_is_named_and_the_password_never() {
 
 #[test]
 fn terminating_every_backend_under_load_answers_every_call_exactly_once() {
-    let pool = pool(|b| b.cp_max(5).cp_name("slaughter").queue_limit(10_000));
+    let pool = pool(|b| {
+        // On a busy machine the last calls wait for long.
+        b.cp_max(5)
+            .cp_name("slaughter")
+            .queue_limit(10_000)
+            .connect_timeout(LIMIT)
+    });
     warm(&pool, 5);
     let answers: Arc<Vec<AtomicU32>> = Arc::new((0..4000).map(|_| AtomicU32::new(0)).collect());
     let (lost, other) = (Arc::new(AtomicU32::new(0)), Arc::new(AtomicU32::new(0)));

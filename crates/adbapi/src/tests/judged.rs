@@ -1,5 +1,4 @@
-//! Owns the tests in which psql, and so libpq, says what is right: whom to believe, and what to
-//! prove to be.
+//! Owns the tests of TLS and passwords in which psql, and so libpq, must give the same answer.
 
 use std::{
     net::IpAddr,
@@ -19,7 +18,7 @@ use super::{
     outcome, value,
 };
 
-/// How long a connection that is refused is tried for.
+/// How long to try a connection that is refused.
 const REFUSED: Duration = Duration::from_secs(1);
 
 /// Certificates and keys, as files.
@@ -226,7 +225,7 @@ fn the_servers_certificate_is_judged_as_by_libpq() {
                 cluster.port(),
                 root.display()
             ));
-            // OpenSSL wants the issuer of what it trusts itself, too.
+            // OpenSSL also wants the issuer of a certificate that it trusts.
             if (server, root.file_stem().unwrap().to_str()) != ("first", Some("first")) {
                 assert_eq!(psql, expected, "psql: {what}");
             }
@@ -280,7 +279,7 @@ fn who_must_show_a_certificate_shows_it_and_is_let_in_as_with_libpq() {
     let reason = get_in(&base().build().unwrap()).unwrap_err();
     assert!(reason.contains("certificate"), "{reason}");
 
-    // One that could never work is a fault before anything connects.
+    // A certificate that could never work is a fault before anything connects.
     files.openssl("pkey -in app.key -aes256 -passout pass:hunter2 -out locked.key");
     files.write("locked.key", &files.read("locked.key"));
     std::fs::copy(files.path("app.key"), files.path("open.key")).unwrap();
@@ -372,7 +371,7 @@ fn only_the_versions_of_tls_are_spoken_that_are_asked_for() {
         let sql = "SELECT version FROM pg_stat_ssl WHERE pid = pg_backend_pid()";
         assert_eq!(value::<String>(&pool.build().unwrap(), sql), spoken);
     }
-    // One of version 1 proves what it is in the older version of TLS, too.
+    // A certificate of version 1 also works in the older version of TLS.
     files.certify_in_version_1("first", "pg.example", "own");
     cluster.offer_tls(&files.read("first.crt"), &files.read("first.key"));
     cluster.restart("fast");

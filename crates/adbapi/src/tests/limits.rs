@@ -325,7 +325,7 @@ fn backends_that_froze_while_idle_cost_a_second_and_no_call() {
             .collect::<Vec<_>>()
     };
     pool.start().unwrap();
-    // In the pool, that is; PostgreSQL has them before the pool does.
+    // PostgreSQL has them before the pool does, so ask the pool.
     eventually("all are connected", || pool.stats().idle == 4);
     let frozen = backends();
     frozen.iter().for_each(|pid| signal("-STOP", *pid));

@@ -50,8 +50,8 @@ fn value<T: for<'a> postgres::types::FromSql<'a>>(pool: &ConnectionPool, sql: &'
     outcome(pool.run_query(sql, ())).unwrap()[0].get(0)
 }
 
-/// Ends a backend of the shared cluster and waits until it is gone, and has idled for longer than
-/// it is trusted unseen.
+/// Ends a backend of the shared cluster and waits until it is gone, and until its connection was
+/// idle for longer than the pool trusts one without a look.
 fn terminate(pid: i32) {
     let began = Instant::now();
     let mut client = Cluster::shared().client();

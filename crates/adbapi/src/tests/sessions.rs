@@ -135,7 +135,7 @@ fn a_name_that_does_not_resolve_in_time_is_told_as_that() {
     let mut config = postgres::Config::new();
     config.host("pg.example").user("app");
     let slow = |_: &str| {
-        // Held up for longer than the caller waits, and for no longer than the test.
+        // Longer than the caller waits, but no longer than the test.
         thread::park_timeout(Duration::from_secs(3));
         Err(std::io::Error::other(
             "Temporary failure in name resolution",
@@ -229,7 +229,7 @@ fn a_session_that_cannot_be_reset_serves_no_further_job() {
     let backend = || value::<i32>(&pool, "SELECT pg_backend_pid()");
     let first = backend();
     assert_eq!(backend(), first);
-    // What the session was set to is no more.
+    // The settings of the session are gone.
     let drop = "DROP TEXT SEARCH CONFIGURATION fleeting";
     outcome(pool.run_operation(drop, ())).unwrap();
     assert_ne!(backend(), first);
@@ -245,7 +245,7 @@ fn a_job_that_switches_its_limit_off_runs_on_and_nobody_says_that_postgresql_is_
         txn.execute(sleep, ())
     });
     outcome(inside).unwrap();
-    // It was the transaction's alone.
+    // It was only set for the transaction.
     let error = outcome(pool.run_query(sleep, ())).unwrap_err();
     assert_eq!(error.sqlstate().unwrap().code(), "57014", "{error}");
     let bare = pool.run_with_connection(move |connection| {

@@ -24,7 +24,7 @@ use super::{
     upkeep::{lines, logged},
 };
 
-/// How long a connection that is refused is tried for.
+/// How long to try a connection that is refused.
 const REFUSED: Duration = Duration::from_secs(1);
 
 /// The certificate of a CA, or of a server, and its key.
@@ -84,7 +84,7 @@ struct Secured {
     other_ca: NamedTempFile,
 }
 
-/// The server that all tests here share which leave it alone.
+/// The server that the tests share if they don't change it.
 fn secured() -> &'static Secured {
     static SHARED: OnceLock<Secured> = OnceLock::new();
     SHARED.get_or_init(|| {
@@ -133,7 +133,7 @@ fn pool_with(config: postgres::Config, mode: SslMode, root: Option<&Path>) -> Co
     .unwrap()
 }
 
-/// What becomes of a connection.
+/// How a connection ends up.
 #[derive(Debug, PartialEq)]
 enum End {
     Encrypted,
@@ -189,7 +189,7 @@ fn a_server_with_tls_is_believed_as_far_as_its_certificate_reaches() {
         (SslMode::Allow, None, "127.0.0.1", End::Plain),
         (SslMode::Prefer, None, "127.0.0.1", End::Encrypted),
         (SslMode::Prefer, ca, "127.0.0.1", End::Encrypted),
-        // As libpq does: rather plain than with the wrong one.
+        // As libpq does: rather without TLS than with the wrong certificate.
         (SslMode::Prefer, other, "127.0.0.1", End::Plain),
         (SslMode::Require, None, "127.0.0.1", End::Encrypted),
         (SslMode::Require, ca, "127.0.0.1", End::Encrypted),

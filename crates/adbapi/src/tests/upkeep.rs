@@ -96,8 +96,8 @@ fn a_pool_that_has_grown_shrinks_to_cp_min_when_it_idles() {
     });
     warm(&pool, 4);
     assert_eq!(pool.stats().connections, 4);
-    // Connections that idle are looked for every half minute only. PostgreSQL waits, without
-    // keeping anybody busy.
+    // r2d2 only looks for idle connections every half minute. PostgreSQL does the waiting, which
+    // keeps nobody busy.
     let shrunk = "SET statement_timeout = '60s';
                   DO $$ BEGIN
                       WHILE (SELECT count(*) FROM pg_stat_activity
@@ -186,7 +186,7 @@ fn a_server_that_becomes_read_only_loses_its_connections_on_a_read_write_pool() 
         refused.unwrap().sqlstate(),
         Some(&SqlState::READ_ONLY_SQL_TRANSACTION)
     );
-    // Reading would work on the other connection, but the pool is for writing.
+    // The other connection could still read, but the pool is for writing.
     let error = outcome(pool.run_query("SELECT 1", ())).unwrap_err();
     assert!(
         error.to_string().contains("does not allow writes"),

@@ -107,7 +107,8 @@ fn without_connections_jobs_end_at_their_limit_with_the_reason_and_attempts_are_
         assert_eq!(&*reason, "the database is starting up");
         assert!(waited >= limit);
     }
-    // r2d2 makes three attempts at once. After the first failure they are a tenth of a second apart.
+    // r2d2 makes three attempts at once. After the first failure they are a tenth of a second
+    // apart.
     let attempts = database.state().attempts;
     let pauses = usize::try_from(began.elapsed().as_millis() / 100).unwrap();
     assert!((1..=3 + pauses).contains(&attempts), "{attempts} attempts");
