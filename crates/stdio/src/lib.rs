@@ -1,9 +1,9 @@
 //! Standard output and standard error of a running node: a bounded queue for each, and the thread
 //! that writes it. Must not know what is written.
 //!
-//! A write to a pipe that nobody reads does not return. So a thread that serves does not write there
-//! itself: it puts its line into the queue and goes on. A line that finds no room is dropped and
-//! counted. The count is logged where the lines are missing, once lines can be written again.
+//! A write to a pipe that nobody reads does not return. So a thread that serves does not write
+//! there itself: it puts its line into the queue and goes on. A line that finds no room is dropped
+//! and counted. The count is logged where the lines are missing, once lines can be written again.
 
 use std::{
     cell::RefCell,
@@ -224,8 +224,8 @@ impl StandardStream {
 impl Queue {
     fn put(&mut self, line: Vec<u8>, limit: usize) {
         let after_gap = matches!(self.entries.back(), Some(Entry::Gap(_)));
-        // After a gap half of the room must be free. Otherwise a slow reader, who takes one line at a
-        // time, would get a gap after each line.
+        // After a gap half of the room must be free. Otherwise a slow reader, who takes one line at
+        // a time, would get a gap after each line.
         let limit = if after_gap { limit / 2 } else { limit };
         if self.bytes + line.len() <= limit {
             self.bytes += line.len();

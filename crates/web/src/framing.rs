@@ -18,8 +18,8 @@ pub enum RequestBody {
 }
 
 impl RequestBody {
-    /// The framing that the header fields declare. Whatever is ambiguous is refused: a proxy in front
-    /// that reads it in another way would let one request hide in another (RFC 9112 11.2).
+    /// The framing that the header fields declare. Whatever is ambiguous is refused: a proxy in
+    /// front that reads it in another way would let one request hide in another (RFC 9112 11.2).
     pub(super) fn declared(version: Version, headers: &HeaderMap) -> Result<Self, Rejection> {
         if headers.contains_key(header::TRANSFER_ENCODING) {
             return Self::transfer_coded(version, headers);

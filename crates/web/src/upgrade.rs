@@ -27,9 +27,9 @@ impl WebSocketRequest {
     ///
     /// # Errors
     ///
-    /// The request wants a WebSocket and cannot have one. 426 for a version other than 13, and for a
-    /// handshake that lacks HTTP/1.1, `Upgrade` or `Connection`. 400 for whatever else RFC 6455 4.2.1
-    /// forbids.
+    /// The request wants a WebSocket and cannot have one. 426 for a version other than 13, and for
+    /// a handshake that lacks HTTP/1.1, `Upgrade` or `Connection`. 400 for whatever else RFC 6455
+    /// 4.2.1 forbids.
     pub fn from_head(head: &RequestHead) -> Result<Option<Self>, Rejection> {
         let has_upgrade = has_token(&head.headers, &header::UPGRADE, "websocket");
         // A proxy that does not know WebSockets removes Upgrade and Connection, which are for one
@@ -84,8 +84,8 @@ impl WebSocketRequest {
     /// The head that opens the WebSocket; frames follow it. No extension is ever accepted.
     ///
     /// `accept_key` is derived from [`key`](Self::key) (RFC 6455 4.2.2, item 5.4).
-    /// `protocol` must be one of those offered, because a client fails on any other. `None` names no
-    /// subprotocol.
+    /// `protocol` must be one of those offered, because a client fails on any other. `None` names
+    /// no subprotocol.
     pub fn accept_response(&self, accept_key: &str, protocol: Option<&str>) -> Vec<u8> {
         debug_assert!(protocol.is_none_or(|name| self.protocols.iter().any(|p| p == name)));
         let mut head = format!(

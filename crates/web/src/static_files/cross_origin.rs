@@ -22,7 +22,8 @@ pub(super) fn readable_by_all(response: Response) -> Response {
         )
 }
 
-/// The answer to the OPTIONS that a browser sends before a request with the page's own header fields.
+/// The answer to the OPTIONS that a browser sends before a request with the page's own header
+/// fields.
 pub(super) fn preflight(head: &RequestHead) -> Response {
     let response = Response::new(StatusCode::NO_CONTENT, Body::empty()).with_header(
         header::ALLOW,

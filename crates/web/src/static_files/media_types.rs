@@ -53,9 +53,9 @@ impl MediaTypes {
 /// Whether nothing but the header field can declare the charset of a file.
 ///
 /// The field overrides what a file declares. So HTML (`<meta charset>`), CSS (`@charset`) and XML
-/// (its declaration) get none, as from nginx and Crossbar.io. A script without a charset has that of
-/// its page. A module is always UTF-8, and so is JSON, which has no such parameter (RFC 8259 11).
-/// Plain text and the like cannot declare one, and browsers would guess.
+/// (its declaration) get none, as from nginx and Crossbar.io. A script without a charset has that
+/// of its page. A module is always UTF-8, and so is JSON, which has no such parameter (RFC 8259
+/// 11). Plain text and the like cannot declare one, and browsers would guess.
 fn cannot_declare_its_charset(guess: &mime::Mime) -> bool {
     let declares = matches!(
         guess.subtype().as_str(),

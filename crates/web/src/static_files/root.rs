@@ -21,8 +21,8 @@ pub(super) struct Root<'a> {
 }
 
 impl<'a> Root<'a> {
-    /// Resolves the directory. This is done anew for each request, because operators switch releases
-    /// by a link.
+    /// Resolves the directory. This is done anew for each request, because operators switch
+    /// releases by a link.
     pub(super) fn resolve(configured: &Path, outside: &'a OutsideLinks) -> io::Result<Self> {
         let directory = fs::canonicalize(configured)?;
         if fs::metadata(&directory)?.is_dir() {
@@ -49,8 +49,8 @@ impl<'a> Root<'a> {
         Err(io::ErrorKind::NotFound.into())
     }
 
-    /// The link itself, not the path below it that was asked for: clients can invent many paths, but
-    /// only the operator makes links.
+    /// The link itself, not the path below it that was asked for: clients can invent many paths,
+    /// but only the operator makes links.
     fn first_link_out(&self, path: &Path) -> Option<PathBuf> {
         let mut at = self.directory.clone();
         for name in path.strip_prefix(&self.directory).ok()? {
