@@ -3,7 +3,8 @@
 use std::{cmp::Reverse, collections::BinaryHeap, time::Instant};
 
 /// A heap that may also hold deadlines that no longer count. When one comes up, its owner compares
-/// it with the one that was set last. So postponing costs nothing, and most deadlines are postponed.
+/// it with the one that was set last. So postponing costs nothing, and most deadlines are
+/// postponed.
 pub(super) struct Deadlines<Id> {
     heap: BinaryHeap<Reverse<(Instant, Id)>>,
 }

@@ -17,8 +17,8 @@
 //! layers, and a protocol that begins in plain text puts the layer around the rest of itself later.
 //!
 //! Other threads speak to connections through a [`Mailbox`]. They wake the thread only when it
-//! sleeps, so under load a message costs no system call. The thread does not sleep while events come
-//! at short intervals.
+//! sleeps, so under load a message costs no system call. The thread does not sleep while events
+//! come at short intervals.
 
 mod connection;
 mod deadlines;

@@ -78,8 +78,8 @@ impl<M> Mailbox<M> {
         Ok((Self(shared), inbox))
     }
 
-    /// Posts mail for a connection and wakes the reactor if it sleeps. Mail for a lost connection is
-    /// dropped; its protocol was told of the loss.
+    /// Posts mail for a connection and wakes the reactor if it sleeps. Mail for a lost connection
+    /// is dropped; its protocol was told of the loss.
     pub fn post(&self, to: ConnectionId, mail: M) {
         self.post_quietly(to, mail);
         self.wake();

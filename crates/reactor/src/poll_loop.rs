@@ -85,8 +85,8 @@ impl<M> Reactor<M> {
         self.tasks.add(task, Instant::now())
     }
 
-    /// Makes the thread sleep whenever it waits. Otherwise it waits awake while events come within a
-    /// fifth of a millisecond of each other. That serves them sooner and takes a processor.
+    /// Makes the thread sleep whenever it waits. Otherwise it waits awake while events come within
+    /// a fifth of a millisecond of each other. That serves them sooner and takes a processor.
     pub fn wait_asleep(&mut self) {
         self.spin.only_asleep();
     }
@@ -100,8 +100,8 @@ impl<M> Reactor<M> {
         self.listeners.add(self.poll.registry(), socket, accept)
     }
 
-    /// Serves until [`Mailbox::stop`], or after [`Mailbox::shut_down`] until the last connection has
-    /// ended.
+    /// Serves until [`Mailbox::stop`], or after [`Mailbox::shut_down`] until the last connection
+    /// has ended.
     ///
     /// # Errors
     /// When polling fails or the reactor panics. It has told all protocols of their loss then, and

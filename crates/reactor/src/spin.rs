@@ -13,9 +13,9 @@ const STREAK: u8 = 4;
 ///
 /// Waking a thread costs the waker a system call, and the sleeper the time until it has a processor
 /// again. Together that is more than a call's own work. So a reactor that has had several quick
-/// events waits awake for the next, and lets every other thread run before it looks again. It sleeps
-/// when none comes. An idle reactor takes nothing, and a reactor that has a call now and then sleeps
-/// between the call and its answer.
+/// events waits awake for the next, and lets every other thread run before it looks again. It
+/// sleeps when none comes. An idle reactor takes nothing, and a reactor that has a call now and
+/// then sleeps between the call and its answer.
 pub(super) struct SpinPolicy {
     last_event: Instant,
     /// How many quick ones there were in a row, up to [`STREAK`].

@@ -76,8 +76,8 @@ impl<M> Tasks<M> {
         }
     }
 
-    /// Adds a task and starts it. Reactors that add the same tasks in the same order, and have ended
-    /// none, give the same ids.
+    /// Adds a task and starts it. Reactors that add the same tasks in the same order, and have
+    /// ended none, give the same ids.
     pub(super) fn add(&mut self, task: Box<dyn Task<M>>, now: Instant) -> TaskId {
         let id = TaskId(self.entries.insert(|_| Entry {
             task,

@@ -15,8 +15,8 @@ use nix::sys::{
 /// The token of the timer in the poll; no connection or listener has it.
 pub(super) const TIMER: Token = Token(usize::MAX - 1);
 
-/// A timer of the kernel. The poll's own timeout counts milliseconds, which is too coarse for a load
-/// generator that makes its calls at exact times.
+/// A timer of the kernel. The poll's own timeout counts milliseconds, which is too coarse for a
+/// load generator that makes its calls at exact times.
 pub(super) struct Timer {
     timer: TimerFd,
     set_for: Option<Instant>,

@@ -1,9 +1,9 @@
 //! Standard output and standard error of a running node: a bounded queue for each, and the thread
 //! that writes it. Must not know what is written.
 //!
-//! A write to a pipe that nobody reads does not return. So no thread that serves may write there
-//! itself: it leaves its line in the queue and goes on. What finds no room is dropped and counted,
-//! and the count is logged where the lines are missing, once they can be written again.
+//! A write to a pipe that nobody reads does not return. So a thread that serves does not write
+//! there itself: it puts its line into the queue and goes on. A line that finds no room is dropped
+//! and counted. The count is logged where the lines are missing, once lines can be written again.
 
 use std::{
     cell::RefCell,
@@ -20,14 +20,14 @@ use std::{
 pub const LOG_LIMIT: usize = 1 << 20;
 /// How many bytes of printed lines may wait to be written.
 pub const PRINT_LIMIT: usize = 64 << 10;
-/// How long to wait with the next try where the other end shares a stream that does not block.
+/// How long to wait before the next try, if another process has made the stream non-blocking.
 const RETRY: Duration = Duration::from_millis(20);
 
-static LOG: Stream = Stream::new(LOG_LIMIT);
-static PRINTED: Stream = Stream::new(PRINT_LIMIT);
+static LOG: StandardStream = StandardStream::new(LOG_LIMIT);
+static PRINTED: StandardStream = StandardStream::new(PRINT_LIMIT);
 
 thread_local! {
-    /// On the thread that writes the log: what it logs itself, which it writes on the spot.
+    /// On the thread that writes the log: the lines that it logs itself and writes at once.
     static OWN_LINES: RefCell<Option<Vec<u8>>> = const { RefCell::new(None) };
 }
 
@@ -40,13 +40,13 @@ pub fn start() -> io::Result<()> {
     PRINTED.ensure_running(&mut PRINTED.lock())
 }
 
-/// Prints a line on standard output, as `println!` does, but never waits for whoever reads it. A
-/// component prints with this: a line of `println!` to a pipe that nobody reads stops its thread.
+/// Prints a line on standard output, as `println!` does, but never waits for the reader. Components
+/// print with this, because `println!` to a pipe that nobody reads would stop their thread.
 pub fn print_line(text: &str) {
     PRINTED.put(format!("{text}\n").into_bytes());
 }
 
-/// A writer to standard error that never waits for whoever reads it. Each write is a line.
+/// A writer to standard error that never waits for the reader. Each write is a line.
 #[derive(Clone, Copy, Debug)]
 pub struct LogWriter;
 
@@ -70,18 +70,18 @@ impl Write for LogWriter {
     }
 }
 
-/// Waits until all that was logged and printed is written, to be called before the process ends.
+/// Waits until everything logged and printed is written. To be called before the process ends.
 ///
 /// # Blocking
-/// At most `patience`: whoever does not read has no right to keep the process.
-pub fn finish(patience: Duration) {
-    let deadline = Instant::now() + patience;
+/// For `timeout` at most, so that a reader that does not read cannot keep the process alive.
+pub fn finish(timeout: Duration) {
+    let deadline = Instant::now() + timeout;
     PRINTED.finish(deadline);
     LOG.finish(deadline);
 }
 
-/// A stream and what waits for it.
-struct Stream {
+/// A standard stream and the lines that wait for it.
+struct StandardStream {
     limit: usize,
     queue: Mutex<Queue>,
     changed: Condvar,
@@ -89,7 +89,7 @@ struct Stream {
 
 struct Queue {
     entries: VecDeque<Entry>,
-    /// Of the lines that wait and the one being written.
+    /// The length of the lines that wait and of the one being written.
     bytes: usize,
     is_running: bool,
     is_writing: bool,
@@ -101,7 +101,7 @@ enum Entry {
     Gap(u64),
 }
 
-impl Stream {
+impl StandardStream {
     const fn new(limit: usize) -> Self {
         let queue = Queue {
             entries: VecDeque::new(),
@@ -116,10 +116,10 @@ impl Stream {
         }
     }
 
-    /// Leaves a line to be written, or counts it where there is no room.
+    /// Queues a line, or counts it if there is no room.
     fn put(&'static self, line: Vec<u8>) {
         let mut queue = self.lock();
-        // It is tried again with the next line, and what waits meanwhile is bounded.
+        // If it fails, the next line tries again. What waits meanwhile is bounded.
         let _ = self.ensure_running(&mut queue);
         queue.put(line, self.limit);
         drop(queue);
@@ -135,7 +135,7 @@ impl Stream {
             return Ok(());
         }
         let is_log = std::ptr::eq(self, &raw const LOG);
-        // A descriptor of its own, so that the writing holds no lock that others may want.
+        // With a descriptor of its own the thread holds no lock of std's while it writes.
         let stream = if is_log {
             io::stderr().as_fd().try_clone_to_owned()
         } else {
@@ -157,7 +157,8 @@ impl Stream {
         Ok(())
     }
 
-    /// Writes what comes, for ever. `tell` says how many lines are missing, and whether it could.
+    /// Writes what comes, for ever. `tell` logs how many lines are missing and returns whether it
+    /// could.
     fn write_to<W: Write>(&self, stream: &mut W, tell: &mut dyn FnMut(u64, &mut W) -> bool) -> ! {
         let mut missing = 0;
         loop {
@@ -166,7 +167,7 @@ impl Stream {
                 Entry::Line(line) => match write_all(stream, line) {
                     Ok(()) if missing > 0 && tell(missing, stream) => missing = 0,
                     Ok(()) => {}
-                    // A full disk, or nobody left to read: perhaps it can be told later.
+                    // The disk is full, or the reader has gone. Perhaps it can be logged later.
                     Err(_) => missing += 1,
                 },
                 Entry::Gap(dropped) => {
@@ -223,7 +224,8 @@ impl Stream {
 impl Queue {
     fn put(&mut self, line: Vec<u8>, limit: usize) {
         let after_gap = matches!(self.entries.back(), Some(Entry::Gap(_)));
-        // Not line after gap after line, as a slow reader takes one at a time.
+        // After a gap half of the room must be free. Otherwise a slow reader, who takes one line at
+        // a time, would get a gap after each line.
         let limit = if after_gap { limit / 2 } else { limit };
         if self.bytes + line.len() <= limit {
             self.bytes += line.len();
@@ -264,7 +266,7 @@ fn write_all(stream: &mut impl Write, mut bytes: &[u8]) -> io::Result<()> {
             Ok(0) => return Err(io::ErrorKind::WriteZero.into()),
             Ok(n) => bytes = &bytes[n..],
             Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-            // Whoever shares the stream has made it so that it does not wait.
+            // Another process that shares the stream has made it non-blocking.
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => thread::sleep(RETRY),
             Err(error) => return Err(error),
         }
@@ -289,7 +291,7 @@ mod tests {
 
     #[test]
     fn what_finds_no_room_is_counted_where_it_is_missing() {
-        let stream = Stream::new(10);
+        let stream = StandardStream::new(10);
         let mut queue = stream.lock();
         for line in ["four", "five", "no", "x", "no"] {
             queue.put(line.into(), 10);
@@ -328,7 +330,7 @@ mod tests {
 
     #[test]
     fn lines_that_could_not_be_written_are_told_once_others_can() {
-        static STREAM: Stream = Stream::new(1000);
+        static STREAM: StandardStream = StandardStream::new(1000);
         let (work, works) = mpsc::channel();
         let (written, reads) = mpsc::channel();
         for line in ["lost", "lost too", "written", "also"] {

@@ -14,7 +14,7 @@ pub(super) struct Validators {
     pub(super) modified: Option<u64>,
 }
 
-/// What the preconditions of a GET or HEAD come to.
+/// The result of the preconditions of a GET or HEAD.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Verdict {
     /// Answer as if there were none.
@@ -47,8 +47,8 @@ impl Validators {
 
     /// Whether a `Range` may be honoured, as far as `If-Range` is concerned (RFC 9110 13.1.5).
     ///
-    /// A date must be `Last-Modified` to the second; that it is a strong validator is for the
-    /// client to make sure before it sends one.
+    /// A date must equal `Last-Modified` to the second. The client has to make sure that it is a
+    /// strong validator before it sends one.
     pub(super) fn range_holds(&self, headers: &HeaderMap) -> bool {
         if !headers.contains_key(header::IF_RANGE) {
             return true;
@@ -71,7 +71,7 @@ impl Validators {
         })
     }
 
-    /// `None` where the field is absent or to be ignored: repeated, or not a date.
+    /// `None` where the field is absent, repeated or not a date; the last two are to be ignored.
     fn changed_since(&self, headers: &HeaderMap, name: &HeaderName) -> Option<bool> {
         let since = date_seconds(single(headers, name)?)?;
         Some(self.modified? > since)
@@ -89,8 +89,8 @@ fn date_seconds(date: &str) -> Option<u64> {
     http_seconds(httpdate::parse_http_date(date).ok()?)
 }
 
-/// The entity tags of a list: whether weak, and the tag in its quotes. It ends at whatever is
-/// no entity tag. A tag may hold commas, so that the list cannot be split at them.
+/// The entity tags of a list: whether weak, and the tag in its quotes. It ends at the first element
+/// that is no entity tag. A tag may hold commas, so the list cannot be split at them.
 struct EntityTags<'a>(&'a [u8]);
 
 impl<'a> Iterator for EntityTags<'a> {

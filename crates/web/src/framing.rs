@@ -18,8 +18,8 @@ pub enum RequestBody {
 }
 
 impl RequestBody {
-    /// The framing that the header fields declare, each doubt refused: a proxy in front that
-    /// resolves it otherwise would let one request hide in another (RFC 9112 11.2).
+    /// The framing that the header fields declare. Whatever is ambiguous is refused: a proxy in
+    /// front that reads it in another way would let one request hide in another (RFC 9112 11.2).
     pub(super) fn declared(version: Version, headers: &HeaderMap) -> Result<Self, Rejection> {
         if headers.contains_key(header::TRANSFER_ENCODING) {
             return Self::transfer_coded(version, headers);
@@ -28,7 +28,7 @@ impl RequestBody {
         let Some(length) = lengths.next() else {
             return Ok(Self::Length(0));
         };
-        // RFC 9112 6.3 rule 5 would allow "5, 5"; nobody who means well sends it.
+        // RFC 9112 6.3 rule 5 would allow "5, 5", but no honest client sends it.
         if lengths.next().is_some() {
             return Err(Rejection::Malformed("Content-Length is repeated."));
         }
@@ -50,7 +50,7 @@ impl RequestBody {
                 "Content-Length and Transfer-Encoding exclude each other.",
             ));
         }
-        // RFC 9112 6.1: faulty framing, whatever the coding.
+        // RFC 9112 6.1: the framing is faulty, whatever the coding.
         if version != Version::HTTP_11 {
             return Err(Rejection::Malformed("HTTP/1.0 has no Transfer-Encoding."));
         }

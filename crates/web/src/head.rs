@@ -1,5 +1,5 @@
-//! Owns the reading of a request head from a growing buffer; must not know sockets,
-//! timeouts or services.
+//! Owns the reading of a request head from a growing buffer; must not know sockets, timeouts or
+//! services.
 
 use std::str::FromStr;
 
@@ -32,12 +32,12 @@ pub struct RequestHead {
     pub keep_alive: bool,
     /// What follows the head.
     pub body: RequestBody,
-    /// Whether the client waits for a 100 (Continue), which it never gets, with its body.
+    /// Whether the client waits for a 100 (Continue) before it sends the body. It never gets one.
     pub expects_continue: bool,
 }
 
 impl RequestHead {
-    /// How many bytes after the head must be thrown away before the next request.
+    /// How many bytes after the head must be skipped before the next request.
     ///
     /// `None`: answer, then close. The body is chunked, longer than [`MAX_SKIPPED_BODY`], or
     /// its sender waits for a 100 (Continue) and may or may not send it after another
@@ -126,7 +126,7 @@ fn names_http(buffer: &[u8]) -> bool {
         .is_some_and(|number| number.first().is_some_and(u8::is_ascii_digit))
 }
 
-/// The head of a request that is complete, if its parts fit together.
+/// The head of a complete request, if its parts agree with each other.
 fn checked(request: &httparse::Request<'_, '_>) -> Result<RequestHead, Rejection> {
     const COMPLETE: &str = "httparse reports a complete request with its request line";
     let method = Method::from_str(request.method.expect(COMPLETE))
@@ -139,7 +139,7 @@ fn checked(request: &httparse::Request<'_, '_>) -> Result<RequestHead, Rejection
     let mut headers = header_map(request.headers)?;
     check_host(version, &headers)?;
     if let Some(authority) = target.authority {
-        // RFC 9112 3.2.2: the target wins, whatever `Host` says.
+        // RFC 9112 3.2.2: the target counts, whatever `Host` says.
         let authority = HeaderValue::from_str(&authority)
             .map_err(|_| Rejection::Malformed("The URL's host is not valid."))?;
         headers.insert(header::HOST, authority);

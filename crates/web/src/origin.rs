@@ -56,8 +56,8 @@ fn with_default_port(origin: &str) -> Option<String> {
     (!after_address.contains(':')).then(|| format!("{origin}:{port}"))
 }
 
-/// Wildcard matching in one pass. Only the last `*` ever has to take more: what stands before it has
-/// matched as early as it can.
+/// Wildcard matching in one pass. Only the last `*` ever has to take more: what stands before it
+/// has matched as early as it can.
 fn matches(pattern: &[u8], text: &[u8]) -> bool {
     let (mut p, mut t) = (0, 0);
     // Where the pattern goes on after the last `*`, and what text that one has left over.

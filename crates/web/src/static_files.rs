@@ -53,12 +53,13 @@ pub struct StaticOptions {
 /// A directory whose files are served.
 ///
 /// - It is resolved at each request, so a link put in its place is followed at once.
-/// - Names that begin with a dot are not found, except `.well-known` (RFC 8615). Editors and version
-///   control leave such files there, and `.env` holds secrets. A symbolic link may point to one.
+/// - Names that begin with a dot are not found, except `.well-known` (RFC 8615). Editors and
+///   version control leave such files there, and `.env` holds secrets. A symbolic link may point to
+///   one.
 /// - A symbolic link is followed if its target lies inside the directory, and not found otherwise.
 ///   Whoever may write in the directory is trusted not to swap links while a file is being opened.
-/// - What is no regular file is not found. A file that may not be read is a 403, so that the operator
-///   can find the mistake.
+/// - What is no regular file is not found. A file that may not be read is a 403, so that the
+///   operator can find the mistake.
 /// - The entity tag is strong: size, time of modification and time of status change in nanoseconds.
 ///   The kernel sets the last one, so a file that replaces another of the same size and time has
 ///   another tag. Resuming a download with `If-Range` needs a strong tag.

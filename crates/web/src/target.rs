@@ -22,7 +22,7 @@ pub(super) struct Target {
 impl Target {
     /// Reads the request target of a request with this method.
     pub(super) fn parse(method: &Method, raw: &str) -> Result<Self, Rejection> {
-        // A client keeps the fragment to itself (RFC 9112 3.2.1 has none in any form).
+        // A client sends no fragment: no form of RFC 9112 3.2 has one.
         if raw.contains('#') {
             return Err(Rejection::Malformed("The URL holds a fragment."));
         }
@@ -95,9 +95,9 @@ pub(super) fn is_plain_segment(segment: &str) -> bool {
 
 /// Decodes a path once, segment by segment.
 ///
-/// Whatever could mean another path to another reader is refused: dot segments in any
-/// spelling, encoded or backward slashes, control characters with NUL among them, and what
-/// does not decode to UTF-8. Clients resolve dot segments before they send (RFC 3986 5.2.4).
+/// It refuses whatever another program could read as another path: dot segments in any spelling,
+/// encoded slashes, backslashes, control characters such as NUL, and what does not decode to UTF-8.
+/// Clients resolve dot segments before they send (RFC 3986 5.2.4).
 fn decode_path(raw: &str) -> Result<String, Rejection> {
     let mut path = String::with_capacity(raw.len());
     for (index, segment) in raw.split('/').enumerate() {

@@ -18,7 +18,7 @@ pub struct WebSocketRequest {
     pub key: String,
     /// The subprotocols the client offers, in its order of preference.
     pub protocols: Vec<String>,
-    /// The page that asks, where a browser says so.
+    /// The page that asks, if a browser names it.
     pub origin: Option<String>,
 }
 
@@ -27,13 +27,13 @@ impl WebSocketRequest {
     ///
     /// # Errors
     ///
-    /// The request wants a WebSocket and cannot have one: 426 for a version other than 13, and
-    /// where HTTP/1.1, `Upgrade` or `Connection` is missing beside the other fields of a
-    /// handshake; 400 for whatever else RFC 6455 4.2.1 forbids.
+    /// The request wants a WebSocket and cannot have one. 426 for a version other than 13, and for
+    /// a handshake that lacks HTTP/1.1, `Upgrade` or `Connection`. 400 for whatever else RFC 6455
+    /// 4.2.1 forbids.
     pub fn from_head(head: &RequestHead) -> Result<Option<Self>, Rejection> {
         let has_upgrade = has_token(&head.headers, &header::UPGRADE, "websocket");
-        // A proxy that does not know of WebSockets takes off Upgrade and Connection, which are
-        // between neighbours (RFC 9110 7.6.1), and leaves the key.
+        // A proxy that does not know WebSockets removes Upgrade and Connection, which are for one
+        // hop only (RFC 9110 7.6.1), and leaves the key.
         if !has_upgrade && !head.headers.contains_key(header::SEC_WEBSOCKET_KEY) {
             return Ok(None);
         }
@@ -84,8 +84,8 @@ impl WebSocketRequest {
     /// The head that opens the WebSocket; frames follow it. No extension is ever accepted.
     ///
     /// `accept_key` is derived from [`key`](Self::key) (RFC 6455 4.2.2, item 5.4).
-    /// `protocol` must be one of those offered, for a client fails on any other; `None`
-    /// leaves the subprotocol open.
+    /// `protocol` must be one of those offered, because a client fails on any other. `None` names
+    /// no subprotocol.
     pub fn accept_response(&self, accept_key: &str, protocol: Option<&str>) -> Vec<u8> {
         debug_assert!(protocol.is_none_or(|name| self.protocols.iter().any(|p| p == name)));
         let mut head = format!(
@@ -132,7 +132,7 @@ fn origin(head: &RequestHead) -> Result<Option<String>, Rejection> {
     if !head.headers.contains_key(header::ORIGIN) {
         return Ok(None);
     }
-    // Repeated or unreadable, it must not pass for absent, which is allowed everywhere.
+    // An absent origin is allowed everywhere. One that is repeated or unreadable must not be.
     single(&head.headers, &header::ORIGIN)
         .map(|origin| Some(origin.to_owned()))
         .ok_or(Rejection::Malformed("Origin is not one value."))

@@ -14,7 +14,9 @@ use std::{
 };
 
 use mio::net::{TcpStream, UnixStream};
-use rcgen::{BasicConstraints, CertificateParams, DistinguishedName, IsCa, Issuer, KeyPair};
+use rcgen::{
+    BasicConstraints, CertificateParams, DistinguishedName, DnType, IsCa, Issuer, KeyPair,
+};
 use rustls::{
     RootCertStore, StreamOwned, SupportedProtocolVersion,
     pki_types::{CertificateDer, PrivatePkcs8KeyDer, ServerName},
@@ -40,11 +42,15 @@ fn certificates() -> &'static Certificates {
     MADE.get_or_init(|| {
         let mut params = CertificateParams::default();
         params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+        params.distinguished_name = DistinguishedName::new();
+        let name = &mut params.distinguished_name;
+        name.push(DnType::CommonName, "authority");
         let key = KeyPair::generate().unwrap();
         let stranger_key = KeyPair::generate().unwrap();
         let authority = params.self_signed(&key).unwrap().der().clone();
         let issuer = Issuer::new(params.clone(), key);
-        params.distinguished_name = DistinguishedName::new();
+        let name = &mut params.distinguished_name;
+        name.push(DnType::CommonName, "stranger");
         let stranger = params.self_signed(&stranger_key).unwrap().der().clone();
         let server_key = KeyPair::generate().unwrap();
         let server = CertificateParams::new(vec!["localhost".to_owned()]).unwrap();

@@ -7,9 +7,9 @@ use super::super::{body::Body, head::RequestHead, response::Response};
 
 /// The same response, readable by pages of every origin.
 ///
-/// Crossbar echoes the origin and allows credentials. Behind a proxy that asks for a login this
-/// would let any page read the files of whoever is logged in; `*` bars credentials, and caches
-/// need no `Vary` for it.
+/// Crossbar echoes the origin and allows credentials. Behind a proxy that asks for a login, this
+/// would let any page read the files of a user who is logged in. `*` excludes credentials and needs
+/// no `Vary`.
 pub(super) fn readable_by_all(response: Response) -> Response {
     response
         .with_header(
@@ -22,7 +22,8 @@ pub(super) fn readable_by_all(response: Response) -> Response {
         )
 }
 
-/// The answer to an OPTIONS, by which a browser asks before it sends header fields of its page.
+/// The answer to the OPTIONS that a browser sends before a request with the page's own header
+/// fields.
 pub(super) fn preflight(head: &RequestHead) -> Response {
     let response = Response::new(StatusCode::NO_CONTENT, Body::empty()).with_header(
         header::ALLOW,

@@ -9,7 +9,7 @@ use std::{
 use ::http::HeaderValue;
 use mime_guess::mime;
 
-/// Media types by file name extension: those of the configuration, then those known anyway.
+/// Media types by file name extension: those of the configuration, then the built-in ones.
 #[derive(Debug)]
 pub(super) struct MediaTypes {
     configured: HashMap<String, HeaderValue>,
@@ -32,7 +32,7 @@ impl MediaTypes {
         Ok(Self { configured })
     }
 
-    /// The `Content-Type` of a file. What is configured is sent as it is written.
+    /// The `Content-Type` of a file. A configured one is sent as it is written.
     pub(super) fn of(&self, path: &Path) -> HeaderValue {
         let extension = path.extension().and_then(|extension| extension.to_str());
         let configured =
@@ -50,12 +50,12 @@ impl MediaTypes {
     }
 }
 
-/// Whether the charset of a file can be told by nothing but the header field.
+/// Whether nothing but the header field can declare the charset of a file.
 ///
-/// The field outdoes what a file says of itself, so HTML (`<meta charset>`), CSS (`@charset`) and
-/// XML (its declaration) get none, as from nginx and Crossbar.io. A script without one takes that
-/// of its page, a module is always UTF-8, and so is JSON, which has no such parameter (RFC 8259
-/// 11). Plain text and its like have no place to say it; browsers would guess.
+/// The field overrides what a file declares. So HTML (`<meta charset>`), CSS (`@charset`) and XML
+/// (its declaration) get none, as from nginx and Crossbar.io. A script without a charset has that
+/// of its page. A module is always UTF-8, and so is JSON, which has no such parameter (RFC 8259
+/// 11). Plain text and the like cannot declare one, and browsers would guess.
 fn cannot_declare_its_charset(guess: &mime::Mime) -> bool {
     let declares = matches!(
         guess.subtype().as_str(),

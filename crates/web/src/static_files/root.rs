@@ -10,10 +10,10 @@ use std::{
 
 use super::super::target::is_plain_segment;
 
-/// How many links out of one directory are told. Who makes more has seen the first ones.
+/// How many links out of one directory are logged. Whoever makes more has seen the first ones.
 const MAX_TOLD: usize = 100;
 
-/// The directory as one request sees it: all links resolved, whatever becomes of them meanwhile.
+/// The directory as one request sees it, with all links resolved once.
 #[derive(Debug)]
 pub(super) struct Root<'a> {
     directory: PathBuf,
@@ -21,8 +21,8 @@ pub(super) struct Root<'a> {
 }
 
 impl<'a> Root<'a> {
-    /// Resolves the directory. A release is switched by a link, so that this is done anew for
-    /// each request.
+    /// Resolves the directory. This is done anew for each request, because operators switch
+    /// releases by a link.
     pub(super) fn resolve(configured: &Path, outside: &'a OutsideLinks) -> io::Result<Self> {
         let directory = fs::canonicalize(configured)?;
         if fs::metadata(&directory)?.is_dir() {
@@ -49,8 +49,8 @@ impl<'a> Root<'a> {
         Err(io::ErrorKind::NotFound.into())
     }
 
-    /// The link itself rather than what was asked for below it: clients can think of many paths,
-    /// while links are made by the operator.
+    /// The link itself, not the path below it that was asked for: clients can invent many paths,
+    /// but only the operator makes links.
     fn first_link_out(&self, path: &Path) -> Option<PathBuf> {
         let mut at = self.directory.clone();
         for name in path.strip_prefix(&self.directory).ok()? {
