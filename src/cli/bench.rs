@@ -19,11 +19,11 @@ use super::{BenchArgs, BenchMode, BenchSerializer, BenchWait, Cli, raise_file_li
 use wamp::Serializer;
 use wamp_bench::{Limit, Load, Mode, Options, Progress, Target, Wait};
 
-/// Files that a run needs beside its connections.
+/// How many files a run needs besides its connections.
 const SPARE_FILES: u64 = 32;
-/// How long the load is measured where nothing is said.
+/// How long the load is measured by default.
 const DURATION: Duration = Duration::from_secs(10);
-/// How long it runs before, where time is the limit.
+/// How long the load runs before it is measured, if time is the limit.
 const WARMUP: Duration = Duration::from_millis(500);
 
 pub(super) fn run(args: &BenchArgs) -> ExitCode {
@@ -56,7 +56,7 @@ pub(super) fn seconds(text: &str) -> Result<Duration, String> {
     seconds_from(0.0, text)
 }
 
-/// A time that something has to happen in.
+/// A time within which something has to happen.
 pub(super) fn patience(text: &str) -> Result<Duration, String> {
     seconds_from(0.001, text)
 }
@@ -121,7 +121,7 @@ fn options(args: &BenchArgs) -> Options {
             Some(calls) => Limit::Operations(calls.get()),
             None => Limit::Duration(args.duration.unwrap_or(DURATION)),
         },
-        // As many calls as were asked for, and not some more.
+        // Exactly as many calls as were asked for.
         warmup: args.warmup.unwrap_or(if args.calls.is_some() {
             Duration::ZERO
         } else {
@@ -156,7 +156,7 @@ fn measure(args: &BenchArgs) -> Result<(), Box<dyn std::error::Error>> {
     let mut stays = options.mode == Mode::Connect;
     let outcome = wamp_bench::run(options, &mut |progress| {
         line.draw(progress);
-        // For who waits for them to be there.
+        // For whoever waits until they are there.
         if stays && progress.ready == progress.sessions {
             stays = false;
             line.bar.suspend(|| {
@@ -172,7 +172,7 @@ fn measure(args: &BenchArgs) -> Result<(), Box<dyn std::error::Error>> {
     if let Some(plot) = plot {
         plot.write(&report.plot().to_string())?;
     }
-    // Who has closed standard output does not want to read it.
+    // If standard output is closed, nobody wants to read it.
     let _ = writeln!(io::stdout(), "{report}");
     match report.only_errors {
         Some(errors) => Err(errors.into()),
@@ -180,8 +180,8 @@ fn measure(args: &BenchArgs) -> Result<(), Box<dyn std::error::Error>> {
     }
 }
 
-/// A file for what a run measures, opened before it: that it cannot be is not to be found out
-/// when all is done.
+/// Opens a file for the figures before the run, so that a file that cannot be opened is found out
+/// at once.
 struct Output<'a> {
     path: &'a Path,
     file: File,
@@ -189,7 +189,7 @@ struct Output<'a> {
 
 impl<'a> Output<'a> {
     fn open(path: &'a Path) -> Result<Self, String> {
-        // Not emptied yet: a run that fails leaves the figures of the one before.
+        // It is not emptied yet, so a run that fails keeps the figures of the one before.
         let mut options = File::options();
         let file = options.write(true).create(true).truncate(false).open(path);
         let file = file.map_err(|error| unwritable(path, &error))?;
@@ -210,8 +210,8 @@ fn unwritable(path: &Path, error: &io::Error) -> String {
 /// A line on a terminal that shows how far the run is; nothing elsewhere.
 struct Line {
     bar: ProgressBar,
-    /// What stands behind the bar. Not the bar's own message: setting that would draw a second
-    /// time.
+    /// The text behind the bar. It is not the bar's own message, because setting that draws once
+    /// more.
     status: Arc<Mutex<String>>,
 }
 
