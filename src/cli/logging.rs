@@ -68,8 +68,8 @@ pub(super) fn start(format: LogFormat) -> io::Result<Log> {
     Ok(Log { limits })
 }
 
-/// What `RUST_LOG` asks for, and the parts that cannot be understood, which the crate would write to
-/// standard error itself.
+/// What `RUST_LOG` asks for, and the parts that cannot be understood, which the crate would write
+/// to standard error itself.
 fn filter(wanted: &str) -> (EnvFilter, Vec<&str>) {
     let parts = wanted.split(',').filter(|part| !part.is_empty());
     let (good, ignored): (Vec<_>, Vec<_>) =
