@@ -24,8 +24,8 @@ use stdio::LogWriter;
 const FAREWELL: Duration = Duration::from_secs(1);
 /// The most bytes of a panic's message in the log: it may repeat what a peer has sent.
 const PANIC_LIMIT: usize = 2048;
-/// What is logged whatever `RUST_LOG` says, because nobody would think of asking for it; and below
-/// INFO tokio_postgres writes the parameters of statements, which may be secrets.
+/// Directives that count whatever `RUST_LOG` says. Nobody would think of asking for the first two;
+/// and below INFO tokio_postgres writes the parameters of statements, which may be secrets.
 const DIRECTIVES: [&str; 3] = [
     "wampgres::stdio=error",
     "wampgres::panic=error",
@@ -38,7 +38,7 @@ pub(super) struct Log {
     limits: Limits,
 }
 
-/// Sends the log to standard error; `RUST_LOG` sets what it tells.
+/// Sends the log to standard error; `RUST_LOG` sets what is logged.
 ///
 /// # Errors
 /// When the system has no threads or descriptors left.
@@ -49,7 +49,7 @@ pub(super) fn start(format: LogFormat) -> io::Result<Log> {
     let limits = Limits::default();
     let log = tracing_subscriber::fmt::layer()
         .with_writer(|| LogWriter)
-        // It would tell standard error of an error of standard error, and panic over that one.
+        // It would write an error of standard error to standard error, and panic when that fails.
         .log_internal_errors(false)
         .with_ansi(io::stderr().is_terminal());
     let log = match format {
@@ -68,8 +68,8 @@ pub(super) fn start(format: LogFormat) -> io::Result<Log> {
     Ok(Log { limits })
 }
 
-/// What `RUST_LOG` asks for, and what of it cannot be understood. The crate would write that to
-/// standard error itself.
+/// What `RUST_LOG` asks for, and the parts that cannot be understood, which the crate would write
+/// to standard error itself.
 fn filter(wanted: &str) -> (EnvFilter, Vec<&str>) {
     let parts = wanted.split(',').filter(|part| !part.is_empty());
     let (good, ignored): (Vec<_>, Vec<_>) =
@@ -83,8 +83,8 @@ fn filter(wanted: &str) -> (EnvFilter, Vec<&str>) {
     (filter, ignored)
 }
 
-/// A panic becomes a line of the log like others; the one of the standard library would wait for
-/// whoever reads standard error.
+/// Logs a panic like anything else. The standard library's hook would wait for whoever reads
+/// standard error.
 fn log_panic(panic: &PanicHookInfo<'_>) {
     let thread = thread::current();
     let message = panic.payload_as_str().unwrap_or("its message is no text");

@@ -42,18 +42,18 @@ Examples:
   wampgres check --config /etc/node.json  list every fault of a configuration
   wampgres bench --connections 50         measure the node that runs on this machine
 
-Without a command the node is started. The log goes to standard error; RUST_LOG sets what it
-tells, for example RUST_LOG=debug or RUST_LOG=wampgres::adbapi=debug,info. The node never waits for
-whoever reads its log: what is more than 1 MiB is dropped and counted, and so are more than 60 lines a
-minute about one client (not those of DEBUG).
+Without a command the node is started. The log goes to standard error; RUST_LOG sets what is
+logged, for example RUST_LOG=debug or RUST_LOG=wampgres::adbapi=debug,info. The node never waits for
+whoever reads its log: lines beyond 1 MiB are dropped and counted, and so are more than 60 lines a
+minute about one client (those of DEBUG are not).
 
 Exit codes: 0 stopped by a signal or all is well, 1 something failed, 2 the configuration or the
 command line has faults.";
 
 const SIGNALS: &str = "\
-Signals: SIGINT, SIGTERM and SIGHUP (the terminal was closed) end the node in order: calls under way
-have most of --stop-timeout to be answered. Another one leaves at once, unless it comes within a second of the
-first. Under nohup, or wherever else SIGHUP is ignored at the start, it stays ignored.";
+Signals: SIGINT, SIGTERM and SIGHUP (the terminal was closed) stop the node in order: calls under way
+have most of --stop-timeout to be answered. A second signal ends the node at once, unless it comes within
+a second of the first. If SIGHUP is ignored at the start, as under nohup, it stays ignored.";
 
 #[derive(Subcommand)]
 enum Command {
@@ -73,22 +73,22 @@ enum Command {
 struct StartArgs {
     #[command(flatten)]
     config: ConfigArgs,
-    /// Run a private PostgreSQL from the server programs that are installed, and use it in place of
-    /// the host and port of the configuration. Its data stay in DIR [default:
+    /// Run a private PostgreSQL with the server programs that are installed, and use it instead of
+    /// the host and port of the configuration. Its data is kept in DIR [default:
     /// ~/.local/share/wampgres/postgres, for root /var/lib/wampgres/postgres]; the log names its
     /// port
     #[arg(long, value_name = "DIR", num_args = 0..=1)]
     embedded_postgres: Option<Option<PathBuf>>,
-    /// How many threads serve connections, instead of one for every two processors; more are
-    /// faster where few calls reach the database and events go to many subscribers
+    /// How many threads serve connections [default: one for every two processors]. More are faster
+    /// where few calls reach the database and events go to many subscribers
     #[arg(long, value_name = "N")]
     io_threads: Option<NonZeroU8>,
-    /// Let threads sleep whenever they wait for calls, where they look for the next one awake for
-    /// a moment: takes less processor time and answers later; for processors that others need
+    /// Let threads sleep whenever they wait for calls. Otherwise they stay awake for a moment and
+    /// look for the next call. Sleeping threads take less processor time and answer later
     #[arg(long)]
     wait_asleep: bool,
-    /// How long a stop may take in all, the private PostgreSQL's included. Calls under way have
-    /// most of it; those that are not answered by then are answered with an error
+    /// How long a stop may take in all, including that of the private PostgreSQL. Calls under way
+    /// have most of it; those that are not answered by then get an error
     #[arg(long, value_name = "SECONDS", value_parser = start::seconds, default_value = "9")]
     stop_timeout: Duration,
     /// How the log is written

@@ -1,5 +1,5 @@
-//! `wampgres start`: runs a node, and a private PostgreSQL with it where asked for, until a
-//! signal. Owns what is printed; must not know how a node works.
+//! `wampgres start`: runs a node until a signal, with a private PostgreSQL if asked to. Owns what is
+//! printed; must not know how a node works.
 
 use std::{
     io,
@@ -24,9 +24,9 @@ use pg_cluster::EmbeddedPostgres;
 const INTERRUPTED: i32 = 130;
 /// How long a process that leaves at once waits for whoever reads its log.
 const AT_ONCE: Duration = Duration::from_millis(100);
-/// Within which time of the first signal others are the same request told again: a terminal that is
-/// closed has the shell and the kernel each send a SIGHUP, and a service manager may signal the
-/// group beside the process.
+/// How long after the first signal others count as the same request: when a terminal is closed, the
+/// shell and the kernel each send a SIGHUP, and a service manager may signal both the process and
+/// its group.
 const ECHO: Duration = Duration::from_secs(1);
 
 pub(super) fn run(args: &StartArgs, classes: &Classes) -> ExitCode {
@@ -35,7 +35,7 @@ pub(super) fn run(args: &StartArgs, classes: &Classes) -> ExitCode {
         Ok(config) => config,
         Err(error) => return explain(file, &error),
     };
-    // What is logged last is written when it goes.
+    // Its drop writes what is logged last.
     let started = keep_ignoring_hangup().map_err(io::Error::from);
     let _log = match started.and_then(|()| logging::start(args.log_format)) {
         Ok(log) => log,
@@ -95,7 +95,7 @@ fn run_node(
 /// The least that the private PostgreSQL gets of a stop's time.
 const POSTGRES_SHARE: f64 = 0.25;
 
-/// What the node gets of the time of a stop: all, or what the private PostgreSQL leaves.
+/// The node's share of the time of a stop: all of it, or what the private PostgreSQL leaves.
 fn stop_times(args: &StartArgs) -> StopTimes {
     let share = match args.embedded_postgres {
         Some(_) => 1.0 - POSTGRES_SHARE,
@@ -113,8 +113,8 @@ pub(super) fn seconds(text: &str) -> Result<Duration, String> {
         .ok_or_else(|| "must be seconds, from 1 to 86400".to_owned())
 }
 
-/// Fires at the first SIGINT, SIGTERM or SIGHUP; at one that is no echo of it the process ends on
-/// the spot.
+/// Fires at the first SIGINT, SIGTERM or SIGHUP. A later one that is no echo of it ends the process
+/// at once.
 fn first_signal() -> Result<Receiver<()>, Box<dyn std::error::Error>> {
     let (send, receive) = bounded(1);
     let mut first: Option<Instant> = None;
@@ -132,9 +132,9 @@ fn first_signal() -> Result<Receiver<()>, Box<dyn std::error::Error>> {
     Ok(receive)
 }
 
-/// Lets a process survive its terminal that was started to: the handler will take the place of the
-/// ignoring, so no thread may get the signal. Those to come inherit this, so it is called before
-/// there are any.
+/// Keeps SIGHUP without effect if it is ignored at the start. Our handler will replace the ignoring,
+/// so all threads block the signal; they inherit that from this one, which calls this before there
+/// are others.
 fn keep_ignoring_hangup() -> nix::Result<()> {
     if hangup_is_ignored() {
         let mut hangup = SigSet::empty();
@@ -144,7 +144,7 @@ fn keep_ignoring_hangup() -> nix::Result<()> {
     Ok(())
 }
 
-/// Whether whoever started this process lets it survive its terminal, as nohup does.
+/// Whether SIGHUP was ignored when this process was started, as nohup does.
 fn hangup_is_ignored() -> bool {
     let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
     let ignored = status.lines().find_map(|l| l.strip_prefix("SigIgn:"));
@@ -152,8 +152,8 @@ fn hangup_is_ignored() -> bool {
     ignored.is_some_and(|mask| mask & (1 << (Signal::SIGHUP as u32 - 1)) != 0)
 }
 
-/// Starts a private cluster with the role and database of the configuration, and leads the
-/// components that use it there. `None` if no component has a database.
+/// Starts a private cluster with the role and database of the configuration, and moves the
+/// configuration's databases there. `None` if there are none.
 fn start_postgres(
     config: &mut NodeConfig,
     directory: Option<PathBuf>,

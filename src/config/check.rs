@@ -1,5 +1,5 @@
-//! Owns the top of the document and what its parts must agree on. Knows nothing of what the parts
-//! are made of.
+//! Owns the top of the document and what its parts must agree on. Knows nothing of what is inside
+//! the parts.
 
 use super::{
     component,
@@ -13,7 +13,7 @@ use super::{
     router,
 };
 
-/// Checks the document. What comes back is a node only if no fault was reported.
+/// Checks the document. The result counts only if no fault was reported.
 pub(super) fn node(root: &Cursor<'_>, context: &Context<'_>) -> NodeConfig {
     let Some(top) = root.object(&keys::NODE) else {
         return NodeConfig::default();

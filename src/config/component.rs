@@ -51,8 +51,8 @@ pub(super) fn of_container(
     component(&object, None, transport, routers, databases, context)
 }
 
-/// What the components of both kinds of worker have in common. A `role` that is written, but has a
-/// fault, is `Some(None)`: neither right nor absent.
+/// Checks what the components of both kinds of worker have in common. A `role` that is written and
+/// has a fault is `Some(None)`.
 fn component(
     object: &Object<'_>,
     role: Option<Option<Name<'_>>>,
@@ -193,7 +193,8 @@ fn concurrency(procedures: &Cursor<'_>) -> BTreeMap<String, NonZeroU64> {
     procedures.members().into_iter().filter_map(limit).collect()
 }
 
-/// The realm and the role of a component in this process must be there, or it could never join.
+/// Checks that the realm and the role of a component in this process exist; else it could never
+/// join.
 fn joins(realm: &Name<'_>, role: Option<&Name<'_>>, router: usize, routers: &Routers) {
     if !routers.realms_sound[router] {
         return;
@@ -326,7 +327,7 @@ enum OwnListener {
     No,
 }
 
-/// Is the URL one of this node's own listeners?
+/// Whether the URL leads to a listener of this node.
 fn own_listener(url: &WebSocketUrl, routers: &Routers) -> OwnListener {
     let mut answer = OwnListener::No;
     for (router, worker) in routers.workers.iter().enumerate() {

@@ -40,7 +40,7 @@ pub(super) fn from_environment(component: &Cursor<'_>, context: &Context<'_>) ->
     (component.report().faults() == before).then_some(database)
 }
 
-/// What comes back counts only if no fault was reported.
+/// Reads what is written and fills in what is not. The result counts only if no fault was reported.
 fn read(object: &Object<'_>, context: &Context<'_>) -> Database {
     let sources = Sources::new(object, context);
     let user = user(&sources);
@@ -95,7 +95,7 @@ fn read(object: &Object<'_>, context: &Context<'_>) -> Database {
     }
 }
 
-/// As libpq has it: who runs the program, by the system's word.
+/// As in libpq, the user who runs the program if no other is named.
 fn user(sources: &Sources<'_>) -> String {
     let given = string(sources.find("user"));
     given.or_else(user::name).unwrap_or_else(|| {
@@ -113,7 +113,7 @@ fn passfile(sources: &Sources<'_>, context: &Context<'_>) -> Option<PathBuf> {
     }
 }
 
-/// Whether passwords are bound to the channel, and what else says that they must be.
+/// Whether passwords are bound to the channel. `require_auth` demands it as well.
 fn channel_binding(sources: &Sources<'_>, mode: SslMode, has_unix_socket: bool) -> ChannelBinding {
     let given = sources.find("channel_binding");
     let binding = match sources.word("channel_binding") {
@@ -150,8 +150,8 @@ fn string(given: Option<ParameterValue<'_>>) -> Option<String> {
     given.as_ref().and_then(without_nul)
 }
 
-/// The name of a thing, which is shown in logs and summaries. A connection string in its place
-/// would be shown with its password, and is no name anyway.
+/// A name that logs and summaries show. A connection string is refused here, because it would be
+/// shown with its password.
 fn name(given: Option<ParameterValue<'_>>) -> Option<String> {
     let given = given?;
     let name = without_nul(&given)?;
@@ -164,7 +164,7 @@ fn name(given: Option<ParameterValue<'_>>) -> Option<String> {
     Some(name)
 }
 
-/// What PostgreSQL calls the sessions. libpq knows a second name for when there is no first.
+/// What PostgreSQL calls the sessions. libpq has a second name for when there is no first.
 fn application_name(sources: &Sources<'_>) -> String {
     string(sources.find("application_name"))
         .or_else(|| string(sources.find("fallback_application_name")))
@@ -204,8 +204,7 @@ fn target_session_attrs(sources: &Sources<'_>) -> TargetSessionAttrs {
     }
 }
 
-/// The `options`, and behind them, where they have the last word, the settings of variables and the
-/// `search_path`.
+/// The `options`, followed by the settings of variables and the `search_path`, which override them.
 fn options(sources: &Sources<'_>) -> Option<String> {
     let path = written_text(sources, "search_path").map(|path| ("search_path", path));
     let settings = (sources.session_settings().chain(path))

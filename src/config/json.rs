@@ -8,7 +8,7 @@ use serde_json::{Map, Number, Value};
 
 use super::{fault::ConfigError, keys};
 
-/// As many characters of an offending line are shown on either side of its caret.
+/// How many characters of an offending line are shown on either side of its caret.
 const EXCERPT: usize = 60;
 
 /// A JSON value as it was written. `serde_json::Value` sorts keys and drops all but the last of a
@@ -125,9 +125,9 @@ fn syntax_error(text: &str, error: &serde_json::Error) -> ConfigError {
 /// The structure of the offending line and, below it, a caret under `column` (counted in bytes from
 /// 1, as serde_json does).
 ///
-/// Of the values nothing is shown: any of them may be a secret, and where a quotation mark is
-/// missing or too many, what stands inside of a string and what outside is anybody's guess. So only
-/// JSON's own marks are left, and words that are keys of the format.
+/// No value is shown, because any of them may be a secret, and where a quotation mark is missing or
+/// too many, nobody can tell what is inside a string and what is outside. Only JSON's own marks are
+/// shown, and words that are keys of the format.
 fn excerpt(line: &str, column: usize) -> String {
     let mut shown = String::new();
     let mut caret = 0;

@@ -8,9 +8,9 @@ pub(super) enum Means {
     Key(&'static str),
     /// Nothing here depends on it, for this reason.
     NoEffect(&'static str),
-    /// The same, but only for these values: any other asks for what is not here.
+    /// The same, but only for these values. Any other asks for something that is not served.
     NoEffectIf(&'static [&'static str], &'static str),
-    /// It protects somebody who would not be protected if it were passed over.
+    /// It protects somebody, so it must not be ignored.
     Refused(Protects, &'static str),
     /// A setting of PostgreSQL's that each session begins with; only a variable has it.
     Session(&'static str),
@@ -40,7 +40,7 @@ const fn of(name: &'static str, variable: &'static str, means: Means) -> Paramet
     }
 }
 
-/// One that is called the same everywhere.
+/// A parameter whose key has its own name.
 const fn key(name: &'static str, variable: &'static str) -> Parameter {
     of(name, variable, Means::Key(name))
 }
@@ -89,7 +89,7 @@ pub(super) static PARAMETERS: &[Parameter] = &[
         Means::NoEffectIf(&["disable", "prefer"], "there is no GSSAPI here"),
     ),
     key("sslmode", "PGSSLMODE"),
-    // Older than `sslmode`, which it stands for.
+    // The older form of `sslmode`.
     of("requiressl", "PGREQUIRESSL", Means::Key("sslmode")),
     key("sslnegotiation", "PGSSLNEGOTIATION"),
     of(

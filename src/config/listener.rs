@@ -91,7 +91,7 @@ fn tcp_endpoint<'a>(item: &Cursor<'a>, ports: &mut Ports<'a>) -> Option<TcpEndpo
     Some(endpoint)
 }
 
-/// The endpoints of the whole node, to find those that would take each other's port.
+/// The endpoints of the whole node, to find two that need the same port.
 #[derive(Default)]
 pub(super) struct Ports<'a>(Vec<(Cursor<'a>, TcpEndpoint)>);
 

@@ -1,5 +1,5 @@
-//! Owns the checked node: plain data that the rest of the program can rely on. Knows nothing of
-//! JSON keys or of how the values came to be.
+//! Owns the checked node: plain data that the rest of the program can rely on. Ranges and defaults
+//! stand in the tables of keys. Knows nothing of JSON keys or of how the values came to be.
 
 use std::{collections::BTreeMap, fmt, num::NonZeroU64, path::PathBuf, time::Duration};
 
@@ -65,8 +65,8 @@ pub struct Permission {
     pub allow: Allow,
     /// Whose identity is disclosed, whatever the peer asks for.
     pub disclose: Disclose,
-    /// May an authorization be remembered? Decisions made from the config always may; kept for
-    /// Crossbar's sake.
+    /// Whether an authorization may be remembered. Decisions made from the configuration always may;
+    /// the key is kept for Crossbar's sake.
     pub cache: bool,
 }
 
@@ -147,8 +147,8 @@ pub enum IpVersion {
 pub enum ListenerService {
     /// HTTP, with services by the first segment of the path.
     Web {
-        /// `/` (never a WebSocket: what no other path takes; where it is not there, that is 404)
-        /// and names without slashes, in the order of the document.
+        /// Names without slashes, and `/`, which takes what no other path takes and is never a
+        /// WebSocket. Without a `/`, that is 404. In the order of the document.
         paths: Vec<(String, PathService)>,
     },
     /// WAMP over WebSocket on every path.
@@ -172,19 +172,18 @@ pub enum PathService {
 /// How static files are served.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct StaticOptions {
-    /// Does a directory without an index file show its entries? Crossbar's default: no.
+    /// Whether a directory without an index file shows its entries.
     pub enable_directory_listing: bool,
     /// Further MIME types by file name extension, with its dot and in lower case: (`.md`,
     /// `text/markdown`).
     pub mime_types: Vec<(String, String)>,
-    /// How long a client may keep a file without asking again; `None` lets it ask every time, which
-    /// a file that has not changed answers with 304. Default: none (Crossbar: 12 hours, in which
-    /// nobody sees a new page).
+    /// How long a client may keep a file without asking again; `None` lets it ask every time, and a
+    /// file that has not changed is answered with 304.
     pub cache_timeout: Option<Duration>,
-    /// Sent with 200 for paths that lead to nothing and have no extension; below the directory.
-    /// Default: none.
+    /// A file below the directory that is sent, with 200, for paths that lead to nothing and have no
+    /// extension.
     pub default_file: Option<String>,
-    /// May pages of other origins read the files? Default: no (Crossbar: yes, with credentials).
+    /// Whether pages of other origins may read the files.
     pub allow_cross_origin: bool,
 }
 
@@ -192,32 +191,31 @@ pub struct StaticOptions {
 /// `outbox_limit`. `None` is written as 0 in the document and turns the feature or the limit off.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct WebSocketOptions {
-    /// Patterns of allowed `Origin`s, in which `*` stands for any run of characters. Default: all.
+    /// Patterns of allowed `Origin`s, in which `*` stands for any run of characters.
     pub allowed_origins: Vec<String>,
-    /// How long a client may take for its opening handshake, and again for its HELLO. Default: 5
-    /// seconds (Crossbar: off).
+    /// How long a client may take for its opening handshake, and again for its HELLO.
     pub open_handshake_timeout: Option<Duration>,
-    /// How long the answer to our Close frame may take. Default: 1 second (Crossbar: off).
+    /// How long the answer to our Close frame may take.
     pub close_handshake_timeout: Option<Duration>,
-    /// How often to send a Ping. Default: off.
+    /// How often to send a Ping.
     pub auto_ping_interval: Option<Duration>,
-    /// How long a Pong may take before the peer counts as dead. Default: off.
+    /// How long a Pong may take before the peer counts as dead.
     pub auto_ping_timeout: Option<Duration>,
-    /// Payload of a Ping, bytes, 4 to 125. Default: 4.
+    /// The payload of a Ping, in bytes.
     pub auto_ping_size: usize,
-    /// Largest message accepted, bytes. Default: 4 MiB (Crossbar: off).
+    /// The largest message that is accepted, in bytes.
     pub max_message_size: Option<usize>,
-    /// Largest frame accepted, bytes. Default: off.
+    /// The largest frame that is accepted, in bytes.
     pub max_frame_size: Option<usize>,
-    /// Disable Nagle's algorithm? Default: yes.
+    /// Whether Nagle's algorithm is disabled.
     pub tcp_nodelay: bool,
-    /// Does a plain GET show a status page? Default: yes.
+    /// Whether a plain GET shows a status page.
     pub enable_webstatus: bool,
-    /// Must the client offer a WAMP subprotocol? Default: yes.
+    /// Whether the client must offer a WAMP subprotocol.
     pub require_websocket_subprotocol: bool,
-    /// Drop the connection on a violation of the protocol, without a Close frame? Default: no.
+    /// Whether a violation of the protocol drops the connection, without a Close frame.
     pub fail_by_drop: bool,
-    /// Bytes that may wait for a slow client before it is closed. Ours. Default: 16 MiB.
+    /// How many bytes may wait for a slow client before it is closed. Ours.
     pub outbox_limit: usize,
 }
 
@@ -290,8 +288,8 @@ pub struct ClientTransport {
     pub port: u16,
     /// The target of the opening handshake: path and query.
     pub path: String,
-    /// How long connecting may take. Crossbar's default: 10 seconds.
+    /// How long connecting may take.
     pub timeout: Duration,
-    /// How the connection behaves; those that only a server has are at their defaults.
+    /// How the connection behaves. Options that only a server has do not count.
     pub options: WebSocketOptions,
 }

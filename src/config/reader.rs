@@ -22,8 +22,8 @@ pub(super) struct Report {
 }
 
 impl Report {
-    /// How many faults there are: the same number before and after a check means that it found
-    /// none.
+    /// How many faults there are. If the number is the same before and after a check, the check
+    /// found none.
     pub(super) fn faults(&self) -> usize {
         self.faults.borrow().len()
     }
@@ -81,8 +81,7 @@ impl<'a> Cursor<'a> {
         self.push(self.path.clone(), Some(self.seen()), problem.into());
     }
 
-    /// Something is wrong here that is not the value itself: a repetition, an absence, the
-    /// environment.
+    /// Something other than the value is wrong here: a repetition, an absence, the environment.
     pub(super) fn fault_unseen(&self, problem: impl Into<String>) {
         self.push(self.path.clone(), None, problem.into());
     }
@@ -157,7 +156,7 @@ impl<'a> Cursor<'a> {
             value,
             path: join(&self.path, key),
             order: self.below(at),
-            // Whatever stands below a secret is one, too.
+            // Everything below a secret is a secret, too.
             secret: self.secret || is_secret(key),
             report: self.report,
         }
@@ -209,8 +208,7 @@ impl<'a> Cursor<'a> {
         }
     }
 
-    /// The object's `type`, when it is one that is served: what decides which keys the object may
-    /// have.
+    /// The object's `type`, if it is served. It decides which keys the object may have.
     pub(super) fn kind(&self, choice: &'static Choice) -> Option<&'static str> {
         if !matches!(self.value, Json::Object(_)) {
             self.fault("must be an object");
@@ -244,7 +242,7 @@ impl<'a> Cursor<'a> {
         None
     }
 
-    /// A string that says something.
+    /// A string that is not empty.
     pub(super) fn text(&self) -> Option<&'a str> {
         let value = self.string()?;
         if value.is_empty() {

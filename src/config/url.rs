@@ -50,8 +50,8 @@ impl WebSocketUrl {
     }
 }
 
-/// What a URL says of a database connection, by the name of libpq's parameter. Nothing has been
-/// read but text.
+/// What a URL says of a database connection, by the name of libpq's parameter. The values are still
+/// text.
 #[derive(Default)]
 pub(super) struct PostgresUrl(pub(super) BTreeMap<&'static str, String>);
 
@@ -88,7 +88,7 @@ impl PostgresUrl {
     }
 
     fn parameter(&mut self, name: &str, value: &str, may_name: bool) -> Result<(), String> {
-        // For the sake of JDBC's URLs, as libpq takes it.
+        // libpq takes it as well, for the sake of JDBC's URLs.
         if (name, value) == ("ssl", "true") {
             self.insert("sslmode", Some("require".to_owned()));
             return Ok(());

@@ -17,7 +17,7 @@ pub(super) fn join(parent: &str, key: &str) -> String {
 /// What a fault says in place of a secret.
 pub(super) const HIDDEN: &str = "a value that is not shown";
 
-/// Whether what stands under this key is for nobody's eyes.
+/// Whether the value of this key is a secret.
 pub(super) fn is_secret(key: &str) -> bool {
     const SECRETS: [&str; 7] = [
         "passw",
@@ -32,8 +32,8 @@ pub(super) fn is_secret(key: &str) -> bool {
     key == "key" || SECRETS.iter().any(|secret| key.contains(secret))
 }
 
-/// Whether a text can hold a secret. The login of a URL stands before an `@`, its parameters and
-/// those of a libpq connection string have a `=`, either may be percent-encoded. A URL that was cut
+/// Whether a text can hold a secret. The login of a URL stands before an `@`; its parameters, and
+/// those of a libpq connection string, have a `=`; both may be percent-encoded. A URL that was cut
 /// short may end in its password.
 fn can_hold_secret(text: &str) -> bool {
     let is_cut_short = |rest: &str| {

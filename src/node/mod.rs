@@ -28,16 +28,17 @@ use reactor::{Mailbox, Reactor};
 use wamp_router::Router;
 use wamp_transport::{ClockHandle, Mail, Realm, Realms};
 
-/// How long a stop may take where nothing else is said: `docker stop` kills after 10 s.
+/// How long a stop may take by default: `docker stop` kills after 10 s.
 pub const STOP_TIMEOUT: Duration = Duration::from_secs(9);
-/// What a pool may take beyond its time to stop the statements that are left.
+/// How long a pool may take, after its time, to cancel the statements that are left.
 const CANCEL_TIME: Duration = Duration::from_secs(1);
-/// How long an I/O thread may take to end when it is told to: it has to finish its turn.
+/// How long an I/O thread may take to end when it is told to. It finishes its turn of the poll loop
+/// first.
 const LAST_TURN: Duration = Duration::from_millis(500);
-/// How often a stopping node looks whether all is done.
+/// How often a stopping node looks whether everything is done.
 const LOOK: Duration = Duration::from_millis(5);
 
-/// A node that is running. Dropped without [`Node::stop`], its threads go on.
+/// A node that is running. If it is dropped without [`Node::stop`], its threads go on.
 pub struct Node {
     realms: Vec<Arc<Realms>>,
     io_threads: Vec<JoinHandle<()>>,
@@ -48,17 +49,17 @@ pub struct Node {
     stop_times: StopTimes,
 }
 
-/// How a node's threads go about their work.
+/// Settings of a node's threads.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Threads {
-    /// How many serve connections; one for every two processors if it is not said.
+    /// How many serve connections; by default one for every two processors.
     pub io_threads: Option<NonZeroU8>,
-    /// Whether they, and the workers of the databases, sleep whenever they wait. They wait awake
-    /// for a moment otherwise, where calls come quickly.
+    /// Whether they, and the workers of the databases, sleep whenever they wait. Otherwise they wait
+    /// awake for a moment while calls come quickly.
     pub wait_asleep: bool,
 }
 
-/// How the time of a stop is shared out. What one part leaves goes to the next.
+/// How the time of a stop is divided. What one part leaves goes to the next.
 #[derive(Clone, Copy, Debug)]
 pub struct StopTimes {
     /// For calls under way to end: calls here, and those of components on other routers.
@@ -70,7 +71,7 @@ pub struct StopTimes {
 }
 
 impl StopTimes {
-    /// Shares out `total`, all that [`Node::stop`] may take.
+    /// Divides `total`, all that [`Node::stop`] may take.
     pub fn of(total: Duration) -> Self {
         let shared = total.saturating_sub(CANCEL_TIME);
         Self {
@@ -256,8 +257,8 @@ impl Node {
     /// Clients get a Close frame (1001, going away) and no GOODBYE, so that they come again.
     ///
     /// # Blocking
-    /// As long as the [`StopTimes`] say, which the node was started with, at most. What has not
-    /// ended by then is left behind, and the log says so.
+    /// At most as long as the [`StopTimes`] say that the node was started with. What has not ended by
+    /// then is left behind, and the log says so.
     pub fn stop(self) {
         self.mailboxes.iter().for_each(Mailbox::stop_accepting);
         self.realms().for_each(Realm::drain);
@@ -266,7 +267,7 @@ impl Node {
                 || self.databases.are_busy_for_other_routers()
         };
         let calls = self.stop_times.calls;
-        // What other routers have called here has the same time, and takes it meanwhile.
+        // Calls of other routers have the same time, and end meanwhile.
         let deadline = Instant::now() + calls + CANCEL_TIME / 2;
         let leaving = self.components.leave_other_routers();
         if !wait_while(calls, pending) {
@@ -284,7 +285,7 @@ impl Node {
         self.mailboxes.iter().for_each(Mailbox::shut_down);
         let deadline = Instant::now() + self.stop_times.jobs + self.stop_times.farewell;
         let components = std::mem::take(&mut self.components);
-        // A component may take as long as it likes to close, and the node may not.
+        // A component may take as long as it likes to close; the node may not.
         let closing = std::thread::Builder::new().name("close".to_owned());
         let databases = self.databases.clone();
         let closing = closing.spawn(move || {
@@ -297,7 +298,7 @@ impl Node {
             tracing::info!("some clients did not close their connections within {farewell:.1?}");
         }
         match closing {
-            // A pool has a second to stop the statements that are left.
+            // A pool has a second more to cancel the statements that are left.
             Ok(closing) => join_by(deadline + CANCEL_TIME, closing, "a component"),
             Err(error) => tracing::error!(%error, "cannot close the components in order"),
         }
@@ -342,7 +343,7 @@ fn realms_of(worker: &RouterWorker, clock: &ClockHandle) -> Arc<Realms> {
     Arc::new(Realms::new(worker.realms.iter().map(realm)))
 }
 
-/// Leaves the thread behind when it does not end in time.
+/// Joins a thread, or leaves it behind if it does not end in time.
 fn join_by(deadline: Instant, thread: JoinHandle<()>, what: &str) {
     let left = deadline.saturating_duration_since(Instant::now());
     if !wait_while(left, || !thread.is_finished()) {
@@ -352,7 +353,7 @@ fn join_by(deadline: Instant, thread: JoinHandle<()>, what: &str) {
     }
 }
 
-/// Waits until `condition` no longer holds; `false` when the time is over first.
+/// Waits until `condition` no longer holds; `false` if the time is over first.
 fn wait_while(time: Duration, condition: impl Fn() -> bool) -> bool {
     let deadline = Instant::now() + time;
     while condition() {

@@ -1,5 +1,5 @@
-//! From the configuration's words to those of the modules it configures: plain translation, one
-//! function for each thing. Must not start anything.
+//! Translates the configuration's model into the options of the modules it configures, one function
+//! for each. Must not start anything.
 
 #[cfg(test)]
 mod tests;
@@ -22,17 +22,17 @@ use wamp_router::{IdSource, Limits, RealmOptions};
 use wamp_transport::{Target, WebService, WebSocketOptions};
 use web::{AllowedOrigins, Paths, StaticDirectory, StaticOptions};
 
-/// What the router announces itself as.
+/// How the router names itself to clients.
 const AGENT: &str = concat!("wampgres-", env!("CARGO_PKG_VERSION"));
 /// How many connections may wait to be accepted.
 const BACKLOG: u32 = 1024;
-/// How long the head of a request may take where files are served, or a WebSocket service sets no
-/// limit: who sends nothing must not hold a connection for ever. A service that says more gets
-/// more.
+/// How long the head of a request may take where files are served, or where a WebSocket service sets
+/// no limit: a client that sends nothing must not hold a connection for ever. A service that sets
+/// a higher limit gets it.
 const HEAD_TIMEOUT: Duration = Duration::from_secs(10);
-/// What takes the place of "no limit" for sizes: the largest limit that can be configured. Room
-/// for a frame is reserved as soon as its head has come, so a head alone must not be able to ask
-/// for more than there can be.
+/// Stands for "no limit" of sizes: the largest limit that can be configured. Room for a frame is
+/// reserved as soon as its head has come, so a head must not be able to ask for more memory than
+/// there can be.
 const UNLIMITED: usize = 1 << 30;
 
 /// Ids of the global scope, drawn from the thread's random generator.
@@ -93,8 +93,8 @@ fn permission(permission: &config::Permission) -> wamp_router::Permission {
     }
 }
 
-/// The addresses to bind: all that the interface has of the IP version, IPv4 first. Without an
-/// interface, all of the machine; without a version, of both.
+/// The addresses to bind, IPv4 first: those that the interface has of the IP version. Without an
+/// interface, all of the machine; without a version, those of both.
 pub(super) fn interface(endpoint: &TcpEndpoint) -> io::Result<Vec<IpAddr>> {
     let fits = |address: &IpAddr| match endpoint.version {
         None => true,
@@ -103,7 +103,7 @@ pub(super) fn interface(endpoint: &TcpEndpoint) -> io::Result<Vec<IpAddr>> {
     };
     let mut addresses: Vec<IpAddr> = match &endpoint.interface {
         None => vec![Ipv4Addr::UNSPECIFIED.into(), Ipv6Addr::UNSPECIFIED.into()],
-        // RFC 6761 6.3: the loopback addresses, whatever the file of hosts has of them.
+        // RFC 6761, section 6.3: the loopback addresses, whatever the file of hosts says.
         Some(interface) if interface.eq_ignore_ascii_case("localhost") => {
             vec![Ipv4Addr::LOCALHOST.into(), Ipv6Addr::LOCALHOST.into()]
         }
@@ -160,7 +160,7 @@ pub(super) fn web_service(listener: &Listener) -> Result<WebService, Error> {
         }
     }
     if matches!(listener.service, ListenerService::Web { .. }) {
-        // It may have files, and says 404 in any case.
+        // It may have files, and answers 404 in any case.
         head_timeout = head_timeout.max(HEAD_TIMEOUT);
     }
     Ok(WebService::new(paths, head_timeout))
@@ -199,7 +199,7 @@ fn websocket_options(options: &config::WebSocketOptions) -> WebSocketOptions {
     }
 }
 
-/// How often a router that is dialled is pinged, and how long it may be silent then, where the
+/// How often a router that is dialled is pinged, and how long its Pong may take, if the
 /// configuration does not say.
 const HEARTBEAT: Duration = Duration::from_secs(10);
 
@@ -220,7 +220,7 @@ pub(super) fn target(connect: &ClientTransport) -> Target {
     }
 }
 
-/// The pool of a component's database, ready to be built.
+/// The pool of a database, ready to be built.
 pub(super) fn pool(database: &Database) -> adbapi::Builder {
     let builder = ConnectionPool::builder(connection(database))
         .cp_min(database.cp_min)
@@ -324,7 +324,7 @@ fn connection(database: &Database) -> Config {
             LoadBalanceHosts::Disable
         })
         .keepalives(database.keepalives.is_some())
-        // Zero is how a socket is told that the system decides.
+        // Zero tells a socket that the system decides.
         .tcp_user_timeout(database.tcp_user_timeout.unwrap_or_default());
     if let Some(keepalives) = &database.keepalives {
         connection
@@ -332,7 +332,7 @@ fn connection(database: &Database) -> Config {
             .keepalives_interval(keepalives.interval)
             .keepalives_retries(keepalives.count);
     }
-    // As in libpq, an empty one is none.
+    // As in libpq, an empty password is none.
     let password = database.password.as_ref().map(config::Secret::expose);
     if let Some(password) = password.filter(|password| !password.is_empty()) {
         connection.password(password);

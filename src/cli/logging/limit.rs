@@ -1,4 +1,4 @@
-//! How much one client can cause to be logged. Knows the address that a line is about, not what
+//! Limits how much one client can cause to be logged. Knows which address a line is about, not what
 //! the line says.
 
 use std::{
@@ -19,12 +19,12 @@ use tracing_subscriber::{Layer, layer::Context};
 /// The most lines of an address, or of one kind of error, within [`PERIOD`].
 const LINES: u64 = 60;
 const PERIOD: Duration = Duration::from_secs(60);
-/// How many addresses are counted apart; all others together count as one.
+/// How many addresses are counted each by itself; all others together count as one.
 const ADDRESSES: usize = 1024;
 
 /// Leaves out of the log what is too much from one source. It looks at lines with a field
-/// `client`, and at errors, which the calls of a client may cause as often as it calls. Whoever
-/// asks for DEBUG asks for all of it.
+/// `client`, and at errors, which a client may cause as often as it calls. Lines of DEBUG are never
+/// left out.
 pub(super) struct Limit(pub(super) Limits);
 
 impl<S: Subscriber> Layer<S> for Limit {
@@ -34,9 +34,8 @@ impl<S: Subscriber> Layer<S> for Limit {
             return true;
         }
         let now = Instant::now();
-        // The lines that this logs come here as well, and have no source. (That needs a subscriber
-        // of the whole process: one of a scope is not told what is logged while it is told
-        // something.)
+        // The lines that this logs come here as well, and have no source. (That works only with a
+        // subscriber of the whole process: one of a scope does not see what is logged meanwhile.)
         self.0.tell_over(now);
         let mut client = Client(None);
         event.record(&mut client);
@@ -61,7 +60,7 @@ impl<S: Subscriber> Layer<S> for Limit {
 #[derive(Clone, PartialEq, Eq, Hash, Debug)]
 enum Source {
     Address(IpAddr),
-    /// All addresses beyond those that are counted apart.
+    /// All addresses beyond those that are counted each by itself.
     OtherAddresses,
     /// The place in the program that logs this error.
     Error(Identifier),
@@ -100,7 +99,7 @@ impl Visit for Client {
     }
 }
 
-/// What each source has caused of late.
+/// How many lines each source has caused in its current period.
 #[derive(Clone, Default)]
 pub(super) struct Limits(Arc<Mutex<Table>>);
 

@@ -36,7 +36,7 @@ pub(super) enum Origin<'a> {
 }
 
 impl ParameterValue<'_> {
-    /// The value is not what it `must` be. That of a variable is not shown.
+    /// Reports that the value is not what it `must` be. The value of a variable is not shown.
     pub(super) fn fault(&self, must: impl Display) {
         match &self.origin {
             Origin::Written(member) => member.fault(must.to_string()),
@@ -46,7 +46,7 @@ impl ParameterValue<'_> {
         }
     }
 
-    /// Says that it is of no use here.
+    /// Notes something about the value.
     pub(super) fn note(&self, text: &str) {
         match &self.origin {
             Origin::Written(member) => member.note(text),
@@ -63,8 +63,8 @@ impl ParameterValue<'_> {
         }
     }
 
-    /// A file. A relative one that is written is beside the document; a variable is set for
-    /// whatever runs in the directory it is set in.
+    /// The path of a file. One that is written is relative to the document's directory, one of the
+    /// environment to the directory that the program runs in.
     pub(super) fn file(&self, base_dir: &Path) -> Option<PathBuf> {
         let written = self.text()?;
         Some(match &self.origin {
@@ -154,7 +154,7 @@ impl ParameterValue<'_> {
         };
         let value = match &self.origin {
             Origin::Written(member) => return member.time(times),
-            // libpq takes what is negative for no limit.
+            // In libpq a negative time sets no limit.
             Origin::Elsewhere { value, .. } => {
                 let value: Option<i64> = value.trim().parse().ok();
                 value.map(|value| u64::try_from(value).unwrap_or(0))

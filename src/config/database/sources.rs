@@ -15,8 +15,8 @@ use crate::config::{
     url::PostgresUrl,
 };
 
-/// Where a database is. `DATABASE_URL` and `PGSERVICE` have a say only if one of these is open:
-/// else they speak of another database.
+/// Where a database is. `DATABASE_URL` and `PGSERVICE` count only if one of these is open;
+/// otherwise they are about another database.
 const PLACE: [&str; 5] = ["host", "port", "database", "user", "password"];
 
 const URL: &str = "DATABASE_URL";
@@ -31,8 +31,8 @@ struct Layer {
 pub(super) struct Sources<'a> {
     pub(super) object: &'a Object<'a>,
     environment: &'a dyn Fn(&str) -> Option<String>,
-    /// The service that is written, or that `PGSERVICE` names: before the variables, as libpq has
-    /// it.
+    /// The service that is written, or that `PGSERVICE` names. As in libpq, it comes before the
+    /// variables.
     service: Option<Layer>,
     /// The URL, and the service that it names.
     url: Vec<Layer>,
@@ -191,8 +191,8 @@ impl<'a> Sources<'a> {
         })
     }
 
-    /// Says of each parameter that is given from outside and fills in nothing that it has no
-    /// effect, or refuses it.
+    /// Looks at each parameter of the environment that fills in no key: notes that it has no effect,
+    /// or refuses it.
     pub(super) fn judge_the_rest(&self, has_tls: bool, has_unix_socket: bool) {
         for parameter in PARAMETERS {
             if let Some((source, value)) = self.outside(parameter) {

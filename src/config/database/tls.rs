@@ -1,4 +1,4 @@
-//! Owns what is written of TLS to PostgreSQL, as libpq has it (PostgreSQL's manual, 34.19), but
+//! Owns what is written of TLS to PostgreSQL, by libpq's rules (PostgreSQL's manual, 34.19), except
 //! that nothing is looked for in the user's home. Reads no certificate.
 
 use std::path::{Path, PathBuf};
@@ -126,7 +126,7 @@ fn direct(sources: &Sources<'_>, mode: SslMode) -> bool {
     true
 }
 
-/// The oldest and the newest version. Those before 1.2 are not spoken, whatever is asked for.
+/// The oldest and the newest version. Versions before 1.2 are never spoken.
 fn versions(sources: &Sources<'_>) -> (TlsVersion, TlsVersion) {
     let least = sources.find("ssl_min_protocol_version");
     let newest = sources.find("ssl_max_protocol_version");

@@ -1,4 +1,4 @@
-//! Owns who runs the program and where PostgreSQL of this machine is, for what nobody has said.
+//! Owns what the system knows: who runs the program, and where this machine's PostgreSQL listens.
 //! Knows no parameters.
 
 use std::path::{Path, PathBuf};
@@ -9,7 +9,7 @@ use nix::unistd::{User, geteuid};
 /// others, or that of one built from source.
 const SOCKET_DIRECTORIES: [&str; 2] = ["/var/run/postgresql", "/tmp"];
 
-/// The user who runs the program, by the system's word and not by the environment's.
+/// The user who runs the program, as the system has it; the environment may lie.
 pub(super) fn name() -> Option<String> {
     this().map(|user| user.name)
 }

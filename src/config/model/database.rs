@@ -1,4 +1,4 @@
-//! Owns the checked database: where it is, how it is reached and what its pool is held to. Knows
+//! Owns the checked database: where it is, how it is reached and the limits of its pool. Knows
 //! nothing of JSON keys or of how the values came to be.
 
 use std::{fmt, net::IpAddr, path::PathBuf, time::Duration};
@@ -29,7 +29,7 @@ pub struct Database {
     /// Whose certificates are trusted; there whenever `sslmode` verifies, and the system's with
     /// `VerifyFull` only.
     pub sslrootcert: Option<SslRootCert>,
-    /// What we prove to be.
+    /// The certificate that we show.
     pub client_certificate: Option<ClientCertificate>,
     /// Whether TLS begins at once (libpq's `sslnegotiation` `direct`), where it is certain that
     /// there is TLS.
@@ -55,9 +55,9 @@ pub struct Database {
     pub cp_min: u32,
     /// Connections at most, and worker threads.
     pub cp_max: u32,
-    /// Log what the pool does?
+    /// Whether the pool logs what it does.
     pub cp_noisy: bool,
-    /// Replace connections that were lost?
+    /// Whether connections that were lost are replaced.
     pub cp_reconnect: bool,
     /// What is run to see whether a connection is good.
     pub cp_good_sql: String,
@@ -72,11 +72,12 @@ pub struct Database {
     pub connect_timeout: Option<Duration>,
     /// How long a statement may run; `None` sets no limit.
     pub statement_timeout: Option<Duration>,
-    /// After which time without a job a connection beyond `cp_min` is closed; `None` keeps it.
+    /// How long a connection beyond `cp_min` may be without a job before it is closed; `None` keeps
+    /// it.
     pub idle_timeout: Option<Duration>,
     /// How old a connection may become; `None` sets no limit.
     pub max_lifetime: Option<Duration>,
-    /// From which duration on a statement is logged as slow; `None` logs none.
+    /// How long a statement may take before it is logged as slow; `None` logs none.
     pub slow_query: Option<Duration>,
     /// Prepared statements kept by each connection; 0 keeps none.
     pub statement_cache: usize,
@@ -90,8 +91,7 @@ impl Database {
         self.name.as_deref().unwrap_or(&self.json_path)
     }
 
-    /// Moves the database to a server of its own on this machine, of which neither TLS nor a place
-    /// in a cluster can be asked.
+    /// Moves the database to a server of its own on this machine, which has no TLS and is no cluster.
     pub fn move_to(&mut self, host: impl Into<String>, port: u16) {
         let (host, address) = (host.into(), None);
         self.servers = vec![Server {
@@ -141,12 +141,12 @@ pub enum SslMode {
     /// With TLS if the server has it.
     #[default]
     Prefer,
-    /// With TLS. Here and above it is only verified who is at the other end if there is an
+    /// With TLS. In this mode and those above, the other end is verified only if there is an
     /// `sslrootcert`.
     Require,
-    /// With TLS and a certificate that was issued by whom we trust.
+    /// With TLS and a certificate from an authority that we trust.
     VerifyCa,
-    /// With TLS and a certificate that was issued by whom we trust for the host that is dialled.
+    /// With TLS and a certificate from an authority that we trust, for the host that is dialled.
     VerifyFull,
 }
 
