@@ -55,7 +55,10 @@ fn read(object: &Object<'_>, context: &Context<'_>) -> Database {
         json_path: object.at.path().to_owned(),
         name: None,
         servers,
-        database: name(sources.find("database")).unwrap_or_else(|| user.clone()),
+        database: sources
+            .find("database")
+            .and_then(|given| given.name())
+            .unwrap_or_else(|| user.clone()),
         user,
         password: sources.find("password").map(password),
         passfile: passfile(&sources, context),
@@ -137,31 +140,8 @@ fn channel_binding(sources: &Sources<'_>, mode: SslMode, has_unix_socket: bool) 
     binding
 }
 
-/// A text that goes to PostgreSQL, whose protocol ends texts with a NUL.
-fn without_nul(given: &ParameterValue<'_>) -> Option<String> {
-    let text = given.text()?;
-    if text.contains('\0') {
-        given.fault("must not hold a NUL");
-    }
-    Some(text.to_owned())
-}
-
 fn string(given: Option<ParameterValue<'_>>) -> Option<String> {
-    given.as_ref().and_then(without_nul)
-}
-
-/// A name that logs and summaries show. A connection string is refused here, because it would be
-/// shown with its password.
-fn name(given: Option<ParameterValue<'_>>) -> Option<String> {
-    let given = given?;
-    let name = without_nul(&given)?;
-    // An `@` may begin the name of a socket.
-    if name.contains("://") || name.contains('=') || name.rfind('@').is_some_and(|at| at > 0) {
-        given.fault(
-            "must be a name and not a connection string: say each of its parts by a key of its own",
-        );
-    }
-    Some(name)
+    given.and_then(|given| given.without_nul())
 }
 
 /// What PostgreSQL calls the sessions. libpq has a second name for when there is no first.
@@ -175,7 +155,7 @@ fn application_name(sources: &Sources<'_>) -> String {
 /// A text that only the document has, or its default.
 fn written_text(sources: &Sources<'_>, key: &'static str) -> Option<String> {
     match sources.written(key) {
-        Some(value) => without_nul(&value),
+        Some(value) => value.without_nul(),
         None => sources.default_text(key),
     }
 }

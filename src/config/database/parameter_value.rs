@@ -63,6 +63,28 @@ impl ParameterValue<'_> {
         }
     }
 
+    /// A text that goes to PostgreSQL, whose protocol ends texts with a NUL.
+    pub(super) fn without_nul(&self) -> Option<String> {
+        let text = self.text()?;
+        if text.contains('\0') {
+            self.fault("must not hold a NUL");
+        }
+        Some(text.to_owned())
+    }
+
+    /// A name that logs and summaries show. A connection string is refused here, because it would be
+    /// shown with its password.
+    pub(super) fn name(&self) -> Option<String> {
+        let name = self.without_nul()?;
+        // An `@` may begin the name of a socket.
+        if name.contains("://") || name.contains('=') || name.rfind('@').is_some_and(|at| at > 0) {
+            self.fault(
+                "must be a name and not a connection string: say each of its parts by a key of its own",
+            );
+        }
+        Some(name)
+    }
+
     /// The path of a file. One that is written is relative to the document's directory, one of the
     /// environment to the directory that the program runs in.
     pub(super) fn file(&self, base_dir: &Path) -> Option<PathBuf> {

@@ -4,7 +4,6 @@
 use std::net::IpAddr;
 
 use super::{
-    name,
     parameter_value::{Origin, ParameterValue},
     sources::Sources,
     user,
@@ -13,7 +12,10 @@ use crate::config::{json::Json, keys::Kind, model::Server};
 
 /// One server, or several in the order in which to try them.
 pub(super) fn servers(sources: &Sources<'_>) -> Vec<Server> {
-    let hosts = name(sources.find("host")).unwrap_or_default();
+    let hosts = sources
+        .find("host")
+        .and_then(|given| given.name())
+        .unwrap_or_default();
     let hosts: Vec<&str> = hosts.split(',').map(str::trim).collect();
     let given_addresses = sources.find("hostaddr");
     let addresses = (given_addresses.as_ref()).map_or_else(Vec::new, addresses);
