@@ -61,6 +61,7 @@ fn private_file(path: &Path, text: &str) {
 }
 
 #[test]
+#[expect(clippy::too_many_lines, reason = "a table of cases")]
 fn the_environment_leads_a_node_where_it_leads_psql() {
     let postgres = Postgres::shared();
     let port = postgres.database().port().to_string();

@@ -70,12 +70,13 @@ struct Returning {
 impl Returning {
     fn start(kind: &'static str, url: &str) -> Self {
         let root = Path::new(env!("CARGO_MANIFEST_DIR"));
-        let (program, script) = match PYTHON.contains(&kind) {
-            true => (
+        let (program, script) = if PYTHON.contains(&kind) {
+            (
                 root.join("target/test-clients/venv/bin/python"),
                 "tests/clients/returning.py",
-            ),
-            false => ("node".into(), "tests/clients/returning.js"),
+            )
+        } else {
+            ("node".into(), "tests/clients/returning.js")
         };
         let mut child = Command::new(program)
             .arg(root.join(script))

@@ -241,6 +241,7 @@ fn a_part_of_a_file_can_be_had() {
 }
 
 #[test]
+#[expect(clippy::too_many_lines, reason = "a table of cases")]
 fn no_way_leads_out_of_the_directory() {
     const SECRET: &str = "the file next to web";
     let node = node_with_files(&[("index.html", "page"), ("sub/file.txt", "file")]);

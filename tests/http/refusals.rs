@@ -15,6 +15,7 @@ fn other_methods_are_not_allowed() {
 }
 
 #[test]
+#[expect(clippy::too_many_lines, reason = "a table of cases")]
 fn what_is_no_request_is_refused_and_ends_the_connection() {
     let node = node_with_files(&[("index.html", "page")]);
     for (bytes, status) in [

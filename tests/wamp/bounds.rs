@@ -31,11 +31,10 @@ fn who_breaks_a_limit_of_size_is_named_in_the_log_and_its_callers_learn_why() {
         let text = "x".repeat(LIMIT);
         let result = json!([code::YIELD, invocation, {}, [text]]).to_string();
         let (first, rest) = result.as_bytes().split_at(LIMIT / 2);
-        match in_pieces {
-            true => {
-                callee.send_bytes(&[frame(0x01, first), frame(0x80, rest)].concat());
-            }
-            false => callee.send_text(&result),
+        if in_pieces {
+            callee.send_bytes(&[frame(0x01, first), frame(0x80, rest)].concat());
+        } else {
+            callee.send_text(&result);
         }
         let (close, reason) = callee.expect_close();
         assert_eq!(close, CloseCode::Size);

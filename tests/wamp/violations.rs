@@ -127,9 +127,10 @@ fn in_a_session_each_violation_ends_it_and_no_other() {
 fn a_binary_message_is_a_violation_of_wamp_2_json() {
     let node = Node::start(&config(&[router()]));
     for joined in [false, true] {
-        let mut client = match joined {
-            true => Client::join(node.address()),
-            false => Client::open(node.address()),
+        let mut client = if joined {
+            Client::join(node.address())
+        } else {
+            Client::open(node.address())
         };
         client.send_message(Message::binary(
             br#"[1,"realm1",{"roles":{"caller":{}}}]"#.to_vec(),

@@ -92,10 +92,11 @@ impl Error {
             return payload.clone();
         }
         let args = [&self.0.message];
-        let with_details = match self.0.details.is_empty() {
-            true => None,
+        let with_details = if self.0.details.is_empty() {
+            None
+        } else {
             // Details nested too deep for a message are left out of it.
-            false => Payload::from_args_kwargs(&args, &self.0.details).ok(),
+            Payload::from_args_kwargs(&args, &self.0.details).ok()
         };
         with_details
             .or_else(|| Payload::from_args(&args).ok())

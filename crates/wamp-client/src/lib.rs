@@ -33,6 +33,8 @@
 //! });
 //! ```
 
+#![cfg_attr(not(test), warn(clippy::wildcard_enum_match_arm))]
+
 mod client;
 mod error;
 mod handler;

@@ -22,6 +22,13 @@ impl<H: Handler> Peer for Client<H> {
         });
     }
 
+    #[cfg_attr(
+        not(test),
+        expect(
+            clippy::wildcard_enum_match_arm,
+            reason = "answers are told apart elsewhere"
+        )
+    )]
     fn on_message(&self, message: Message) {
         self.note_thread();
         match message {
@@ -57,6 +64,10 @@ impl<H: Handler> Peer for Client<H> {
     }
 
     /// An answer, or a request that was left to this thread.
+    #[cfg_attr(
+        not(test),
+        expect(clippy::wildcard_enum_match_arm, reason = "all others are requests")
+    )]
     fn on_posted(&self, message: Message) {
         match &message {
             Message::Yield(Yield { request, .. }) | Message::Error(wamp::Error { request, .. }) => {
@@ -86,6 +97,10 @@ impl<H: Handler> Client<H> {
     }
 
     /// The answer to a request of this session, if one waits for it.
+    #[cfg_attr(
+        not(test),
+        expect(clippy::wildcard_enum_match_arm, reason = "all others answer nothing")
+    )]
     fn on_answer(&self, message: Message) {
         let (request, request_type) = match &message {
             Message::Result(m) if m.details.progress => return self.on_progress(message),

@@ -75,9 +75,10 @@ impl Pending {
 
     /// The place of a pending call for who takes the parts of its result.
     pub(super) fn progress(&mut self, id: RequestId) -> Option<&mut Option<OnProgress>> {
-        match self.0.get_mut(&id)? {
-            Request::Call { on_progress, .. } => Some(on_progress),
-            _ => None,
+        if let Request::Call { on_progress, .. } = self.0.get_mut(&id)? {
+            Some(on_progress)
+        } else {
+            None
         }
     }
 

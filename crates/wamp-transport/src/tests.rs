@@ -268,10 +268,7 @@ fn a_violation_is_told_before_the_connection_closes() {
         (true, "[1,2", "expected a URI"),
         (true, "[70,5,{}]", "never sent"),
     ] {
-        let mut client = match joined {
-            true => served.join(),
-            false => served.open(),
-        };
+        let mut client = if joined { served.join() } else { served.open() };
         client.0.send(tungstenite::Message::text(sent)).unwrap();
         let abort = client.receive();
         assert_eq!(abort[0], 3, "{abort}");

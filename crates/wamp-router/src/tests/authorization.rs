@@ -39,6 +39,7 @@ fn may_call(permissions: &[Permission], uri: &str) -> bool {
 }
 
 #[test]
+#[expect(clippy::too_many_lines, reason = "a table of cases")]
 fn one_permission_decides() {
     use MatchPolicy::{Exact, Prefix, Wildcard};
     let (yes, no) = (CALL, NOTHING);

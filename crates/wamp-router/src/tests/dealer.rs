@@ -68,6 +68,7 @@ fn errors_of_the_callee_reach_the_caller() {
 }
 
 #[test]
+#[expect(clippy::too_many_lines, reason = "a table of cases")]
 fn requests_that_cannot_be_fulfilled_are_answered_by_errors_that_help() {
     for (request, error) in [
         (

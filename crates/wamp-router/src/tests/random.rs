@@ -325,6 +325,7 @@ impl World {
 
     /// A message that the peer might send, and what the router must then end the session with,
     /// if it must.
+    #[expect(clippy::too_many_lines, reason = "one message of each kind")]
     fn message(&mut self, peer: u64) -> (String, Option<MessageType>) {
         let pending = self.calls.requests_of(peer, self.now);
         let served: Vec<&str> = (self.peers.values())

@@ -24,6 +24,7 @@ const FOUR: &str = r#"
 "#;
 
 #[test]
+#[expect(clippy::too_many_lines, reason = "a table of cases")]
 fn an_event_goes_to_those_whom_every_list_admits() {
     for (options, to) in [
         (r#""x_nothing":1"#, "1,2,3,4"),

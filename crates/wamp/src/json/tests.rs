@@ -206,6 +206,7 @@ fn options_that_are_left_out_have_their_defaults() {
 }
 
 #[test]
+#[expect(clippy::too_many_lines, reason = "a table of cases")]
 fn offences_are_named() {
     for (text, words) in [
         ("", "EOF"),
