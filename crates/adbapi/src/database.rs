@@ -1,7 +1,6 @@
 //! Owns how the pool keeps the contract of `sql`: its jobs as work for the workers. Knows no thread.
 
 mod error;
-mod listen;
 
 use std::{num::NonZeroU32, sync::Arc, time::Duration};
 
@@ -21,8 +20,6 @@ use super::{
     },
     postgres_driver::Postgres,
 };
-
-pub(super) use listen::Listening;
 
 impl Database for ConnectionPool {
     fn submit(&self, job: sql::Job) -> sql::Deferred<Results> {

@@ -258,11 +258,13 @@
 //! secret.
 
 mod aliases;
+mod build;
 mod builder;
 mod connection;
 mod database;
 mod driver;
 mod error;
+mod listen;
 mod notices;
 mod pool;
 mod postgres_driver;

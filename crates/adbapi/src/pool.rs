@@ -25,7 +25,6 @@ use tracing::info;
 use super::{
     LOG,
     aliases::{Deferred, deferred},
-    builder::Builder,
     driver::Driver,
     error::Error,
     postgres_driver::Postgres,
@@ -44,12 +43,6 @@ pub struct ConnectionPool<D: Driver = Postgres> {
 }
 
 impl<D: Driver> ConnectionPool<D> {
-    /// Starts the settings of a pool with another driver than that of
-    /// [`builder`](ConnectionPool::builder): for another database, or another client library.
-    pub fn with_driver(driver: D) -> Builder<D> {
-        Builder::with(driver)
-    }
-
     pub(super) fn new(settings: PoolSettings, driver: D) -> Self {
         Self {
             handle: Arc::new(Handle {

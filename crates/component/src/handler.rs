@@ -1,5 +1,5 @@
-//! What a component does in its session: registers and subscribes when it has joined, answers
-//! invocations, takes events. Must not know how requests find their answers.
+//! What a component does in its session, and how far that has come: registers and subscribes when it
+//! has joined, answers invocations, takes events. Must not know how requests find their answers.
 
 use std::{
     collections::HashMap,
@@ -11,7 +11,6 @@ use super::{
     Error, Event, Invocation, Reply,
     class::Instance,
     invocation::{Callee, Unanswered},
-    session::Status,
 };
 use deferred::CancelHandle;
 use wamp::{
@@ -19,6 +18,17 @@ use wamp::{
     RequestId, Revoked, SHOWN, SubscriptionId, Uri, Welcome, error_uri, excerpt,
 };
 use wamp_client::{Client, End, Handler, answer};
+
+/// How far a session has come.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Status {
+    /// Not all procedures are registered yet, or not all topics subscribed to.
+    Joining,
+    /// All procedures, so many, are registered, and all topics subscribed to.
+    Joined(usize),
+    /// The session has failed or ended, and why.
+    Ended(String),
+}
 
 /// The owner of a component's session.
 pub(super) struct ComponentHandler {

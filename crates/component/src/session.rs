@@ -1,25 +1,17 @@
-//! A component's WAMP session: what it announces, and how far it has come. Must not know whether the
-//! router is in this process or at the end of a connection.
+//! A component's WAMP session: what it announces. Must not know whether the router is in this
+//! process or at the end of a connection.
 
 use std::sync::Arc;
 
-use super::{class::Instance, handler::ComponentHandler};
+use super::{
+    class::Instance,
+    handler::{ComponentHandler, Status},
+};
 use wamp::{
     HelloDetails, Identity, Invocation, Message, Peer, PeerRoles, RpcFeatures, Transport, Uri,
     error_uri,
 };
 use wamp_client::{Client, Limits};
-
-/// How far a session has come.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Status {
-    /// Not all procedures are registered yet, or not all topics subscribed to.
-    Joining,
-    /// All procedures, so many, are registered, and all topics subscribed to.
-    Joined(usize),
-    /// The session has failed or ended, and why.
-    Ended(String),
-}
 
 /// The session of one component.
 pub struct Session {

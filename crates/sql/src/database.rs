@@ -5,7 +5,7 @@ use std::{num::NonZeroU32, time::Duration};
 use postgres_types::Type;
 
 use super::{
-    error::Error,
+    error::{Deferred, Error},
     job::{Job, Statement},
     listen::{Listener, OnListenEvent},
     params::Sql,
@@ -14,9 +14,6 @@ use super::{
     stats::Stats,
     stream::RowStream,
 };
-
-/// A result of a database that will come; see [`deferred::Deferred`].
-pub type Deferred<T> = deferred::Deferred<T, Error>;
 
 /// One PostgreSQL database, whichever backend speaks with it.
 ///

@@ -134,6 +134,9 @@ impl fmt::Display for Error {
 
 impl StdError for Error {}
 
+/// A result of a database that will come; see [`deferred::Deferred`].
+pub type Deferred<T> = deferred::Deferred<T, Error>;
+
 impl Failure for Error {
     type Kind = ErrorKind;
 

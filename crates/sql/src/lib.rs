@@ -41,8 +41,8 @@ mod stream;
 pub mod suite;
 mod tls;
 
-pub use database::{Database, Deferred, Description};
-pub use error::{Error, ErrorKind, Report};
+pub use database::{Database, Description};
+pub use error::{Deferred, Error, ErrorKind, Report};
 pub use job::{Job, Statement, Wanted};
 pub use listen::{ListenEvent, Listener, Notification, OnListenEvent, quote_channel};
 pub use params::{Params, Sql, Value, params};

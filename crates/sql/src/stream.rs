@@ -9,7 +9,10 @@ use std::{
 
 use deferred::{CancelHandle, Failure};
 
-use super::{database::Deferred, error::Error, rows::Rows};
+use super::{
+    error::{Deferred, Error},
+    rows::Rows,
+};
 
 /// How many batches may lie between the two ends. With it the backend reads one batch while the
 /// consumer is at another; each end holds one more at most.

@@ -11,7 +11,7 @@ use serde_json::value::RawValue;
 
 use super::{
     DecodeError, MAX_NESTING, Message, Payload, PayloadError, Serializer,
-    serializer::malformed,
+    decode_error::malformed,
     tokens::{self, Head},
 };
 

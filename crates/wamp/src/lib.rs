@@ -19,6 +19,8 @@
 #![cfg_attr(not(test), warn(clippy::wildcard_enum_match_arm))]
 
 mod answer_options;
+mod decode_error;
+mod encoding;
 mod ending;
 pub mod error_uri;
 mod excerpt;
@@ -38,6 +40,7 @@ mod tokens;
 mod uri;
 
 pub use answer_options::{ErrorDetails, ResultDetails, YieldOptions};
+pub use decode_error::DecodeError;
 pub use ending::{Ending, Revoked, RevokedSubscription, Unregistering, Unsubscribing};
 pub use excerpt::{SHOWN, excerpt};
 pub use id::{
@@ -61,6 +64,6 @@ pub use request_options::{
     CallOptions, PublishOptions, Receivers, RegisterOptions, SubscribeOptions,
 };
 pub use roles::{PeerRoles, RouterRoles, RpcFeatures};
-pub use serializer::{DecodeError, Serializer};
+pub use serializer::Serializer;
 pub use sparse::{Sparse, StaticDefault};
 pub use uri::{MAX_URI_LEN, Uri};

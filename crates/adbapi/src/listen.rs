@@ -16,7 +16,7 @@ use postgres::{Client, fallible_iterator::FallibleIterator};
 use sql::{ErrorKind, ListenEvent, Listener, Notification, OnListenEvent, quote_channel};
 use tracing::{error, info, warn};
 
-use super::super::{
+use super::{
     LOG,
     builder::Builder,
     error::{Error, describe},
@@ -37,7 +37,7 @@ const PAUSE_AT_MOST: Duration = Duration::from_secs(5);
 const CLOSE_GRACE: Duration = Duration::from_secs(1);
 
 /// The listening of one pool. Its thread runs while there are listeners or were some.
-pub(in super::super) struct Listening {
+pub(super) struct Listening {
     shared: Arc<Shared>,
     thread: Mutex<Option<JoinHandle<()>>>,
     settings: Builder,
@@ -80,7 +80,7 @@ enum Told {
 }
 
 impl Listening {
-    pub(in super::super) fn new(settings: &Builder, tls: &Tls) -> Self {
+    pub(super) fn new(settings: &Builder, tls: &Tls) -> Self {
         let mut settings = settings.clone();
         // Nobody can listen on a standby.
         if !settings.driver.wanted().is_to_write() {
@@ -156,7 +156,7 @@ impl Listening {
 
     /// Ends the thread and tells the listeners. Blocks until it has ended, or is held by a frozen
     /// server for too long.
-    pub(in super::super) fn close(&self) {
+    pub(super) fn close(&self) {
         self.shared.state().is_closed = true;
         self.shared.tell_thread();
         let thread = self.thread().take();
