@@ -34,7 +34,7 @@
 //! | [`stdio`] | standard output and standard error, never waited for | - |
 //! | [`component`] | what answers calls | `wamp`, `sql`, `deferred`, `adbapi`, `stdio` |
 //! | [`pg_cluster`] | a private PostgreSQL cluster | - |
-//! | [`wamp_bench`] | a load generator for routers | `wamp`, `reactor`, `wamp_transport` |
+//! | [`wamp_bench`] | a load generator for routers | `wamp`, `wamp_client`, `reactor`, `wamp_transport` |
 //! | [`config`] | the configuration, checked | - |
 //! | [`node`] | putting all of this together | all |
 //! | [`cli`] | the commands | all |

@@ -140,7 +140,7 @@ const TABLE: &[Allowed] = &[
     // It is a client of any router, and knows nothing of the node it may be pointed at.
     Allowed {
         package: "wamp-bench",
-        ours: &["reactor", "wamp", "wamp-transport"],
+        ours: &["reactor", "wamp", "wamp-client", "wamp-transport"],
         others: &[
             "hdrhistogram",
             "mio",

@@ -283,11 +283,11 @@ fn errors_are_counted_by_their_uri_and_fail_nothing() {
     let errors = json!({"com.example.bad": {"count": 24, "message": "no luck 1"}});
     assert_eq!(figures["errors"], errors);
     let node = Node::start(&config(&[router()]));
-    let outcome = bench(
-        node.address(),
-        "--mode pubsub --procedure org.elsewhere --calls 5",
-    );
-    outcome.assert_fails("SUBSCRIBE failed with wamp.error.not_authorized");
+    for (mode, request) in [("pubsub", "SUBSCRIBE"), ("echo", "REGISTER")] {
+        let args = format!("--mode {mode} --procedure org.elsewhere --calls 5");
+        let words = format!("{request} failed with wamp.error.not_authorized");
+        bench(node.address(), &args).assert_fails(&words);
+    }
 }
 
 /// Answers the first calls rightly and all others with errors.

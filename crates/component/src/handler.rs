@@ -331,7 +331,7 @@ impl Handler for ComponentHandler {
         );
     }
 
-    fn on_ignored(&self, message: &Message) {
+    fn on_ignored(&self, message: Message) {
         tracing::warn!(
             target: crate::LOG,
             component = self.name,

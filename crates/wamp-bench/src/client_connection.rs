@@ -7,6 +7,7 @@ use mio::net::TcpStream;
 use reactor::{Io, Protocol};
 
 use super::{
+    client_output::{ClientOutputs, SessionClient},
     client_session::ClientSession,
     error::{Error, SessionError},
     run_state::RunState,
@@ -23,6 +24,7 @@ pub(super) struct ClientConnection {
     number: usize,
     shared: Arc<SharedRun>,
     opened: Instant,
+    client: Arc<SessionClient>,
     session: ClientSession,
 }
 
@@ -34,6 +36,7 @@ impl ClientConnection {
             number: run.opened,
             shared: shared.clone(),
             opened: Instant::now(),
+            client: ClientOutputs::default().client(&shared.options),
             session: ClientSession::new(workload),
         };
         run.opened += 1;
@@ -76,6 +79,7 @@ impl ClientConnection {
             opened: self.opened,
             now,
             options: &self.shared.options,
+            client: &self.client,
             mailbox: &self.shared.mailbox,
             run: &mut run,
             out: io.out(),
@@ -177,6 +181,7 @@ mod tests {
             number: 0,
             shared: shared.clone(),
             opened: Instant::now(),
+            client: ClientOutputs::default().client(&shared.options),
             session: ClientSession::new(workload),
         };
         connection.on_lost();

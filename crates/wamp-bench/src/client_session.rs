@@ -1,22 +1,19 @@
-//! One session as its client sees it, from the opening handshake to GOODBYE, with its workload in
-//! between. Must not know sockets, nor which workload it has.
+//! One session from the opening handshake to GOODBYE, which its client's end says, with its workload
+//! in between. Must not know sockets, nor which workload it has.
 
-use std::{mem, time::Instant};
+use std::{mem, sync::Arc, time::Instant};
 
 use tungstenite::protocol::Role;
-use wamp::{
-    Abort, ClosingDetails, Goodbye, Hello, HelloDetails, Message, PeerRoles, Serializer, error_uri,
-};
+use wamp::{DecodeError, Peer, error_uri};
 use wamp_transport::{ClientHandshake, FrameLimits, Frames, Incoming};
 
 use super::{
+    client_output::ClientOutput,
     error::SessionError,
     wire::CompactMessage,
-    workload::{SessionCommand, SessionContext, Workload, unasked},
+    workload::{SessionCommand, SessionContext, Workload},
 };
 
-/// What software the client is.
-const AGENT: &str = concat!("wampgres-bench ", env!("CARGO_PKG_VERSION"));
 /// What the router may send in one message.
 const LIMITS: FrameLimits = FrameLimits {
     max_message_size: 16 << 20,
@@ -41,8 +38,8 @@ enum Phase {
     /// Its socket is on the way to the reactor.
     Unopened,
     Opening(ClientHandshake),
+    /// Until it is joined, and the workload is ready.
     Joining,
-    Preparing,
     Working,
     Leaving,
     /// Whatever comes now is of no interest.
@@ -94,15 +91,10 @@ impl ClientSession {
             return Ok(());
         };
         self.phase = Phase::Joining;
-        context.send(Hello {
-            realm: context.options.realm.as_str().into(),
-            details: HelloDetails {
-                roles: PeerRoles::ALL,
-                agent: Some(AGENT.to_owned()),
-                ..HelloDetails::default()
-            }
-            .into(),
-        });
+        let outputs = context.client.handler().clone();
+        let transport = move |message| outputs.push(ClientOutput::Send(message));
+        context.client.on_open(Arc::new(transport));
+        self.handle_outputs(context)?;
         self.on_frames(&frames, context)
     }
 
@@ -145,31 +137,44 @@ impl ClientSession {
             }
             _ => {}
         }
-        let message = decode(context.options.serializer, text)?;
-        match (&self.phase, message) {
-            (Phase::Leaving, Message::Goodbye(_)) => self.on_left(context)?,
-            (
-                _,
-                Message::Goodbye(Goodbye { details, reason })
-                | Message::Abort(Abort { details, reason }),
-            ) => {
-                return Err(SessionError::Ended {
-                    reason: reason.to_string(),
-                    message: details.message,
-                });
+        let message = context.options.serializer.decode(text);
+        let violation = |error: DecodeError| SessionError::Violation(error.to_string());
+        context.client.on_message(message.map_err(violation)?);
+        self.handle_outputs(context)
+    }
+
+    /// Does what the client wants done.
+    fn handle_outputs(&mut self, context: &mut SessionContext<'_>) -> Result<(), SessionError> {
+        loop {
+            let outputs = context.client.handler().take();
+            if outputs.is_empty() {
+                return Ok(());
             }
-            (Phase::Joining, Message::Welcome(_)) => {
-                self.phase = Phase::Preparing;
+            for output in outputs {
+                self.handle(output, context)?;
+            }
+        }
+    }
+
+    fn handle(
+        &mut self,
+        output: ClientOutput,
+        context: &mut SessionContext<'_>,
+    ) -> Result<(), SessionError> {
+        match output {
+            ClientOutput::Send(message) => context.send(message),
+            ClientOutput::Joined => {
                 if self.workload.on_joined(context) {
                     self.on_ready(context);
                 }
             }
-            (Phase::Preparing | Phase::Working | Phase::Leaving, message) => {
-                if self.workload.on_message(message, context)? {
-                    self.on_ready(context);
-                }
+            ClientOutput::Prepared(id) => {
+                self.workload.on_prepared(id);
+                self.on_ready(context);
             }
-            (_, message) => return Err(unasked(message.message_type().name())),
+            ClientOutput::Message(message) => self.workload.on_message(message, context)?,
+            ClientOutput::Left => self.on_left(context)?,
+            ClientOutput::Failed(error) => return Err(error),
         }
         Ok(())
     }
@@ -194,10 +199,8 @@ impl ClientSession {
             }
             SessionCommand::Leave => {
                 self.phase = Phase::Leaving;
-                context.send(Goodbye {
-                    details: ClosingDetails::default(),
-                    reason: error_uri::CLOSE_REALM.into(),
-                });
+                context.client.leave(error_uri::CLOSE_REALM);
+                return self.handle_outputs(context);
             }
             SessionCommand::Abandon => return self.on_left(context),
         }
@@ -242,9 +245,7 @@ impl ClientSession {
         Some(match mem::replace(&mut self.phase, Phase::Over) {
             Phase::Unopened => SessionError::Unwatched,
             Phase::Opening(_) => SessionError::Disconnected("before the WebSocket was open"),
-            Phase::Joining | Phase::Preparing => {
-                SessionError::Disconnected("while the session was joining")
-            }
+            Phase::Joining => SessionError::Disconnected("while the session was joining"),
             Phase::Working => SessionError::Disconnected("in the middle of the run"),
             Phase::Leaving => SessionError::Disconnected("before the router said GOODBYE"),
             Phase::Over => return None,
@@ -261,11 +262,4 @@ fn first_due(context: &SessionContext<'_>) -> Option<(u64, Instant)> {
     let number = (context.session - sessions.start) as u64;
     let due = context.run.bounds.schedule?.due(number)?;
     Some((number, due))
-}
-
-/// Reads a message that is not in its compact form.
-fn decode(serializer: Serializer, text: &[u8]) -> Result<Message, SessionError> {
-    serializer
-        .decode(text)
-        .map_err(|error| SessionError::Violation(error.to_string()))
 }

@@ -7,14 +7,18 @@
 //!
 //! ```text
 //!   runner ───── opens, starts, ends ──────► client_connection ─► client_session ─► workload:
-//!      │                                            │              rpc, pubsub, workloads
-//!      └── looks at ─► run_state ◄── notes ─────────┘
+//!      │                                            │                   │      rpc, pubsub, workloads
+//!      └── looks at ─► run_state ◄── notes ─────────┘                   └─► wamp_client
 //! ```
+//!
+//! A session joins, prepares and leaves by a [`wamp_client::Client`]. The few messages that make up
+//! the load are written and read by hand (`wire`), which takes no allocation.
 //!
 //! Every answer is matched to its request. A wrong one ends the run with an [`Error`]: figures of
 //! a router that answers wrongly are worth nothing.
 
 mod client_connection;
+mod client_output;
 mod client_session;
 mod error;
 mod events_in_flight;

@@ -3,7 +3,7 @@
 
 use std::time::Instant;
 
-use wamp::{Message, RequestId, RequestType, Subscribe, SubscribeOptions, SubscriptionId};
+use wamp::{Message, RequestType, SubscribeOptions, SubscriptionId};
 
 use super::{
     error::SessionError,
@@ -51,7 +51,8 @@ impl Publisher {
     fn publish(&mut self, at: Instant, context: &mut SessionContext<'_>) {
         context.run.begin(at, context.now);
         let number = context.run.events.publish(at);
-        let request = self.requests.begin(at);
+        let request = context.next_request();
+        self.requests.begin(request, at);
         let text = &mut self.text;
         text.clear();
         text.extend_from_slice(b"[16,");
@@ -77,14 +78,14 @@ impl Workload for Publisher {
         &mut self,
         message: Message,
         _: &mut SessionContext<'_>,
-    ) -> Result<bool, SessionError> {
+    ) -> Result<(), SessionError> {
         match message {
             Message::Published(published) => {
                 self.requests.answer(published.request.value())?;
-                Ok(false)
+                Ok(())
             }
             Message::Error(error) if error.request_type == RequestType::Publish => {
-                Err(refused("PUBLISH", &error))
+                Err(refused("PUBLISH", &error.error, &error.payload))
             }
             message => Err(unasked(message.message_type().name())),
         }
@@ -112,7 +113,8 @@ impl Workload for Publisher {
 /// Subscribes, and gets events 1, 2, 3, ….
 #[derive(Default)]
 pub(super) struct Subscriber {
-    subscription: Option<SubscriptionId>,
+    /// 0, which no router gives, until it is there.
+    subscription: u64,
     received: u64,
 }
 
@@ -123,7 +125,7 @@ impl Subscriber {
         number: u64,
         context: &mut SessionContext<'_>,
     ) -> Result<(), SessionError> {
-        if self.subscription.map(SubscriptionId::value) != Some(subscription) {
+        if self.subscription != subscription {
             return Err(unasked(format!("an EVENT for subscription {subscription}")));
         }
         let expected = self.received + 1;
@@ -144,12 +146,14 @@ impl Subscriber {
 
 impl Workload for Subscriber {
     fn on_joined(&mut self, context: &mut SessionContext<'_>) -> bool {
-        context.send(Subscribe {
-            request: RequestId::FIRST,
-            options: SubscribeOptions::default(),
-            topic: context.options.uri.as_str().into(),
-        });
+        let topic = context.options.uri.as_str().into();
+        let on_result = (context.client.handler()).prepared("SUBSCRIBE", SubscriptionId::value);
+        (context.client).subscribe(topic, SubscribeOptions::default(), on_result);
         false
+    }
+
+    fn on_prepared(&mut self, id: u64) {
+        self.subscription = id;
     }
 
     fn on_compact(
@@ -171,17 +175,8 @@ impl Workload for Subscriber {
         &mut self,
         message: Message,
         context: &mut SessionContext<'_>,
-    ) -> Result<bool, SessionError> {
+    ) -> Result<(), SessionError> {
         match message {
-            Message::Subscribed(subscribed)
-                if subscribed.request == RequestId::FIRST && self.subscription.is_none() =>
-            {
-                self.subscription = Some(subscribed.subscription);
-                return Ok(true);
-            }
-            Message::Error(error) if error.request_type == RequestType::Subscribe => {
-                return Err(refused("SUBSCRIBE", &error));
-            }
             Message::Event(event) => {
                 let args: Vec<serde_json::Value> = (event.payload.args())
                     .map_err(|error| SessionError::Violation(error.to_string()))?;
@@ -191,7 +186,7 @@ impl Workload for Subscriber {
             }
             message => return Err(unasked(message.message_type().name())),
         }
-        Ok(false)
+        Ok(())
     }
 
     fn outstanding(&self, run: &RunState) -> Option<String> {

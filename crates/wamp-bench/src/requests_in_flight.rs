@@ -5,27 +5,23 @@ use std::{collections::VecDeque, time::Instant};
 
 use super::error::SessionError;
 
-/// A window over the requests, whose ids count from 1: those before it are answered, those after it
-/// are not made.
+/// A window over the requests, whose ids count up: those before it are answered, those after it are
+/// not made.
+#[derive(Default)]
 pub(super) struct RequestsInFlight {
     first: u64,
     begun: VecDeque<Option<Instant>>,
 }
 
-impl Default for RequestsInFlight {
-    fn default() -> Self {
-        Self {
-            first: 1,
-            begun: VecDeque::new(),
-        }
-    }
-}
-
 impl RequestsInFlight {
-    /// Notes a request. Returns its id.
-    pub(super) fn begin(&mut self, at: Instant) -> u64 {
+    /// Notes a request. Its id is higher than those before; ids between them are not of these.
+    pub(super) fn begin(&mut self, id: u64, at: Instant) {
+        if self.begun.is_empty() {
+            self.first = id;
+        }
+        let next = self.first + self.begun.len() as u64;
+        self.begun.extend((next..id).map(|_| None));
         self.begun.push_back(Some(at));
-        self.first + self.begun.len() as u64 - 1
     }
 
     /// Takes out the request that an answer is for. Returns when it began.
@@ -67,7 +63,9 @@ mod tests {
     fn answers_are_matched_in_any_order_and_once() {
         let mut requests = RequestsInFlight::default();
         let now = Instant::now();
-        assert_eq!([(); 3].map(|()| requests.begin(now)), [1, 2, 3]);
+        for id in [1, 2, 3] {
+            requests.begin(id, now);
+        }
         assert!(matches!(
             requests.answer(0),
             Err(SessionError::NeverMade(0))
@@ -88,6 +86,13 @@ mod tests {
         assert_eq!(requests.oldest(), Some(3));
         assert!(requests.answer(3).is_ok());
         assert_eq!(requests.oldest(), None);
-        assert_eq!(requests.begin(now), 4);
+        for id in [5, 8] {
+            requests.begin(id, now);
+        }
+        assert_eq!(requests.oldest(), Some(5));
+        assert!(matches!(requests.answer(4), Err(SessionError::Doubled(4))));
+        assert!(requests.answer(5).is_ok());
+        assert_eq!(requests.oldest(), Some(8));
+        assert!(requests.answer(8).is_ok());
     }
 }

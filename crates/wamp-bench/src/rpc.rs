@@ -4,8 +4,7 @@
 use std::time::Instant;
 
 use wamp::{
-    Error, Invocation, Message, Register, RegistrationId, RequestId, RequestType, Yield,
-    YieldOptions,
+    Error, Invocation, Message, RegisterOptions, RegistrationId, RequestType, Yield, YieldOptions,
 };
 
 use super::{
@@ -14,7 +13,7 @@ use super::{
     requests_in_flight::RequestsInFlight,
     run_state::RunState,
     wire::{CompactMessage, put_number},
-    workload::{SessionContext, Workload, message_of, refused, unasked},
+    workload::{SessionContext, Workload, message_of, unasked},
 };
 
 /// Calls, and matches each answer to its call.
@@ -56,7 +55,8 @@ impl Caller {
 
     fn call(&mut self, at: Instant, context: &mut SessionContext<'_>) {
         context.run.begin(at, context.now);
-        let request = self.requests.begin(at);
+        let request = context.next_request();
+        self.requests.begin(request, at);
         let text = &mut self.text;
         text.clear();
         text.extend_from_slice(b"[48,");
@@ -77,7 +77,7 @@ impl Caller {
         error: Option<&Error>,
     ) -> Result<(), SessionError> {
         let begun = self.requests.answer(request)?;
-        let error = error.map(|error| (error.error.as_str(), message_of(error)));
+        let error = error.map(|error| (error.error.as_str(), message_of(&error.payload)));
         context.run.complete(begun, context.now, error);
         if context.run.may_begin(context.now) {
             self.call(context.now, context);
@@ -138,7 +138,7 @@ impl Workload for Caller {
         &mut self,
         message: Message,
         context: &mut SessionContext<'_>,
-    ) -> Result<bool, SessionError> {
+    ) -> Result<(), SessionError> {
         match message {
             Message::Result(result) => {
                 let request = result.request.value();
@@ -157,7 +157,7 @@ impl Workload for Caller {
             }
             message => return Err(unasked(message.message_type().name())),
         }
-        Ok(false)
+        Ok(())
     }
 
     fn on_start(&mut self, context: &mut SessionContext<'_>) {
@@ -185,7 +185,8 @@ impl Workload for Caller {
 /// Registers the procedure and answers its calls.
 #[derive(Default)]
 pub(super) struct Callee {
-    registration: Option<RegistrationId>,
+    /// 0, which no router gives, until it is there.
+    registration: u64,
     /// The id of the last INVOCATION. These count up (WAMP, ID scopes), so a smaller or equal one is
     /// doubled or out of order.
     last: u64,
@@ -195,7 +196,7 @@ pub(super) struct Callee {
 
 impl Callee {
     fn invoked(&mut self, registration: u64, request: u64) -> Result<(), SessionError> {
-        if self.registration.map(RegistrationId::value) != Some(registration) {
+        if self.registration != registration {
             return Err(unasked(format!(
                 "an INVOCATION of registration {registration}"
             )));
@@ -211,12 +212,14 @@ impl Callee {
 
 impl Workload for Callee {
     fn on_joined(&mut self, context: &mut SessionContext<'_>) -> bool {
-        context.send(Register {
-            request: RequestId::FIRST,
-            options: Box::default(),
-            procedure: context.options.uri.as_str().into(),
-        });
+        let procedure = context.options.uri.as_str().into();
+        let on_result = (context.client.handler()).prepared("REGISTER", RegistrationId::value);
+        (context.client).register(procedure, RegisterOptions::default(), on_result);
         false
+    }
+
+    fn on_prepared(&mut self, id: u64) {
+        self.registration = id;
     }
 
     fn on_compact(
@@ -251,17 +254,8 @@ impl Workload for Callee {
         &mut self,
         message: Message,
         context: &mut SessionContext<'_>,
-    ) -> Result<bool, SessionError> {
+    ) -> Result<(), SessionError> {
         match message {
-            Message::Registered(registered)
-                if registered.request == RequestId::FIRST && self.registration.is_none() =>
-            {
-                self.registration = Some(registered.registration);
-                return Ok(true);
-            }
-            Message::Error(error) if error.request_type == RequestType::Register => {
-                return Err(refused("REGISTER", &error));
-            }
             Message::Invocation(Invocation {
                 request,
                 registration,
@@ -277,6 +271,6 @@ impl Workload for Callee {
             }
             message => return Err(unasked(message.message_type().name())),
         }
-        Ok(false)
+        Ok(())
     }
 }

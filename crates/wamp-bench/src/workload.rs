@@ -4,9 +4,10 @@
 use std::time::Instant;
 
 use reactor::Mailbox;
-use wamp::{Error, Message};
+use wamp::{Message, Payload, Uri};
 
 use super::{
+    client_output::SessionClient,
     error::SessionError,
     options::RunOptions,
     run_state::RunState,
@@ -15,10 +16,16 @@ use super::{
 
 /// A session's part in the run, from joining to leaving.
 pub(super) trait Workload: Send {
-    /// The session has joined. Returns `true` if it is ready without waiting for an answer.
+    /// The session has joined. Returns `true` if it is ready. A workload that is not makes a request
+    /// of the client, whose answer goes to `ClientOutputs::prepared`.
     fn on_joined(&mut self, context: &mut SessionContext<'_>) -> bool {
         let _ = context;
         true
+    }
+
+    /// The answer to that request: the id that it brings.
+    fn on_prepared(&mut self, id: u64) {
+        let _ = id;
     }
 
     /// A message in its compact form.
@@ -31,7 +38,7 @@ pub(super) trait Workload: Send {
         context: &mut SessionContext<'_>,
     ) -> Result<(), SessionError>;
 
-    /// Any other message of an open session. Returns `true` if it has made the session ready.
+    /// Any other message that the client did not ask for itself.
     ///
     /// # Errors
     /// The error that ends the run.
@@ -39,7 +46,7 @@ pub(super) trait Workload: Send {
         &mut self,
         message: Message,
         context: &mut SessionContext<'_>,
-    ) -> Result<bool, SessionError>;
+    ) -> Result<(), SessionError>;
 
     /// A closed load starts: begin as many operations as it has in flight.
     fn on_start(&mut self, context: &mut SessionContext<'_>) {
@@ -78,12 +85,18 @@ pub(super) struct SessionContext<'a> {
     pub(super) opened: Instant,
     pub(super) now: Instant,
     pub(super) options: &'a RunOptions,
+    pub(super) client: &'a SessionClient,
     pub(super) mailbox: &'a Mailbox<SessionCommand>,
     pub(super) run: &'a mut RunState,
     pub(super) out: &'a mut Vec<u8>,
 }
 
 impl SessionContext<'_> {
+    /// The id of the next request, which the workload writes itself.
+    pub(super) fn next_request(&self) -> u64 {
+        self.client.reserve_request().value()
+    }
+
     /// Sends the text of a message.
     pub(super) fn send_text(&mut self, text: &[u8]) {
         wire::put_text(text, self.out);
@@ -108,17 +121,17 @@ pub(super) fn unasked(what: impl std::fmt::Display) -> SessionError {
 }
 
 /// The error for a refused request that the run needs.
-pub(super) fn refused(request: &'static str, error: &Error) -> SessionError {
+pub(super) fn refused(request: &'static str, error: &Uri, payload: &Payload) -> SessionError {
     SessionError::Refused {
         request,
-        error: error.error.to_string(),
-        message: message_of(error).unwrap_or_else(|| "it says no more".to_owned()),
+        error: error.to_string(),
+        message: message_of(payload).unwrap_or_else(|| "it says no more".to_owned()),
     }
 }
 
 /// What an ERROR says to people: its first argument, mostly a text.
-pub(super) fn message_of(error: &Error) -> Option<String> {
-    let args: Vec<serde_json::Value> = error.payload.args().ok()?;
+pub(super) fn message_of(payload: &Payload) -> Option<String> {
+    let args: Vec<serde_json::Value> = payload.args().ok()?;
     Some(match args.into_iter().next()? {
         serde_json::Value::String(text) => text,
         value => value.to_string(),

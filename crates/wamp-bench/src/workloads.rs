@@ -44,7 +44,7 @@ impl Workload for IdleSession {
         &mut self,
         message: Message,
         _: &mut SessionContext<'_>,
-    ) -> Result<bool, SessionError> {
+    ) -> Result<(), SessionError> {
         Err(unasked(message.message_type().name()))
     }
 }

@@ -236,6 +236,13 @@ impl<H: Handler> Client<H> {
         });
     }
 
+    /// Takes the next request id, for a request that the caller writes and sends itself, before it
+    /// makes another one of this session. Its answer goes to [`Handler::on_ignored`], as nobody waits
+    /// for it here; it counts for none of the [`Limits`].
+    pub fn reserve_request(&self) -> RequestId {
+        lock(&self.state).next_request()
+    }
+
     /// Answers an invocation, now and from this thread.
     pub fn answer(&self, invocation: RequestId, result: Result<Payload, Error>) {
         self.send(answer(invocation, result));

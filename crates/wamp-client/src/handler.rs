@@ -4,8 +4,8 @@ use std::{fmt, sync::Arc};
 
 use super::{Client, Error, answer};
 use wamp::{
-    Event, Identity, Interrupt, Invocation, Message, RequestId, Revoked, SHOWN, Uri, Welcome,
-    error_uri, excerpt,
+    ClosingDetails, Event, Identity, Interrupt, Invocation, Message, RequestId, Revoked, SHOWN,
+    Uri, Welcome, error_uri, excerpt,
 };
 
 /// The owner of a [`Client`]. All methods but [`on_answer_posted`](Self::on_answer_posted) are
@@ -54,12 +54,19 @@ pub trait Handler: Send + Sync + Sized + 'static {
     }
 
     /// A message that answers nothing, or is not for clients. Nothing is done about it.
-    fn on_ignored(&self, message: &Message) {
-        let _ = message;
+    fn on_ignored(&self, message: Message) {
+        drop(message);
     }
 
-    /// The session has ended, or nothing has come of it. The last call of all, and the only one if
-    /// the router was never reached. Requests without their answer fail next.
+    /// The router has said GOODBYE after the end of the session, which is its answer to
+    /// [`Client::leave`]: all that it had to say has come.
+    fn on_left(&self, client: &Client<Self>) {
+        let _ = client;
+    }
+
+    /// The session has ended, or nothing has come of it: the only call if the router was never
+    /// reached. Requests without their answer fail next. What comes later all the same goes to
+    /// [`on_ignored`](Self::on_ignored) and [`on_left`](Self::on_left).
     fn on_end(&self, client: &Client<Self>, end: &End) {
         let _ = (client, end);
     }
@@ -79,6 +86,15 @@ pub enum End {
     },
     /// With the connection, which was lost or closed.
     Disconnected,
+}
+
+impl End {
+    pub(crate) fn by_router(reason: Uri, details: ClosingDetails) -> Self {
+        Self::ByRouter {
+            reason,
+            message: details.message,
+        }
+    }
 }
 
 impl fmt::Display for End {

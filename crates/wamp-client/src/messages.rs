@@ -33,19 +33,17 @@ impl<H: Handler> Peer for Client<H> {
         self.note_thread();
         match message {
             Message::Welcome(welcome) => self.on_welcome(welcome),
-            Message::Abort(Abort { details, reason }) => {
-                self.end(End::ByRouter {
-                    reason,
-                    message: details.message,
-                });
+            Message::Abort(abort) => {
+                let Abort { details, reason } = abort.clone();
+                if !self.end(End::by_router(reason, details)) {
+                    self.handler.on_ignored(abort.into());
+                }
             }
             Message::Goodbye(Goodbye { details, reason }) => {
-                let end = End::ByRouter {
-                    reason,
-                    message: details.message,
-                };
-                if self.end(end) {
+                if self.end(End::by_router(reason, details)) {
                     self.say_goodbye(error_uri::GOODBYE_AND_OUT);
+                } else {
+                    self.handler.on_left(self);
                 }
             }
             Message::Invocation(m) => self.handler.on_invocation(self, m, None),
@@ -54,6 +52,7 @@ impl<H: Handler> Peer for Client<H> {
             Message::Unregistered(wamp::Unregistered {
                 how: Unregistering::Revoked(revoked),
             }) => self.handler.on_revoked(self, *revoked),
+            Message::Result(m) if m.details.progress => self.on_progress(m),
             message => self.on_answer(message),
         }
     }
@@ -89,7 +88,7 @@ impl<H: Handler> Client<H> {
             let mut state = lock(&self.state);
             if state.phase != Phase::Joining {
                 drop(state);
-                return self.handler.on_ignored(&welcome.into());
+                return self.handler.on_ignored(welcome.into());
             }
             state.phase = Phase::Joined;
         }
@@ -103,7 +102,6 @@ impl<H: Handler> Client<H> {
     )]
     fn on_answer(&self, message: Message) {
         let (request, request_type) = match &message {
-            Message::Result(m) if m.details.progress => return self.on_progress(message),
             Message::Result(m) => (m.request, RequestType::Call),
             Message::Published(m) => (m.request, RequestType::Publish),
             Message::Subscribed(m) => (m.request, RequestType::Subscribe),
@@ -115,11 +113,11 @@ impl<H: Handler> Client<H> {
                 how: Unregistering::Requested(request),
             }) => (*request, RequestType::Unregister),
             Message::Error(m) => (m.request, m.request_type),
-            _ => return self.handler.on_ignored(&message),
+            _ => return self.handler.on_ignored(message),
         };
         match self.take(request, request_type) {
             Some(request) => deliver(request, message),
-            None => self.handler.on_ignored(&message),
+            None => self.handler.on_ignored(message),
         }
     }
 
@@ -128,21 +126,16 @@ impl<H: Handler> Client<H> {
     }
 
     /// A part of a result. Not under the lock: who takes it may make requests.
-    fn on_progress(&self, message: Message) {
-        let Message::Result(CallResult {
-            request, payload, ..
-        }) = message
-        else {
-            return;
-        };
+    fn on_progress(&self, part: CallResult) {
+        let request = part.request;
         let on_progress = {
             let mut state = lock(&self.state);
             state.pending.progress(request).and_then(Option::take)
         };
         let Some(mut on_progress) = on_progress else {
-            return;
+            return self.handler.on_ignored(part.into());
         };
-        on_progress(payload);
+        on_progress(part.payload);
         if let Some(place) = lock(&self.state).pending.progress(request) {
             *place = Some(on_progress);
         }

@@ -57,13 +57,19 @@ impl State {
         if let Err(error) = self.check(limits) {
             return Err((error, request));
         }
-        let id = self.last_request.map_or(RequestId::FIRST, RequestId::next);
-        self.last_request = Some(id);
+        let id = self.next_request();
         if let Some(request) = request {
             self.pending.insert(id, request);
         }
         self.waiting.push_back(make(id));
         Ok(id)
+    }
+
+    /// The next id.
+    pub(super) fn next_request(&mut self) -> RequestId {
+        let id = self.last_request.map_or(RequestId::FIRST, RequestId::next);
+        self.last_request = Some(id);
+        id
     }
 
     /// Puts a message about a request behind it.

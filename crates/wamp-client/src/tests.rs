@@ -33,8 +33,11 @@ impl Handler for Notes {
     fn on_revoked(&self, _: &Client<Self>, revoked: wamp::Revoked) {
         self.note(format!("revoked {}", revoked.registration));
     }
-    fn on_ignored(&self, message: &Message) {
+    fn on_ignored(&self, message: Message) {
         self.note(format!("ignored {}", message.message_type().name()));
+    }
+    fn on_left(&self, _: &Client<Self>) {
+        self.note("left".to_owned());
     }
     fn on_end(&self, client: &Client<Self>, end: &End) {
         client.call("com.example.late".into(), options(), Payload::empty(), {
@@ -250,7 +253,7 @@ fn a_result_comes_in_parts_to_whoever_takes_them() {
     played.hear(r#"[8, 48, 1, {}, "wamp.error.timeout"]"#);
     assert_eq!(played.told(), ["count: wamp.error.timeout"]);
     played.hear(r#"[50, 1, {"progress": true}, [3]]"#);
-    assert_eq!(played.told(), [] as [&str; 0]);
+    assert_eq!(played.told(), ["ignored RESULT"]);
 }
 
 #[test]
@@ -316,6 +319,11 @@ fn whatever_ends_the_session_fails_its_requests_and_later_ones() {
         played.client.on_close();
         played.client.leave(shutdown);
         assert_eq!(played.told(), [] as [&str; 0]);
+        // The router may have more to say.
+        played.hear("[50, 1, {}]");
+        played.hear(r#"[3, {}, "wamp.error.protocol_violation"]"#);
+        played.hear(r#"[6, {}, "wamp.close.goodbye_and_out"]"#);
+        assert_eq!(played.told(), ["ignored RESULT", "ignored ABORT", "left"]);
         assert_eq!(played.sent(), [] as [Vec<Value>; 0]);
     }
 }
@@ -337,8 +345,13 @@ fn so_many_requests_wait_and_no_more() {
     assert_eq!(played.told(), [full]);
     played.hear("[50, 2, {}]");
     assert_eq!(played.told(), ["call: []"]);
-    // What was refused has taken no id.
+    // What was refused has taken no id; what its caller sends itself takes the next one.
     assert_eq!(played.call(), RequestId::new(3));
+    assert_eq!(Some(played.client.reserve_request()), RequestId::new(4));
+    played.hear("[50, 4, {}]");
+    played.hear("[50, 3, {}]");
+    assert_eq!(played.told(), ["ignored RESULT", "call: []"]);
+    assert_eq!(played.call(), RequestId::new(5));
 }
 
 /// A way to a router that reads slowly.
