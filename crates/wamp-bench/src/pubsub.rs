@@ -66,14 +66,6 @@ impl Publisher {
 }
 
 impl Workload for Publisher {
-    fn on_compact(
-        &mut self,
-        message: CompactMessage<'_>,
-        _: &mut SessionContext<'_>,
-    ) -> Result<(), SessionError> {
-        Err(unasked(format!("{message:?}")))
-    }
-
     fn on_message(
         &mut self,
         message: Message,

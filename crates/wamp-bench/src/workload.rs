@@ -28,7 +28,7 @@ pub(super) trait Workload: Send {
         let _ = id;
     }
 
-    /// A message in its compact form.
+    /// A message in its compact form. Nobody has asked for any, unless the workload says otherwise.
     ///
     /// # Errors
     /// The error that ends the run.
@@ -36,9 +36,13 @@ pub(super) trait Workload: Send {
         &mut self,
         message: CompactMessage<'_>,
         context: &mut SessionContext<'_>,
-    ) -> Result<(), SessionError>;
+    ) -> Result<(), SessionError> {
+        let _ = context;
+        Err(unasked(format!("{message:?}")))
+    }
 
-    /// Any other message that the client did not ask for itself.
+    /// Any other message that the client did not ask for itself. Nobody has, unless the workload says
+    /// otherwise.
     ///
     /// # Errors
     /// The error that ends the run.
@@ -46,7 +50,10 @@ pub(super) trait Workload: Send {
         &mut self,
         message: Message,
         context: &mut SessionContext<'_>,
-    ) -> Result<(), SessionError>;
+    ) -> Result<(), SessionError> {
+        let _ = context;
+        Err(unasked(message.message_type().name()))
+    }
 
     /// A closed load starts: begin as many operations as it has in flight.
     fn on_start(&mut self, context: &mut SessionContext<'_>) {

@@ -1,14 +1,10 @@
 //! Which workload each session of a run gets. Must not know what a workload does.
 
-use wamp::Message;
-
 use super::{
-    error::SessionError,
     options::{Mode, RunOptions},
     pubsub::{Publisher, Subscriber},
     rpc::{Callee, Caller},
-    wire::CompactMessage,
-    workload::{SessionContext, Workload, unasked},
+    workload::{SessionContext, Workload},
 };
 
 /// The workload of a session.
@@ -30,21 +26,5 @@ impl Workload for IdleSession {
     fn on_joined(&mut self, context: &mut SessionContext<'_>) -> bool {
         context.run.samples.succeeded(context.opened, context.now);
         true
-    }
-
-    fn on_compact(
-        &mut self,
-        message: CompactMessage<'_>,
-        _: &mut SessionContext<'_>,
-    ) -> Result<(), SessionError> {
-        Err(unasked(format!("{message:?}")))
-    }
-
-    fn on_message(
-        &mut self,
-        message: Message,
-        _: &mut SessionContext<'_>,
-    ) -> Result<(), SessionError> {
-        Err(unasked(message.message_type().name()))
     }
 }
