@@ -3,8 +3,7 @@
 use std::fmt::{self, Display, Formatter};
 
 use super::model::{
-    Component, Database, Listener, ListenerService, NodeConfig, PathService, Realm, TcpEndpoint,
-    Transport,
+    Component, Database, Listener, ListenerService, NodeConfig, Realm, TcpEndpoint, Transport,
 };
 
 impl Display for NodeConfig {
@@ -66,12 +65,7 @@ fn services(listener: &Listener) -> Vec<String> {
         ListenerService::Web { paths } => (paths.iter())
             .map(|(path, service)| {
                 let path = path.trim_start_matches('/');
-                match service {
-                    PathService::WebSocket(_) => format!("  /{path}: websocket"),
-                    PathService::Static { directory, .. } => {
-                        format!("  /{path}: files of {}", directory.display())
-                    }
-                }
+                format!("  /{path}: {service}")
             })
             .collect(),
     }

@@ -169,6 +169,16 @@ pub enum PathService {
     WebSocket(WebSocketOptions),
 }
 
+impl fmt::Display for PathService {
+    /// As `wampgres check` shows it.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Static { directory, .. } => write!(f, "files of {}", directory.display()),
+            Self::WebSocket(_) => f.write_str("websocket"),
+        }
+    }
+}
+
 /// How static files are served.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct StaticOptions {
