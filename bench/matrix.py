@@ -46,7 +46,7 @@ def end(process, patience=0):
 class Node:
     """A node on a free port, with a PostgreSQL of its own or that of another node."""
 
-    def __init__(self, program, directory, database=None, paths=None):
+    def __init__(self, program, directory, database=None, paths=None, options=()):
         directory.mkdir(exist_ok=True)
         config = json.loads((ROOT / "config.json").read_text())
         router, container = config["workers"]
@@ -69,7 +69,7 @@ class Node:
         self.started = time.perf_counter()
         with self.log.open("w") as log:
             self.process = subprocess.Popen(
-                [program, "start", "--config", file, *arguments],
+                [program, "start", "--config", file, *arguments, *options],
                 stdout=subprocess.PIPE, stderr=log, text=True, cwd=directory,
             )
         try:
