@@ -183,6 +183,11 @@ def readers_of(node, topic, subscribers):
     return clients
 
 
+def readers_lost(drain, readers):
+    gone = drain.lost.value
+    return f"{gone} of {readers} readers LOST" if gone else f"all {readers} readers there"
+
+
 def fan_out(node, subscribers, publishes):
     clients = readers_of(node, "com.hostile.topic", subscribers)
     drain = Drain(clients)
@@ -193,7 +198,7 @@ def fan_out(node, subscribers, publishes):
     drain.settle()
     drain.end()
     events = drain.octets.value
-    return f"{drain.lost.value} of {subscribers} readers LOST; {events / MEBIBYTE:.0f} MiB of events"
+    return f"{readers_lost(drain, subscribers)}; {events / MEBIBYTE:.0f} MiB of events"
 
 
 def fan_out_5000(node):
@@ -227,7 +232,7 @@ def flood(node):
     attacker.close()
     drain.settle()
     drain.end()
-    return f"{request:,} PUBLISHes taken; {drain.lost.value} of 50 readers LOST"
+    return f"{request:,} PUBLISHes taken; {readers_lost(drain, 50)}"
 
 
 def deaf_subscribers(node):
