@@ -261,6 +261,7 @@ mod aliases;
 mod builder;
 mod connection;
 mod database;
+mod descriptors;
 mod driver;
 mod error;
 mod notices;
