@@ -25,7 +25,7 @@ impl Connection {
     pub(in super::super) fn begin_with(&mut self, settings: &Settings) -> Result<(), Failure> {
         let script = settings.begin().map_err(Failure::of_settings)?;
         let begun = self.send_begin(&script);
-        if begun.is_err() && !self.is_broken() {
+        if begun.is_err() {
             // What was refused stands behind BEGIN.
             self.send_rollback();
             notices::take_no_transaction();
