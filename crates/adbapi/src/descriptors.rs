@@ -38,7 +38,7 @@ pub(super) fn guarded<T>(connect: impl FnOnce() -> T) -> Result<T, &'static str>
     let connected = catch_unwind(AssertUnwindSafe(connect));
     IS_GUARDED.set(false);
     connected.or_else(|panic| {
-        if is_none_left(&deferred::panic_message(&*panic)) {
+        if is_none_left(deferred::panic_message(&*panic)) {
             return Err(NONE_LEFT);
         }
         resume_unwind(panic)
@@ -58,7 +58,7 @@ fn keep_silent() {
     let before = panic::take_hook();
     panic::set_hook(Box::new(move |info| {
         let message = deferred::panic_message(info.payload());
-        if !(IS_GUARDED.get() && is_none_left(&message)) {
+        if !(IS_GUARDED.get() && is_none_left(message)) {
             before(info);
         }
     }));

@@ -142,7 +142,7 @@ impl StaticDirectory {
             Answer::Now(response) if self.allows_cross_origin => {
                 Answer::Now(cross_origin::readable_by_all(response))
             }
-            answer => answer,
+            answer @ (Answer::Now(_) | Answer::Later(_)) => answer,
         }
     }
 
