@@ -2,7 +2,7 @@
 //! results, errors and panics, and what an interaction that fails leaves in the database.
 
 use chrono::{DateTime, Utc};
-use serde_json::json;
+use serde_json::{Value, json};
 use wampgres::{
     adbapi::{self, ConnectionPool, params},
     component::{Answer, Component, Error, Invocation, Procedure, Reply, Setup},
@@ -109,6 +109,11 @@ fn join(node: &InProcess) -> Client {
 
 /// A database with the table, and a node with the component on it.
 fn start(database: &str) -> (InProcess, Database) {
+    start_with(database, json!({}))
+}
+
+/// The same, with more settings for the component's database.
+fn start_with(database: &str, more: Value) -> (InProcess, Database) {
     let database = Postgres::shared().create_database(database);
     let table = "CREATE TABLE orders (id int PRIMARY KEY, placed timestamptz)";
     database.client().batch_execute(table).expect("a table");
@@ -116,6 +121,9 @@ fn start(database: &str) -> (InProcess, Database) {
     let mut extra = database.extra();
     extra["cp_min"] = json!(1);
     extra["cp_max"] = json!(1);
+    for (key, value) in more.as_object().expect("an object") {
+        extra[key] = value.clone();
+    }
     let component = container(CLASSNAME, HERE, json!({"database": extra}));
     let mut router = router();
     let permissions = &mut router["realms"][0]["roles"][0]["permissions"];
@@ -157,15 +165,42 @@ fn an_interaction_that_fails_half_way_leaves_nothing_behind() {
     let details = &error["kwargs"];
     assert_eq!(details["sqlstate"], "23505", "{error}");
     assert_eq!(details["severity"], "ERROR", "{error}");
-    assert_eq!(details["constraint"], "orders_pkey", "{error}");
-    assert_eq!(details["table"], "orders", "{error}");
-    assert_eq!(details["detail"], "Key (id)=(3) already exists.", "{error}");
     assert_eq!(orders(&database), [] as [i32; 0]);
 
     // The pool works on, and what succeeds stays.
     let placed = client.call("com.example.order", json!([4]), json!({}));
     python_datetime::parse(placed["args"][0].as_str().expect("one string"));
     assert_eq!(orders(&database), [4]);
+}
+
+#[test]
+fn callers_get_as_much_of_postgresqls_report_as_the_setting_says() {
+    const QUOTED: &str = "Key (id)=(3) already exists.";
+    for (setting, names, detail) in [
+        (None, Value::Null, Value::Null),
+        (Some("none"), Value::Null, Value::Null),
+        (Some("names"), json!("orders_pkey orders"), Value::Null),
+        (Some("all"), json!("orders_pkey orders"), json!(QUOTED)),
+    ] {
+        let more = setting.map_or(json!({}), |setting| json!({"error_details": setting}));
+        let name = format!("details_{}", setting.unwrap_or("default"));
+        let (node, _database) = start_with(&name, more);
+        let mut client = join(&node);
+        let error = client.call_error("com.example.order_twice", json!([3]), json!({}));
+        let details = &error["kwargs"];
+        assert_eq!(details["sqlstate"], "23505", "{setting:?}: {error}");
+        assert_eq!(details["severity"], "ERROR", "{setting:?}: {error}");
+        let told = match (&details["constraint"], &details["table"]) {
+            (Value::String(constraint), Value::String(table)) => {
+                json!(format!("{constraint} {table}"))
+            }
+            _ => Value::Null,
+        };
+        assert_eq!(told, names, "{setting:?}: {error}");
+        assert_eq!(details["detail"], detail, "{setting:?}: {error}");
+        let quotes = error.to_string().contains(QUOTED);
+        assert_eq!(quotes, setting == Some("all"), "{setting:?}: {error}");
+    }
 }
 
 #[test]

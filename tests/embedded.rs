@@ -5,6 +5,7 @@ use std::{
     fs::{self, Permissions},
     os::unix::fs::PermissionsExt,
     path::{Path, PathBuf},
+    time::{Duration, Instant},
 };
 
 use nix::{
@@ -183,4 +184,42 @@ fn a_private_server_that_is_killed_comes_back_and_calls_with_it() {
     assert_serves(&node);
     assert_ne!(server(&cluster), Some(killed));
     stop(node, &cluster, Signal::SIGTERM);
+}
+
+#[test]
+fn a_private_server_ends_with_a_node_that_is_killed_and_loses_nothing() {
+    let parent = parent();
+    let cluster = parent.path().join("cluster");
+
+    let mut rows = 0;
+    for signal in [Signal::SIGABRT, Signal::SIGKILL] {
+        let mut node = start(&cluster);
+        let mut client = connect(&mut node, &config()).expect("the password lets in");
+        rows += 1;
+        let write = "CREATE TABLE IF NOT EXISTS kept (n int); INSERT INTO kept VALUES (1)";
+        client.batch_execute(write).expect("it writes");
+        let orphan = server(&cluster).expect("the server runs");
+        node.signal(signal);
+        node.wait();
+        let killed = Instant::now();
+        wait::until("the server's end", || {
+            let line = fs::read(format!("/proc/{orphan}/cmdline")).unwrap_or_default();
+            line.is_empty().then_some(())
+        });
+        assert!(killed.elapsed() < Duration::from_secs(10), "{signal}");
+    }
+    // One that is started at once finds the server still there, or on its way out.
+    for signal in [Signal::SIGKILL, Signal::SIGTERM] {
+        let mut node = start(&cluster);
+        let mut client = connect(&mut node, &config()).expect("the password lets in");
+        let count = client.query_one("SELECT count(*) FROM kept", &[]);
+        assert_eq!(count.expect("the table is there").get::<_, i64>(0), rows);
+        assert_serves(&node);
+        if signal == Signal::SIGTERM {
+            stop(node, &cluster, signal);
+        } else {
+            node.signal(signal);
+            node.wait();
+        }
+    }
 }

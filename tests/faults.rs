@@ -3,6 +3,7 @@
 
 mod absent;
 pub(crate) mod crowd;
+mod descriptors;
 mod frozen;
 mod limits;
 mod lost;

@@ -21,7 +21,10 @@ use self::{
 use super::{
     context::Context,
     keys,
-    model::{ChannelBinding, Database, Keepalives, Reset, Secret, SslMode, TargetSessionAttrs},
+    model::{
+        ChannelBinding, Database, ErrorDetails, Keepalives, Reset, Secret, SslMode,
+        TargetSessionAttrs,
+    },
     object::Object,
     reader::Cursor,
 };
@@ -94,6 +97,11 @@ fn read(object: &Object<'_>, context: &Context<'_>) -> Database {
         reset: match object.word("reset") {
             Some("discard") => Reset::Discard,
             _ => Reset::None,
+        },
+        error_details: match object.word("error_details") {
+            Some("all") => ErrorDetails::All,
+            Some("names") => ErrorDetails::Names,
+            _ => ErrorDetails::None,
         },
     }
 }

@@ -54,9 +54,10 @@ pub use context::Options;
 pub use fault::{ConfigError, Fault, Note};
 pub use model::{
     Allow, ChannelBinding, ClientCertificate, ClientTransport, Component, Database, Disclose,
-    IpVersion, Keepalives, Listener, ListenerService, MatchPolicy, NodeConfig, PathService,
-    Permission, Realm, Reset, Role, RouterWorker, Secret, Server, SslMode, SslRootCert,
-    StaticOptions, TargetSessionAttrs, TcpEndpoint, TlsVersion, Transport, WebSocketOptions,
+    ErrorDetails, IpVersion, Keepalives, Listener, ListenerService, MatchPolicy, NodeConfig,
+    PathService, Permission, Realm, Reset, Role, RouterWorker, Secret, Server, SslMode,
+    SslRootCert, StaticOptions, TargetSessionAttrs, TcpEndpoint, TlsVersion, Transport,
+    WebSocketOptions,
 };
 
 pub use reference::reference;

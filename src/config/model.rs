@@ -10,8 +10,8 @@ use super::fault::Note;
 mod database;
 
 pub use database::{
-    ChannelBinding, ClientCertificate, Database, Keepalives, Reset, Secret, Server, SslMode,
-    SslRootCert, TargetSessionAttrs, TlsVersion,
+    ChannelBinding, ClientCertificate, Database, ErrorDetails, Keepalives, Reset, Secret, Server,
+    SslMode, SslRootCert, TargetSessionAttrs, TlsVersion,
 };
 
 /// A whole node, every part of which has been checked.

@@ -101,6 +101,9 @@ impl Components {
                 for (uri, concurrency) in &component.concurrency {
                     instance.limit(uri, *concurrency)?;
                 }
+                if let Some(database) = &database {
+                    instance.show_error_details(database.error_details());
+                }
                 Ok(instance)
             });
         let instance = made.map_err(|source| Error::Component {

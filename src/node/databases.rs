@@ -13,7 +13,7 @@ use std::{
 use super::{Error, StopTimes, Threads, settings};
 use crate::config::{NodeConfig, Transport};
 use adbapi::{ConnectionPool, Stats};
-use component::{Classes, OpenFun};
+use component::{Classes, ErrorDetails, OpenFun};
 
 /// All databases of a node, in the order of [`NodeConfig::databases`].
 #[derive(Default)]
@@ -27,6 +27,8 @@ pub(super) struct Database {
     target: String,
     pool: ConnectionPool,
     users: Users,
+    /// What callers of its components get of PostgreSQL's report of an error.
+    error_details: ErrorDetails,
     /// The components that have got the pool and have not left.
     present: AtomicUsize,
 }
@@ -77,6 +79,7 @@ impl Databases {
                 target: database.to_string(),
                 pool,
                 users,
+                error_details: settings::error_details(database),
                 present: AtomicUsize::new(0),
             }))
         };
@@ -122,6 +125,10 @@ impl Databases {
 }
 
 impl Database {
+    pub(super) fn error_details(&self) -> ErrorDetails {
+        self.error_details
+    }
+
     pub(super) fn pool(&self) -> ConnectionPool {
         self.pool.clone()
     }

@@ -17,6 +17,7 @@ use crate::config::{
     SslRootCert, TcpEndpoint,
 };
 use adbapi::{ChannelBinding, Config, ConnectionPool, LoadBalanceHosts, SslNegotiation};
+use component::ErrorDetails;
 use wamp::{MAX_ID, PublicationId, SessionId, Uri};
 use wamp_router::{IdSource, Limits, RealmOptions};
 use wamp_transport::{Target, WebService, WebSocketOptions};
@@ -217,6 +218,15 @@ pub(super) fn target(connect: &ClientTransport) -> Target {
             .or(options.max_message_size)
             .unwrap_or(UNLIMITED),
         tcp_nodelay: options.tcp_nodelay,
+    }
+}
+
+/// What callers get of PostgreSQL's report of an error.
+pub(super) fn error_details(database: &Database) -> ErrorDetails {
+    match database.error_details {
+        config::ErrorDetails::None => ErrorDetails::None,
+        config::ErrorDetails::Names => ErrorDetails::Names,
+        config::ErrorDetails::All => ErrorDetails::All,
     }
 }
 

@@ -358,3 +358,32 @@ fn a_listing_shows_what_can_be_fetched() {
         );
     }
 }
+
+#[test]
+fn large_listings_come_whole_to_all_who_ask_at_once() {
+    let mut worker = router();
+    worker["transports"][0]["paths"]["/"]["options"] = json!({"enable_directory_listing": true});
+    let node = node_of(&worker, &[]);
+    let many = node.directory().join("web/many");
+    std::fs::create_dir(&many).expect("a directory");
+    for n in 0..2500 {
+        std::fs::write(many.join(format!("{n:04}.txt")), "x").expect("a file");
+    }
+    // Each asks three times at once; one goes away while its first is being made.
+    let ask = "GET /many/ HTTP/1.1\r\nHost: h\r\n\r\n".repeat(3);
+    let mut clients: Vec<_> = (0..5).map(|_| Connection::open(node.address())).collect();
+    clients.iter_mut().for_each(|client| client.send(&ask));
+    drop(clients.swap_remove(0));
+    for client in &mut clients {
+        for _ in 0..3 {
+            let listing = client.response();
+            assert_eq!(listing.status, 200);
+            assert_eq!(listing.text().matches("href=\"./").count(), 2500);
+        }
+    }
+    let client = &mut clients[0];
+    client.send(request("HEAD", "/many/", ""));
+    assert_eq!(client.head().status, 200);
+    client.send(request("GET", "/many/0000.txt", ""));
+    assert_eq!(client.response().text(), "x");
+}

@@ -1,6 +1,7 @@
 //! Owns one session with PostgreSQL: its client, its prepared statements and whether it can still
 //! be used. Knows no queue and no job.
 
+mod cancel;
 mod check;
 mod commit;
 mod limit;
@@ -21,7 +22,7 @@ use sql::Params;
 use tracing::warn;
 
 use super::{
-    error::{Error, describe, means_lost},
+    error::{Error, means_lost, summary},
     pool::{job::Failure, worker_state::WorkerState},
     session_attrs::TargetSessionAttrs,
     statements::{Statements, transaction_control},
@@ -40,6 +41,8 @@ pub struct Connection {
     settings: ConnectionSettings,
     /// The state of the worker whose job runs on the connection.
     state: Option<Arc<WorkerState>>,
+    /// When a cancel request was last sent for it.
+    last_cancel: Option<Instant>,
     /// Whether the server still owes an answer, so that dropping the connection would wait for it.
     unanswered: bool,
     /// How long the quickest answer took to come.
@@ -82,6 +85,7 @@ impl Connection {
             statements: Statements::new(settings.statement_cache),
             limit: Limit::new(settings.limit_is_doubtful),
             settings,
+            last_cancel: None,
             unanswered: false,
             round_trip: Duration::MAX,
             suspect: false,
@@ -162,6 +166,7 @@ impl Connection {
             return Err(Failure::Final(Error::TransactionControl(word)));
         }
         self.logged(sql, |connection| {
+            connection.check_not_hit()?;
             connection
                 .limited(sql, |client| client.execute_typed(sql, &[]))
                 .map_err(|error| Failure::Final(connection.observe(error)))
@@ -191,11 +196,13 @@ impl Connection {
     ) -> Result<T, Failure> {
         self.check_stopped()?;
         self.logged(sql, |connection| {
-            if connection.settings.statement_cache > 0 || connection.in_transaction {
-                connection.run_prepared(sql, &run)
-            } else {
-                connection.run_pinned(sql, &run)
-            }
+            connection.unhit(sql, |connection| {
+                if connection.settings.statement_cache > 0 || connection.in_transaction {
+                    connection.run_prepared(sql, &run)
+                } else {
+                    connection.run_pinned(sql, &run)
+                }
+            })
         })
     }
 
@@ -234,7 +241,7 @@ impl Connection {
     /// in the socket, so that the statement was never sent. Or it came after the statement's
     /// result, which the client library then throws away.
     fn observe(&mut self, error: postgres::Error) -> Error {
-        self.failure.get_or_insert_with(|| describe(&error).into());
+        self.failure.get_or_insert_with(|| summary(&error).into());
         if means_lost(&error) || self.client.is_closed() {
             self.broken = true;
             return Error::ConnectionLost(error);

@@ -70,6 +70,14 @@ pub trait Driver: ManageConnection {
         None
     }
 
+    /// The last job was stopped by its [`Canceller`], which has ended. Whether the driver makes sure that
+    /// nothing of it can come late and hit the next job. If not (by default), the connection is
+    /// closed.
+    fn outlasts_cancel(&self, connection: &mut Self::Connection) -> bool {
+        let _ = connection;
+        false
+    }
+
     /// Looks whether the other end has closed a connection that has idled, before a job gets it: as
     /// cheaply as it can (by default by `is_valid`). With `others_lost`, another connection was
     /// found dead since this one was used.

@@ -203,16 +203,24 @@ pub(super) fn rustls_error(error: &postgres::Error) -> Option<&rustls::Error> {
     error.get_ref()?.downcast_ref()
 }
 
-/// A whole PostgreSQL error in one line: `postgres::Error` alone says "db error" and keeps the rest
-/// behind `source()`.
-pub(super) fn describe(error: &postgres::Error) -> String {
-    if let Some(db) = error.as_db_error() {
-        let mut text = format!(
+/// A PostgreSQL error in one line, without what could quote a row.
+pub(super) fn summary(error: &postgres::Error) -> String {
+    match error.as_db_error() {
+        Some(db) => format!(
             "{}: {} (SQLSTATE {})",
             db.severity(),
             db.message(),
             db.code().code()
-        );
+        ),
+        None => describe(error),
+    }
+}
+
+/// A whole PostgreSQL error in one line: `postgres::Error` alone says "db error" and keeps the rest
+/// behind `source()`.
+pub(super) fn describe(error: &postgres::Error) -> String {
+    if let Some(db) = error.as_db_error() {
+        let mut text = summary(error);
         for (name, value) in [("detail", db.detail()), ("hint", db.hint())] {
             if let Some(value) = value {
                 let _ = write!(text, "; {name}: {value}");

@@ -262,6 +262,7 @@ mod build;
 mod builder;
 mod connection;
 mod database;
+mod descriptors;
 mod driver;
 mod error;
 mod listen;

@@ -10,6 +10,7 @@ use super::{
     LOG,
     builder::Builder,
     connection::{Connection, ConnectionSettings, reset_script},
+    descriptors,
     driver::{Canceller, Driver},
     error::{Error, describe},
     listen::Listening,
@@ -141,10 +142,17 @@ impl Driver for Postgres {
     fn canceller(&self, connection: &Connection) -> Option<Canceller> {
         let (token, tls) = (connection.cancel_token(), self.tls.streams.clone());
         Some(Arc::new(move || {
-            if let Err(error) = token.cancel_query(tls.clone()) {
-                warn!(target: LOG, "a statement could not be cancelled: {}", describe(&error));
-            }
+            let fault = match descriptors::guarded(|| token.cancel_query(tls.clone())) {
+                Ok(Ok(())) => return,
+                Ok(Err(error)) => describe(&error),
+                Err(none_left) => none_left.to_owned(),
+            };
+            warn!(target: LOG, "a statement could not be cancelled: {fault}");
         }))
+    }
+
+    fn outlasts_cancel(&self, connection: &mut Connection) -> bool {
+        connection.outlasts_cancel()
     }
 
     fn look(&self, connection: &mut Connection, others_lost: bool) -> Result<(), Error> {

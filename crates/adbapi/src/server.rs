@@ -27,6 +27,7 @@ use r2d2_postgres::PostgresConnectionManager;
 
 use super::{
     builder::Builder,
+    descriptors,
     error::describe,
     notices,
     session_attrs::TargetSessionAttrs,
@@ -203,7 +204,14 @@ impl Server {
         let (tls, setup) = (self.tls.clone(), self.setup.clone());
         let (answer, answered) = bounded(1);
         let attempt = move || {
-            let session = open_session(&config, &tls, setup.as_deref(), wanted);
+            let open = || open_session(&config, &tls, setup.as_deref(), wanted);
+            let session = match descriptors::guarded(open) {
+                Ok(Err(reason)) if descriptors::is_none_left(&reason) => {
+                    Err(descriptors::NONE_LEFT.to_owned())
+                }
+                Ok(session) => session,
+                Err(none_left) => Err(none_left.to_owned()),
+            };
             // A session that comes too late is closed here.
             let _ = answer.send(session.map_err(|reason| hint.explain(reason)));
         };

@@ -13,7 +13,8 @@ use serde_json::Value;
 #[cfg(feature = "adbapi")]
 use super::hello;
 use super::{
-    Answer, Error, Invocation, SessionHandle, Subscription, subscription::BoundSubscription,
+    Answer, Error, ErrorDetails, Invocation, SessionHandle, Subscription,
+    subscription::BoundSubscription,
 };
 #[cfg(feature = "adbapi")]
 use adbapi::ConnectionPool;
@@ -219,6 +220,7 @@ pub struct Instance {
     pub(super) procedures: Vec<BoundProcedure>,
     pub(super) subscriptions: Vec<BoundSubscription>,
     pub(super) session: SessionHandle,
+    pub(super) error_details: ErrorDetails,
     on_ready: Box<dyn Fn() + Send + Sync>,
     on_leave: Box<dyn Fn() + Send + Sync>,
 }
@@ -257,6 +259,7 @@ impl Instance {
             procedures,
             subscriptions,
             session,
+            error_details: ErrorDetails::default(),
             on_ready: Box::new(move || ready.on_ready()),
             on_leave: Box::new(move || component.on_leave()),
         }
@@ -284,6 +287,11 @@ impl Instance {
             "extra.procedures names {uri:?}, which is not a procedure of this component: {}",
             uris.join(", ")
         )))
+    }
+
+    /// Sets how much of what PostgreSQL reports with an error callers get.
+    pub fn show_error_details(&mut self, shown: ErrorDetails) {
+        self.error_details = shown;
     }
 
     /// Tells the component that the node is stopping. A panic there is logged and goes no further.

@@ -20,8 +20,32 @@ struct Content {
     uri: Uri,
     message: String,
     details: Map<String, Value>,
+    /// What PostgreSQL said of the data, which not every caller is to know.
+    kept: Kept,
     /// What the error of a call has brought, which a caller gets as it is.
     payload: Option<Payload>,
+}
+
+/// What is not for every caller.
+#[derive(Clone, Debug, Default, PartialEq)]
+struct Kept {
+    /// The message without PostgreSQL's `detail`, where it has one.
+    message: Option<String>,
+    /// The keys of the details, each with what shows it.
+    keys: Vec<(&'static str, ErrorDetails)>,
+}
+
+/// How much of what PostgreSQL reports with an error its callers get. All get the message, the hint,
+/// `sqlstate` and `severity`.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
+pub enum ErrorDetails {
+    /// No more.
+    #[default]
+    None,
+    /// Also what it is about: the names of `constraint`, `table` and `column`.
+    Names,
+    /// Also the `detail`, which may quote what is stored.
+    All,
 }
 
 /// How many bytes of what PostgreSQL says are passed on, about: it repeats values that it was
@@ -39,6 +63,7 @@ impl Error {
             uri,
             message,
             details: Map::new(),
+            kept: Kept::default(),
             payload: None,
         }))
     }
@@ -66,6 +91,8 @@ impl Error {
     #[must_use]
     pub fn with_detail(mut self, key: &str, value: impl Into<Value>) -> Self {
         self.0.details.insert(key.to_owned(), value.into());
+        // What the application says itself is for the caller.
+        self.0.kept.keys.retain(|(kept, _)| *kept != key);
         self.0.payload = None;
         self
     }
@@ -75,28 +102,45 @@ impl Error {
         &self.0.uri
     }
 
-    /// The message: of an error that a call has ended with, its first argument if that is a text,
+    /// The message, with all that PostgreSQL said: of an error that a call has ended with, its first argument if that is a text,
     /// else nothing.
     pub fn message(&self) -> &str {
         &self.0.message
     }
 
-    /// The details: of an error that a call has ended with, its keyword arguments.
+    /// The details, all that there are: of an error that a call has ended with, its keyword arguments.
     pub fn details(&self) -> &Map<String, Value> {
         &self.0.details
     }
 
-    /// The payload of the ERROR message.
-    pub fn payload(&self) -> Payload {
-        if let Some(payload) = &self.0.payload {
+    /// The error as callers get it who get this much of PostgreSQL's report.
+    pub(super) fn for_callers(self, shown: ErrorDetails) -> wamp_client::Error {
+        wamp_client::Error {
+            payload: self.payload(shown),
+            uri: self.0.uri,
+        }
+    }
+
+    /// The payload of the ERROR message for callers who get this much of PostgreSQL's report.
+    pub fn payload(&self, shown: ErrorDetails) -> Payload {
+        let content = &*self.0;
+        if let Some(payload) = &content.payload {
             return payload.clone();
         }
-        let args = [&self.0.message];
-        let with_details = if self.0.details.is_empty() {
+        let without = content.kept.message.as_ref();
+        let without = without.filter(|_| shown < ErrorDetails::All);
+        let args = [without.unwrap_or(&content.message)];
+        let mut details = content.details.clone();
+        for (key, needed) in &content.kept.keys {
+            if shown < *needed {
+                details.remove(*key);
+            }
+        }
+        let with_details = if details.is_empty() {
             None
         } else {
             // Details nested too deep for a message are left out of it.
-            Payload::from_args_kwargs(&args, &self.0.details).ok()
+            Payload::from_args_kwargs(&args, &details).ok()
         };
         with_details
             .or_else(|| Payload::from_args(&args).ok())
@@ -131,7 +175,8 @@ impl From<adbapi::Error> for Error {
 
 impl From<sql::Error> for Error {
     /// What PostgreSQL said goes into the details: `sqlstate`, `severity`, `detail`, `hint`,
-    /// `constraint`, `table`, `column`, each where it was given; `retryable` is true where the
+    /// `constraint`, `table`, `column`, each where it was given, of which callers get what
+    /// [`ErrorDetails`] says; `retryable` is true where the
     /// same call may succeed when made again.
     fn from(error: sql::Error) -> Self {
         let uri = match error.kind() {
@@ -164,12 +209,32 @@ impl From<sql::Error> for Error {
                     wamp = wamp.with_detail(key, excerpt(&**value, SHOWN_OF_POSTGRES));
                 }
             }
+            wamp.0.kept = Kept::of(report, &error.to_string());
         }
         if error.is_retryable() {
             wamp.with_detail("retryable", true)
         } else {
             wamp
         }
+    }
+}
+
+impl Kept {
+    /// Of this report, which `text` repeats.
+    fn of(report: &sql::Report, text: &str) -> Self {
+        let named = [
+            ("constraint", &report.constraint),
+            ("table", &report.table),
+            ("column", &report.column),
+        ];
+        let named = named.into_iter().filter(|(_, value)| value.is_some());
+        let mut keys: Vec<_> = named.map(|(key, _)| (key, ErrorDetails::Names)).collect();
+        let message = report.detail.as_ref().map(|detail| {
+            keys.push(("detail", ErrorDetails::All));
+            let without = text.replacen(&format!("; detail: {detail}"), "", 1);
+            excerpt(without, SHOWN_OF_POSTGRES)
+        });
+        Self { message, keys }
     }
 }
 
@@ -182,6 +247,7 @@ impl From<wamp_client::Error> for Error {
             uri: error.uri,
             message,
             details,
+            kept: Kept::default(),
             payload: Some(error.payload),
         }))
     }
@@ -189,10 +255,7 @@ impl From<wamp_client::Error> for Error {
 
 impl From<Error> for wamp_client::Error {
     fn from(error: Error) -> Self {
-        Self {
-            payload: error.payload(),
-            uri: error.0.uri,
-        }
+        error.for_callers(ErrorDetails::None)
     }
 }
 
@@ -211,10 +274,10 @@ mod tests {
     fn what_repeats_an_argument_is_bounded() {
         let long = "x".repeat(1_000_000);
         let invalid = Error::invalid_argument(format_args!("argument 1: {long:?} is no number"));
-        assert!(invalid.payload().len() < 2 * SHOWN);
+        assert!(invalid.payload(ErrorDetails::None).len() < 2 * SHOWN);
         assert!(invalid.to_string().ends_with("is no number"));
         let said = Error::from(sql::Error::new(ErrorKind::Other, long));
-        assert!(said.payload().len() < 2 * SHOWN_OF_POSTGRES);
+        assert!(said.payload(ErrorDetails::None).len() < 2 * SHOWN_OF_POSTGRES);
     }
 
     #[test]
@@ -241,6 +304,51 @@ mod tests {
     }
 
     #[test]
+    fn callers_get_as_much_of_the_report_as_the_setting_says() {
+        let report = sql::Report {
+            severity: "ERROR".into(),
+            sqlstate: "23505".into(),
+            detail: Some("Key (card)=(4711) already exists.".into()),
+            hint: Some("take another".into()),
+            constraint: Some("cards_pkey".into()),
+            table: Some("cards".into()),
+            ..sql::Report::default()
+        };
+        let text = "ERROR: taken (SQLSTATE 23505); detail: Key (card)=(4711) already exists.; \
+                    hint: take another";
+        let error = sql::Error::new(ErrorKind::Database, text).with_report(report);
+        let error = Error::from(error);
+        assert_eq!(error.message(), text);
+        assert_eq!(error.details()["constraint"], "cards_pkey");
+        for (shown, keys) in [
+            (ErrorDetails::None, "hint severity sqlstate"),
+            (
+                ErrorDetails::Names,
+                "constraint hint severity sqlstate table",
+            ),
+            (
+                ErrorDetails::All,
+                "constraint detail hint severity sqlstate table",
+            ),
+        ] {
+            let payload = error.payload(shown);
+            let kwargs = payload.kwargs::<Map<String, Value>>().unwrap();
+            let mut told: Vec<_> = kwargs.keys().map(String::as_str).collect();
+            told.sort_unstable();
+            assert_eq!(told.join(" "), keys);
+            let (message,) = payload.args::<(String,)>().unwrap();
+            assert_eq!(message.contains("4711"), shown == ErrorDetails::All);
+            assert!(message.ends_with("; hint: take another"), "{message}");
+        }
+        // Whoever hands an error on by itself gives no more than the least.
+        let handed = wamp_client::Error::from(error.clone()).payload;
+        assert_eq!(handed, error.payload(ErrorDetails::None));
+        let own = error.with_detail("table", "of mine");
+        let own = own.payload(ErrorDetails::None);
+        assert_eq!(own.kwargs::<Value>().unwrap()["table"], "of mine");
+    }
+
+    #[test]
     fn an_error_of_a_call_is_handed_out_as_it_came() {
         let came = wamp_client::Error {
             uri: "com.example.sold_out".into(),
@@ -255,7 +363,7 @@ mod tests {
         assert_eq!(error.details()["left"], 0);
         assert_eq!(wamp_client::Error::from(error.clone()), came);
         // With a detail of one's own it is one's own error.
-        let own = error.with_detail("item", "tea").payload();
+        let own = error.with_detail("item", "tea").payload(ErrorDetails::None);
         assert_eq!(own.args::<(String,)>().unwrap().0, "none left");
         assert_eq!(own.kwargs::<Value>().unwrap()["item"], "tea");
     }
@@ -267,7 +375,10 @@ mod tests {
         let job = adbapi::Error::custom(sold_out.clone());
         let answered = Error::from(job);
         assert_eq!(answered.to_string(), "com.example.sold_out: none left");
-        assert_eq!(answered.payload(), sold_out.payload());
+        assert_eq!(
+            answered.payload(ErrorDetails::None),
+            sold_out.payload(ErrorDetails::None)
+        );
         let other = Error::from(adbapi::Error::custom("oh"));
         assert_eq!(other.uri().as_str(), error_uri::RUNTIME_ERROR);
     }

@@ -274,7 +274,10 @@ impl Handler for ComponentHandler {
                 let outbound = client.outbound();
                 later.send_by(client.shared(), Unanswered { request, outbound });
             }
-            Err(error) => client.answer(request, Err(error.into())),
+            Err(error) => {
+                let error = error.for_callers(self.instance.error_details);
+                client.answer(request, Err(error));
+            }
         }
     }
 
@@ -356,7 +359,11 @@ impl Callee for SessionClient {
     /// thread it stays near the same processor, and workers, which may be made to pause anywhere,
     /// hold up nobody with the realm's lock.
     fn answer_later(&self, invocation: Unanswered, result: Result<Payload, Error>) {
-        let message = answer(invocation.request, result.map_err(Into::into));
+        let shown = self.handler().instance.error_details;
+        let message = answer(
+            invocation.request,
+            result.map_err(|error| error.for_callers(shown)),
+        );
         let left = match invocation.outbound {
             Some(outbound) => outbound.post(message),
             None => Err(message),

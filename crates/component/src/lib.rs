@@ -109,7 +109,7 @@ pub use aliases::{Deferred, Promise, deferred};
 #[cfg(feature = "adbapi")]
 pub use class::OpenFun;
 pub use class::{Classes, Component, Instance, Procedure, Setup};
-pub use error::Error;
+pub use error::{Error, ErrorDetails};
 pub use handler::Status;
 pub use invocation::{Answer, Caller, Invocation, Later, Reply};
 pub use session::Session;

@@ -18,6 +18,7 @@ use super::{
     launch::Launcher,
     leftover, make, role,
     sql::Connection,
+    sweeper::Sweeper,
 };
 
 /// What the cluster is asked to hold, and where it lies.
@@ -48,7 +49,8 @@ impl fmt::Debug for Options {
 
 /// A private PostgreSQL server. It runs until this value is stopped or dropped: one that ends by
 /// itself, say by the hand of the system when memory is short, is started again on the same port
-/// and socket. Callers meet that as any other restart of PostgreSQL.
+/// and socket. Callers meet that as any other restart of PostgreSQL. When this process is killed, the
+/// server ends by itself within seconds, and the next one recovers what that left.
 #[derive(Debug)]
 pub struct EmbeddedPostgres {
     /// `None` once it was stopped.
@@ -97,13 +99,15 @@ impl EmbeddedPostgres {
 
         let socket_directory = directory.socket_directory()?;
         let (major, path) = (binaries.major, directory.path.clone());
+        let sweeper = Sweeper::of_server(&directory)?;
         let launcher = Launcher::new(binaries, directory, socket_directory.path(), None)?;
         let port = launcher.port();
         let mut server = launcher.start()?;
+        sweeper.watch(Some(server.pid()));
         server.wait_until_ready()?;
         // From here on dropping this value stops the server.
         let started = Self {
-            guard: Some(Guard::over(server, launcher)?),
+            guard: Some(Guard::over(server, launcher, sweeper)?),
             port,
             socket_directory,
             _lock: lock,

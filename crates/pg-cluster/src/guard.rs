@@ -15,6 +15,7 @@ use super::{
     DROP_TIMEOUT, Error,
     launch::Launcher,
     server::{ServerProcess, Shutdown},
+    sweeper::Sweeper,
     tried,
 };
 
@@ -36,6 +37,8 @@ struct Shared {
     launcher: Launcher,
     state: Mutex<State>,
     stopped: Condvar,
+    /// Ends the server when this process is killed.
+    sweeper: Sweeper,
 }
 
 enum State {
@@ -48,11 +51,16 @@ enum State {
 impl Guard {
     /// Keeps a server running until [`Guard::stop`]: this one, which the launcher has started, and
     /// after it those that the launcher starts.
-    pub(super) fn over(server: ServerProcess, launcher: Launcher) -> Result<Self, Error> {
+    pub(super) fn over(
+        server: ServerProcess,
+        launcher: Launcher,
+        sweeper: Sweeper,
+    ) -> Result<Self, Error> {
         let shared = Arc::new(Shared {
             launcher,
             state: Mutex::new(State::Running(server)),
             stopped: Condvar::new(),
+            sweeper,
         });
         let thread = thread::Builder::new().name("postgres-guard".into());
         let spawned = thread.spawn({
@@ -84,9 +92,10 @@ impl Guard {
         stopped
     }
 
-    /// Leaves the server to itself, as a node that is killed does.
+    /// Leaves the server to itself, as a node does that is killed together with the sweeper.
     #[cfg(test)]
     pub(super) fn abandon(self) {
+        mem::forget(self.shared.clone());
         mem::forget(mem::replace(&mut *self.shared.state(), State::Stopped));
     }
 }
@@ -124,6 +133,7 @@ impl Shared {
             *state = match self.launcher.start() {
                 Ok(server) => {
                     info!(target: crate::LOG, "starting the embedded PostgreSQL again");
+                    self.sweeper.watch(Some(server.pid()));
                     State::Running(server)
                 }
                 Err(error) => {

@@ -136,7 +136,7 @@ impl TemporaryCluster {
     ) -> Result<Self, Error> {
         let path = temporary_path(SocketDirectory::fits_below);
         let directory = Directory::prepare(Some(&path))?;
-        let sweeper = Sweeper::new(&directory)?;
+        let sweeper = Sweeper::of_cluster(&directory)?;
         let binaries = binaries(&directory)?;
         fill(&binaries, &directory)?;
         let socket_directory = directory.socket_directory()?;

@@ -1,6 +1,8 @@
 //! A connection of a web transport: HTTP until a WebSocket is opened, the session from then on.
 //! Knows which path has which service; must not know what a session says nor how files are read.
 
+mod listing;
+
 use std::{
     io,
     sync::{
@@ -18,11 +20,12 @@ use super::{
     outbox::Mail,
     session::{ConnectionContext, Session},
 };
+use listing::Pending;
 use reactor::{Io, Protocol};
 use wamp::Serializer;
 use web::{
-    Body, Paths, Rejection, RequestHead, Response, StaticDirectory, WebSocketRequest, WebStatus,
-    parse_head,
+    Body, Listing, Paths, Rejection, RequestHead, Response, StaticDirectory, WebSocketRequest,
+    WebStatus, parse_head,
 };
 
 /// How long a connection may wait for its next request.
@@ -94,6 +97,8 @@ struct Exchange {
     to_skip: usize,
     /// The rest of the response being sent.
     body: Option<Body>,
+    /// The listing that is being made for the request.
+    listing: Option<Pending>,
     /// Whether the connection ends with the response being sent.
     last: bool,
     /// By when the head of the next request must be there, and whether the client has begun to
@@ -105,6 +110,7 @@ struct Exchange {
 /// What a request head leads to.
 enum Answer {
     Respond(Response),
+    List(Box<Listing>),
     Upgrade {
         head: Vec<u8>,
         options: Arc<WebSocketOptions>,
@@ -118,6 +124,7 @@ impl WebConnection {
             received: Vec::new(),
             to_skip: 0,
             body: None,
+            listing: None,
             last: false,
             head_by: Instant::now() + service.head_timeout,
             head_is_owed: true,
@@ -136,7 +143,10 @@ impl WebConnection {
             let State::Http(exchange) = &mut self.state else {
                 return;
             };
-            if !exchange.send_body(io) || !exchange.skip_body() {
+            let goes_on = exchange.advance_listing(self.is_stopping, io)
+                && exchange.send_body(io)
+                && exchange.skip_body();
+            if !goes_on {
                 break;
             }
             match parse_head(&exchange.received) {
@@ -173,6 +183,11 @@ impl WebConnection {
                 let keep_alive = head.keep_alive && !self.is_stopping;
                 exchange.respond(response, head.is_head(), keep_alive, io);
             }
+            Answer::List(listing) => {
+                exchange.to_skip = head.body_to_skip().unwrap_or(0);
+                let pending = Pending::new(listing, head.is_head(), head.keep_alive);
+                exchange.listing = Some(pending);
+            }
             Answer::Upgrade {
                 head,
                 options,
@@ -194,7 +209,7 @@ impl WebConnection {
             None if head.path == "*" => server_options(),
             None => Response::error(StatusCode::NOT_FOUND, "Nothing is served at this path."),
             Some((PathService::Static(directory), rest)) => {
-                let response = directory.respond(head, rest);
+                let answer = directory.respond(head, rest);
                 for link in directory.take_links_out() {
                     tracing::warn!(
                     target: crate::LOG,
@@ -202,7 +217,10 @@ impl WebConnection {
                                            "a symbolic link leads out of the directory that is served: it is not found (404)"
                                        );
                 }
-                response
+                match answer {
+                    web::Answer::Now(response) => response,
+                    web::Answer::Later(listing) => return Answer::List(listing),
+                }
             }
             Some((PathService::WebSocket(options), _)) => match WebSocketRequest::from_head(head) {
                 Ok(Some(_)) if self.is_stopping => Response::error(
@@ -278,6 +296,21 @@ impl Exchange {
         self.body = Some(body);
     }
 
+    /// Goes on with the listing that is being made; `true` when there is none any more.
+    fn advance_listing(&mut self, is_stopping: bool, io: &mut Io<'_>) -> bool {
+        let Some(pending) = &mut self.listing else {
+            return true;
+        };
+        let Some(response) = pending.advance() else {
+            return false;
+        };
+        let keep_alive = pending.keep_alive && !is_stopping;
+        let head_only = pending.head_only;
+        self.listing = None;
+        self.respond(response, head_only, keep_alive, io);
+        true
+    }
+
     /// Sends on of the response; `true` when it is out and another request may be served.
     fn send_body(&mut self, io: &mut Io<'_>) -> bool {
         while let Some(body) = &mut self.body {
@@ -304,7 +337,8 @@ impl Exchange {
 
     /// Whether nothing of a request is there and nothing of a response is left.
     fn is_idle(&self) -> bool {
-        self.received.is_empty() && self.body.is_none() && self.to_skip == 0
+        let answers = self.body.is_some() || self.listing.is_some();
+        self.received.is_empty() && !answers && self.to_skip == 0
     }
 
     /// Skips of an unwanted request body what is there; `true` when nothing of it is left.
@@ -317,7 +351,10 @@ impl Exchange {
 
     fn set_deadline(&mut self, head_timeout: Duration, io: &mut Io<'_>) {
         let is_sending = self.body.is_some() || io.unsent() > 0;
-        io.pause_reading(is_sending);
+        io.pause_reading(is_sending || self.listing.is_some());
+        if let Some(pending) = &self.listing {
+            return io.set_deadline(Some(io.now + pending.pause));
+        }
         if is_sending {
             return io.set_deadline(Some(io.now + STALLED));
         }
@@ -366,6 +403,7 @@ impl Protocol<Mail> for WebConnection {
 
     fn on_deadline(&mut self, io: &mut Io<'_>) {
         match &mut self.state {
+            State::Http(exchange) if exchange.listing.is_some() => self.serve(io),
             State::Http(exchange) if exchange.body.is_some() || io.unsent() > 0 => io.abort(),
             State::Http(exchange) if exchange.head_is_owed => {
                 exchange.respond(Rejection::HeadTimeout.response(), false, false, io);

@@ -5,6 +5,7 @@ use std::{
     borrow::Cow,
     fs::File,
     io::{self, Read, Seek, SeekFrom},
+    sync::Arc,
 };
 
 /// The content of a response, pulled in chunks as the connection's output drains.
@@ -17,6 +18,7 @@ pub struct Body {
 #[derive(Debug)]
 enum Source {
     Bytes(Cow<'static, [u8]>),
+    Shared(Arc<[u8]>),
     File(File),
 }
 
@@ -32,6 +34,14 @@ impl Body {
         Self {
             remaining: content.len() as u64,
             source: Source::Bytes(content),
+        }
+    }
+
+    /// Content that several responses have in memory together.
+    pub fn shared(content: Arc<[u8]>) -> Self {
+        Self {
+            remaining: content.len() as u64,
+            source: Source::Shared(content),
         }
     }
 
@@ -66,10 +76,8 @@ impl Body {
     pub fn fill(&mut self, out: &mut Vec<u8>, max: usize) -> io::Result<bool> {
         let chunk = self.remaining.min(max as u64);
         match &mut self.source {
-            Source::Bytes(content) => {
-                let start = content.len() - self.remaining as usize;
-                out.extend_from_slice(&content[start..start + chunk as usize]);
-            }
+            Source::Bytes(content) => out.extend_from_slice(part(content, self.remaining, chunk)),
+            Source::Shared(content) => out.extend_from_slice(part(content, self.remaining, chunk)),
             Source::File(file) => {
                 out.reserve(chunk as usize);
                 let read = file.by_ref().take(chunk).read_to_end(out)?;
@@ -84,6 +92,12 @@ impl Body {
         self.remaining -= chunk;
         Ok(self.remaining > 0)
     }
+}
+
+/// The next `chunk` bytes of content that has `remaining` bytes left.
+fn part(content: &[u8], remaining: u64, chunk: u64) -> &[u8] {
+    let start = content.len() - remaining as usize;
+    &content[start..start + chunk as usize]
 }
 
 #[cfg(test)]
@@ -104,6 +118,7 @@ mod tests {
             (Body::empty(), ""),
             (Body::bytes(&b"0123456789"[..]), "0123456789"),
             (Body::bytes(b"0123".to_vec()), "0123"),
+            (Body::shared(Arc::from(*b"0123456")), "0123456"),
             (
                 Body::file(file_with(b"0123456789"), 0, 10).unwrap(),
                 "0123456789",

@@ -71,6 +71,6 @@ pub use origin::AllowedOrigins;
 pub use paths::Paths;
 pub use rejection::Rejection;
 pub use response::Response;
-pub use static_files::{StaticDirectory, StaticOptions};
+pub use static_files::{Answer, Listing, Progress, StaticDirectory, StaticOptions};
 pub use upgrade::WebSocketRequest;
 pub use web_status::WebStatus;

@@ -33,7 +33,12 @@ impl Response {
 
     /// An HTML page. It may use inline styles; scripts, frames and foreign content are barred.
     pub fn html(status: StatusCode, page: String) -> Self {
-        Self::new(status, Body::bytes(page.into_bytes()))
+        Self::html_body(status, Body::bytes(page.into_bytes()))
+    }
+
+    /// The same for a page that is in memory already.
+    pub(super) fn html_body(status: StatusCode, page: Body) -> Self {
+        Self::new(status, page)
             .with_header(
                 header::CONTENT_TYPE,
                 HeaderValue::from_static("text/html; charset=utf-8"),

@@ -7,6 +7,7 @@ use std::{
     io,
     os::unix::fs::{MetadataExt, OpenOptionsExt},
     path::{Path, PathBuf},
+    sync::Arc,
 };
 
 use ::http::{HeaderValue, Method, StatusCode, header};
@@ -17,16 +18,17 @@ use super::{
     conditional::{Validators, Verdict},
     fields::http_seconds,
     head::RequestHead,
-    listing::listing,
     range::ByteRange,
     response::Response,
     target::encode_path,
 };
 
+mod answer;
 mod cross_origin;
 mod media_types;
 mod root;
 
+pub use answer::{Answer, Listing, Progress};
 use media_types::MediaTypes;
 use root::{OutsideLinks, Root, relative_path};
 
@@ -67,7 +69,8 @@ pub struct StaticOptions {
 pub struct StaticDirectory {
     /// Absolute, its links not resolved.
     configured: PathBuf,
-    outside: OutsideLinks,
+    outside: Arc<OutsideLinks>,
+    listings: answer::Shared,
     cache_control: HeaderValue,
     media_types: MediaTypes,
     lists_directories: bool,
@@ -102,7 +105,7 @@ impl StaticDirectory {
     /// Resolves the path on disk.
     pub fn new(root: impl AsRef<Path>, options: &StaticOptions) -> io::Result<Self> {
         let configured = std::path::absolute(root)?;
-        let outside = OutsideLinks::default();
+        let outside = Arc::<OutsideLinks>::default();
         Root::resolve(&configured, &outside)?;
         let default_file = match &options.default_file {
             Some(name) => Some(relative_path(name).ok_or(io::ErrorKind::InvalidInput)?),
@@ -116,6 +119,7 @@ impl StaticDirectory {
         Ok(Self {
             configured,
             outside,
+            listings: answer::Shared::default(),
             cache_control,
             media_types: MediaTypes::new(&options.mime_types)?,
             lists_directories: options.enable_directory_listing,
@@ -131,14 +135,14 @@ impl StaticDirectory {
     ///
     /// # Blocking
     ///
-    /// Opens a file; reads a directory where listings are enabled. The content is read by
-    /// [`Body::fill`].
-    pub fn respond(&self, head: &RequestHead, sub_path: &str) -> Response {
-        let response = self.answer(head, sub_path);
-        if self.allows_cross_origin {
-            cross_origin::readable_by_all(response)
-        } else {
-            response
+    /// Opens a file, whose content is read by [`Body::fill`]. A directory is read by
+    /// [`Listing::advance`].
+    pub fn respond(&self, head: &RequestHead, sub_path: &str) -> Answer {
+        match self.answer(head, sub_path) {
+            Answer::Now(response) if self.allows_cross_origin => {
+                Answer::Now(cross_origin::readable_by_all(response))
+            }
+            answer @ (Answer::Now(_) | Answer::Later(_)) => answer,
         }
     }
 
@@ -148,9 +152,9 @@ impl StaticDirectory {
         self.outside.take()
     }
 
-    fn answer(&self, head: &RequestHead, sub_path: &str) -> Response {
+    fn answer(&self, head: &RequestHead, sub_path: &str) -> Answer {
         if head.method == Method::OPTIONS && self.allows_cross_origin {
-            return cross_origin::preflight(head);
+            return Answer::Now(cross_origin::preflight(head));
         }
         if head.method != Method::GET && head.method != Method::HEAD {
             let allow = if self.allows_cross_origin {
@@ -158,19 +162,22 @@ impl StaticDirectory {
             } else {
                 "GET, HEAD"
             };
-            return Response::method_not_allowed(allow);
+            return Answer::Now(Response::method_not_allowed(allow));
         }
         let answer = Root::resolve(&self.configured, &self.outside).and_then(|root| {
             match self.find_or_default(&root, sub_path)? {
-                Found::File(file) => self.send(head, file),
-                Found::Redirect => Ok(redirect(head)),
-                Found::Listing(directory) => Ok(Response::html(
-                    StatusCode::OK,
-                    listing(&directory, &head.path, |path| root.inside(path))?,
-                )),
+                Found::File(file) => self.send(head, file).map(Answer::Now),
+                Found::Redirect => Ok(Answer::Now(redirect(head))),
+                Found::Listing(directory) => {
+                    let page = self.listings.page(directory, &head.path)?;
+                    let (outside, listings) = (self.outside.clone(), &self.listings);
+                    let listing =
+                        Listing::new(&root, outside, page, listings, self.allows_cross_origin);
+                    Ok(Answer::Later(Box::new(listing)))
+                }
             }
         });
-        answer.unwrap_or_else(|error| failure(&error))
+        answer.unwrap_or_else(|error| Answer::Now(failure(&error)))
     }
 
     /// What a path leads to, or the default file where it leads to nothing. A name with a dot is

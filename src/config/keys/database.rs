@@ -263,6 +263,14 @@ pub(in crate::config) static DATABASE: Section = Section {
             "whether what a job left in its session is undone before the next \
              ([adbapi.md](adbapi.md))",
         ),
+        word(
+            "error_details",
+            &ERROR_DETAILS,
+            "none",
+            "what callers get of PostgreSQL's report of an error, besides `sqlstate`, `severity`, \
+             message and hint: `names` adds `constraint`, `table` and `column`, `all` also \
+             `detail`, which may quote what is stored",
+        ),
         flag(
             "keepalives",
             true,
@@ -389,3 +397,4 @@ static LOAD_BALANCE: Choice = words(&[("disable", ""), ("random", "")]);
 static REQUIRE_AUTH: Choice = words(&[("scram-sha-256", "")]);
 /// The pool's.
 static RESET: Choice = words(&[("none", ""), ("discard", "")]);
+static ERROR_DETAILS: Choice = words(&[("none", ""), ("names", ""), ("all", "")]);

@@ -83,6 +83,8 @@ pub struct Database {
     pub statement_cache: usize,
     /// What is undone of what a job left in its session.
     pub reset: Reset,
+    /// What callers get of PostgreSQL's report of an error.
+    pub error_details: ErrorDetails,
 }
 
 impl Database {
@@ -227,6 +229,19 @@ pub enum Reset {
     None,
     /// It is undone, as by `DISCARD ALL`; prepared statements stay.
     Discard,
+}
+
+/// What callers get of what PostgreSQL reports with an error, besides its message, its hint,
+/// `sqlstate` and `severity`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum ErrorDetails {
+    /// No more.
+    #[default]
+    None,
+    /// The names of the constraint, the table and the column.
+    Names,
+    /// These and the `detail`.
+    All,
 }
 
 /// A text that is never shown.

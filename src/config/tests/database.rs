@@ -4,8 +4,9 @@ use std::{path::Path, time::Duration};
 
 use super::{NODE, check_in, faults, me, node, node_with, server};
 use crate::config::{
-    ChannelBinding, ClientCertificate, Component, Database, Keepalives, Reset, Secret, Server,
-    SslMode, SslRootCert, TargetSessionAttrs, TlsVersion, database::socket_directory,
+    ChannelBinding, ClientCertificate, Component, Database, ErrorDetails, Keepalives, Reset,
+    Secret, Server, SslMode, SslRootCert, TargetSessionAttrs, TlsVersion,
+    database::socket_directory,
 };
 
 /// The database of [`NODE`]'s container with these fields.
@@ -57,6 +58,7 @@ fn an_empty_database_has_the_defaults_of_libpq_and_adbapi() {
         slow_query: None,
         statement_cache: 100,
         reset: Reset::None,
+        error_details: ErrorDetails::None,
     };
     // USER is anybody's word; libpq asks the system who runs the program.
     let environment = [("USER", "root"), ("HOME", "/home/joe")];
@@ -77,7 +79,8 @@ const ALL: &str = r#"{
     "require_auth": "scram-sha-256", "sslcert": "Cargo.toml", "sslkey": "Cargo.lock",
     "sslcertmode": "allow", "sslnegotiation": "direct", "sslsni": false,
     "ssl_min_protocol_version": "TLSv1.3", "ssl_max_protocol_version": "TLSv1.3",
-    "load_balance_hosts": "random", "reset": "discard"
+    "load_balance_hosts": "random", "reset": "discard",
+    "error_details": "names"
 }"#;
 
 #[test]
@@ -134,6 +137,7 @@ fn everything_can_be_written() {
         slow_query: Some(Duration::from_millis(250)),
         statement_cache: 0,
         reset: Reset::Discard,
+        error_details: ErrorDetails::Names,
     };
     let database = database(ALL);
     assert_eq!(database, expected);
@@ -418,7 +422,7 @@ const FAULTS: &[(&str, &str)] = &[
          sslcertmode, sslnegotiation, sslsni, ssl_min_protocol_version, ssl_max_protocol_version, \
          load_balance_hosts, target_session_attrs, application_name, options, search_path, cp_min, cp_max, \
          cp_noisy, cp_reconnect, cp_good_sql, cp_name, queue_limit, queue_timeout, connect_timeout, \
-         statement_timeout, idle_timeout, max_lifetime, slow_query_ms, statement_cache, reset, keepalives, \
+         statement_timeout, idle_timeout, max_lifetime, slow_query_ms, statement_cache, reset, error_details, keepalives, \
          keepalives_idle, keepalives_interval, keepalives_count, tcp_user_timeout",
     ),
 ];

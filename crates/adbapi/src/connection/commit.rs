@@ -8,7 +8,7 @@ use tracing::warn;
 use super::{
     super::{
         LOG,
-        error::{Error, describe},
+        error::{Error, describe, summary},
         notices,
         pool::job::Failure,
     },
@@ -36,6 +36,7 @@ impl Connection {
     }
 
     fn send_begin(&mut self, script: &str) -> Result<(), Failure> {
+        self.check_not_hit()?;
         (self.bare, self.failure) = (false, None);
         self.timed(|client| client.batch_execute(script))
             .map_err(|error| self.observe_harmless(error))?;
@@ -69,7 +70,7 @@ impl Connection {
             let cause = self
                 .failure
                 .take()
-                .unwrap_or_else(|| describe(&error).into());
+                .unwrap_or_else(|| summary(&error).into());
             return Err(Error::Aborted(cause));
         }
         let error = self.observe(error);

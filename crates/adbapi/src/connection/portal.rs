@@ -45,6 +45,7 @@ impl Connection {
         if let Some(word) = transaction_control(sql) {
             return Err(Failure::Final(Error::TransactionControl(word)));
         }
+        self.check_not_hit()?;
         let local = reading.settings.local().map_err(Failure::of_settings)?;
         let watched = self.watched(reading.settings);
         (self.bare, self.failure) = (false, None);

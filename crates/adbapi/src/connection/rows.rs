@@ -34,6 +34,7 @@ impl Connection {
         }
         // A pooler between must not answer out of two sessions.
         let pinned = self.settings.statement_cache == 0;
+        self.check_not_hit()?;
         if pinned {
             self.begin()?;
         }

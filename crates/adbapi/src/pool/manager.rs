@@ -36,6 +36,8 @@ pub(crate) const SILENT: Duration = Duration::from_secs(1);
 pub(crate) struct PoolConnection<C> {
     connection: C,
     canceller: Arc<dyn Interrupt<Error>>,
+    /// The same.
+    statement_canceller: Arc<StatementCanceller>,
     /// When it was made or its last job ended.
     last_used: Instant,
     /// When it has reached its `max_lifetime`.
@@ -62,6 +64,11 @@ impl<C> PoolConnection<C> {
 
     fn is_expired(&self, now: Instant) -> bool {
         self.expires.is_some_and(|end| end <= now)
+    }
+
+    /// Ends the cancel requests of its last job: see [`StatementCanceller::end_requests`].
+    pub(super) fn end_cancel_requests(&self, limit: Duration) -> Option<u32> {
+        self.statement_canceller.end_requests(limit)
     }
 
     pub(super) fn canceller(&self) -> &Arc<dyn Interrupt<Error>> {
@@ -124,12 +131,11 @@ impl<D: Driver> Manager<D> {
         })?;
         let now = Instant::now();
         let lifetime = self.settings.max_lifetime;
+        let canceller = Arc::new(StatementCanceller::new(stop, self.commands.clone()));
         Ok(Box::new(PoolConnection {
             connection,
-            canceller: Arc::new(StatementCanceller {
-                stop,
-                commands: self.commands.clone(),
-            }),
+            canceller: canceller.clone(),
+            statement_canceller: canceller,
             last_used: now,
             expires: lifetime.map(|lifetime| now + lifetime - jitter(lifetime / 10)),
             discarded: false,

@@ -12,7 +12,7 @@ use deferred::Stage;
 
 use super::{
     active_workers::{ActiveWorkers, REVIEW_PERIOD},
-    cancel::{CancelRequest, Command},
+    cancel::{CancelRequest, Command, Senders},
     worker_state::WorkerState,
 };
 use crate::{aliases::JobControl, error::Error};
@@ -40,6 +40,7 @@ impl Watchdog {
     pub(super) fn run(self) {
         let mut requests: Vec<CancelRequest> = Vec::new();
         let mut review: Option<Review> = None;
+        let senders = Senders::default();
         loop {
             let deadline = self.next_deadline(&requests);
             let review_ends = review.as_ref().map(|review| review.began + REVIEW_PERIOD);
@@ -52,7 +53,7 @@ impl Watchdog {
             };
             let now = Instant::now();
             match command {
-                Ok(Command::Stop(job, stop)) => requests.push(CancelRequest::new(job, stop, now)),
+                Ok(Command::Stop(request)) => requests.push(request),
                 Ok(Command::ReduceWorkers) => {
                     // First a review must show that none of the workers that stay active has a long
                     // job.
@@ -74,7 +75,7 @@ impl Watchdog {
             }
             requests.retain(|request| request.job.stage() != Stage::Over);
             for request in requests.iter_mut().filter(|request| request.due <= now) {
-                request.send();
+                request.send(&senders, self.states.len());
             }
         }
     }

@@ -49,6 +49,9 @@ const POLLS: u32 = 32;
 const POLLS_AFTER_BACKLOG: u32 = 2;
 const BACKLOG: u32 = 8;
 
+/// How long a worker waits until the cancel request of a job that has ended has been sent.
+const CANCEL_WAIT: Duration = Duration::from_secs(1);
+
 /// A connection that a worker has from r2d2, which gets it back when this is dropped.
 type Lent<D> = PooledConnection<Manager<D>>;
 
@@ -176,10 +179,6 @@ impl<D: Driver> Worker<D> {
             self.state.has_connection();
             let attempt = self.attempt(&mut job, &mut connection);
             let end = control.end();
-            if end.is_err() {
-                // The cancel request may come late and must not hit the next job.
-                connection.discard();
-            }
             let outcome = match attempt {
                 Err(Failure::NotSent(error))
                     if end.is_ok() && tries_left > 0 && self.may_retry(job.submitted) =>
@@ -197,6 +196,9 @@ impl<D: Driver> Worker<D> {
             self.state.done(end.err().or(failure));
             job.work.finish(outcome);
             // The caller has its answer and does not wait for this.
+            if end.is_err() {
+                self.outlast_cancel(&mut connection);
+            }
             connection.reset(&*self.driver);
             return connection.is_fit(&*self.driver).then_some(connection);
         }
@@ -219,6 +221,22 @@ impl<D: Driver> Worker<D> {
             error!(target: LOG, "a job panicked, its connection is discarded: {message}");
             Err(Failure::Final(Error::Panicked(message.into())))
         })
+    }
+
+    /// Keeps the connection of a job that was stopped if no cancel request can come late and hit the
+    /// next job.
+    fn outlast_cancel(&self, connection: &mut Lent<D>) {
+        // Without a reconnect no job could move to another connection.
+        let may_be_kept = self.settings.cp_reconnect && !self.closing.load(Ordering::Relaxed);
+        let is_kept = may_be_kept
+            && match connection.end_cancel_requests(CANCEL_WAIT) {
+                Some(0) => true,
+                Some(_) => self.driver.outlasts_cancel(connection),
+                None => false,
+            };
+        if !is_kept {
+            connection.discard();
+        }
     }
 
     fn may_retry(&self, submitted: Instant) -> bool {

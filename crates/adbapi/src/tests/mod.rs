@@ -1,5 +1,6 @@
 //! Owns what the pool's tests share; how a PostgreSQL is started for them is `cluster`'s.
 
+mod cancels;
 mod closing;
 mod cluster;
 mod database;

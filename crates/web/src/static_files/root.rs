@@ -32,6 +32,16 @@ impl<'a> Root<'a> {
         }
     }
 
+    /// A directory that was resolved before, for a request that goes on.
+    pub(super) fn resolved(directory: PathBuf, outside: &'a OutsideLinks) -> Self {
+        Self { directory, outside }
+    }
+
+    /// Where it lies.
+    pub(super) fn directory(&self) -> &Path {
+        &self.directory
+    }
+
     /// A path below the directory with all links resolved, if it is still inside.
     pub(super) fn join(&self, relative: &Path) -> io::Result<PathBuf> {
         self.inside(&self.directory.join(relative))

@@ -1,5 +1,6 @@
 //! Owns the tests of `static_files`, on real files and links; must not know connections.
 
+mod listings;
 mod outside;
 
 use std::{
@@ -84,7 +85,10 @@ impl Site {
 
 fn ask(directory: &StaticDirectory, line: &str, fields: &str) -> Seen {
     let head = head_of(&format!("{line} HTTP/1.1\r\nHost: h\r\n{fields}\r\n"));
-    seen(directory.respond(&head, &head.path), head.is_head())
+    seen(
+        directory.respond(&head, &head.path).finish(),
+        head.is_head(),
+    )
 }
 
 fn seen(response: Response, head_only: bool) -> Seen {
@@ -167,7 +171,7 @@ fn a_directory_ends_in_a_slash() {
     ];
     for (target, rest, location) in cases {
         let head = head_of(&format!("GET {target} HTTP/1.1\r\nHost: h\r\n\r\n"));
-        let answer = seen(directory.respond(&head, rest), false);
+        let answer = seen(directory.respond(&head, rest).finish(), false);
         assert_eq!(answer.status, 301, "{target}");
         assert_eq!(answer.field("location"), Some(location));
     }

@@ -47,15 +47,15 @@ fn there_is_no_way_out() {
         "/empty/index.htm",
     ];
     for sub_path in cases {
-        let answer = seen(directory.respond(&index, sub_path), false);
+        let answer = seen(directory.respond(&index, sub_path).finish(), false);
         assert_eq!(answer.status, 404, "{sub_path:?}");
         let page = String::from_utf8(answer.body).unwrap();
         assert!(!page.contains("secret"), "{sub_path:?}");
     }
     let absolute = format!("/{}", secret.display());
-    assert_eq!(directory.respond(&index, &absolute).status(), 404);
+    assert_eq!(directory.respond(&index, &absolute).finish().status(), 404);
     let long = format!("/{}", "a".repeat(5000));
-    assert_eq!(directory.respond(&index, &long).status(), 404);
+    assert_eq!(directory.respond(&index, &long).finish().status(), 404);
 }
 
 #[test]
