@@ -9,6 +9,7 @@ mod call_queue;
 mod calls;
 mod canceling;
 mod check;
+mod shares;
 
 use std::{
     collections::{BTreeSet, HashMap},
@@ -22,7 +23,7 @@ use super::{
     send,
     session::{PendingCall, Sessions, Stage},
 };
-use call_queue::{CallQueue, QueuedCall};
+use call_queue::{CallQueue, Queued, QueuedCall};
 use wamp::{
     OwnIds, Register, Registered, RegistrationId, RequestId, RequestType, Revoked, Unregister,
     Unregistered, Unregistering, Uri, error_uri,
@@ -51,8 +52,8 @@ pub(super) struct Dealer {
     registered: u64,
     /// How many calls all sessions together have not answered.
     pending: usize,
-    /// How many of those are queued.
-    queued: usize,
+    /// How many of those are queued, with how many octets.
+    queued: Queued,
     /// How many CALLs there have been.
     calls: u64,
     /// How many CANCELs for pending calls there have been.
@@ -79,7 +80,7 @@ impl Dealer {
         self.pending
     }
 
-    pub(super) fn queued(&self) -> usize {
+    pub(super) fn queued(&self) -> Queued {
         self.queued
     }
 
@@ -223,10 +224,10 @@ impl Dealer {
             .and_then(|procedure| self.procedures.remove(&procedure))
             .expect("a session's registrations exist");
         let queued = registration.queue.map(CallQueue::into_waiting);
-        for (_, call) in queued.into_iter().flatten() {
-            let call = call.id();
+        for (_, queued) in queued.into_iter().flatten() {
+            let call = queued.id();
             let stage = self.close(sessions, call);
-            self.queued -= 1;
+            self.queued.remove(&queued);
             out.push(fail(call, error, what, stage));
         }
     }
@@ -266,10 +267,10 @@ impl Dealer {
             .flat_map(CallQueue::into_waiting)
             .collect();
         queued.sort_unstable_by_key(|(number, _)| *number);
-        for (_, call) in queued {
-            let call = call.id();
+        for (_, queued) in queued {
+            let call = queued.id();
             let stage = self.close(sessions, call);
-            self.queued -= 1;
+            self.queued.remove(&queued);
             out.push(fail(call, error_uri::CANCELED, ROUTER_GONE, stage));
         }
     }
@@ -293,9 +294,12 @@ impl Dealer {
     /// Takes a call from its caller's session. Whoever calls this sees to its answer and to what
     /// its stage leads to.
     fn close(&mut self, sessions: &mut Sessions, call: PendingCall) -> Stage {
-        let open = (sessions.joined_mut(call.caller).calls)
-            .remove(&call.request)
+        let caller = sessions.joined_mut(call.caller);
+        let open = (caller.calls.remove(&call.request))
             .expect("a call that is in a queue or an invocation is open");
+        if let Stage::Invoked(invocation) = open.stage {
+            caller.asked.remove(invocation.callee);
+        }
         if let Some(deadline) = open.deadline {
             self.deadlines
                 .remove(&(deadline, call.caller, call.request));

@@ -21,6 +21,18 @@ pub trait IdSource: Send {
     fn publication(&mut self) -> PublicationId;
 }
 
+/// How many invocations some callees can have at a time, because a pool or the like does their work.
+/// Whoever does it refuses what is more; the router sees to it that no caller takes it all.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Capacity {
+    /// Which pool it is: sessions of a realm with the same number have the capacity together.
+    pub pool: usize,
+    /// So many invocations.
+    pub invocations: usize,
+    /// The settings that it follows from, for people.
+    pub settings: &'static str,
+}
+
 /// Something that happened, for the router to decide upon.
 ///
 /// A peer that is not known, because it has not said HELLO or because [`Output::Close`] or
@@ -37,6 +49,8 @@ pub enum Input {
         authrole: String,
         /// How it reaches the router.
         transport: TransportKind,
+        /// Of a session of this process: what its callee's work has to share with that of others.
+        capacity: Option<Capacity>,
     },
     /// Any later message of a peer.
     Message {

@@ -24,6 +24,7 @@
 //! | `dealer/calls` | which invocation answers which call, and when |
 //! | `dealer/canceling` | calls that end before their callee answers |
 //! | `dealer/call_queue` | the concurrency of a registration and the calls that wait for it |
+//! | `dealer/shares` | how much of what callers have in common one of them may have |
 //! | `broker` | subscriptions; who receives an event |
 //! | `authorization` | which permission of a role decides |
 //! | `refusal` | the words of ERRORs and ABORTs |
@@ -70,7 +71,8 @@
 //! };
 //! let (peer, mut outputs) = (PeerId(1), Vec::new());
 //! let transport = TransportKind::Memory;
-//! let input = Input::Hello { peer, hello, authrole: ANONYMOUS.into(), transport };
+//! let authrole = ANONYMOUS.into();
+//! let input = Input::Hello { peer, hello, authrole, transport, capacity: None };
 //! router.handle(Instant::now(), input, &mut outputs);
 //! assert!(matches!(&outputs[..], [Output::Send { message: Message::Welcome(_), .. }]));
 //! # Ok::<(), wamp::DecodeError>(())
@@ -94,7 +96,7 @@ mod tests;
 
 use std::{collections::HashMap, sync::Arc, time::Instant};
 
-pub use interface::{IdSource, Input, Output, PeerId};
+pub use interface::{Capacity, IdSource, Input, Output, PeerId};
 pub use options::{Allow, Disclose, Limits, MatchPolicy, Permission, RealmOptions, Role};
 pub use refusal::{protocol_violation, refuse_realm};
 pub use stats::Stats;
@@ -159,11 +161,12 @@ impl Router {
                 hello,
                 authrole,
                 transport,
+                capacity,
             } => {
                 if self.sessions.is_joined(peer) {
                     self.message(now, peer, hello.into(), out);
                 } else {
-                    self.hello(peer, &hello, &authrole, transport, out);
+                    self.hello(peer, &hello, &authrole, (transport, capacity), out);
                 }
             }
             Input::Message { peer, message } => {
@@ -203,7 +206,8 @@ impl Router {
             registrations: self.dealer.registrations(),
             subscriptions: self.broker.subscriptions(),
             pending_invocations: self.dealer.pending(),
-            queued_calls: self.dealer.queued(),
+            queued_calls: self.dealer.queued().calls,
+            queued_octets: self.dealer.queued().octets,
             calls: self.dealer.calls(),
             cancels: self.dealer.cancels(),
             timeouts: self.dealer.timeouts(),

@@ -16,6 +16,8 @@ pub struct Stats {
     pub pending_invocations: usize,
     /// How many of those are queued, because of their registration's concurrency.
     pub queued_calls: usize,
+    /// The octets of their payloads.
+    pub queued_octets: usize,
     /// CALLs received so far.
     pub calls: u64,
     /// CANCELs so far for calls that were not answered.

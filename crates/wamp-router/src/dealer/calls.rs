@@ -11,7 +11,10 @@ use std::{
     time::{Duration, Instant},
 };
 
-use super::{Dealer, QueuedCall, Registration};
+use super::{
+    Dealer, QueuedCall, Registration,
+    shares::{Common, FEW},
+};
 use crate::{
     Limits, Output, PeerId,
     authorization::Action,
@@ -77,7 +80,13 @@ impl Dealer {
         }
         let disclose = (caller.authorization).authorize(Action::Call, &call.procedure)?;
         let registration = registration.ok_or_else(|| not_registered(&call.procedure))?;
-        check_room(sessions, limits, caller, registration)?;
+        check_room(
+            sessions,
+            limits,
+            (peer, caller),
+            registration,
+            call.payload.len(),
+        )?;
 
         let deadline = deadline(now, call.options.timeout);
         if let Some(deadline) = deadline {
@@ -101,8 +110,8 @@ impl Dealer {
                 number,
             };
             (sessions.joined_mut(peer).calls).insert(call.request, queued.open(stage));
+            self.queued.add(&queued);
             queue.enqueue(number, queued);
-            self.queued += 1;
             return Ok(None);
         }
         let endpoint = Endpoint {
@@ -185,7 +194,7 @@ impl Dealer {
             callee: registration.callee,
             is_counted: true,
         };
-        self.queued -= 1;
+        self.queued.remove(&call);
         Some(invoke(sessions, now, endpoint, call))
     }
 }
@@ -201,12 +210,14 @@ fn not_registered(procedure: &Uri) -> Refusal {
     )
 }
 
-/// Whether there is room for one more call, at its caller and at the callee or in the queue for it.
+/// Whether there is room for one more call with so many octets, at its caller and at the callee or
+/// in the queue for it.
 fn check_room(
     sessions: &Sessions,
     limits: &Limits,
-    caller: &Session,
+    (peer, caller): (PeerId, &Session),
     registration: &Registration,
+    octets: usize,
 ) -> Result<(), Refusal> {
     if caller.calls.len() >= limits.calls_per_session {
         let later = "wait for answers before calling on";
@@ -216,24 +227,46 @@ fn check_room(
             later,
         ));
     }
-    let queue = registration.queue.as_ref().filter(|queue| queue.is_full());
-    let (name, limit, there_are) = match queue {
-        Some(queue) => (
-            "queued_calls_per_registration",
-            limits.queued_calls_per_registration,
-            queue.waiting().len(),
-        ),
-        None => (
-            "invocations_per_session",
-            limits.invocations_per_session,
-            sessions.joined(registration.callee).invocations.len(),
-        ),
+    match registration.queue.as_ref().filter(|queue| queue.is_full()) {
+        Some(queue) => queue.check_room(limits, peer, octets),
+        None => check_callee(sessions, limits, caller, registration.callee),
+    }
+}
+
+/// Whether the callee has room for one more invocation, and the caller a share in it.
+fn check_callee(
+    sessions: &Sessions,
+    limits: &Limits,
+    caller: &Session,
+    callee_peer: PeerId,
+) -> Result<(), Refusal> {
+    let callee = sessions.joined(callee_peer);
+    let at_callee = Common {
+        name: "invocations_per_session",
+        limit: limits.invocations_per_session,
+        used: callee.invocations.len(),
     };
-    if there_are < limit {
+    at_callee.check_room(1)?;
+    // No caller has more calls at one callee than in all: counting them is for those with many.
+    if caller.calls.len() < FEW {
         return Ok(());
     }
-    let later = "call again when the callee has answered some";
-    Err(Refusal::limit(name, limit, later))
+    let Some(capacity) = &callee.capacity else {
+        if caller.calls.len() < at_callee.share() {
+            return Ok(());
+        }
+        let own = caller.asked.at(&[callee_peer]);
+        return at_callee.check_share(own, 1, FEW);
+    };
+    let callees = sessions.of_pool(capacity.pool);
+    let in_pool = Common {
+        name: capacity.settings,
+        limit: capacity.invocations,
+        used: (callees.iter())
+            .map(|callee| sessions.joined(*callee).invocations.len())
+            .sum(),
+    };
+    in_pool.check_share(caller.asked.at(callees), 1, FEW)
 }
 
 /// What there is to say to an answer that no invocation waits for.
@@ -283,7 +316,9 @@ fn invoke(sessions: &mut Sessions, now: Instant, endpoint: Endpoint, call: Queue
         callee: endpoint.callee,
         request,
     });
-    (sessions.joined_mut(call.caller).calls).insert(call.request, call.open(stage));
+    let caller_session = sessions.joined_mut(call.caller);
+    caller_session.asked.add(endpoint.callee);
+    caller_session.calls.insert(call.request, call.open(stage));
     let invocation = Invocation {
         request,
         registration: endpoint.registration,

@@ -1,8 +1,8 @@
 //! What the dealer relies on, verified. Decides nothing.
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 
-use super::Dealer;
+use super::{Dealer, call_queue::Queued};
 use crate::{
     Limits, PeerId,
     session::{OpenCall, PendingCall, PendingInvocation, Sessions, Stage},
@@ -92,14 +92,14 @@ impl Dealer {
         running
     }
 
-    /// Returns how many calls are queued.
+    /// Returns what is queued.
     fn check_queues(
         &self,
         sessions: &Sessions,
         limits: &Limits,
         running: &HashMap<(PeerId, RegistrationId), u64>,
-    ) -> usize {
-        let mut queued = 0;
+    ) -> Queued {
+        let mut queued = Queued::default();
         for registration in self.procedures.values() {
             let (id, taken) = (
                 registration.id,
@@ -115,22 +115,25 @@ impl Dealer {
                 "the invocations of registration {id} are counted"
             );
             assert!(
-                queue.waiting().is_empty() || queue.is_full(),
+                queue.queued() == Queued::default() || queue.is_full(),
                 "calls wait for registration {id} only while it is full"
             );
             assert!(
-                queue.waiting().len() <= limits.queued_calls_per_registration,
+                queue.queued().calls <= limits.queued_calls_per_registration
+                    && queue.queued().octets <= limits.queued_octets_per_registration,
                 "the queue of registration {id} is within the limits"
             );
+            queue.check(id);
             for (number, call) in queue.waiting() {
                 let stage = Stage::Queued {
                     registration: id,
-                    number: *number,
+                    number,
                 };
                 let open = assert_stage(sessions, call.id(), stage);
                 assert_eq!(open.deadline, call.deadline, "{call:?}", call = call.id());
             }
-            queued += queue.waiting().len();
+            queued.calls += queue.queued().calls;
+            queued.octets += queue.queued().octets;
         }
         queued
     }
@@ -143,9 +146,20 @@ impl Dealer {
                 .filter(|unanswered| unanswered.call.is_some())
                 .count();
             calls += session.calls.len();
+            let mut asked = BTreeMap::<_, usize>::new();
             for (request, open) in &session.calls {
+                if let Stage::Invoked(invocation) = open.stage {
+                    *asked.entry(invocation.callee).or_default() += 1;
+                }
                 deadlines.extend(open.deadline.map(|deadline| (deadline, peer, *request)));
             }
+            let mut counted: Vec<_> = session.asked.iter().collect();
+            counted.sort_unstable();
+            assert_eq!(
+                counted,
+                asked.into_iter().collect::<Vec<_>>(),
+                "{peer:?} counts its calls at each callee"
+            );
         }
         assert_eq!(
             calls, self.pending,
@@ -153,7 +167,7 @@ impl Dealer {
         );
         assert_eq!(
             calls,
-            invoked + self.queued,
+            invoked + self.queued.calls,
             "every such call has its invocation or is queued"
         );
         assert_eq!(

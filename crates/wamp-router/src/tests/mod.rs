@@ -11,6 +11,7 @@ mod progress;
 mod random;
 mod receivers;
 mod script;
+mod shares;
 mod takeover;
 mod timeouts;
 mod uris;
