@@ -5,8 +5,7 @@ use std::sync::Arc;
 
 use wamp::{Event, Hello, Identity, Invocation, Message, PublicationId, SessionId, TransportKind};
 
-/// One session's place in the router, chosen by whoever owns the connection. Never reused while
-/// the router may still know it, which is until [`Input::Gone`].
+/// One session's place in the router, chosen by whoever owns the connection. Never used again.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
 pub struct PeerId(pub u64);
 
@@ -88,7 +87,8 @@ pub enum Input {
         why: String,
     },
     /// Time has passed, perhaps [`super::Router::next_deadline`]: calls whose timeout has ended
-    /// are canceled. Any other input does that too before it is decided upon.
+    /// are canceled, and some of what sessions have left behind is cleared away. Any other input
+    /// does that too.
     Tick,
     /// From now on calls are refused, while calls that are pending may still be answered. The
     /// step before [`Input::Shutdown`]; [`super::Stats::pending_invocations`] tells when nothing

@@ -138,7 +138,7 @@ impl Router {
         }
         self.dealer.leave(&mut self.sessions, peer, fault, out);
         if let Some(session) = self.sessions.leave(peer) {
-            self.broker.leave(peer, &session.subscriptions);
+            self.broker.leave(peer, session.subscriptions);
         }
     }
 

@@ -8,7 +8,8 @@ use wamp::Message;
 pub struct Stats {
     /// Sessions now, those included that are shutting down.
     pub sessions: usize,
-    /// Procedures registered now.
+    /// Procedures registered now. Those of a session that has just left count until they are
+    /// cleared away, here and below.
     pub registrations: usize,
     /// Topics subscribed to now, each counted once.
     pub subscriptions: usize,

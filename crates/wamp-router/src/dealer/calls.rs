@@ -73,7 +73,9 @@ impl Dealer {
             return Err(Refusal::new(error_uri::UNAVAILABLE, why).into());
         }
         check_options(call.options.bad.as_deref())?;
-        let registration = self.procedures.get_mut(&call.procedure);
+        let is_there =
+            |r: &&mut Registration| self.departed.is_empty() || sessions.is_joined(r.callee);
+        let registration = (self.procedures.get_mut(&call.procedure)).filter(is_there);
         if registration.is_none() {
             // Of a procedure it has been checked when it was registered.
             check_uri(&call.procedure)?;
@@ -111,6 +113,9 @@ impl Dealer {
             };
             (sessions.joined_mut(peer).calls).insert(call.request, queued.open(stage));
             self.queued.add(&queued);
+            if queue.queued().calls == 0 {
+                self.awaited.insert((registration.callee, registration.id));
+            }
             queue.enqueue(number, queued);
             return Ok(None);
         }
@@ -188,13 +193,18 @@ impl Dealer {
         registration: RegistrationId,
     ) -> Option<Output> {
         let registration = self.registration_mut(registration)?;
-        let call = registration.queue.as_mut()?.finish()?;
+        let queue = registration.queue.as_mut()?;
+        let call = queue.finish()?;
+        let is_awaited = queue.queued().calls > 0;
         let endpoint = Endpoint {
             registration: registration.id,
             callee: registration.callee,
             is_counted: true,
         };
         self.queued.remove(&call);
+        if !is_awaited {
+            (self.awaited).remove(&(endpoint.callee, endpoint.registration));
+        }
         Some(invoke(sessions, now, endpoint, call))
     }
 }

@@ -144,11 +144,7 @@ impl Dealer {
                 registration,
                 number,
             } => {
-                let dequeued = (self.registration_mut(registration))
-                    .and_then(|registration| registration.queue.as_mut()?.dequeue(caller, number))
-                    .expect("a call in this stage is queued");
-                self.queued.remove(&dequeued);
-                return;
+                return self.dequeue(caller, registration, number);
             }
             Stage::Invoked(invocation) => invocation,
         };

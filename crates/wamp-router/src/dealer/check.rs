@@ -2,7 +2,10 @@
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
-use super::{Dealer, call_queue::Queued};
+use super::{
+    Dealer,
+    call_queue::{CallQueue, Queued},
+};
 use crate::{
     Limits, PeerId,
     session::{OpenCall, PendingCall, PendingInvocation, Sessions, Stage},
@@ -25,16 +28,16 @@ impl Dealer {
             self.procedures.len(),
             "as many registration ids as registrations"
         );
-        for (procedure, registration) in &self.procedures {
+        let departed: BTreeSet<_> = self.departed.ids().collect();
+        for (by, procedure) in &self.by_id {
+            let registration = self.procedures.get(procedure);
+            let registration = registration.expect("each id has its procedure");
             let (id, callee) = (registration.id, registration.callee);
-            assert_eq!(
-                self.by_id.get(&id),
-                Some(procedure),
-                "registration {id} is found by its id"
-            );
+            assert_eq!(id, *by, "registration {id} is found by its id");
             assert!(
-                sessions.joined(callee).registrations.contains(&id),
-                "{callee:?} knows its registration {id}"
+                departed.contains(&(callee, id))
+                    || sessions.joined(callee).registrations.contains(&id),
+                "{callee:?} knows its registration {id}, or has left"
             );
         }
         let peers = sessions.peers().into_iter();
@@ -42,7 +45,7 @@ impl Dealer {
             .map(|peer| sessions.joined(peer).registrations.len())
             .sum();
         assert_eq!(
-            known,
+            known + departed.len(),
             self.procedures.len(),
             "sessions know no registration that is none"
         );
@@ -99,12 +102,23 @@ impl Dealer {
         limits: &Limits,
         running: &HashMap<(PeerId, RegistrationId), u64>,
     ) -> Queued {
-        let mut queued = Queued::default();
-        for registration in self.procedures.values() {
+        let (mut queued, mut awaited) = (Queued::default(), BTreeSet::new());
+        for procedure in self.by_id.values() {
+            let registration = self.procedures.get(procedure);
+            let registration = registration.expect("each id has its procedure");
             let (id, taken) = (
                 registration.id,
                 running.get(&(registration.callee, registration.id)),
             );
+            if !sessions.is_joined(registration.callee) {
+                let left = registration.queue.as_ref().map(CallQueue::queued);
+                assert_eq!(
+                    left.unwrap_or_default(),
+                    Queued::default(),
+                    "nobody waits for {id}"
+                );
+                continue;
+            }
             let Some(queue) = &registration.queue else {
                 assert_eq!(taken, None, "registration {id} counts no invocations");
                 continue;
@@ -124,6 +138,9 @@ impl Dealer {
                 "the queue of registration {id} is within the limits"
             );
             queue.check(id);
+            if queue.queued().calls > 0 {
+                awaited.insert((registration.callee, id));
+            }
             for (number, call) in queue.waiting() {
                 let stage = Stage::Queued {
                     registration: id,
@@ -135,6 +152,10 @@ impl Dealer {
             queued.calls += queue.queued().calls;
             queued.octets += queue.queued().octets;
         }
+        assert_eq!(
+            awaited, self.awaited,
+            "the registrations that calls wait for"
+        );
         queued
     }
 

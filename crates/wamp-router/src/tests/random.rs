@@ -107,6 +107,7 @@ struct Reached {
     taken_over: u64,
     restricted: u64,
     shared: u64,
+    clearing: u64,
 }
 
 impl Reached {
@@ -129,6 +130,7 @@ impl Reached {
         self.taken_over += world.taken_over;
         self.restricted += world.restricted;
         self.shared += world.shared;
+        self.clearing += world.clearing;
     }
 
     fn is_enough(&self) -> bool {
@@ -143,6 +145,7 @@ impl Reached {
             && enough(self.taken_over)
             && enough(self.restricted)
             && enough(self.shared)
+            && self.clearing > 200
             && self.too_deep > 50
     }
 }
@@ -215,6 +218,8 @@ struct World {
     taken_over: u64,
     /// How many events have gone to some of several subscribers.
     restricted: u64,
+    /// How many inputs have left something to be cleared away.
+    clearing: u64,
     /// How many calls were refused because their caller's share was used up.
     shared: u64,
 }
@@ -223,9 +228,12 @@ impl World {
     fn new(seed: u64) -> Self {
         let mut realm = realm();
         realm.limits = LIMITS;
+        let mut router = Router::new(realm, Counted::boxed());
+        // So that a session that has left has something to be cleared away for a while.
+        router.cleared_at_once = 1;
         Self {
             random: Random(seed),
-            router: Router::new(realm, Counted::boxed()),
+            router,
             started: Instant::now(),
             now: 0,
             calls: Calls::default(),
@@ -240,10 +248,20 @@ impl World {
             taken_over: 0,
             restricted: 0,
             shared: 0,
+            clearing: 0,
         }
     }
 
     fn operate(&mut self, doing: &mut String) {
+        if self.router.to_clear.is_none() {
+            let registrations = self.peers.values().map(|peer| peer.registrations.len());
+            let sum: usize = registrations.sum();
+            assert_eq!(
+                self.router.stats().registrations,
+                sum,
+                "nothing is left behind"
+            );
+        }
         let joined: Vec<u64> = self.peers.keys().copied().collect();
         let closed: Vec<u64> = self.closed.iter().copied().collect();
         if joined.len() < 3 || (joined.len() as u64) < PEERS && self.random.below(8) == 0 {
@@ -580,6 +598,10 @@ impl World {
         let queued = (stats.queued_calls, stats.queued_octets);
         assert_eq!(queued, self.calls.queued());
         let deadline = self.calls.next_deadline().map(|at| self.at(at));
+        if self.router.to_clear.is_some() {
+            assert_eq!(self.router.next_deadline(), Some(self.at(self.now)));
+            return;
+        }
         assert_eq!(self.router.next_deadline(), deadline);
     }
 
@@ -592,6 +614,7 @@ impl World {
         let mut outputs = Vec::new();
         (self.router).handle(self.at(self.now), input, &mut outputs);
         self.router.check();
+        self.clearing += u64::from(self.router.to_clear.is_some());
         for output in &outputs {
             let is_joined = |peer: &PeerId| self.peers.contains_key(&peer.0);
             match output {

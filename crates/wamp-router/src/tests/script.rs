@@ -106,8 +106,13 @@ pub(super) fn play(text: &str) -> Router {
 
 /// Plays a script.
 pub(super) fn play_on(realm: RealmOptions, text: &str) -> Router {
+    play_with(Router::new(realm, Counted::boxed()), text)
+}
+
+/// Plays a script on a router.
+pub(super) fn play_with(router: Router, text: &str) -> Router {
     let mut script = Script {
-        router: Router::new(realm, Counted::boxed()),
+        router,
         outputs: VecDeque::new(),
         now: Instant::now(),
     };
