@@ -125,7 +125,7 @@ fn publish_through_the_realm(c: &mut Criterion) {
     let join = |texts: &[&str]| {
         let silent = Arc::new(Silent::default());
         let peer: Arc<dyn Peer> = silent.clone();
-        transport::open_local(&realm, &peer, ANONYMOUS, &mut []);
+        transport::open_local(&realm, &peer, ANONYMOUS, None, &mut []);
         let transport = silent.0.get().expect("a session has a way to its router");
         for text in [&[HELLO], texts].concat() {
             transport.send(decode(text));
@@ -217,6 +217,7 @@ impl Realm {
             hello,
             authrole: ANONYMOUS.to_owned(),
             transport: TransportKind::Memory,
+            capacity: None,
         });
     }
 

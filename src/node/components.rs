@@ -16,6 +16,7 @@ use crate::config::{self, ClientTransport, NodeConfig, Transport};
 use component::{Classes, Instance, Session, SessionHandle, Setup, Status};
 use reactor::{Mailbox, Reactor};
 use wamp::{ANONYMOUS, Peer, Uri};
+use wamp_router::Capacity;
 use wamp_transport::{Dialler, Mail, Realms};
 
 /// All components of a node.
@@ -65,7 +66,8 @@ impl Components {
                 let member = self.make(component, classes)?;
                 let instance = member.instance.clone();
                 self.in_process.push(member);
-                join(component, instance, &realms[router], io_threads)?;
+                let capacity = component.database.map(|index| capacity(config, index));
+                join(component, instance, (&realms[router], capacity), io_threads)?;
             }
         }
         Ok(())
@@ -171,11 +173,21 @@ impl Member {
     }
 }
 
+/// What the router is told of a database's pool: all that can wait there or be at work.
+fn capacity(config: &NodeConfig, index: usize) -> Capacity {
+    let database = &config.databases[index];
+    Capacity {
+        pool: index,
+        invocations: database.queue_limit + database.cp_max as usize,
+        settings: "queue_limit and cp_max",
+    }
+}
+
 /// Lets a component join a realm of this node, in memory. It is joined when this returns.
 fn join(
     component: &config::Component,
     instance: Arc<Instance>,
-    realms: &Realms,
+    (realms, capacity): (&Realms, Option<Capacity>),
     io_threads: &mut [Reactor<Mail>],
 ) -> Result<(), Error> {
     let not_joined = |reason: String| Error::NotJoined {
@@ -190,7 +202,7 @@ fn join(
     let session = Session::new(component.classname.as_str(), uri, instance);
     let role = component.role.as_deref().unwrap_or(ANONYMOUS);
     let peer: Arc<dyn Peer> = session.clone();
-    wamp_transport::open_local(realm, &peer, role, io_threads);
+    wamp_transport::open_local(realm, &peer, role, capacity, io_threads);
     match session.status() {
         Status::Joined(_) => Ok(()),
         Status::Joining => Err(not_joined("the router has not answered".to_owned())),

@@ -2,28 +2,33 @@
 //! decisions reach a peer.
 
 use std::{
-    collections::{BTreeSet, HashMap},
+    borrow::Cow,
+    collections::{BTreeMap, BTreeSet},
     sync::Arc,
 };
 
 use super::{
     IdSource, Limits, PeerId,
     authorization::Action,
+    departed::Departed,
     refusal::{Refusal, check_application_uri, check_option, check_options, check_uri},
     session::{Session, Sessions},
+    uri_map::UriMap,
 };
 use wamp::{
-    Event, EventDetails, Identity, OwnIds, PublicationId, Publish, Receivers, Subscribe,
-    Subscribed, SubscriptionId, Unsubscribe, Unsubscribed, Unsubscribing, Uri, error_uri,
+    Event, EventDetails, Identity, PublicationId, Publish, Receivers, Subscribe, Subscribed,
+    SubscriptionId, Unsubscribe, Unsubscribed, Unsubscribing, Uri, error_uri,
 };
 
 /// The subscriptions of a realm.
 #[derive(Default)]
 pub(super) struct Broker {
     /// Here subscriptions live, as long as they have a subscriber.
-    topics: HashMap<Uri, Subscription>,
-    /// Index: the topic of each subscription.
-    by_id: HashMap<SubscriptionId, Uri, OwnIds>,
+    topics: UriMap<Subscription>,
+    /// Index: the topic of each subscription. A tree, which does not grow by leaps.
+    by_id: BTreeMap<SubscriptionId, Uri>,
+    /// What sessions that have left are still noted as subscribers of. No event goes to them.
+    departed: Departed<SubscriptionId>,
     /// How many subscriptions there have been.
     subscribed: u64,
     /// How many publications were accepted.
@@ -164,13 +169,11 @@ impl Broker {
         self.publications += 1;
         let id = ids.publication();
         let event = self.topics.get(&publish.topic).and_then(|subscription| {
-            let (subscribers, excluded) = (
-                &subscription.subscribers,
-                options.exclude_me.then_some(peer),
-            );
+            let subscribers = self.present(sessions, subscription);
+            let excluded = options.exclude_me.then_some(peer);
             let to = match &options.receivers {
-                None => all_but(subscribers, excluded),
-                Some(lists) => restricted(sessions, subscribers, excluded, lists),
+                None => all_but(&subscribers, excluded),
+                Some(lists) => restricted(sessions, &subscribers, excluded, lists),
             };
             let event = Event {
                 subscription: subscription.id,
@@ -186,17 +189,43 @@ impl Broker {
         Ok(Publication { id, event })
     }
 
-    /// A session has left: its subscriptions end.
-    pub(super) fn leave(&mut self, peer: PeerId, subscriptions: &BTreeSet<SubscriptionId>) {
-        for id in subscriptions {
-            self.remove(peer, *id);
+    /// The subscribers that have not left.
+    #[inline]
+    fn present<'a>(&self, sessions: &Sessions, to: &'a Subscription) -> Cow<'a, [PeerId]> {
+        if self.departed.is_empty() {
+            return Cow::Borrowed(&to.subscribers);
         }
+        let subscribers = to.subscribers.iter().copied();
+        Cow::Owned(
+            subscribers
+                .filter(|peer| sessions.is_joined(*peer))
+                .collect(),
+        )
+    }
+
+    /// A session has left: its subscriptions end.
+    pub(super) fn leave(&mut self, peer: PeerId, subscriptions: BTreeSet<SubscriptionId>) {
+        self.departed.add(peer, subscriptions);
+    }
+
+    pub(super) fn has_departed(&self) -> bool {
+        !self.departed.is_empty()
+    }
+
+    /// Takes one subscriber that has left from its subscription, if there is one.
+    pub(super) fn clear_one(&mut self) -> bool {
+        let Some((peer, id)) = self.departed.pop() else {
+            return false;
+        };
+        self.remove(peer, id);
+        true
     }
 
     /// Ends every subscription.
     pub(super) fn shut_down(&mut self, sessions: &mut Sessions) {
-        self.topics.clear();
+        self.topics = UriMap::default();
         self.by_id.clear();
+        self.departed = Departed::default();
         for peer in sessions.peers() {
             sessions.joined_mut(peer).subscriptions.clear();
         }
@@ -209,14 +238,12 @@ impl Broker {
             self.topics.len(),
             "as many subscription ids as subscriptions"
         );
+        let departed: BTreeSet<_> = self.departed.ids().collect();
         let mut subscribers = 0;
-        for (topic, subscription) in &self.topics {
+        for (by, topic) in &self.by_id {
+            let subscription = self.topics.get(topic).expect("each id has its topic");
             let id = subscription.id;
-            assert_eq!(
-                self.by_id.get(&id),
-                Some(topic),
-                "subscription {id} is found by its id"
-            );
+            assert_eq!(id, *by, "subscription {id} is found by its id");
             assert!(
                 !subscription.subscribers.is_empty(),
                 "subscription {id} has a subscriber"
@@ -227,13 +254,14 @@ impl Broker {
             );
             for peer in &subscription.subscribers {
                 assert!(
-                    sessions.joined(*peer).subscriptions.contains(&id),
-                    "{peer:?} knows its subscription {id}"
+                    departed.contains(&(*peer, id))
+                        || sessions.joined(*peer).subscriptions.contains(&id),
+                    "{peer:?} knows its subscription {id}, or has left"
                 );
             }
             subscribers += subscription.subscribers.len();
         }
-        let mut known = 0;
+        let mut known = departed.len();
         for peer in sessions.peers() {
             let subscriptions = sessions.joined(peer).subscriptions.len();
             assert!(

@@ -9,22 +9,25 @@ mod call_queue;
 mod calls;
 mod canceling;
 mod check;
+mod shares;
 
 use std::{
-    collections::{BTreeSet, HashMap},
+    collections::{BTreeMap, BTreeSet},
     time::Instant,
 };
 
 use super::{
     Limits, Output, PeerId,
     authorization::Action,
+    departed::Departed,
     refusal::{Refusal, check_application_uri, check_option, check_options},
     send,
     session::{PendingCall, Sessions, Stage},
+    uri_map::UriMap,
 };
-use call_queue::{CallQueue, QueuedCall};
+use call_queue::{CallQueue, Queued, QueuedCall};
 use wamp::{
-    OwnIds, Register, Registered, RegistrationId, RequestId, RequestType, Revoked, Unregister,
+    Register, Registered, RegistrationId, RequestId, RequestType, Revoked, Unregister,
     Unregistered, Unregistering, Uri, error_uri,
 };
 
@@ -41,9 +44,13 @@ const OVER: (&str, &str) = (error_uri::NO_SUCH_PROCEDURE, UNREGISTERED);
 #[derive(Default)]
 pub(super) struct Dealer {
     /// Here registrations live.
-    procedures: HashMap<Uri, Registration>,
-    /// Index: the procedure of each registration.
-    by_id: HashMap<RegistrationId, Uri, OwnIds>,
+    procedures: UriMap<Registration>,
+    /// Index: the procedure of each registration. A tree, which does not grow by leaps.
+    by_id: BTreeMap<RegistrationId, Uri>,
+    /// Index: the registrations for which calls wait, by their callees.
+    awaited: BTreeSet<(PeerId, RegistrationId)>,
+    /// The registrations of sessions that have left. They are over, and nobody waits for them.
+    departed: Departed<RegistrationId>,
     /// Index: when the timeout of which call ends. An entry goes with its call, so there are
     /// never more than calls that are not answered.
     deadlines: BTreeSet<(Instant, PeerId, RequestId)>,
@@ -51,8 +58,8 @@ pub(super) struct Dealer {
     registered: u64,
     /// How many calls all sessions together have not answered.
     pending: usize,
-    /// How many of those are queued.
-    queued: usize,
+    /// How many of those are queued, with how many octets.
+    queued: Queued,
     /// How many CALLs there have been.
     calls: u64,
     /// How many CANCELs for pending calls there have been.
@@ -79,7 +86,7 @@ impl Dealer {
         self.pending
     }
 
-    pub(super) fn queued(&self) -> usize {
+    pub(super) fn queued(&self) -> Queued {
         self.queued
     }
 
@@ -127,6 +134,11 @@ impl Dealer {
         check_application_uri(&procedure)?;
         (session.authorization).authorize(Action::Register, &procedure)?;
         let former = (self.procedures.get(&procedure)).map(|former| (former.id, former.callee));
+        let (former, left_behind) = match former {
+            Some((_, callee)) if !sessions.is_joined(callee) => (None, former),
+            former => (former, None),
+        };
+        let session = sessions.joined(peer);
         if former.is_some() && !options.force_reregister {
             return Err(Refusal::new(
                 error_uri::PROCEDURE_ALREADY_EXISTS,
@@ -143,7 +155,10 @@ impl Dealer {
         }
 
         let mut failed = Vec::new();
-        if let Some((former, callee)) = former {
+        if let Some((id, callee)) = left_behind {
+            self.departed.remove(callee, id);
+            self.forget(id);
+        } else if let Some((former, callee)) = former {
             out.push(self.revoke(sessions, former, callee, &mut failed));
         }
         self.registered += 1;
@@ -219,20 +234,40 @@ impl Dealer {
         (error, what): (&'static str, &str),
         out: &mut Vec<Output>,
     ) {
-        let registration = (self.by_id.remove(&id))
-            .and_then(|procedure| self.procedures.remove(&procedure))
-            .expect("a session's registrations exist");
+        let registration = self.forget(id);
+        self.awaited.remove(&(registration.callee, id));
         let queued = registration.queue.map(CallQueue::into_waiting);
-        for (_, call) in queued.into_iter().flatten() {
-            let call = call.id();
+        for (_, queued) in queued.into_iter().flatten() {
+            let call = queued.id();
             let stage = self.close(sessions, call);
-            self.queued -= 1;
+            self.queued.remove(&queued);
             out.push(fail(call, error, what, stage));
         }
     }
 
+    /// Takes a registration out of the tables.
+    fn forget(&mut self, id: RegistrationId) -> Registration {
+        (self.by_id.remove(&id))
+            .and_then(|procedure| self.procedures.remove(&procedure))
+            .expect("a session's registrations exist")
+    }
+
+    pub(super) fn has_departed(&self) -> bool {
+        !self.departed.is_empty()
+    }
+
+    /// Takes one registration of a session that has left out of the tables, if there is one.
+    pub(super) fn clear_one(&mut self) -> bool {
+        let Some((_, id)) = self.departed.pop() else {
+            return false;
+        };
+        self.forget(id);
+        true
+    }
+
     /// A session leaves: its calls are forgotten, and whoever works for them is interrupted; its
-    /// callers are answered in the order they came; its registrations end.
+    /// callers are answered in the order they came; its registrations end. Those for which nobody
+    /// waits are left to be cleared away, and are nobody's as soon as the session has left.
     pub(super) fn leave(
         &mut self,
         sessions: &mut Sessions,
@@ -248,9 +283,16 @@ impl Dealer {
                 self.fail_invocations(sessions, peer, &what, out);
             }
         }
-        for id in std::mem::take(&mut sessions.joined_mut(peer).registrations) {
+        let mut registrations = std::mem::take(&mut sessions.joined_mut(peer).registrations);
+        let first = RegistrationId::new(1).expect("the least id is one");
+        while let Some((_, id)) = (self.awaited.range((peer, first)..).next())
+            .filter(|(callee, _)| *callee == peer)
+            .copied()
+        {
+            registrations.remove(&id);
             self.remove(sessions, id, OVER, out);
         }
+        self.departed.add(peer, registrations);
     }
 
     /// Answers every pending call, callee by callee, and those that are queued in the
@@ -261,15 +303,18 @@ impl Dealer {
             sessions.joined_mut(peer).registrations.clear();
         }
         self.by_id.clear();
-        let mut queued: Vec<(u64, QueuedCall)> = (self.procedures.drain())
-            .filter_map(|(_, registration)| registration.queue)
+        self.awaited.clear();
+        self.departed = Departed::default();
+        let mut queued: Vec<(u64, QueuedCall)> = std::mem::take(&mut self.procedures)
+            .into_values()
+            .filter_map(|registration| registration.queue)
             .flat_map(CallQueue::into_waiting)
             .collect();
         queued.sort_unstable_by_key(|(number, _)| *number);
-        for (_, call) in queued {
-            let call = call.id();
+        for (_, queued) in queued {
+            let call = queued.id();
             let stage = self.close(sessions, call);
-            self.queued -= 1;
+            self.queued.remove(&queued);
             out.push(fail(call, error_uri::CANCELED, ROUTER_GONE, stage));
         }
     }
@@ -293,15 +338,34 @@ impl Dealer {
     /// Takes a call from its caller's session. Whoever calls this sees to its answer and to what
     /// its stage leads to.
     fn close(&mut self, sessions: &mut Sessions, call: PendingCall) -> Stage {
-        let open = (sessions.joined_mut(call.caller).calls)
-            .remove(&call.request)
+        let caller = sessions.joined_mut(call.caller);
+        let open = (caller.calls.remove(&call.request))
             .expect("a call that is in a queue or an invocation is open");
+        if let Stage::Invoked(invocation) = open.stage {
+            caller.asked.remove(invocation.callee);
+        }
         if let Some(deadline) = open.deadline {
             self.deadlines
                 .remove(&(deadline, call.caller, call.request));
         }
         self.pending -= 1;
         open.stage
+    }
+
+    /// A call of this caller waits no longer.
+    fn dequeue(&mut self, caller: PeerId, id: RegistrationId, number: u64) {
+        let registration = self.registration_mut(id);
+        let (callee, queue) = registration
+            .and_then(|registration| Some((registration.callee, registration.queue.as_mut()?)))
+            .expect("calls wait for a registration that is there");
+        let call = queue
+            .dequeue(caller, number)
+            .expect("a call that waits is there");
+        let is_awaited = queue.queued().calls > 0;
+        self.queued.remove(&call);
+        if !is_awaited {
+            self.awaited.remove(&(callee, id));
+        }
     }
 
     /// The registration, unless it has ended.

@@ -5,8 +5,7 @@ use std::sync::Arc;
 
 use wamp::{Event, Hello, Identity, Invocation, Message, PublicationId, SessionId, TransportKind};
 
-/// One session's place in the router, chosen by whoever owns the connection. Never reused while
-/// the router may still know it, which is until [`Input::Gone`].
+/// One session's place in the router, chosen by whoever owns the connection. Never used again.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
 pub struct PeerId(pub u64);
 
@@ -19,6 +18,18 @@ pub trait IdSource: Send {
     fn session(&mut self) -> SessionId;
     /// A random publication id.
     fn publication(&mut self) -> PublicationId;
+}
+
+/// How many invocations some callees can have at a time, because a pool or the like does their work.
+/// Whoever does it refuses what is more; the router sees to it that no caller takes it all.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Capacity {
+    /// Which pool it is: sessions of a realm with the same number have the capacity together.
+    pub pool: usize,
+    /// So many invocations.
+    pub invocations: usize,
+    /// The settings that it follows from, for people.
+    pub settings: &'static str,
 }
 
 /// Something that happened, for the router to decide upon.
@@ -37,6 +48,8 @@ pub enum Input {
         authrole: String,
         /// How it reaches the router.
         transport: TransportKind,
+        /// Of a session of this process: what its callee's work has to share with that of others.
+        capacity: Option<Capacity>,
     },
     /// Any later message of a peer.
     Message {
@@ -74,7 +87,8 @@ pub enum Input {
         why: String,
     },
     /// Time has passed, perhaps [`super::Router::next_deadline`]: calls whose timeout has ended
-    /// are canceled. Any other input does that too before it is decided upon.
+    /// are canceled, and some of what sessions have left behind is cleared away. Any other input
+    /// does that too.
     Tick,
     /// From now on calls are refused, while calls that are pending may still be answered. The
     /// step before [`Input::Shutdown`]; [`super::Stats::pending_invocations`] tells when nothing

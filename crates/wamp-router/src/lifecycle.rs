@@ -4,7 +4,7 @@
 use std::sync::Arc;
 
 use super::{
-    Output, PeerId, Router,
+    Capacity, Output, PeerId, Router,
     authorization::Authorization,
     protocol_violation,
     refusal::{Violation, abort},
@@ -22,13 +22,13 @@ impl Router {
         peer: PeerId,
         hello: &Hello,
         authrole: &str,
-        transport: TransportKind,
+        (transport, capacity): (TransportKind, Option<Capacity>),
         out: &mut Vec<Output>,
     ) {
         match self.admit(hello, authrole) {
             Ok(authorization) => {
                 let features = hello.details.roles.callee.unwrap_or_default();
-                let welcome = self.welcome(peer, authorization, transport, features);
+                let welcome = self.welcome(peer, authorization, transport, (features, capacity));
                 out.push(send(peer, welcome));
                 if self.has_shut_down {
                     self.go_away(peer, out);
@@ -88,7 +88,7 @@ impl Router {
         peer: PeerId,
         authorization: Arc<Authorization>,
         transport: TransportKind,
-        features: RpcFeatures,
+        callee: (RpcFeatures, Option<Capacity>),
     ) -> Welcome {
         let session = loop {
             let id = self.ids.session();
@@ -99,7 +99,7 @@ impl Router {
         let authrole = authorization.role().clone();
         let identity = Arc::new(Identity::anonymous(session, authrole, transport));
         let details = WelcomeDetails::new(self.name.clone(), &identity, self.agent.clone()).into();
-        self.sessions.join(peer, identity, authorization, features);
+        self.sessions.join(peer, identity, authorization, callee);
         Welcome { session, details }
     }
 
@@ -138,7 +138,7 @@ impl Router {
         }
         self.dealer.leave(&mut self.sessions, peer, fault, out);
         if let Some(session) = self.sessions.leave(peer) {
-            self.broker.leave(peer, &session.subscriptions);
+            self.broker.leave(peer, session.subscriptions);
         }
     }
 

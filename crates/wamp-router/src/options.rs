@@ -91,6 +91,10 @@ pub struct Disclose {
 
 /// How much one session may hold or cause to be held, so that none can make the router grow without
 /// bound. What goes beyond is answered with `wamp.error.unavailable`.
+///
+/// Of what callers have in common, the last three, one caller may have as much as the others leave
+/// free: one alone has half at most, a second one half of the rest, and nobody is locked out. A few
+/// calls are granted to everybody, as long as there is room.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Limits {
     /// Procedures a session may have registered.
@@ -103,10 +107,12 @@ pub struct Limits {
     pub invocations_per_session: usize,
     /// Calls that are queued at a registration with a concurrency.
     pub queued_calls_per_registration: usize,
+    /// Octets of the payloads of those calls.
+    pub queued_octets_per_registration: usize,
 }
 
 impl Default for Limits {
-    /// 1,024 queued calls for a registration; for a session 65,536 of each.
+    /// 1,024 queued calls of 16 MiB together for a registration; for a session 65,536 of each.
     fn default() -> Self {
         const GENEROUS: usize = 1 << 16;
         Self {
@@ -115,6 +121,7 @@ impl Default for Limits {
             calls_per_session: GENEROUS,
             invocations_per_session: GENEROUS,
             queued_calls_per_registration: 1024,
+            queued_octets_per_registration: 16 << 20,
         }
     }
 }

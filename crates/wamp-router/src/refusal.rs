@@ -29,6 +29,19 @@ impl Refusal {
         )
     }
 
+    /// There is room, but not for this caller, who has as much of it as is free for all others.
+    pub(super) fn share(limit: &'static str, value: usize, used: usize, own: usize) -> Self {
+        let free = value.saturating_sub(used);
+        Self::new(
+            error_uri::UNAVAILABLE,
+            format!(
+                "this session has its share of the limit {limit} of {value}: it has {own}, and \
+                 {free} are free for all others: wait for answers before calling on, or have the \
+                 limit raised"
+            ),
+        )
+    }
+
     /// The ERROR for the request. Its one argument is a message for people.
     pub(super) fn into_error(self, request_type: RequestType, request: RequestId) -> Error {
         Error {

@@ -2,12 +2,12 @@
 //! registration, invocation or subscription means; dealer and broker do.
 
 use std::{
-    collections::{BTreeSet, HashMap},
+    collections::{BTreeMap, BTreeSet, HashMap},
     sync::Arc,
     time::Instant,
 };
 
-use super::{PeerId, authorization::Authorization};
+use super::{Capacity, PeerId, authorization::Authorization};
 use wamp::{Identity, OwnIds, RegistrationId, RequestId, RpcFeatures, SessionId, SubscriptionId};
 
 /// A session: from its WELCOME until it is disposed of.
@@ -25,11 +25,51 @@ pub(super) struct Session {
     pub(super) invocations: HashMap<RequestId, Unanswered, OwnIds>,
     /// As a callee: the id its next INVOCATION will have.
     pub(super) next_invocation: RequestId,
+    /// As a callee: what its work is limited by, where the callee has said so.
+    pub(super) capacity: Option<Box<Capacity>>,
     /// As a caller: its calls that are not answered. Index into callees' invocations and the
     /// dealer's queues, by ids that clients choose: hence the default hasher.
     pub(super) calls: HashMap<RequestId, OpenCall>,
+    /// As a caller: how many of those are invoked at which callee.
+    pub(super) asked: Asked,
     /// As a subscriber: what it subscribes to. Index into the broker's.
     pub(super) subscriptions: BTreeSet<SubscriptionId>,
+}
+
+/// How many of a caller's calls are invoked at each callee. A list, because few callers have calls
+/// at more than a few callees.
+#[derive(Default)]
+pub(super) struct Asked(Vec<(PeerId, usize)>);
+
+impl Asked {
+    /// How many calls are invoked at any of these callees.
+    pub(super) fn at(&self, callees: &[PeerId]) -> usize {
+        let known = self.0.iter().filter(|(callee, _)| callees.contains(callee));
+        known.map(|(_, calls)| calls).sum()
+    }
+
+    /// A call is invoked at a callee.
+    pub(super) fn add(&mut self, callee: PeerId) {
+        match self.0.iter_mut().find(|(known, _)| *known == callee) {
+            Some((_, calls)) => *calls += 1,
+            None => self.0.push((callee, 1)),
+        }
+    }
+
+    /// A call is no longer.
+    pub(super) fn remove(&mut self, callee: PeerId) {
+        let at = self.0.iter().position(|(known, _)| *known == callee);
+        let at = at.expect("a call that is invoked is counted");
+        self.0[at].1 -= 1;
+        if self.0[at].1 == 0 {
+            self.0.swap_remove(at);
+        }
+    }
+
+    /// Every callee and its calls.
+    pub(super) fn iter(&self) -> impl Iterator<Item = (PeerId, usize)> {
+        self.0.iter().copied()
+    }
 }
 
 /// An invocation that its callee has not answered.
@@ -87,6 +127,8 @@ pub(super) struct Sessions {
     by_peer: HashMap<PeerId, Session, OwnIds>,
     /// Index: the peer of each session.
     by_id: HashMap<SessionId, PeerId, OwnIds>,
+    /// Index: the sessions that have a capacity together, by its pool.
+    by_pool: BTreeMap<usize, Vec<PeerId>>,
 }
 
 impl Sessions {
@@ -128,14 +170,22 @@ impl Sessions {
             .expect("whoever acts, or is named by an index, is joined")
     }
 
+    /// The sessions that have the capacity of this pool together.
+    pub(super) fn of_pool(&self, pool: usize) -> &[PeerId] {
+        self.by_pool.get(&pool).map_or(&[], Vec::as_slice)
+    }
+
     pub(super) fn join(
         &mut self,
         peer: PeerId,
         identity: Arc<Identity>,
         authorization: Arc<Authorization>,
-        features: RpcFeatures,
+        (features, capacity): (RpcFeatures, Option<Capacity>),
     ) {
         self.by_id.insert(identity.session, peer);
+        if let Some(Capacity { pool, .. }) = capacity {
+            self.by_pool.entry(pool).or_default().push(peer);
+        }
         self.by_peer.insert(
             peer,
             Session {
@@ -145,7 +195,9 @@ impl Sessions {
                 registrations: BTreeSet::new(),
                 invocations: HashMap::default(),
                 next_invocation: RequestId::FIRST,
+                capacity: capacity.map(Box::new),
                 calls: HashMap::new(),
+                asked: Asked::default(),
                 subscriptions: BTreeSet::new(),
             },
         );
@@ -154,6 +206,14 @@ impl Sessions {
     pub(super) fn leave(&mut self, peer: PeerId) -> Option<Session> {
         let session = self.by_peer.remove(&peer)?;
         self.by_id.remove(&session.identity.session);
+        if let Some(pool) = session.capacity.as_ref().map(|capacity| capacity.pool)
+            && let Some(peers) = self.by_pool.get_mut(&pool)
+        {
+            peers.retain(|other| *other != peer);
+            if peers.is_empty() {
+                self.by_pool.remove(&pool);
+            }
+        }
         Some(session)
     }
 
@@ -170,6 +230,20 @@ impl Sessions {
             self.by_id.len(),
             self.by_peer.len(),
             "no two sessions share an id"
+        );
+        let mut pools = BTreeMap::<_, BTreeSet<_>>::new();
+        for (peer, session) in &self.by_peer {
+            if let Some(capacity) = &session.capacity {
+                pools.entry(capacity.pool).or_default().insert(*peer);
+            }
+        }
+        let known = self.by_pool.iter();
+        assert_eq!(
+            pools,
+            known
+                .map(|(pool, peers)| (*pool, peers.iter().copied().collect()))
+                .collect(),
+            "the sessions of a pool are found by it"
         );
     }
 }

@@ -8,7 +8,8 @@ use wamp::Message;
 pub struct Stats {
     /// Sessions now, those included that are shutting down.
     pub sessions: usize,
-    /// Procedures registered now.
+    /// Procedures registered now. Those of a session that has just left count until they are
+    /// cleared away, here and below.
     pub registrations: usize,
     /// Topics subscribed to now, each counted once.
     pub subscriptions: usize,
@@ -16,6 +17,8 @@ pub struct Stats {
     pub pending_invocations: usize,
     /// How many of those are queued, because of their registration's concurrency.
     pub queued_calls: usize,
+    /// The octets of their payloads.
+    pub queued_octets: usize,
     /// CALLs received so far.
     pub calls: u64,
     /// CANCELs so far for calls that were not answered.

@@ -6,13 +6,14 @@ use std::sync::Arc;
 use super::{outbox::Mail, realm::Realm};
 use reactor::{Context, Mailbox, Reactor, Task, TaskId};
 use wamp::{Hello, Message, Outbound, Peer, Transport, TransportKind};
-use wamp_router::PeerId;
+use wamp_router::{Capacity, PeerId};
 
 /// The way from a session that lives in this process to its router.
 struct LocalTransport {
     realm: Arc<Realm>,
     peer: PeerId,
     authrole: String,
+    capacity: Option<Capacity>,
     /// One for each I/O thread.
     outbounds: Vec<Arc<LocalOutbound>>,
 }
@@ -33,8 +34,8 @@ impl Transport for LocalTransport {
 
 impl LocalTransport {
     fn hello(&self, hello: Hello) {
-        let kind = TransportKind::Memory;
-        self.realm.hello(self.peer, hello, &self.authrole, kind);
+        let how = (TransportKind::Memory, self.capacity);
+        self.realm.hello(self.peer, hello, &self.authrole, how);
     }
 }
 
@@ -66,10 +67,14 @@ impl Task<Mail> for Posted {
 
 /// Opens a session of this process: the peer is told its way to the router, and says HELLO. What it
 /// posts is sent by the I/O threads. They may be none; they are not running yet.
+///
+/// `capacity` is how many invocations it can have at a time, where something bounds its work: no
+/// caller gets more than a share of it.
 pub fn open_local(
     realm: &Arc<Realm>,
     peer: &Arc<dyn Peer>,
     authrole: &str,
+    capacity: Option<Capacity>,
     io_threads: &mut [Reactor<Mail>],
 ) {
     let outbound = |reactor: &mut Reactor<Mail>| {
@@ -82,6 +87,7 @@ pub fn open_local(
         realm: realm.clone(),
         peer: realm.admit_local(peer.clone()),
         authrole: authrole.to_owned(),
+        capacity,
         outbounds: io_threads.iter_mut().map(outbound).collect(),
     };
     peer.on_open(Arc::new(transport));

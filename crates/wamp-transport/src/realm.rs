@@ -24,7 +24,7 @@ use super::{
 };
 use reactor::Mailbox;
 use wamp::{Event, Hello, Message, OwnIds, Peer, TransportKind};
-use wamp_router::{Input, Output, PeerId, Router, Stats};
+use wamp_router::{Capacity, Input, Output, PeerId, Router, Stats};
 
 /// A realm and its sessions.
 pub struct Realm {
@@ -102,7 +102,7 @@ impl Realm {
     /// Takes in a session on a connection by its HELLO.
     pub(super) fn join(&self, outbox: Outbox, hello: Hello, authrole: &str) -> PeerId {
         let peer = self.admit(Destination::Connection(outbox));
-        self.hello(peer, hello, authrole, TransportKind::WebSocket);
+        self.hello(peer, hello, authrole, (TransportKind::WebSocket, None));
         peer
     }
 
@@ -111,7 +111,7 @@ impl Realm {
         peer: PeerId,
         hello: Hello,
         authrole: &str,
-        transport: TransportKind,
+        (transport, capacity): (TransportKind, Option<Capacity>),
     ) {
         let authrole = authrole.to_owned();
         self.handle(Input::Hello {
@@ -119,6 +119,7 @@ impl Realm {
             hello,
             authrole,
             transport,
+            capacity,
         });
     }
 

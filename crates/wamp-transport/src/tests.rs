@@ -480,6 +480,7 @@ fn a_session_in_memory_joins_is_told_of_the_end_and_is_let_go() {
         &realm,
         &(peer.clone() as Arc<dyn Peer>),
         wamp::ANONYMOUS,
+        None,
         &mut [],
     );
     realm.shut_down();

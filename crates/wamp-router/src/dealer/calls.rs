@@ -11,7 +11,10 @@ use std::{
     time::{Duration, Instant},
 };
 
-use super::{Dealer, QueuedCall, Registration};
+use super::{
+    Dealer, QueuedCall, Registration,
+    shares::{Common, FEW},
+};
 use crate::{
     Limits, Output, PeerId,
     authorization::Action,
@@ -70,14 +73,22 @@ impl Dealer {
             return Err(Refusal::new(error_uri::UNAVAILABLE, why).into());
         }
         check_options(call.options.bad.as_deref())?;
-        let registration = self.procedures.get_mut(&call.procedure);
+        let is_there =
+            |r: &&mut Registration| self.departed.is_empty() || sessions.is_joined(r.callee);
+        let registration = (self.procedures.get_mut(&call.procedure)).filter(is_there);
         if registration.is_none() {
             // Of a procedure it has been checked when it was registered.
             check_uri(&call.procedure)?;
         }
         let disclose = (caller.authorization).authorize(Action::Call, &call.procedure)?;
         let registration = registration.ok_or_else(|| not_registered(&call.procedure))?;
-        check_room(sessions, limits, caller, registration)?;
+        check_room(
+            sessions,
+            limits,
+            (peer, caller),
+            registration,
+            call.payload.len(),
+        )?;
 
         let deadline = deadline(now, call.options.timeout);
         if let Some(deadline) = deadline {
@@ -101,8 +112,11 @@ impl Dealer {
                 number,
             };
             (sessions.joined_mut(peer).calls).insert(call.request, queued.open(stage));
+            self.queued.add(&queued);
+            if queue.queued().calls == 0 {
+                self.awaited.insert((registration.callee, registration.id));
+            }
             queue.enqueue(number, queued);
-            self.queued += 1;
             return Ok(None);
         }
         let endpoint = Endpoint {
@@ -179,13 +193,18 @@ impl Dealer {
         registration: RegistrationId,
     ) -> Option<Output> {
         let registration = self.registration_mut(registration)?;
-        let call = registration.queue.as_mut()?.finish()?;
+        let queue = registration.queue.as_mut()?;
+        let call = queue.finish()?;
+        let is_awaited = queue.queued().calls > 0;
         let endpoint = Endpoint {
             registration: registration.id,
             callee: registration.callee,
             is_counted: true,
         };
-        self.queued -= 1;
+        self.queued.remove(&call);
+        if !is_awaited {
+            (self.awaited).remove(&(endpoint.callee, endpoint.registration));
+        }
         Some(invoke(sessions, now, endpoint, call))
     }
 }
@@ -201,12 +220,14 @@ fn not_registered(procedure: &Uri) -> Refusal {
     )
 }
 
-/// Whether there is room for one more call, at its caller and at the callee or in the queue for it.
+/// Whether there is room for one more call with so many octets, at its caller and at the callee or
+/// in the queue for it.
 fn check_room(
     sessions: &Sessions,
     limits: &Limits,
-    caller: &Session,
+    (peer, caller): (PeerId, &Session),
     registration: &Registration,
+    octets: usize,
 ) -> Result<(), Refusal> {
     if caller.calls.len() >= limits.calls_per_session {
         let later = "wait for answers before calling on";
@@ -216,24 +237,46 @@ fn check_room(
             later,
         ));
     }
-    let queue = registration.queue.as_ref().filter(|queue| queue.is_full());
-    let (name, limit, there_are) = match queue {
-        Some(queue) => (
-            "queued_calls_per_registration",
-            limits.queued_calls_per_registration,
-            queue.waiting().len(),
-        ),
-        None => (
-            "invocations_per_session",
-            limits.invocations_per_session,
-            sessions.joined(registration.callee).invocations.len(),
-        ),
+    match registration.queue.as_ref().filter(|queue| queue.is_full()) {
+        Some(queue) => queue.check_room(limits, peer, octets),
+        None => check_callee(sessions, limits, caller, registration.callee),
+    }
+}
+
+/// Whether the callee has room for one more invocation, and the caller a share in it.
+fn check_callee(
+    sessions: &Sessions,
+    limits: &Limits,
+    caller: &Session,
+    callee_peer: PeerId,
+) -> Result<(), Refusal> {
+    let callee = sessions.joined(callee_peer);
+    let at_callee = Common {
+        name: "invocations_per_session",
+        limit: limits.invocations_per_session,
+        used: callee.invocations.len(),
     };
-    if there_are < limit {
+    at_callee.check_room(1)?;
+    // No caller has more calls at one callee than in all: counting them is for those with many.
+    if caller.calls.len() < FEW {
         return Ok(());
     }
-    let later = "call again when the callee has answered some";
-    Err(Refusal::limit(name, limit, later))
+    let Some(capacity) = &callee.capacity else {
+        if caller.calls.len() < at_callee.share() {
+            return Ok(());
+        }
+        let own = caller.asked.at(&[callee_peer]);
+        return at_callee.check_share(own, 1, FEW);
+    };
+    let callees = sessions.of_pool(capacity.pool);
+    let in_pool = Common {
+        name: capacity.settings,
+        limit: capacity.invocations,
+        used: (callees.iter())
+            .map(|callee| sessions.joined(*callee).invocations.len())
+            .sum(),
+    };
+    in_pool.check_share(caller.asked.at(callees), 1, FEW)
 }
 
 /// What there is to say to an answer that no invocation waits for.
@@ -283,7 +326,9 @@ fn invoke(sessions: &mut Sessions, now: Instant, endpoint: Endpoint, call: Queue
         callee: endpoint.callee,
         request,
     });
-    (sessions.joined_mut(call.caller).calls).insert(call.request, call.open(stage));
+    let caller_session = sessions.joined_mut(call.caller);
+    caller_session.asked.add(endpoint.callee);
+    caller_session.calls.insert(call.request, call.open(stage));
     let invocation = Invocation {
         request,
         registration: endpoint.registration,

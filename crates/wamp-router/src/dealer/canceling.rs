@@ -66,7 +66,8 @@ impl Dealer {
                 let stage = self.close(sessions, call);
                 out.push(fail(call, error_uri::CANCELED, CANCELED, stage));
                 let kill = mode != CancelMode::Skip || wants_no_skip(sessions, stage);
-                self.let_go(sessions, stage, kill.then_some(error_uri::CANCELED), out);
+                let why = kill.then_some(error_uri::CANCELED);
+                self.let_go(sessions, call.caller, stage, why, out);
             }
         }
     }
@@ -85,7 +86,7 @@ impl Dealer {
             self.timeouts += 1;
             let stage = self.close(sessions, call);
             out.push(fail(call, error_uri::TIMEOUT, TIMED_OUT, stage));
-            self.let_go(sessions, stage, Some(error_uri::TIMEOUT), out);
+            self.let_go(sessions, caller, stage, Some(error_uri::TIMEOUT), out);
         }
     }
 
@@ -101,7 +102,8 @@ impl Dealer {
         let stage = self.close(sessions, call);
         let error = refusal.into_error(RequestType::Call, call.request);
         out.push(send(call.caller, error));
-        self.let_go(sessions, stage, Some(error_uri::INVALID_ARGUMENT), out);
+        let why = Some(error_uri::INVALID_ARGUMENT);
+        self.let_go(sessions, call.caller, stage, why, out);
     }
 
     /// The caller is gone, and its callees' work with it where they can be interrupted: as by
@@ -123,15 +125,16 @@ impl Dealer {
             let to_itself =
                 matches!(stage, Stage::Invoked(invocation) if invocation.callee == caller);
             let why = (!to_itself).then_some(error_uri::CANCELED);
-            self.let_go(sessions, stage, why, out);
+            self.let_go(sessions, caller, stage, why, out);
         }
     }
 
-    /// A call has ended in this stage: its place in the queue goes, or its invocation, which
+    /// A call of this caller has ended in this stage: its place in the queue goes, or its invocation, which
     /// remains only where it is counted. With `why` the callee is interrupted.
     fn let_go(
         &mut self,
         sessions: &mut Sessions,
+        caller: PeerId,
         stage: Stage,
         why: Option<&str>,
         out: &mut Vec<Output>,
@@ -141,13 +144,7 @@ impl Dealer {
                 registration,
                 number,
             } => {
-                self.queued -= 1;
-                if let Some(queue) =
-                    (self.registration_mut(registration)).and_then(|r| r.queue.as_mut())
-                {
-                    queue.dequeue(number);
-                }
-                return;
+                return self.dequeue(caller, registration, number);
             }
             Stage::Invoked(invocation) => invocation,
         };

@@ -1,8 +1,11 @@
 //! What the dealer relies on, verified. Decides nothing.
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 
-use super::Dealer;
+use super::{
+    Dealer,
+    call_queue::{CallQueue, Queued},
+};
 use crate::{
     Limits, PeerId,
     session::{OpenCall, PendingCall, PendingInvocation, Sessions, Stage},
@@ -25,16 +28,16 @@ impl Dealer {
             self.procedures.len(),
             "as many registration ids as registrations"
         );
-        for (procedure, registration) in &self.procedures {
+        let departed: BTreeSet<_> = self.departed.ids().collect();
+        for (by, procedure) in &self.by_id {
+            let registration = self.procedures.get(procedure);
+            let registration = registration.expect("each id has its procedure");
             let (id, callee) = (registration.id, registration.callee);
-            assert_eq!(
-                self.by_id.get(&id),
-                Some(procedure),
-                "registration {id} is found by its id"
-            );
+            assert_eq!(id, *by, "registration {id} is found by its id");
             assert!(
-                sessions.joined(callee).registrations.contains(&id),
-                "{callee:?} knows its registration {id}"
+                departed.contains(&(callee, id))
+                    || sessions.joined(callee).registrations.contains(&id),
+                "{callee:?} knows its registration {id}, or has left"
             );
         }
         let peers = sessions.peers().into_iter();
@@ -42,7 +45,7 @@ impl Dealer {
             .map(|peer| sessions.joined(peer).registrations.len())
             .sum();
         assert_eq!(
-            known,
+            known + departed.len(),
             self.procedures.len(),
             "sessions know no registration that is none"
         );
@@ -92,19 +95,30 @@ impl Dealer {
         running
     }
 
-    /// Returns how many calls are queued.
+    /// Returns what is queued.
     fn check_queues(
         &self,
         sessions: &Sessions,
         limits: &Limits,
         running: &HashMap<(PeerId, RegistrationId), u64>,
-    ) -> usize {
-        let mut queued = 0;
-        for registration in self.procedures.values() {
+    ) -> Queued {
+        let (mut queued, mut awaited) = (Queued::default(), BTreeSet::new());
+        for procedure in self.by_id.values() {
+            let registration = self.procedures.get(procedure);
+            let registration = registration.expect("each id has its procedure");
             let (id, taken) = (
                 registration.id,
                 running.get(&(registration.callee, registration.id)),
             );
+            if !sessions.is_joined(registration.callee) {
+                let left = registration.queue.as_ref().map(CallQueue::queued);
+                assert_eq!(
+                    left.unwrap_or_default(),
+                    Queued::default(),
+                    "nobody waits for {id}"
+                );
+                continue;
+            }
             let Some(queue) = &registration.queue else {
                 assert_eq!(taken, None, "registration {id} counts no invocations");
                 continue;
@@ -115,23 +129,33 @@ impl Dealer {
                 "the invocations of registration {id} are counted"
             );
             assert!(
-                queue.waiting().is_empty() || queue.is_full(),
+                queue.queued() == Queued::default() || queue.is_full(),
                 "calls wait for registration {id} only while it is full"
             );
             assert!(
-                queue.waiting().len() <= limits.queued_calls_per_registration,
+                queue.queued().calls <= limits.queued_calls_per_registration
+                    && queue.queued().octets <= limits.queued_octets_per_registration,
                 "the queue of registration {id} is within the limits"
             );
+            queue.check(id);
+            if queue.queued().calls > 0 {
+                awaited.insert((registration.callee, id));
+            }
             for (number, call) in queue.waiting() {
                 let stage = Stage::Queued {
                     registration: id,
-                    number: *number,
+                    number,
                 };
                 let open = assert_stage(sessions, call.id(), stage);
                 assert_eq!(open.deadline, call.deadline, "{call:?}", call = call.id());
             }
-            queued += queue.waiting().len();
+            queued.calls += queue.queued().calls;
+            queued.octets += queue.queued().octets;
         }
+        assert_eq!(
+            awaited, self.awaited,
+            "the registrations that calls wait for"
+        );
         queued
     }
 
@@ -143,9 +167,20 @@ impl Dealer {
                 .filter(|unanswered| unanswered.call.is_some())
                 .count();
             calls += session.calls.len();
+            let mut asked = BTreeMap::<_, usize>::new();
             for (request, open) in &session.calls {
+                if let Stage::Invoked(invocation) = open.stage {
+                    *asked.entry(invocation.callee).or_default() += 1;
+                }
                 deadlines.extend(open.deadline.map(|deadline| (deadline, peer, *request)));
             }
+            let mut counted: Vec<_> = session.asked.iter().collect();
+            counted.sort_unstable();
+            assert_eq!(
+                counted,
+                asked.into_iter().collect::<Vec<_>>(),
+                "{peer:?} counts its calls at each callee"
+            );
         }
         assert_eq!(
             calls, self.pending,
@@ -153,7 +188,7 @@ impl Dealer {
         );
         assert_eq!(
             calls,
-            invoked + self.queued,
+            invoked + self.queued.calls,
             "every such call has its invocation or is queued"
         );
         assert_eq!(

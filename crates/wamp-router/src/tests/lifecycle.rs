@@ -105,6 +105,7 @@ fn a_session_id_in_use_is_drawn_again() {
                 hello,
                 authrole: wamp::ANONYMOUS.into(),
                 transport: wamp::TransportKind::Memory,
+                capacity: None,
             },
             &mut out,
         );

@@ -1,10 +1,12 @@
 //! Seeded random operations, legal and illegal, against a model that knows who is owed what.
 //! The model reads only what peers send and receive. Owns the operations; `promises` and, for
-//! calls, `calls` say what they must lead to; `receivers` owns the lists of publications.
+//! calls, `calls` and `shares` say what they must lead to; `receivers` owns the lists of
+//! publications.
 
 mod calls;
 mod promises;
 mod receivers;
+mod shares;
 
 use std::{
     collections::{BTreeMap, BTreeSet, HashMap},
@@ -12,7 +14,7 @@ use std::{
 };
 
 use super::script::{Counted, decode, realm};
-use crate::{Input, Limits, Output, PeerId, Router, Stats};
+use crate::{Capacity, Input, Limits, Output, PeerId, Router, Stats};
 use calls::{Calls, Said, error, said};
 use wamp::{Error, Message, MessageType, RpcFeatures, SessionId, Yield};
 
@@ -25,9 +27,10 @@ const NAMES: [&str; 5] = ["com.a", "com.b", "com.c", "wamp.d", "com..e"];
 const LIMITS: Limits = Limits {
     registrations_per_session: 3,
     subscriptions_per_session: 2,
-    calls_per_session: 6,
-    invocations_per_session: 8,
-    queued_calls_per_registration: 3,
+    calls_per_session: 9,
+    invocations_per_session: 10,
+    queued_calls_per_registration: 7,
+    queued_octets_per_registration: 40,
 };
 
 /// SplitMix64: small, and the same everywhere.
@@ -103,6 +106,8 @@ struct Reached {
     parts: u64,
     taken_over: u64,
     restricted: u64,
+    shared: u64,
+    clearing: u64,
 }
 
 impl Reached {
@@ -124,6 +129,8 @@ impl Reached {
         self.parts += world.parts;
         self.taken_over += world.taken_over;
         self.restricted += world.restricted;
+        self.shared += world.shared;
+        self.clearing += world.clearing;
     }
 
     fn is_enough(&self) -> bool {
@@ -137,6 +144,8 @@ impl Reached {
             && enough(self.parts)
             && enough(self.taken_over)
             && enough(self.restricted)
+            && enough(self.shared)
+            && self.clearing > 200
             && self.too_deep > 50
     }
 }
@@ -146,6 +155,7 @@ struct Peer {
     session: SessionId,
     authrole: &'static str,
     features: RpcFeatures,
+    capacity: Option<Capacity>,
     /// The invocations it has received and not answered: the token that each carries.
     invocations: BTreeMap<u64, u64>,
     invoked: u64,
@@ -158,11 +168,17 @@ struct Peer {
 }
 
 impl Peer {
-    fn new(session: SessionId, authrole: &'static str, features: RpcFeatures) -> Self {
+    fn new(
+        session: SessionId,
+        authrole: &'static str,
+        features: RpcFeatures,
+        capacity: Option<Capacity>,
+    ) -> Self {
         Self {
             session,
             authrole,
             features,
+            capacity,
             invocations: BTreeMap::new(),
             invoked: 0,
             registrations: BTreeMap::new(),
@@ -202,15 +218,22 @@ struct World {
     taken_over: u64,
     /// How many events have gone to some of several subscribers.
     restricted: u64,
+    /// How many inputs have left something to be cleared away.
+    clearing: u64,
+    /// How many calls were refused because their caller's share was used up.
+    shared: u64,
 }
 
 impl World {
     fn new(seed: u64) -> Self {
         let mut realm = realm();
         realm.limits = LIMITS;
+        let mut router = Router::new(realm, Counted::boxed());
+        // So that a session that has left has something to be cleared away for a while.
+        router.cleared_at_once = 1;
         Self {
             random: Random(seed),
-            router: Router::new(realm, Counted::boxed()),
+            router,
             started: Instant::now(),
             now: 0,
             calls: Calls::default(),
@@ -224,10 +247,21 @@ impl World {
             parts: 0,
             taken_over: 0,
             restricted: 0,
+            shared: 0,
+            clearing: 0,
         }
     }
 
     fn operate(&mut self, doing: &mut String) {
+        if self.router.to_clear.is_none() {
+            let registrations = self.peers.values().map(|peer| peer.registrations.len());
+            let sum: usize = registrations.sum();
+            assert_eq!(
+                self.router.stats().registrations,
+                sum,
+                "nothing is left behind"
+            );
+        }
         let joined: Vec<u64> = self.peers.keys().copied().collect();
         let closed: Vec<u64> = self.closed.iter().copied().collect();
         if joined.len() < 3 || (joined.len() as u64) < PEERS && self.random.below(8) == 0 {
@@ -303,11 +337,17 @@ impl World {
         } else {
             "anonymous"
         };
+        let capacity = (self.random.below(3) == 0).then(|| Capacity {
+            pool: self.random.below(2) as usize,
+            invocations: 9,
+            settings: "queue_limit",
+        });
         let outputs = self.handle(Input::Hello {
             peer,
             hello,
             authrole: authrole.to_owned(),
             transport: wamp::TransportKind::Memory,
+            capacity,
         });
         let [
             Output::Send {
@@ -319,7 +359,7 @@ impl World {
             panic!("a WELCOME: {outputs:?}")
         };
         assert_eq!(*to, peer);
-        let joined = Peer::new(welcome.session, authrole, features);
+        let joined = Peer::new(welcome.session, authrole, features, capacity);
         self.peers.insert(peer.0, joined);
     }
 
@@ -337,7 +377,8 @@ impl World {
             .collect();
         let random = &mut self.random;
         let name = random.one_of(&NAMES).expect("some names");
-        let empty = Peer::new(SessionId::new(1).unwrap(), "nobody", RpcFeatures::NONE);
+        let id = SessionId::new(1).unwrap();
+        let empty = Peer::new(id, "nobody", RpcFeatures::NONE, None);
         let state = self.peers.get(&peer).unwrap_or(&empty);
         let request = state.requests + 1;
         let invocations: Vec<u64> = state.invocations.keys().copied().collect();
@@ -473,7 +514,7 @@ impl World {
             Message::Unsubscribe(m) => self.unsubscribed(peer, m.subscription.value(), &outputs),
             Message::Publish(m) => self.published(peer, m.topic.as_str(), &m.options, &outputs),
             Message::Call(m) => {
-                let token = promises::token(&m.payload);
+                let token = (promises::token(&m.payload), m.payload.len());
                 let options = (m.options.timeout, m.options.receive_progress);
                 let procedure = m.procedure.as_str();
                 let owed = self.call(peer, m.request.value(), procedure, token, options);
@@ -554,8 +595,13 @@ impl World {
     fn check_calls(&self) {
         let stats = self.router.stats();
         assert_eq!(stats.pending_invocations, self.calls.open());
-        assert_eq!(stats.queued_calls, self.calls.queued());
+        let queued = (stats.queued_calls, stats.queued_octets);
+        assert_eq!(queued, self.calls.queued());
         let deadline = self.calls.next_deadline().map(|at| self.at(at));
+        if self.router.to_clear.is_some() {
+            assert_eq!(self.router.next_deadline(), Some(self.at(self.now)));
+            return;
+        }
         assert_eq!(self.router.next_deadline(), deadline);
     }
 
@@ -568,6 +614,7 @@ impl World {
         let mut outputs = Vec::new();
         (self.router).handle(self.at(self.now), input, &mut outputs);
         self.router.check();
+        self.clearing += u64::from(self.router.to_clear.is_some());
         for output in &outputs {
             let is_joined = |peer: &PeerId| self.peers.contains_key(&peer.0);
             match output {

@@ -6,6 +6,7 @@
 //! 1 joins                                  HELLO and a WELCOME that is not looked at
 //! 1 joins as backend                       the same in another role
 //! 1 joins with call_canceling              the same as a callee with features
+//! 1 joins in pool 9                        the same as one of those that can have 9 invocations
 //! 1 > [64,1,{},"com.a"]                    peer 1 sends
 //! 1 < [65,1,1]                             peer 1 receives
 //! 1,2 < [36,1,1,{}]                        one output for several peers
@@ -30,7 +31,7 @@ use std::{
 };
 
 use crate::{
-    Allow, Disclose, IdSource, Input, Limits, MatchPolicy, Output, PeerId, Permission,
+    Allow, Capacity, Disclose, IdSource, Input, Limits, MatchPolicy, Output, PeerId, Permission,
     RealmOptions, Role, Router,
 };
 use wamp::{Message, PublicationId, Serializer, SessionId};
@@ -105,8 +106,13 @@ pub(super) fn play(text: &str) -> Router {
 
 /// Plays a script.
 pub(super) fn play_on(realm: RealmOptions, text: &str) -> Router {
+    play_with(Router::new(realm, Counted::boxed()), text)
+}
+
+/// Plays a script on a router.
+pub(super) fn play_with(router: Router, text: &str) -> Router {
     let mut script = Script {
-        router: Router::new(realm, Counted::boxed()),
+        router,
         outputs: VecDeque::new(),
         now: Instant::now(),
     };
@@ -156,6 +162,12 @@ impl Script {
         let peer = PeerId(peers.parse().expect("one peer"));
         match what.split_once(' ').unwrap_or((what, "")) {
             ("joins", how) => {
+                let (how, pool) = how.split_once("in pool ").unwrap_or((how, ""));
+                let capacity = pool.parse().ok().map(|invocations| Capacity {
+                    pool: 1,
+                    invocations,
+                    settings: "queue_limit",
+                });
                 let (role, features) = how.split_once("with ").unwrap_or((how, ""));
                 let role = role.trim().strip_prefix("as ").unwrap_or("anonymous");
                 let features: Vec<_> = (features.split_whitespace())
@@ -165,14 +177,14 @@ impl Script {
                 let hello = format!(
                     r#"[1,"realm1",{{"roles":{{"callee":{{"features":{{{features}}}}}}}}}]"#
                 );
-                self.hello(place, peer, &hello, role);
+                self.hello(place, peer, &hello, (role, capacity));
                 let welcome = self.outputs.pop_front().unwrap_or_default();
                 assert!(
                     welcome.starts_with(&format!("{peers} < [2,")),
                     "{place}: {welcome}"
                 );
             }
-            ("says", hello) => self.hello(place, peer, hello, "anonymous"),
+            ("says", hello) => self.hello(place, peer, hello, ("anonymous", None)),
             (">", message) => {
                 let message = decode(message);
                 self.handle(place, Input::Message { peer, message });
@@ -190,7 +202,13 @@ impl Script {
         }
     }
 
-    fn hello(&mut self, place: &str, peer: PeerId, text: &str, authrole: &str) {
+    fn hello(
+        &mut self,
+        place: &str,
+        peer: PeerId,
+        text: &str,
+        (authrole, capacity): (&str, Option<Capacity>),
+    ) {
         let Message::Hello(hello) = decode(text) else {
             panic!("{place}: not a HELLO")
         };
@@ -202,6 +220,7 @@ impl Script {
                 hello,
                 authrole,
                 transport: wamp::TransportKind::Memory,
+                capacity,
             },
         );
     }

@@ -194,6 +194,7 @@ fn deadlines_of_answered_calls_do_not_pile_up() {
         hello,
         authrole: wamp::ANONYMOUS.to_owned(),
         transport: wamp::TransportKind::Memory,
+        capacity: None,
     };
     router.handle(now, hello, &mut out);
     let mut say = |at: u64, text: &str| {

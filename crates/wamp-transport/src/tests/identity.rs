@@ -49,7 +49,7 @@ fn invocation(hears: &Receiver<Told>) -> (Invocation, Option<Arc<Identity>>) {
 fn a_callee_of_this_process_learns_who_calls_and_others_what_is_disclosed() {
     let served = serve(options());
     let (peer, here) = callee("com.here");
-    open_local(&served.realm, &peer, ANONYMOUS, &mut []);
+    open_local(&served.realm, &peer, ANONYMOUS, None, &mut []);
     let (peer, dialled) = callee("com.dialled");
     let make_peer: MakePeer = Box::new(move || peer.clone());
     let dialler = Dialler::start(target(served.address), served.mailbox.clone(), make_peer);

@@ -40,24 +40,27 @@ pub(super) enum Said {
 /// The calls that are not answered, in the order they came, and what callees have not answered.
 #[derive(Default)]
 pub(super) struct Calls {
-    open: Vec<Call>,
-    asked: Vec<Asked>,
+    pub(super) open: Vec<Call>,
+    pub(super) asked: Vec<Asked>,
+    /// Whose turn it is next at each registration.
+    turns: BTreeMap<u64, Vec<u64>>,
 }
 
-struct Call {
+pub(super) struct Call {
     token: u64,
-    caller: u64,
+    pub(super) octets: usize,
+    pub(super) caller: u64,
     request: u64,
-    registration: u64,
-    callee: u64,
+    pub(super) registration: u64,
+    pub(super) callee: u64,
     deadline: Option<u64>,
     timeout: u64,
     progress: bool,
-    invoked: bool,
+    pub(super) invoked: bool,
 }
 
-struct Asked {
-    callee: u64,
+pub(super) struct Asked {
+    pub(super) callee: u64,
     invocation: u64,
     registration: u64,
     /// The call, while it is open.
@@ -80,8 +83,41 @@ impl Calls {
         self.open.len()
     }
 
-    pub(super) fn queued(&self) -> usize {
-        self.open.iter().filter(|call| !call.invoked).count()
+    /// The calls that are queued, and their octets.
+    pub(super) fn queued(&self) -> (usize, usize) {
+        let queued = self.open.iter().filter(|call| !call.invoked);
+        let octets: Vec<_> = queued.map(|call| call.octets).collect();
+        (octets.len(), octets.iter().sum())
+    }
+
+    /// Whether a caller has calls that wait for their turn.
+    fn waits(&self, caller: u64, registration: u64) -> bool {
+        let mut queued = self.open.iter().filter(|call| !call.invoked);
+        queued.any(|call| (call.caller, call.registration) == (caller, registration))
+    }
+
+    /// Who has a turn: those who still wait, and now this caller as well.
+    fn line_up(&mut self, registration: u64, caller: Option<u64>) -> Vec<u64> {
+        let mut turns = self.turns.remove(&registration).unwrap_or_default();
+        turns.retain(|caller| self.waits(*caller, registration));
+        turns.extend(caller.filter(|caller| !turns.contains(caller)));
+        turns
+    }
+
+    /// The call whose turn it is.
+    fn next(&mut self, registration: u64) -> Option<u64> {
+        let mut turns = self.line_up(registration, None);
+        if turns.is_empty() {
+            return None;
+        }
+        let caller = turns.remove(0);
+        let mut of_caller = (self.open.iter())
+            .filter(|call| (call.caller, call.registration) == (caller, registration))
+            .filter(|call| !call.invoked);
+        let token = of_caller.next().map(|call| call.token);
+        turns.extend(of_caller.next().map(|call| call.caller));
+        self.turns.insert(registration, turns);
+        token
     }
 
     pub(super) fn next_deadline(&self) -> Option<u64> {
@@ -222,7 +258,7 @@ impl World {
         peer: u64,
         request: u64,
         procedure: &str,
-        token: u64,
+        (token, octets): (u64, usize),
         (timeout, progress): (u64, bool),
     ) -> Vec<Said> {
         let refused = |uri| vec![error(peer, request, uri)];
@@ -238,20 +274,22 @@ impl World {
         }
         let concurrency = self.peers[&callee].registrations[&registration].concurrency;
         let waits = concurrency.is_some_and(|limit| self.calls.taken(registration) == limit);
-        let full = if waits {
-            let open = self.calls.open.iter();
-            open.filter(|call| call.registration == registration && !call.invoked)
-                .count()
-                == LIMITS.queued_calls_per_registration
+        let (admitted, by_share) = if waits {
+            self.may_wait(peer, registration, octets)
         } else {
-            let asked = self.calls.asked.iter();
-            asked.filter(|asked| asked.callee == callee).count() == LIMITS.invocations_per_session
+            self.may_be_invoked(peer, callee)
         };
-        if full {
+        self.shared += u64::from(!admitted && by_share);
+        if !admitted {
             return refused("wamp.error.unavailable");
+        }
+        if waits {
+            let turns = self.calls.line_up(registration, Some(peer));
+            self.calls.turns.insert(registration, turns);
         }
         self.calls.open.push(Call {
             token,
+            octets,
             caller: peer,
             request,
             registration,
@@ -373,9 +411,7 @@ impl World {
                 Some(uri) => call.error(uri),
             });
         }
-        let mut open = self.calls.open.iter();
-        let next = open.find(|call| call.registration == asked.registration && !call.invoked);
-        if let Some(token) = next.map(|call| call.token) {
+        if let Some(token) = self.calls.next(asked.registration) {
             said.push(self.invoke(token));
         }
         said

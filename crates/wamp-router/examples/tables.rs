@@ -1,0 +1,160 @@
+//! Prints the longest that a router holds its realm for one input, while sessions fill its tables
+//! and when they leave. Must not know how the tables are made.
+//!
+//! `cargo run --release -p wamp-router --example tables [SESSIONS [ENTRIES]]`
+
+use std::time::{Duration, Instant};
+
+use wamp::{
+    ANONYMOUS, Message, PublicationId, Register, RequestId, Serializer, SessionId, Subscribe,
+    TransportKind, Uri,
+};
+use wamp_router::{
+    Allow, IdSource, Input, Limits, MatchPolicy, Output, PeerId, Permission, RealmOptions, Role,
+    Router,
+};
+
+fn main() {
+    let mut arguments = std::env::args()
+        .skip(1)
+        .map(|a| a.parse().expect("a number"));
+    let sessions = arguments.next().unwrap_or(20);
+    let entries = arguments.next().unwrap_or(50_000);
+    println!("{sessions} sessions with {entries} entries each:");
+    let subscribe = |request, topic| {
+        let options = Default::default();
+        Subscribe {
+            request,
+            options,
+            topic,
+        }
+        .into()
+    };
+    measure("subscriptions", sessions, entries, subscribe);
+    let register = |request, procedure| {
+        let options = Default::default();
+        Register {
+            request,
+            options,
+            procedure,
+        }
+        .into()
+    };
+    measure("registrations", sessions, entries, register);
+}
+
+/// Lets each session make its entries, and then leave.
+fn measure(what: &str, sessions: u64, entries: u64, make: impl Fn(RequestId, Uri) -> Message) {
+    let mut realm = Realm::new();
+    for session in 1..=sessions {
+        realm.join(PeerId(session));
+    }
+    let (mut added, mut left) = (Times::default(), Times::default());
+    for entry in 1..=entries {
+        for session in 1..=sessions {
+            let uri = Uri::from(format!("com.example.session{session}.entry{entry}"));
+            let message = make(RequestId::new(entry).expect("an id"), uri);
+            let peer = PeerId(session);
+            added.note(realm.handle(Input::Message { peer, message }));
+        }
+    }
+    for session in 1..=sessions {
+        left.note(realm.handle(Input::Gone {
+            peer: PeerId(session),
+        }));
+        while realm.router.next_deadline().is_some() {
+            left.note(realm.handle(Input::Tick));
+        }
+    }
+    println!("  {what}: adding {added}; leaving {left}");
+}
+
+/// How long inputs took.
+#[derive(Default)]
+struct Times {
+    worst: Duration,
+    sum: Duration,
+    inputs: u32,
+}
+
+impl Times {
+    fn note(&mut self, took: Duration) {
+        self.worst = self.worst.max(took);
+        self.sum += took;
+        self.inputs += 1;
+    }
+}
+
+impl std::fmt::Display for Times {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let Self { worst, sum, inputs } = self;
+        let mean = *sum / (*inputs).max(1);
+        write!(
+            f,
+            "worst {worst:?}, mean {mean:?} of {inputs} inputs, {sum:?} in all"
+        )
+    }
+}
+
+struct Realm {
+    router: Router,
+    outputs: Vec<Output>,
+}
+
+impl Realm {
+    fn new() -> Self {
+        let anyone = Permission {
+            match_policy: MatchPolicy::Prefix,
+            allow: Allow::ALL,
+            ..Permission::default()
+        };
+        let options = RealmOptions {
+            name: "realm1".into(),
+            roles: vec![Role {
+                name: ANONYMOUS.into(),
+                permissions: vec![anyone],
+            }],
+            agent: "tables".into(),
+            limits: Limits::default(),
+        };
+        Self {
+            router: Router::new(options, Box::new(Counted(0))),
+            outputs: Vec::new(),
+        }
+    }
+
+    fn join(&mut self, peer: PeerId) {
+        let text = br#"[1,"realm1",{"roles":{"callee":{},"subscriber":{}}}]"#;
+        let Ok(Message::Hello(hello)) = Serializer::Json.decode(text) else {
+            panic!("a HELLO");
+        };
+        self.handle(Input::Hello {
+            peer,
+            hello,
+            authrole: ANONYMOUS.to_owned(),
+            transport: TransportKind::Memory,
+            capacity: None,
+        });
+    }
+
+    fn handle(&mut self, input: Input) -> Duration {
+        self.outputs.clear();
+        let now = Instant::now();
+        self.router.handle(now, input, &mut self.outputs);
+        now.elapsed()
+    }
+}
+
+struct Counted(u64);
+
+impl IdSource for Counted {
+    fn session(&mut self) -> SessionId {
+        self.0 += 1;
+        SessionId::new(self.0).expect("an id")
+    }
+
+    fn publication(&mut self) -> PublicationId {
+        self.0 += 1;
+        PublicationId::new(self.0).expect("an id")
+    }
+}
