@@ -4,6 +4,7 @@
 use std::{
     fmt,
     io::{self, Read, Write},
+    mem,
     panic::{AssertUnwindSafe, catch_unwind},
     time::{Duration, Instant},
 };
@@ -31,12 +32,17 @@ pub trait Protocol<M>: Send {
     /// Bytes came in.
     fn on_bytes(&mut self, bytes: &[u8], io: &mut Io<'_>);
 
+    /// The next iteration after [`Io::call_again`].
+    fn on_again(&mut self, io: &mut Io<'_>) {
+        let _ = io;
+    }
+
     /// The other end will send nothing more. It may still be reading.
     fn on_end(&mut self, io: &mut Io<'_>) {
         io.close();
     }
 
-    /// Mail from another thread, in the order it was posted.
+    /// Mail from another thread, that of each lane in the order it was posted.
     fn on_mail(&mut self, mail: M, io: &mut Io<'_>);
 
     /// The deadline set by [`Io::set_deadline`] has come, and is unset again.
@@ -116,6 +122,15 @@ impl Io<'_> {
         self.requested.reading_paused = paused;
     }
 
+    /// Asks for [`Protocol::on_again`] in the next iteration, when the other connections have had
+    /// their turn, whether reading is paused or not. A protocol that got much in one read does a
+    /// part of it, keeps the rest and asks. Nothing is read meanwhile, nor is the end told.
+    pub fn call_again(&mut self) {
+        if self.requested.ending == Ending::None {
+            self.requested.call_again = true;
+        }
+    }
+
     /// Whether the kernel sends small writes at once, or waits to join them (RFC 9293, 3.7.4).
     pub fn set_nodelay(&self, nodelay: bool) {
         // It fails only on a connection that is lost, which shows soon enough.
@@ -129,12 +144,18 @@ pub(super) struct Requested {
     pub(super) ending: Ending,
     pub(super) deadline: Option<Instant>,
     pub(super) reading_paused: bool,
+    pub(super) call_again: bool,
 }
 
 impl Requested {
     /// Whether the protocol still wants input.
     pub(super) fn wants_input(&self) -> bool {
-        self.ending == Ending::None && !self.reading_paused
+        self.ending == Ending::None && !self.reading_paused && !self.call_again
+    }
+
+    /// Whether the protocol is to be called again now; once.
+    pub(super) fn take_call_again(&mut self) -> bool {
+        mem::take(&mut self.call_again) && self.ending == Ending::None
     }
 }
 
@@ -236,6 +257,8 @@ pub(super) struct Connection<M> {
     pub(super) is_listed_readable: bool,
     /// The connection is in the list of those to flush.
     pub(super) is_listed_dirty: bool,
+    /// The connection is in the list of those to flush in their turn.
+    pub(super) is_listed_in_bulk: bool,
     /// The earliest deadline that the loop's heap holds for this connection.
     pub(super) armed: Option<Instant>,
 }
@@ -254,6 +277,7 @@ impl<M> Connection<M> {
             write_blocked: false,
             is_listed_readable: false,
             is_listed_dirty: false,
+            is_listed_in_bulk: false,
             armed: None,
         }
     }

@@ -39,7 +39,8 @@ pub struct Frames {
     role: Role,
     limits: FrameLimits,
     lengths: FrameLengths,
-    complaint: Option<Complaint>,
+    /// Boxed, because there is none for as long as the connection lives.
+    complaint: Option<Box<Complaint>>,
 }
 
 /// A Close frame of the other end that says more than goodbye.
@@ -112,9 +113,11 @@ impl Frames {
                 // RFC 6455 7.4.1: these two are no complaint.
                 self.complaint = frame
                     .filter(|frame| !matches!(frame.code, CloseCode::Normal | CloseCode::Away))
-                    .map(|frame| Complaint {
-                        code: frame.code.into(),
-                        reason: frame.reason.to_string(),
+                    .map(|frame| {
+                        Box::new(Complaint {
+                            code: frame.code.into(),
+                            reason: frame.reason.to_string(),
+                        })
                     });
                 self.flush(out);
                 Incoming::Closed
@@ -167,7 +170,7 @@ impl Frames {
 
     /// What the other end had to complain of when it closed.
     pub(crate) fn take_complaint(&mut self) -> Option<Complaint> {
-        self.complaint.take()
+        self.complaint.take().map(|complaint| *complaint)
     }
 
     /// Writes a text message, which must be UTF-8. After a close frame nobody wants it.

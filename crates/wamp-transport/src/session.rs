@@ -19,6 +19,10 @@ use wamp::{
 };
 use wamp_router::{PeerId, refuse_realm};
 
+/// So many messages of a connection are taken in an iteration of its I/O thread. A read can bring
+/// a thousand, and each can be an event for thousands.
+const MESSAGES_AT_ONCE: usize = 64;
+
 /// What a connection needs to know of the node, and who its client is.
 #[derive(Clone)]
 pub(super) struct ConnectionContext {
@@ -40,6 +44,8 @@ pub(super) struct Session {
     options: Arc<WebSocketOptions>,
     serializer: Serializer,
     frames: Frames,
+    /// What has been read and not been taken yet.
+    unread: Vec<u8>,
     backlog: Arc<Backlog>,
     phase: Phase,
     heartbeat: Heartbeat,
@@ -79,6 +85,7 @@ impl Session {
         };
         let mut session = Self {
             frames: Frames::new(Role::Server, limits),
+            unread: Vec::new(),
             backlog: Backlog::new(options.outbox_limit),
             phase: Phase::Joining {
                 until: options.open_handshake_timeout.map(|t| io.now + t),
@@ -94,9 +101,28 @@ impl Session {
         session
     }
 
-    pub(super) fn on_bytes(&mut self, mut bytes: &[u8], io: &mut Io<'_>) {
+    pub(super) fn on_bytes(&mut self, bytes: &[u8], io: &mut Io<'_>) {
         self.heartbeat.sign_of_life();
-        while let Some(incoming) = self.frames.next(&mut bytes, io.out()) {
+        if self.unread.is_empty() {
+            self.take(bytes, io);
+        } else {
+            self.unread.extend_from_slice(bytes);
+        }
+    }
+
+    /// Goes on with what has been read.
+    pub(super) fn on_again(&mut self, io: &mut Io<'_>) {
+        let unread = std::mem::take(&mut self.unread);
+        self.take(&unread, io);
+    }
+
+    /// Takes messages out of `bytes`, as many as an iteration may have.
+    fn take(&mut self, mut bytes: &[u8], io: &mut Io<'_>) {
+        for _ in 0..MESSAGES_AT_ONCE {
+            let Some(incoming) = self.frames.next(&mut bytes, io.out()) else {
+                self.hold_back(io);
+                return self.set_deadline(io);
+            };
             match incoming {
                 Incoming::Text(text) => self.on_text(text.as_bytes(), io),
                 Incoming::Binary => self.on_violation(
@@ -128,6 +154,8 @@ impl Session {
                 }
             }
         }
+        self.unread = bytes.to_vec();
+        io.call_again();
         self.hold_back(io);
         self.set_deadline(io);
     }
@@ -319,6 +347,7 @@ impl Session {
                                    "ending a session with ABORT"
                                );
             }
+            Message::Unsubscribed(_) => self.backlog.took_unsubscribed(),
             _ => {}
         }
         self.frames
