@@ -3,13 +3,15 @@
 
 use std::{
     fmt,
-    io::{self, Read, Write},
+    io::{self, Read},
     mem,
     panic::{AssertUnwindSafe, catch_unwind},
     time::{Duration, Instant},
 };
 
-use super::{stream::Stream, table::Key};
+use bytes::Bytes;
+
+use super::{output::Output, stream::Stream, table::Key};
 
 /// The name of a connection on its reactor. Never stands for a later connection.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -84,10 +86,16 @@ pub struct Io<'a> {
 }
 
 impl Io<'_> {
-    /// The output not yet handed to the kernel; append to it to send. Written once, at the end of
-    /// the iteration.
+    /// The end of the output not yet handed to the kernel; append to it to send. Written once, at
+    /// the end of the iteration.
     pub fn out(&mut self) -> &mut Vec<u8> {
-        &mut self.output.bytes
+        self.output.end()
+    }
+
+    /// Appends bytes that others have too, without a copy: what waits is a reference. Short ones
+    /// are cheaper copied.
+    pub fn send_shared(&mut self, bytes: Bytes) {
+        self.output.append_shared(bytes);
     }
 
     /// How many bytes wait to be handed to the kernel, those of a layer below included.
@@ -165,67 +173,6 @@ pub(super) enum Ending {
     None,
     WhenFlushed,
     Now,
-}
-
-/// Bytes on their way out, of which the first `sent` have left.
-#[derive(Default)]
-pub(super) struct Output {
-    bytes: Vec<u8>,
-    sent: usize,
-}
-
-impl Output {
-    /// An empty buffer of more than this is given back, so that a connection which once sent much
-    /// does not keep the memory while it idles.
-    const KEEP: usize = 4 * 1024;
-
-    pub(super) fn unsent(&self) -> usize {
-        self.bytes.len() - self.sent
-    }
-
-    /// The bytes that have not left.
-    pub(super) fn pending(&self) -> &[u8] {
-        &self.bytes[self.sent..]
-    }
-
-    /// Notes that the first `n` of the pending bytes have left.
-    pub(super) fn advance(&mut self, n: usize) {
-        self.sent += n;
-    }
-
-    /// Gives back the memory of what has left.
-    pub(super) fn trim(&mut self) {
-        if self.unsent() > 0 {
-            // What is sent is cut off only when it is the larger part, so that many small writes
-            // of a large buffer do not move it each time.
-            if self.sent > self.bytes.len() / 2 {
-                self.bytes.drain(..self.sent);
-                self.sent = 0;
-            }
-            return;
-        }
-        self.sent = 0;
-        if self.bytes.capacity() > Self::KEEP {
-            self.bytes = Vec::new();
-        } else {
-            self.bytes.clear();
-        }
-    }
-
-    /// Hands as much as possible to the kernel.
-    fn write_to(&mut self, socket: &mut Stream) -> io::Result<()> {
-        while self.unsent() > 0 {
-            match socket.write(self.pending()) {
-                Ok(0) => return Err(io::ErrorKind::WriteZero.into()),
-                Ok(n) => self.advance(n),
-                Err(e) if e.kind() == io::ErrorKind::Interrupted => {}
-                Err(e) if e.kind() == io::ErrorKind::WouldBlock => break,
-                Err(e) => return Err(e),
-            }
-        }
-        self.trim();
-        Ok(())
-    }
 }
 
 /// What a read brought.

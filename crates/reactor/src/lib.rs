@@ -26,6 +26,7 @@ mod connection;
 mod deadlines;
 mod listeners;
 mod mailbox;
+mod output;
 mod poll_loop;
 #[cfg(test)]
 mod scripted;

@@ -14,7 +14,8 @@ use rustls::{ClientConfig, ClientConnection, ServerConfig, ServerConnection, pki
 
 use super::{
     Io, Protocol,
-    connection::{Ending, Output, Requested},
+    connection::{Ending, Requested},
+    output::Output,
 };
 
 pub use error::TlsError;

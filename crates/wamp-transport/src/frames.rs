@@ -180,19 +180,24 @@ impl Frames {
         if !self.context.can_write() {
             return;
         }
-        let header = FrameHeader {
-            opcode: OpCode::Data(Data::Text),
-            // RFC 6455 5.1: a client masks, a server must not.
-            mask: (self.role == Role::Client).then(rand::random),
-            ..FrameHeader::default()
-        };
-        header
-            .format(text.len() as u64, out)
-            .expect("writing to memory does not fail");
-        match header.mask {
+        // RFC 6455 5.1: a client masks, a server must not.
+        let mask = (self.role == Role::Client).then(rand::random);
+        write_header(text.len(), mask, out);
+        match mask {
             None => out.extend_from_slice(text),
             Some(mask) => out.extend(text.iter().zip(mask.iter().cycle()).map(|(t, m)| t ^ m)),
         }
+    }
+
+    /// Writes what comes before a text of this length in a message of a server, which sends it as
+    /// it is. `false` after a close frame, when nobody wants it.
+    pub(crate) fn begin_text(&mut self, len: usize, out: &mut Vec<u8>) -> bool {
+        debug_assert_eq!(self.role, Role::Server, "a client masks its text");
+        let is_wanted = self.context.can_write();
+        if is_wanted {
+            write_header(len, None, out);
+        }
+        is_wanted
     }
 
     /// Writes a ping.
@@ -235,6 +240,18 @@ impl Frames {
             lengths: None,
         });
     }
+}
+
+/// Writes the header of a text message in one frame.
+fn write_header(len: usize, mask: Option<[u8; 4]>, out: &mut Vec<u8>) {
+    let header = FrameHeader {
+        opcode: OpCode::Data(Data::Text),
+        mask,
+        ..FrameHeader::default()
+    };
+    header
+        .format(len as u64, out)
+        .expect("writing to memory does not fail");
 }
 
 fn context(role: Role, limits: FrameLimits) -> WebSocketContext {

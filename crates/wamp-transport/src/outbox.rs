@@ -9,6 +9,8 @@ use std::{
     },
 };
 
+use bytes::Bytes;
+
 use reactor::{ConnectionId, Mailbox};
 use wamp::{Event, Message, Serializer};
 
@@ -64,6 +66,14 @@ impl Broadcast {
         self.encoded[serializer as usize].get_or_init(|| serializer.encode_event(&self.event))
     }
 
+    /// The same, for those who send it without a copy.
+    pub(super) fn shared(self: Arc<Self>, serializer: Serializer) -> Bytes {
+        Bytes::from_owner(Encoded {
+            broadcast: self,
+            serializer,
+        })
+    }
+
     pub(super) fn event(&self) -> &Arc<Event> {
         &self.event
     }
@@ -71,6 +81,18 @@ impl Broadcast {
     /// About how many bytes it will be on the wire.
     pub(super) fn len(&self) -> usize {
         self.event.approximate_len()
+    }
+}
+
+/// The bytes of an event in one serializer, alive for as long as a receiver has not sent them.
+struct Encoded {
+    broadcast: Arc<Broadcast>,
+    serializer: Serializer,
+}
+
+impl AsRef<[u8]> for Encoded {
+    fn as_ref(&self) -> &[u8] {
+        self.broadcast.encoded(self.serializer)
     }
 }
 

@@ -9,7 +9,7 @@ use super::{
     Realms, WebSocketOptions,
     frames::{Complaint, FrameLimits, Frames, Incoming},
     heartbeat::{Beat, Heartbeat, Intervals},
-    outbox::{Backlog, Mail, Outbox},
+    outbox::{Backlog, Broadcast, Mail, Outbox},
     realm::Realm,
 };
 use reactor::{Io, Mailbox};
@@ -22,6 +22,10 @@ use wamp_router::{PeerId, refuse_realm};
 /// So many messages of a connection are taken in an iteration of its I/O thread. A read can bring
 /// a thousand, and each can be an event for thousands.
 const MESSAGES_AT_ONCE: usize = 64;
+
+/// An event of more bytes is not copied for each of its receivers: in memory it is once. A short
+/// copy is faster than a reference.
+const LARGEST_COPY: usize = 16 * 1024;
 
 /// What a connection needs to know of the node, and who its client is.
 #[derive(Clone)]
@@ -194,10 +198,7 @@ impl Session {
         self.backlog.took(mail.len());
         match mail {
             Mail::Message(message) => self.send(&message, io),
-            Mail::Event(broadcast) => {
-                self.frames
-                    .send_text(broadcast.encoded(self.serializer), io.out());
-            }
+            Mail::Event(broadcast) => self.send_event(broadcast, io),
             Mail::Close => self.close(CloseCode::Normal, "the session has ended", io),
             Mail::GoAway => self.go_away(io),
             Mail::Overflow => return self.drop_slow_client(io),
@@ -352,6 +353,15 @@ impl Session {
         }
         self.frames
             .send_text(&self.serializer.encode(message), io.out());
+    }
+
+    fn send_event(&mut self, event: Arc<Broadcast>, io: &mut Io<'_>) {
+        let text = event.encoded(self.serializer);
+        if text.len() <= LARGEST_COPY {
+            self.frames.send_text(text, io.out());
+        } else if self.frames.begin_text(text.len(), io.out()) {
+            io.send_shared(event.shared(self.serializer));
+        }
     }
 
     /// Ends the connection of a client that no frame can be read of any more. Why is on the way to

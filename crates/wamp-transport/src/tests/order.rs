@@ -28,7 +28,7 @@ fn what_comes_in_one_go_is_taken_whole_and_in_order() {
 
 #[test]
 fn events_come_only_between_subscribed_and_unsubscribed_and_in_order() {
-    const ROUNDS: u64 = 300;
+    const ROUNDS: u64 = 100;
     let served = serve(options());
     // Keeps the subscription, so that its id stays.
     let mut keeper = served.join();

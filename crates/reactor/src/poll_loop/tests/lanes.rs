@@ -193,3 +193,27 @@ fn a_protocol_that_always_has_more_to_do_does_not_hold_up_another() {
         assert_eq!(echoed, [n]);
     }
 }
+
+#[test]
+fn shared_output_arrives_whole_and_in_its_place() {
+    let shared = bytes::Bytes::from(pattern(4 << 20));
+    let expected = [b"<", &shared[..], &shared[1..], b">"].concat();
+    let ours = shared.clone();
+    let served = serve(move || {
+        let shared = ours.clone();
+        move |told: Told<'_>, io: &mut Io<'_>| {
+            if let Told::Open = told {
+                io.out().push(b'<');
+                io.send_shared(shared.clone());
+                io.send_shared(shared.slice(1..));
+                io.out().push(b'>');
+                io.close();
+            }
+        }
+    });
+    let clients = [(); 4].map(|()| served.connect());
+    for client in clients {
+        assert!(read_to_end(client) == expected);
+        assert_eq!(served.wait_for_loss(), None);
+    }
+}

@@ -56,3 +56,30 @@ fn many_small_records_in_one_read_are_given_to_the_protocol_a_few_an_iteration()
     let most = most.load(Ordering::Relaxed);
     assert!(most <= RECORDS_AT_ONCE, "{most} calls in an iteration");
 }
+
+#[test]
+fn shared_output_is_encrypted_in_its_place() {
+    let shared = bytes::Bytes::from(pattern(1 << 20));
+    let expected = [b"<", &shared[..], b"|", &shared[..], &shared[1..], b">"].concat();
+    let served = serve(move || {
+        let shared = shared.clone();
+        move |told: Told<'_>, io: &mut Io<'_>| {
+            if let Told::Open = told {
+                io.out().push(b'<');
+                io.send_shared(shared.clone());
+                io.out().push(b'|');
+                io.send_shared(shared.clone());
+                io.send_shared(shared.slice(1..));
+                io.out().push(b'>');
+                assert_eq!(io.unsent(), 3 * shared.len() + 2);
+                io.close();
+            }
+        }
+    });
+    let mut client = blocking_client(served.connect(), client_config());
+    let mut all = Vec::new();
+    client.read_to_end(&mut all).unwrap();
+    assert!(all == expected, "{} of {}", all.len(), expected.len());
+    drop(client);
+    assert_eq!(served.wait_for_loss(), None);
+}
