@@ -34,11 +34,12 @@ const TABLE: &[Allowed] = &[
         ours: &["wamp"],
         others: &["serde_json"],
     },
-    // Its timer is the kernel's, which mio polls and nix sets; rustls is its TLS layer.
+    // Its timer is the kernel's, which mio polls and nix sets; rustls is its TLS layer; what many
+    // connections send is shared as Bytes.
     Allowed {
         package: "reactor",
         ours: &[],
-        others: &["crossbeam-channel", "mio", "nix", "rustls"],
+        others: &["bytes", "crossbeam-channel", "mio", "nix", "rustls"],
     },
     Allowed {
         package: "deferred",
@@ -92,6 +93,7 @@ const TABLE: &[Allowed] = &[
         package: "wamp-transport",
         ours: &["reactor", "wamp", "wamp-router", "web"],
         others: &[
+            "bytes",
             "crossbeam-channel",
             "http",
             "httparse",

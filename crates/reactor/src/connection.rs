@@ -3,12 +3,15 @@
 
 use std::{
     fmt,
-    io::{self, Read, Write},
+    io::{self, Read},
+    mem,
     panic::{AssertUnwindSafe, catch_unwind},
     time::{Duration, Instant},
 };
 
-use super::{stream::Stream, table::Key};
+use bytes::Bytes;
+
+use super::{output::Output, stream::Stream, table::Key};
 
 /// The name of a connection on its reactor. Never stands for a later connection.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -31,12 +34,17 @@ pub trait Protocol<M>: Send {
     /// Bytes came in.
     fn on_bytes(&mut self, bytes: &[u8], io: &mut Io<'_>);
 
+    /// The next iteration after [`Io::call_again`].
+    fn on_again(&mut self, io: &mut Io<'_>) {
+        let _ = io;
+    }
+
     /// The other end will send nothing more. It may still be reading.
     fn on_end(&mut self, io: &mut Io<'_>) {
         io.close();
     }
 
-    /// Mail from another thread, in the order it was posted.
+    /// Mail from another thread, that of each lane in the order it was posted.
     fn on_mail(&mut self, mail: M, io: &mut Io<'_>);
 
     /// The deadline set by [`Io::set_deadline`] has come, and is unset again.
@@ -78,10 +86,16 @@ pub struct Io<'a> {
 }
 
 impl Io<'_> {
-    /// The output not yet handed to the kernel; append to it to send. Written once, at the end of
-    /// the iteration.
+    /// The end of the output not yet handed to the kernel; append to it to send. Written once, at
+    /// the end of the iteration.
     pub fn out(&mut self) -> &mut Vec<u8> {
-        &mut self.output.bytes
+        self.output.end()
+    }
+
+    /// Appends bytes that others have too, without a copy: what waits is a reference. Short ones
+    /// are cheaper copied.
+    pub fn send_shared(&mut self, bytes: Bytes) {
+        self.output.append_shared(bytes);
     }
 
     /// How many bytes wait to be handed to the kernel, those of a layer below included.
@@ -116,6 +130,15 @@ impl Io<'_> {
         self.requested.reading_paused = paused;
     }
 
+    /// Asks for [`Protocol::on_again`] in the next iteration, when the other connections have had
+    /// their turn, whether reading is paused or not. A protocol that got much in one read does a
+    /// part of it, keeps the rest and asks. Nothing is read meanwhile, nor is the end told.
+    pub fn call_again(&mut self) {
+        if self.requested.ending == Ending::None {
+            self.requested.call_again = true;
+        }
+    }
+
     /// Whether the kernel sends small writes at once, or waits to join them (RFC 9293, 3.7.4).
     pub fn set_nodelay(&self, nodelay: bool) {
         // It fails only on a connection that is lost, which shows soon enough.
@@ -129,12 +152,18 @@ pub(super) struct Requested {
     pub(super) ending: Ending,
     pub(super) deadline: Option<Instant>,
     pub(super) reading_paused: bool,
+    pub(super) call_again: bool,
 }
 
 impl Requested {
     /// Whether the protocol still wants input.
     pub(super) fn wants_input(&self) -> bool {
-        self.ending == Ending::None && !self.reading_paused
+        self.ending == Ending::None && !self.reading_paused && !self.call_again
+    }
+
+    /// Whether the protocol is to be called again now; once.
+    pub(super) fn take_call_again(&mut self) -> bool {
+        mem::take(&mut self.call_again) && self.ending == Ending::None
     }
 }
 
@@ -144,67 +173,6 @@ pub(super) enum Ending {
     None,
     WhenFlushed,
     Now,
-}
-
-/// Bytes on their way out, of which the first `sent` have left.
-#[derive(Default)]
-pub(super) struct Output {
-    bytes: Vec<u8>,
-    sent: usize,
-}
-
-impl Output {
-    /// An empty buffer of more than this is given back, so that a connection which once sent much
-    /// does not keep the memory while it idles.
-    const KEEP: usize = 4 * 1024;
-
-    pub(super) fn unsent(&self) -> usize {
-        self.bytes.len() - self.sent
-    }
-
-    /// The bytes that have not left.
-    pub(super) fn pending(&self) -> &[u8] {
-        &self.bytes[self.sent..]
-    }
-
-    /// Notes that the first `n` of the pending bytes have left.
-    pub(super) fn advance(&mut self, n: usize) {
-        self.sent += n;
-    }
-
-    /// Gives back the memory of what has left.
-    pub(super) fn trim(&mut self) {
-        if self.unsent() > 0 {
-            // What is sent is cut off only when it is the larger part, so that many small writes
-            // of a large buffer do not move it each time.
-            if self.sent > self.bytes.len() / 2 {
-                self.bytes.drain(..self.sent);
-                self.sent = 0;
-            }
-            return;
-        }
-        self.sent = 0;
-        if self.bytes.capacity() > Self::KEEP {
-            self.bytes = Vec::new();
-        } else {
-            self.bytes.clear();
-        }
-    }
-
-    /// Hands as much as possible to the kernel.
-    fn write_to(&mut self, socket: &mut Stream) -> io::Result<()> {
-        while self.unsent() > 0 {
-            match socket.write(self.pending()) {
-                Ok(0) => return Err(io::ErrorKind::WriteZero.into()),
-                Ok(n) => self.advance(n),
-                Err(e) if e.kind() == io::ErrorKind::Interrupted => {}
-                Err(e) if e.kind() == io::ErrorKind::WouldBlock => break,
-                Err(e) => return Err(e),
-            }
-        }
-        self.trim();
-        Ok(())
-    }
 }
 
 /// What a read brought.
@@ -236,6 +204,8 @@ pub(super) struct Connection<M> {
     pub(super) is_listed_readable: bool,
     /// The connection is in the list of those to flush.
     pub(super) is_listed_dirty: bool,
+    /// The connection is in the list of those to flush in their turn.
+    pub(super) is_listed_in_bulk: bool,
     /// The earliest deadline that the loop's heap holds for this connection.
     pub(super) armed: Option<Instant>,
 }
@@ -254,6 +224,7 @@ impl<M> Connection<M> {
             write_blocked: false,
             is_listed_readable: false,
             is_listed_dirty: false,
+            is_listed_in_bulk: false,
             armed: None,
         }
     }

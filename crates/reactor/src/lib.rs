@@ -18,12 +18,15 @@
 //!
 //! Other threads speak to connections through a [`Mailbox`]. They wake the thread only when it
 //! sleeps, so under load a message costs no system call. The thread does not sleep while events
-//! come at short intervals.
+//! come at short intervals. Mail has two lanes: what is urgent is read first, and what is in bulk
+//! (an event for thousands of connections) is read and written in slices, one an iteration.
 
+mod bulk_lane;
 mod connection;
 mod deadlines;
 mod listeners;
 mod mailbox;
+mod output;
 mod poll_loop;
 #[cfg(test)]
 mod scripted;

@@ -1,4 +1,8 @@
 //! The way into a reactor from other threads. Must not know what the mail says.
+//!
+//! There are two lanes. What is urgent is read first: an answer does not wait for events. What is in
+//! bulk is read in slices, in the order it was posted. Urgent mail may overtake mail in bulk and is
+//! never overtaken by it: whatever was posted as urgent before an event is read before that event.
 
 use std::{
     collections::VecDeque,
@@ -11,13 +15,13 @@ use std::{
 
 use mio::{Poll, Token, Waker};
 
-use super::{ConnectionId, Protocol, Stream, Task, TaskId};
+use super::{ConnectionId, Protocol, Stream, Task, TaskId, bulk_lane::BulkLane};
 
 /// The token of the wake-up in the poll; no connection or listener has it.
 pub(super) const WAKER: Token = Token(usize::MAX);
 
 /// After a burst of more commands than that the memory they took is given back.
-const KEPT_CAPACITY: usize = 4096;
+pub(super) const KEPT_CAPACITY: usize = 4096;
 
 /// A handle on a reactor for other threads. Cheap to clone; never blocks.
 ///
@@ -30,6 +34,9 @@ pub(super) struct Inbox<M> {
     shared: Arc<Shared<M>>,
     /// What was taken out of the mailbox and not read yet.
     taken: VecDeque<Command<M>>,
+    bulk: BulkLane<M>,
+    /// So many entries of `bulk`, its first, were posted after nothing that is still in `taken`.
+    ready: usize,
 }
 
 /// A list behind a lock, and not a channel: the reactor takes all commands at once and leaves an
@@ -43,6 +50,7 @@ struct Shared<M> {
 
 struct Posted<M> {
     commands: VecDeque<Command<M>>,
+    bulk: BulkLane<M>,
     /// The reactor has ended.
     is_closed: bool,
 }
@@ -63,6 +71,7 @@ impl<M> Mailbox<M> {
         let shared = Arc::new(Shared {
             posted: Mutex::new(Posted {
                 commands: VecDeque::new(),
+                bulk: BulkLane::new(),
                 is_closed: false,
             }),
             wake_up: WakeUp {
@@ -74,6 +83,8 @@ impl<M> Mailbox<M> {
         let inbox = Inbox {
             shared: shared.clone(),
             taken: VecDeque::new(),
+            bulk: BulkLane::new(),
+            ready: 0,
         };
         Ok((Self(shared), inbox))
     }
@@ -91,12 +102,26 @@ impl<M> Mailbox<M> {
         self.send(Command::Mail(to, mail));
     }
 
-    /// The same for many connections, in this order: all of it takes the lock once.
-    pub fn post_all_quietly(&self, mail: impl IntoIterator<Item = (ConnectionId, M)>) {
+    /// Posts mail in the bulk lane, without waking the reactor: it comes after all mail for the
+    /// connection that was posted before, in either lane.
+    pub fn post_bulk_quietly(&self, to: ConnectionId, mail: M) {
         let mut posted = self.0.posted();
         if !posted.is_closed {
-            let commands = mail.into_iter().map(|(to, mail)| Command::Mail(to, mail));
-            posted.commands.extend(commands);
+            posted.bulk.push(to, mail);
+        }
+    }
+
+    /// The same for many connections, in this order. It takes the lock once, and a connection takes
+    /// the room of its name until its turn comes; then `share` makes its mail.
+    pub fn post_all_quietly(
+        &self,
+        to: impl IntoIterator<Item = ConnectionId>,
+        mail: M,
+        share: fn(&M) -> M,
+    ) {
+        let mut posted = self.0.posted();
+        if !posted.is_closed {
+            posted.bulk.push_for_all(to, mail, share);
         }
     }
 
@@ -148,7 +173,7 @@ impl<M> Mailbox<M> {
     }
 
     /// Ends the reactor: its connections are flushed as far as the kernel takes it, then
-    /// dropped.
+    /// dropped. Mail in bulk may be dropped with them.
     pub fn stop(&self) {
         self.send(Command::Stop);
         self.wake();
@@ -200,13 +225,36 @@ impl<M> Inbox<M> {
             if self.taken.capacity() > KEPT_CAPACITY {
                 self.taken = VecDeque::new();
             }
-            mem::swap(&mut self.taken, &mut self.shared.posted().commands);
+            // Both lanes at once: what is in bulk may be read when what was urgent by then is read.
+            self.ready = self.bulk.entries();
+            let mut posted = self.shared.posted();
+            mem::swap(&mut self.taken, &mut posted.commands);
+            self.bulk.append(&mut posted.bulk);
         }
         self.taken.pop_front()
     }
 
+    /// The oldest mail in bulk that may be read now, if there is one.
+    pub(super) fn next_bulk(&mut self) -> Option<(ConnectionId, M)> {
+        let entries = self.bulk.entries();
+        if self.taken.is_empty() {
+            self.ready = entries;
+        }
+        if self.ready == 0 {
+            return None;
+        }
+        let mail = self.bulk.pop();
+        self.ready -= entries - self.bulk.entries();
+        self.bulk.trim();
+        mail
+    }
+
     pub(super) fn is_empty(&self) -> bool {
-        self.taken.is_empty() && self.shared.posted().commands.is_empty()
+        if !self.taken.is_empty() || !self.bulk.is_empty() {
+            return false;
+        }
+        let posted = self.shared.posted();
+        posted.commands.is_empty() && posted.bulk.is_empty()
     }
 
     /// Says that the reactor is about to sleep; `false` if there is mail and it must not.
@@ -225,11 +273,19 @@ impl<M> Inbox<M> {
         self.shared.wake_up.sleeping.store(false, Ordering::SeqCst);
     }
 
-    /// Ends the mailbox and returns what is still in it. What is posted later is dropped.
+    /// Ends the mailbox and returns the commands still in it. What is posted later is dropped, as
+    /// is what is in bulk.
     pub(super) fn close(&mut self) -> impl Iterator<Item = Command<M>> + use<M> {
         let mut posted = self.shared.posted();
         posted.is_closed = true;
         let late = mem::take(&mut posted.commands);
+        let bulk = [
+            mem::replace(&mut posted.bulk, BulkLane::new()),
+            mem::replace(&mut self.bulk, BulkLane::new()),
+        ];
+        // Mail may hold mailboxes, this one too, and what it does when it is dropped is its own.
+        drop(posted);
+        drop(bulk);
         mem::take(&mut self.taken).into_iter().chain(late)
     }
 }
@@ -291,33 +347,82 @@ mod tests {
         assert_eq!(Arc::strong_count(&mail), 1);
     }
 
-    #[test]
-    fn mail_for_many_comes_in_order_between_what_else_is_posted_and_not_after_the_end() {
-        let poll = Poll::new().unwrap();
-        let (mailbox, mut inbox) = Mailbox::new(&poll).unwrap();
-        let somebody_else = ConnectionId(Key {
-            index: 1,
+    fn somebody(index: u32) -> ConnectionId {
+        ConnectionId(Key {
+            index,
             ..SOMEBODY.0
-        });
-        mailbox.post_quietly(SOMEBODY, 1);
-        mailbox.post_all_quietly([(SOMEBODY, 2), (somebody_else, 3)]);
-        mailbox.post_quietly(SOMEBODY, 4);
-        let read: Vec<_> = std::iter::from_fn(|| inbox.next())
-            .map(|command| match command {
+        })
+    }
+
+    /// Everything that is read, with a slice of so much bulk after each `commands_at_once`.
+    fn read_all(
+        inbox: &mut Inbox<u64>,
+        commands_at_once: usize,
+        bulk: usize,
+    ) -> Vec<(ConnectionId, u64)> {
+        let mut read = Vec::new();
+        loop {
+            let before = read.len();
+            let commands = std::iter::from_fn(|| inbox.next()).take(commands_at_once);
+            read.extend(commands.map(|command| match command {
                 Command::Mail(to, n) => (to, n),
                 _ => panic!("only mail was posted"),
-            })
-            .collect();
-        let expected = [
-            (SOMEBODY, 1),
-            (SOMEBODY, 2),
-            (somebody_else, 3),
-            (SOMEBODY, 4),
-        ];
-        assert_eq!(read, expected);
+            }));
+            read.extend(std::iter::from_fn(|| inbox.next_bulk()).take(bulk));
+            if read.len() == before {
+                return read;
+            }
+        }
+    }
+
+    #[test]
+    fn urgent_mail_overtakes_events_and_is_not_overtaken() {
+        let poll = Poll::new().unwrap();
+        let (mailbox, mut inbox) = Mailbox::new(&poll).unwrap();
+        let [a, b] = [0, 1].map(somebody);
+        mailbox.post_quietly(a, 1);
+        mailbox.post_all_quietly([a, b], 2, u64::clone);
+        mailbox.post_all_quietly([], 0, u64::clone);
+        mailbox.post_bulk_quietly(a, 3);
+        mailbox.post_quietly(a, 4);
+        let read = read_all(&mut inbox, 10, 1);
+        assert_eq!(read, [(a, 1), (a, 4), (a, 2), (b, 2), (a, 3)]);
+        // Urgent mail is read in slices too, and what is in bulk waits for that before it.
+        mailbox.post_quietly(a, 5);
+        mailbox.post_quietly(a, 6);
+        mailbox.post_bulk_quietly(a, 7);
+        let read = read_all(&mut inbox, 1, 10);
+        assert_eq!(read, [(a, 5), (a, 6), (a, 7)]);
+        assert!(inbox.is_empty());
+    }
+
+    #[test]
+    fn urgent_mail_that_never_ends_does_not_keep_events_for_ever() {
+        let poll = Poll::new().unwrap();
+        let (mailbox, mut inbox) = Mailbox::new(&poll).unwrap();
+        mailbox.post_quietly(SOMEBODY, 0);
+        mailbox.post_bulk_quietly(SOMEBODY, 1);
+        let mut slices = 0;
+        while inbox.next_bulk().is_none() {
+            slices += 1;
+            assert!(slices < 10, "the event waits for ever");
+            mailbox.post_quietly(SOMEBODY, 0);
+            mailbox.post_quietly(SOMEBODY, 0);
+            inbox.next().unwrap();
+        }
+    }
+
+    #[test]
+    fn events_after_the_end_are_dropped() {
+        let poll = Poll::new().unwrap();
+        let (mailbox, inbox) = Mailbox::new(&poll).unwrap();
+        mailbox.post_bulk_quietly(SOMEBODY, Arc::new(()));
         drop(inbox);
-        mailbox.post_all_quietly([(SOMEBODY, 5)]);
-        assert!(mailbox.0.posted().commands.is_empty());
+        let mail = Arc::new(());
+        mailbox.post_bulk_quietly(SOMEBODY, mail.clone());
+        mailbox.post_all_quietly([SOMEBODY; 2], mail.clone(), Arc::clone);
+        assert_eq!(Arc::strong_count(&mail), 1);
+        assert!(mailbox.0.posted().bulk.is_empty());
     }
 
     #[test]

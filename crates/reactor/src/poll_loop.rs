@@ -32,6 +32,15 @@ const READ_BUFFER: usize = 64 * 1024;
 /// So many commands are read before output is flushed, so that output does not wait for all.
 const COMMANDS_AT_ONCE: usize = 4096;
 
+/// So much mail in bulk is read an iteration. It is a copy each, mostly.
+const BULK_AT_ONCE: usize = 1024;
+/// So many connections whose output may wait are flushed an iteration. It is a system call each,
+/// which takes some microseconds: an answer waits a few milliseconds for them.
+const BULK_FLUSHES_AT_ONCE: usize = 256;
+
+/// Lists what a connection wants done, its output as urgent or not.
+type Note<M> = fn(&mut WorkLists, &mut Connection<M>);
+
 /// The poll loop of one I/O thread.
 pub struct Reactor<M> {
     poll: Poll,
@@ -149,8 +158,15 @@ impl<M> Reactor<M> {
         // burden to the others.
         std::thread::yield_now();
         let go_on = self.read_commands(now);
+        self.read_bulk(now);
         self.meet_deadlines(now);
         self.flush_the_dirty(now);
+        let slice = if go_on {
+            BULK_FLUSHES_AT_ONCE
+        } else {
+            self.connections.len()
+        };
+        self.flush_in_bulk(slice, now);
         let is_done = self.is_shutting_down && self.inbox.is_empty() && self.connections.len() == 0;
         Ok(go_on && !is_done)
     }
@@ -190,11 +206,12 @@ impl<M> Reactor<M> {
                 event.is_readable() || event.is_read_closed() || event.is_error();
             connection.read_closed |= event.is_read_closed();
             connection.write_blocked &= !event.is_writable();
-            self.work.note(connection);
+            // Its output has waited for its reader already. Thousands may become writable at once.
+            self.work.note_in_bulk(connection);
         }
     }
 
-    /// Gives each connection that may have input one read.
+    /// Gives each connection that may have input one read, or the rest of its last.
     fn read_the_readable(&mut self, now: Instant) {
         let mut buffer = std::mem::take(&mut self.buffer);
         let mut listed = self.work.take_readable();
@@ -203,6 +220,11 @@ impl<M> Reactor<M> {
                 continue;
             };
             connection.is_listed_readable = false;
+            if connection.requested.take_call_again() {
+                connection.call(now, |protocol, io| protocol.on_again(io));
+                self.after_call(id);
+                continue;
+            }
             if !connection.wants_input() {
                 continue;
             }
@@ -252,6 +274,19 @@ impl<M> Reactor<M> {
             }
         }
         true
+    }
+
+    /// Reads a slice of the mail in bulk.
+    fn read_bulk(&mut self, now: Instant) {
+        for _ in 0..BULK_AT_ONCE {
+            let Some((id, mail)) = self.inbox.next_bulk() else {
+                return;
+            };
+            if let Some(connection) = self.connection(id) {
+                connection.call(now, |protocol, io| protocol.on_mail(mail, io));
+                self.act(id, WorkLists::note_in_bulk);
+            }
+        }
     }
 
     fn shut_down(&mut self, now: Instant) {
@@ -317,38 +352,64 @@ impl<M> Reactor<M> {
     fn flush_the_dirty(&mut self, now: Instant) {
         let mut listed = self.work.take_dirty();
         for id in listed.drain(..) {
-            let Some(connection) = self.connection(id) else {
-                continue;
-            };
-            connection.is_listed_dirty = false;
-            if let Err(error) = connection.flush() {
-                connection.fail(&error);
-                self.drop_connection(id);
-                continue;
+            if let Some(connection) = self.connection(id) {
+                connection.is_listed_dirty = false;
+                self.flush(id, WorkLists::note, now);
             }
-            if connection.is_closed_and_flushed() {
-                // An end that has closed already is not waited for.
-                if connection.has_ended || connection.linger(now).is_err() {
-                    self.drop_connection(id);
-                    continue;
-                }
-            } else {
-                connection.call(now, |protocol, io| protocol.on_flushed(io));
-            }
-            self.after_call(id);
         }
         self.work.give_back(listed);
     }
 
+    /// The same for so many of the connections whose output may wait.
+    fn flush_in_bulk(&mut self, most: usize, now: Instant) {
+        for _ in 0..most {
+            let Some(id) = self.work.next_in_bulk() else {
+                return;
+            };
+            let Some(connection) = self.connection(id) else {
+                continue;
+            };
+            connection.is_listed_in_bulk = false;
+            // It may have been flushed with urgent output since.
+            if connection.wants_flush() {
+                self.flush(id, WorkLists::note_in_bulk, now);
+            }
+        }
+    }
+
+    fn flush(&mut self, id: ConnectionId, note: Note<M>, now: Instant) {
+        let Some(connection) = self.connection(id) else {
+            return;
+        };
+        if let Err(error) = connection.flush() {
+            connection.fail(&error);
+            return self.drop_connection(id);
+        }
+        if connection.is_closed_and_flushed() {
+            // An end that has closed already is not waited for.
+            if connection.has_ended || connection.linger(now).is_err() {
+                return self.drop_connection(id);
+            }
+        } else {
+            connection.call(now, |protocol, io| protocol.on_flushed(io));
+        }
+        self.act(id, note);
+    }
+
     /// Acts on what the protocol asked for while it was called.
     fn after_call(&mut self, id: ConnectionId) {
+        self.act(id, WorkLists::note);
+    }
+
+    /// The same, `note` listing what is left to do.
+    fn act(&mut self, id: ConnectionId, note: Note<M>) {
         let Some(connection) = self.connections.get_mut(id.0) else {
             return;
         };
         if connection.requested.ending == Ending::Now {
             return self.drop_connection(id);
         }
-        self.work.note(connection);
+        note(&mut self.work, connection);
         let Some(deadline) = connection.requested.deadline else {
             return;
         };

@@ -19,6 +19,7 @@ pub(crate) const PATIENCE: Duration = Duration::from_secs(20);
 pub(crate) enum Told<'a> {
     Open,
     Bytes(&'a [u8]),
+    Again,
     End,
     Mail(u64),
     Deadline,
@@ -49,6 +50,9 @@ impl<F: FnMut(Told<'_>, &mut Io<'_>) + Send> Protocol<u64> for Scripted<F> {
     }
     fn on_bytes(&mut self, bytes: &[u8], io: &mut Io<'_>) {
         (self.act)(Told::Bytes(bytes), io);
+    }
+    fn on_again(&mut self, io: &mut Io<'_>) {
+        (self.act)(Told::Again, io);
     }
     fn on_end(&mut self, io: &mut Io<'_>) {
         (self.act)(Told::End, io);
@@ -172,4 +176,30 @@ pub(crate) fn read_to_end(mut client: net::TcpStream) -> Vec<u8> {
 /// Bytes in which a gap or a change of order shows.
 pub(crate) fn pattern(len: usize) -> Vec<u8> {
     (0..len).map(|i| (i % 251) as u8).collect()
+}
+
+/// Keeps what it reads and echoes one byte of it an iteration, reading paused.
+pub(crate) fn piecemeal() -> impl FnMut(Told<'_>, &mut Io<'_>) + Send {
+    let mut kept = Vec::new();
+    let mut last = None;
+    move |told, io| match told {
+        Told::Bytes(bytes) => {
+            assert!(kept.is_empty(), "read meanwhile");
+            kept.extend_from_slice(bytes);
+            kept.reverse();
+            io.pause_reading(true);
+            io.call_again();
+        }
+        Told::Again => {
+            assert_ne!(last.replace(io.now), Some(io.now), "twice in an iteration");
+            io.out().extend(kept.pop());
+            if kept.is_empty() {
+                io.pause_reading(false);
+            } else {
+                io.call_again();
+            }
+        }
+        Told::End => assert!(kept.is_empty(), "told meanwhile"),
+        _ => {}
+    }
 }

@@ -14,7 +14,8 @@ use rustls::{ClientConfig, ClientConnection, ServerConfig, ServerConnection, pki
 
 use super::{
     Io, Protocol,
-    connection::{Ending, Output, Requested},
+    connection::{Ending, Requested},
+    output::Output,
 };
 
 pub use error::TlsError;
@@ -24,6 +25,9 @@ pub use error::TlsError;
 const MAX_CIPHERTEXT: usize = 64 * 1024;
 /// The most plaintext of one record (RFC 8446, 5.1).
 const MAX_RECORD: usize = 16 * 1024;
+/// So many records are given to the protocol in one call, so that many small ones do not keep other
+/// connections waiting. A read has room for few large ones.
+const RECORDS_AT_ONCE: usize = 8;
 /// The other end has so long for the whole handshake.
 const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(30);
 
@@ -47,6 +51,8 @@ pub struct Tls<M> {
     requested: Requested,
     /// Ciphertext that came when the protocol wanted no input. Nothing is read meanwhile.
     held: Vec<u8>,
+    /// The protocol has had its records of this iteration; more may be there.
+    has_more: bool,
     /// Set until the handshake is complete.
     handshake_deadline: Option<Instant>,
     /// Bytes have come.
@@ -90,6 +96,7 @@ impl<M> Tls<M> {
             output: Output::default(),
             requested: Requested::default(),
             held: Vec::new(),
+            has_more: false,
             handshake_deadline: None,
             has_begun: false,
             has_told_end: false,
@@ -133,6 +140,9 @@ impl<M> Tls<M> {
             Ending::WhenFlushed if self.output.unsent() == 0 => return self.close(io),
             Ending::WhenFlushed | Ending::None => {}
         }
+        if self.requested.call_again || self.has_more {
+            io.call_again();
+        }
         io.pause_reading(!self.wants_input());
         let deadlines = [self.handshake_deadline, self.requested.deadline];
         io.set_deadline(deadlines.into_iter().flatten().min());
@@ -146,7 +156,8 @@ impl<M> Tls<M> {
 
     /// Decrypts, and gives the protocol what it wants. Holds back what it does not want now.
     fn receive(&mut self, mut bytes: &[u8], io: &mut Io<'_>) {
-        while self.deliver(io) && !bytes.is_empty() {
+        let mut records = RECORDS_AT_ONCE;
+        while self.deliver(&mut records, io) && !bytes.is_empty() {
             if !mem::replace(&mut self.has_begun, true) && !begins_tls(bytes[0]) {
                 return self.fail(TlsError::PlainText, io);
             }
@@ -168,8 +179,12 @@ impl<M> Tls<M> {
     }
 
     /// Gives the protocol what is decrypted, as far as it wants it. Whether more is wanted.
-    fn deliver(&mut self, io: &Io<'_>) -> bool {
+    fn deliver(&mut self, records: &mut usize, io: &Io<'_>) -> bool {
         while self.requested.wants_input() {
+            self.has_more |= *records == 0;
+            if self.has_more {
+                return false;
+            }
             let mut inner = Io {
                 id: io.id,
                 now: io.now,
@@ -188,6 +203,7 @@ impl<M> Tls<M> {
                     return true;
                 }
                 Ok(bytes) => {
+                    *records -= 1;
                     self.protocol.on_bytes(bytes, &mut inner);
                     bytes.len()
                 }
@@ -261,6 +277,17 @@ impl<M> Protocol<M> for Tls<M> {
         if !self.is_over {
             self.act(io);
         }
+    }
+
+    fn on_again(&mut self, io: &mut Io<'_>) {
+        if self.is_over {
+            return;
+        }
+        self.has_more = false;
+        if self.requested.take_call_again() {
+            self.call(io, |protocol, io| protocol.on_again(io));
+        }
+        self.act(io);
     }
 
     fn on_end(&mut self, io: &mut Io<'_>) {

@@ -1,15 +1,18 @@
 //! The connections that have something to do in the next iteration of the loop. Must not know what
 //! that comes to.
 
-use std::mem;
+use std::{collections::VecDeque, mem};
 
 use super::{ConnectionId, connection::Connection};
 
-/// Two lists. A connection is in each of them once at most, and notes itself whether it is.
+/// Three lists. A connection is in each of them once at most, and notes itself whether it is.
 #[derive(Default)]
 pub(super) struct WorkLists {
     readable: Vec<ConnectionId>,
     dirty: Vec<ConnectionId>,
+    /// Those whose output may wait its turn. It is worked off in slices, and what comes for them
+    /// meanwhile leaves in the same write.
+    dirty_in_bulk: VecDeque<ConnectionId>,
     /// Takes the place of one of the two while that is worked off, which saves an allocation.
     spare: Vec<ConnectionId>,
 }
@@ -17,21 +20,36 @@ pub(super) struct WorkLists {
 impl WorkLists {
     /// Lists what the connection wants done.
     pub(super) fn note<M>(&mut self, connection: &mut Connection<M>) {
-        if connection.maybe_readable && connection.wants_input() && !connection.is_listed_readable {
-            connection.is_listed_readable = true;
-            self.readable.push(connection.id);
-        }
+        self.note_readable(connection);
         if connection.wants_flush() && !connection.is_listed_dirty {
             connection.is_listed_dirty = true;
             self.dirty.push(connection.id);
         }
     }
 
-    pub(super) fn is_empty(&self) -> bool {
-        self.readable.is_empty() && self.dirty.is_empty()
+    /// The same, but that its output may wait its turn.
+    pub(super) fn note_in_bulk<M>(&mut self, connection: &mut Connection<M>) {
+        self.note_readable(connection);
+        let is_listed = connection.is_listed_dirty || connection.is_listed_in_bulk;
+        if connection.wants_flush() && !is_listed {
+            connection.is_listed_in_bulk = true;
+            self.dirty_in_bulk.push_back(connection.id);
+        }
     }
 
-    /// Those that may have input. To be given back empty.
+    fn note_readable<M>(&mut self, connection: &mut Connection<M>) {
+        let is_readable = connection.maybe_readable && connection.wants_input();
+        if (is_readable || connection.requested.call_again) && !connection.is_listed_readable {
+            connection.is_listed_readable = true;
+            self.readable.push(connection.id);
+        }
+    }
+
+    pub(super) fn is_empty(&self) -> bool {
+        self.readable.is_empty() && self.dirty.is_empty() && self.dirty_in_bulk.is_empty()
+    }
+
+    /// Those that may have input, or are to be called again. To be given back empty.
     pub(super) fn take_readable(&mut self) -> Vec<ConnectionId> {
         mem::replace(&mut self.readable, mem::take(&mut self.spare))
     }
@@ -39,6 +57,11 @@ impl WorkLists {
     /// Those that have output or an end for the kernel. To be given back empty.
     pub(super) fn take_dirty(&mut self) -> Vec<ConnectionId> {
         mem::replace(&mut self.dirty, mem::take(&mut self.spare))
+    }
+
+    /// The one whose output has waited longest of those that may wait.
+    pub(super) fn next_in_bulk(&mut self) -> Option<ConnectionId> {
+        self.dirty_in_bulk.pop_front()
     }
 
     pub(super) fn give_back(&mut self, empty: Vec<ConnectionId>) {

@@ -24,28 +24,39 @@ pub(super) struct FanOut {
 struct Thread {
     io_thread: usize,
     mailbox: Mailbox<Mail>,
-    /// In order, and whether it is the event that each gets or the word that it is lost.
-    to: Vec<(ConnectionId, bool)>,
+    /// In order.
+    to: Vec<ConnectionId>,
+    /// Some of its connections have been told that they are lost.
+    has_told: bool,
 }
 
 impl FanOut {
     /// Lets a connection receive the event, if its outbox has room.
     pub(super) fn add(&mut self, outbox: &Outbox, event: &Broadcast) {
-        let has_room = match outbox.admit(event.len()) {
-            Admission::Room => true,
-            Admission::Overflow => false,
-            Admission::Lost => return,
-        };
-        let to = (outbox.connection, has_room);
-        let known = (self.threads.iter_mut()).find(|thread| thread.io_thread == outbox.io_thread);
-        match known {
-            Some(thread) => thread.to.push(to),
-            None => self.threads.push(Thread {
+        match outbox.admit(event.len()) {
+            Admission::Room => self.thread(outbox).to.push(outbox.connection),
+            Admission::Overflow => {
+                let thread = self.thread(outbox);
+                thread.has_told = true;
+                // It need not wait for the events before it, which nobody reads.
+                (thread.mailbox).post_quietly(outbox.connection, Mail::Overflow);
+            }
+            Admission::Lost => {}
+        }
+    }
+
+    fn thread(&mut self, outbox: &Outbox) -> &mut Thread {
+        let known = (self.threads.iter()).position(|thread| thread.io_thread == outbox.io_thread);
+        let at = known.unwrap_or(self.threads.len());
+        if known.is_none() {
+            self.threads.push(Thread {
                 io_thread: outbox.io_thread,
                 mailbox: outbox.mailbox.clone(),
-                to: vec![to],
-            }),
+                to: Vec::new(),
+                has_told: false,
+            });
         }
+        &mut self.threads[at]
     }
 
     /// Hands the event over to each I/O thread that has connections which receive it, without
@@ -55,26 +66,28 @@ impl FanOut {
         event: &Arc<Broadcast>,
         mut handed_over: impl FnMut(usize, &Mailbox<Mail>),
     ) {
-        for thread in self
-            .threads
-            .iter_mut()
-            .filter(|thread| !thread.to.is_empty())
-        {
-            let mail = thread.to.drain(..).map(|(connection, has_room)| {
-                let mail = if has_room {
-                    Mail::Event(event.clone())
-                } else {
-                    Mail::Overflow
-                };
-                (connection, mail)
-            });
-            thread.mailbox.post_all_quietly(mail);
-            thread.to.shrink_to(KEPT_CAPACITY);
-            handed_over(thread.io_thread, &thread.mailbox);
-            #[cfg(test)]
-            {
-                self.hand_overs += 1;
+        for thread in &mut self.threads {
+            if !thread.to.is_empty() {
+                let mail = Mail::Event(event.clone());
+                (thread.mailbox).post_all_quietly(thread.to.drain(..), mail, share);
+                thread.to.shrink_to(KEPT_CAPACITY);
+                #[cfg(test)]
+                {
+                    self.hand_overs += 1;
+                }
+            } else if !thread.has_told {
+                continue;
             }
+            thread.has_told = false;
+            handed_over(thread.io_thread, &thread.mailbox);
         }
+    }
+}
+
+/// The mail of one of the receivers.
+fn share(mail: &Mail) -> Mail {
+    match mail {
+        Mail::Event(event) => Mail::Event(event.clone()),
+        _ => unreachable!("an event is handed over"),
     }
 }

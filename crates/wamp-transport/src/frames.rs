@@ -39,7 +39,8 @@ pub struct Frames {
     role: Role,
     limits: FrameLimits,
     lengths: FrameLengths,
-    complaint: Option<Complaint>,
+    /// Boxed, because there is none for as long as the connection lives.
+    complaint: Option<Box<Complaint>>,
 }
 
 /// A Close frame of the other end that says more than goodbye.
@@ -112,9 +113,11 @@ impl Frames {
                 // RFC 6455 7.4.1: these two are no complaint.
                 self.complaint = frame
                     .filter(|frame| !matches!(frame.code, CloseCode::Normal | CloseCode::Away))
-                    .map(|frame| Complaint {
-                        code: frame.code.into(),
-                        reason: frame.reason.to_string(),
+                    .map(|frame| {
+                        Box::new(Complaint {
+                            code: frame.code.into(),
+                            reason: frame.reason.to_string(),
+                        })
                     });
                 self.flush(out);
                 Incoming::Closed
@@ -167,7 +170,7 @@ impl Frames {
 
     /// What the other end had to complain of when it closed.
     pub(crate) fn take_complaint(&mut self) -> Option<Complaint> {
-        self.complaint.take()
+        self.complaint.take().map(|complaint| *complaint)
     }
 
     /// Writes a text message, which must be UTF-8. After a close frame nobody wants it.
@@ -177,19 +180,24 @@ impl Frames {
         if !self.context.can_write() {
             return;
         }
-        let header = FrameHeader {
-            opcode: OpCode::Data(Data::Text),
-            // RFC 6455 5.1: a client masks, a server must not.
-            mask: (self.role == Role::Client).then(rand::random),
-            ..FrameHeader::default()
-        };
-        header
-            .format(text.len() as u64, out)
-            .expect("writing to memory does not fail");
-        match header.mask {
+        // RFC 6455 5.1: a client masks, a server must not.
+        let mask = (self.role == Role::Client).then(rand::random);
+        write_header(text.len(), mask, out);
+        match mask {
             None => out.extend_from_slice(text),
             Some(mask) => out.extend(text.iter().zip(mask.iter().cycle()).map(|(t, m)| t ^ m)),
         }
+    }
+
+    /// Writes what comes before a text of this length in a message of a server, which sends it as
+    /// it is. `false` after a close frame, when nobody wants it.
+    pub(crate) fn begin_text(&mut self, len: usize, out: &mut Vec<u8>) -> bool {
+        debug_assert_eq!(self.role, Role::Server, "a client masks its text");
+        let is_wanted = self.context.can_write();
+        if is_wanted {
+            write_header(len, None, out);
+        }
+        is_wanted
     }
 
     /// Writes a ping.
@@ -232,6 +240,18 @@ impl Frames {
             lengths: None,
         });
     }
+}
+
+/// Writes the header of a text message in one frame.
+fn write_header(len: usize, mask: Option<[u8; 4]>, out: &mut Vec<u8>) {
+    let header = FrameHeader {
+        opcode: OpCode::Data(Data::Text),
+        mask,
+        ..FrameHeader::default()
+    };
+    header
+        .format(len as u64, out)
+        .expect("writing to memory does not fail");
 }
 
 fn context(role: Role, limits: FrameLimits) -> WebSocketContext {

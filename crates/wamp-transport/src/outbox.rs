@@ -5,9 +5,11 @@ use std::{
     net::SocketAddr,
     sync::{
         Arc, OnceLock,
-        atomic::{AtomicBool, AtomicUsize, Ordering},
+        atomic::{AtomicBool, AtomicU32, AtomicUsize, Ordering},
     },
 };
+
+use bytes::Bytes;
 
 use reactor::{ConnectionId, Mailbox};
 use wamp::{Event, Message, Serializer};
@@ -64,6 +66,14 @@ impl Broadcast {
         self.encoded[serializer as usize].get_or_init(|| serializer.encode_event(&self.event))
     }
 
+    /// The same, for those who send it without a copy.
+    pub(super) fn shared(self: Arc<Self>, serializer: Serializer) -> Bytes {
+        Bytes::from_owner(Encoded {
+            broadcast: self,
+            serializer,
+        })
+    }
+
     pub(super) fn event(&self) -> &Arc<Event> {
         &self.event
     }
@@ -71,6 +81,18 @@ impl Broadcast {
     /// About how many bytes it will be on the wire.
     pub(super) fn len(&self) -> usize {
         self.event.approximate_len()
+    }
+}
+
+/// The bytes of an event in one serializer, alive for as long as a receiver has not sent them.
+struct Encoded {
+    broadcast: Arc<Broadcast>,
+    serializer: Serializer,
+}
+
+impl AsRef<[u8]> for Encoded {
+    fn as_ref(&self) -> &[u8] {
+        self.broadcast.encoded(self.serializer)
     }
 }
 
@@ -83,6 +105,8 @@ pub(super) struct Backlog {
     unsent: AtomicUsize,
     limit: usize,
     overflowed: AtomicBool,
+    /// How many UNSUBSCRIBED are on the way to the connection.
+    unsubscribed: AtomicU32,
 }
 
 impl Backlog {
@@ -92,6 +116,7 @@ impl Backlog {
             unsent: AtomicUsize::new(0),
             limit,
             overflowed: AtomicBool::new(false),
+            unsubscribed: AtomicU32::new(0),
         })
     }
 
@@ -112,6 +137,34 @@ impl Backlog {
     /// The connection has taken mail of this length.
     pub(super) fn took(&self, len: usize) {
         self.in_mail.fetch_sub(len, Ordering::Relaxed);
+    }
+
+    /// The connection has taken an UNSUBSCRIBED.
+    pub(super) fn took_unsubscribed(&self) {
+        self.unsubscribed.fetch_sub(1, Ordering::Relaxed);
+    }
+
+    /// Whether mail goes into the lane that events go in, which waits for the other one.
+    ///
+    /// No EVENT may come after what ends a subscription or the session (WAMP specification,
+    /// "Publish & Subscribe Ordering Guarantees" and "Session Closing"). SUBSCRIBED comes before
+    /// the events of its subscription in either lane; but not before the UNSUBSCRIBED of an earlier
+    /// one, which can have the same id, and the client would take the end of that for the end of
+    /// this. What the client hears of its calls need not wait for events.
+    fn is_in_bulk(&self, mail: &Mail) -> bool {
+        match mail {
+            Mail::Event(_) | Mail::Close | Mail::GoAway => true,
+            Mail::Message(message) => match message {
+                Message::Event(_) | Message::Goodbye(_) | Message::Abort(_) => true,
+                Message::Unsubscribed(_) => {
+                    self.unsubscribed.fetch_add(1, Ordering::Relaxed);
+                    true
+                }
+                Message::Subscribed(_) => self.unsubscribed.load(Ordering::Relaxed) > 0,
+                _ => false,
+            },
+            Mail::Overflow | Mail::Deadline | Mail::Dialler(_) => false,
+        }
     }
 
     /// The connection's output is this long now.
@@ -169,7 +222,11 @@ impl Outbox {
             Admission::Overflow => Mail::Overflow,
             Admission::Lost => return,
         };
-        self.mailbox.post_quietly(self.connection, mail);
+        if self.backlog.is_in_bulk(&mail) {
+            self.mailbox.post_bulk_quietly(self.connection, mail);
+        } else {
+            self.mailbox.post_quietly(self.connection, mail);
+        }
     }
 }
 

@@ -9,7 +9,7 @@ use super::{
     Realms, WebSocketOptions,
     frames::{Complaint, FrameLimits, Frames, Incoming},
     heartbeat::{Beat, Heartbeat, Intervals},
-    outbox::{Backlog, Mail, Outbox},
+    outbox::{Backlog, Broadcast, Mail, Outbox},
     realm::Realm,
 };
 use reactor::{Io, Mailbox};
@@ -18,6 +18,14 @@ use wamp::{
     error_uri,
 };
 use wamp_router::{PeerId, refuse_realm};
+
+/// So many messages of a connection are taken in an iteration of its I/O thread. A read can bring
+/// a thousand, and each can be an event for thousands.
+const MESSAGES_AT_ONCE: usize = 64;
+
+/// An event of more bytes is not copied for each of its receivers: in memory it is once. A short
+/// copy is faster than a reference.
+const LARGEST_COPY: usize = 16 * 1024;
 
 /// What a connection needs to know of the node, and who its client is.
 #[derive(Clone)]
@@ -40,6 +48,8 @@ pub(super) struct Session {
     options: Arc<WebSocketOptions>,
     serializer: Serializer,
     frames: Frames,
+    /// What has been read and not been taken yet.
+    unread: Vec<u8>,
     backlog: Arc<Backlog>,
     phase: Phase,
     heartbeat: Heartbeat,
@@ -79,6 +89,7 @@ impl Session {
         };
         let mut session = Self {
             frames: Frames::new(Role::Server, limits),
+            unread: Vec::new(),
             backlog: Backlog::new(options.outbox_limit),
             phase: Phase::Joining {
                 until: options.open_handshake_timeout.map(|t| io.now + t),
@@ -94,9 +105,28 @@ impl Session {
         session
     }
 
-    pub(super) fn on_bytes(&mut self, mut bytes: &[u8], io: &mut Io<'_>) {
+    pub(super) fn on_bytes(&mut self, bytes: &[u8], io: &mut Io<'_>) {
         self.heartbeat.sign_of_life();
-        while let Some(incoming) = self.frames.next(&mut bytes, io.out()) {
+        if self.unread.is_empty() {
+            self.take(bytes, io);
+        } else {
+            self.unread.extend_from_slice(bytes);
+        }
+    }
+
+    /// Goes on with what has been read.
+    pub(super) fn on_again(&mut self, io: &mut Io<'_>) {
+        let unread = std::mem::take(&mut self.unread);
+        self.take(&unread, io);
+    }
+
+    /// Takes messages out of `bytes`, as many as an iteration may have.
+    fn take(&mut self, mut bytes: &[u8], io: &mut Io<'_>) {
+        for _ in 0..MESSAGES_AT_ONCE {
+            let Some(incoming) = self.frames.next(&mut bytes, io.out()) else {
+                self.hold_back(io);
+                return self.set_deadline(io);
+            };
             match incoming {
                 Incoming::Text(text) => self.on_text(text.as_bytes(), io),
                 Incoming::Binary => self.on_violation(
@@ -128,6 +158,8 @@ impl Session {
                 }
             }
         }
+        self.unread = bytes.to_vec();
+        io.call_again();
         self.hold_back(io);
         self.set_deadline(io);
     }
@@ -166,10 +198,7 @@ impl Session {
         self.backlog.took(mail.len());
         match mail {
             Mail::Message(message) => self.send(&message, io),
-            Mail::Event(broadcast) => {
-                self.frames
-                    .send_text(broadcast.encoded(self.serializer), io.out());
-            }
+            Mail::Event(broadcast) => self.send_event(broadcast, io),
             Mail::Close => self.close(CloseCode::Normal, "the session has ended", io),
             Mail::GoAway => self.go_away(io),
             Mail::Overflow => return self.drop_slow_client(io),
@@ -319,10 +348,20 @@ impl Session {
                                    "ending a session with ABORT"
                                );
             }
+            Message::Unsubscribed(_) => self.backlog.took_unsubscribed(),
             _ => {}
         }
         self.frames
             .send_text(&self.serializer.encode(message), io.out());
+    }
+
+    fn send_event(&mut self, event: Arc<Broadcast>, io: &mut Io<'_>) {
+        let text = event.encoded(self.serializer);
+        if text.len() <= LARGEST_COPY {
+            self.frames.send_text(text, io.out());
+        } else if self.frames.begin_text(text.len(), io.out()) {
+            io.send_shared(event.shared(self.serializer));
+        }
     }
 
     /// Ends the connection of a client that no frame can be read of any more. Why is on the way to

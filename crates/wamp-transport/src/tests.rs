@@ -2,6 +2,7 @@
 
 mod fan_out;
 mod identity;
+mod order;
 mod sizes;
 
 use std::{

@@ -388,6 +388,12 @@ impl Protocol<Mail> for WebConnection {
         }
     }
 
+    fn on_again(&mut self, io: &mut Io<'_>) {
+        if let State::WebSocket(session) = &mut self.state {
+            session.on_again(io);
+        }
+    }
+
     fn on_end(&mut self, io: &mut Io<'_>) {
         match &mut self.state {
             State::Http(_) => io.close(),

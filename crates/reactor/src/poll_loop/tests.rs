@@ -1,5 +1,7 @@
 //! The poll loop with real sockets and a protocol whose behaviour each test writes itself.
 
+mod lanes;
+
 use std::{
     io::{ErrorKind, Read, Write},
     net::{self, Shutdown},

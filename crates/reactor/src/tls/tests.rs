@@ -1,5 +1,6 @@
 //! TLS with real sockets and real certificates, both ends on reactors or one end of rustls' own.
 
+mod pieces;
 mod start_tls;
 
 use std::{

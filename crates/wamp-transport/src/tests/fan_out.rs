@@ -62,3 +62,24 @@ fn each_receiver_of_an_event_has_its_own_limit() {
     assert_eq!(served.realm.stats().sessions, 2);
     drop(slow);
 }
+
+#[test]
+fn events_that_are_copied_and_events_that_are_shared_come_whole_and_in_order() {
+    let served = serve(options());
+    let mut subscribers: Vec<_> = (0..3).map(|_| served.join()).collect();
+    for subscriber in &mut subscribers {
+        subscriber.send(&json!([32, 1, {}, "com.a"]));
+        assert_eq!(subscriber.receive()[0], 33);
+    }
+    let mut publisher = served.join();
+    let lengths = [1, 300_000, 16_000, 17_000, 2, 70_000, 70_001];
+    let text = |len| json!(["x".repeat(len)]);
+    for len in lengths {
+        publisher.send(&json!([16, 1, {}, "com.a", text(len)]));
+    }
+    for subscriber in &mut subscribers {
+        for len in lengths {
+            assert!(subscriber.receive()[4] == text(len), "{len}");
+        }
+    }
+}

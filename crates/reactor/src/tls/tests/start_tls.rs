@@ -26,6 +26,9 @@ impl Protocol<u64> for StartsTls {
         }
         self.tls.on_bytes(bytes, io);
     }
+    fn on_again(&mut self, io: &mut Io<'_>) {
+        self.tls.on_again(io);
+    }
     fn on_end(&mut self, io: &mut Io<'_>) {
         self.tls.on_end(io);
     }
