@@ -80,6 +80,8 @@ pub(super) fn options() -> WebSocketOptions {
         require_websocket_subprotocol: true,
         fail_by_drop: false,
         outbox_limit: 16 << 20,
+        slow_client_timeout: Some(PATIENCE),
+        message_timeout: Some(PATIENCE),
     }
 }
 
