@@ -75,6 +75,11 @@ impl Backlog {
         self.limit.saturating_mul(HARD)
     }
 
+    /// How many bytes of mail are on the way to it.
+    pub(super) fn in_mail(&self) -> usize {
+        self.in_mail.load(Ordering::Relaxed)
+    }
+
     /// How many bytes wait for it.
     pub(super) fn waiting(&self) -> usize {
         self.in_mail.load(Ordering::Relaxed) + self.unsent.load(Ordering::Relaxed)

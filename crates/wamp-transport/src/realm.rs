@@ -209,6 +209,17 @@ impl Realm {
         self.lock().destinations.fan_out.hand_overs
     }
 
+    /// What waits because of all its sessions on connections, in bytes.
+    #[cfg(test)]
+    pub(super) fn caused(&self) -> usize {
+        let state = self.lock();
+        let caused = state.destinations.by_peer.values().map(|to| match to {
+            Destination::Connection(outbox) => outbox.backlog.caused(),
+            Destination::Local(_) => 0,
+        });
+        caused.sum()
+    }
+
     fn lock(&self) -> MutexGuard<'_, State> {
         // A panic inside the router would be a bug there; the sessions it did not concern are
         // better served by going on.

@@ -195,8 +195,9 @@ impl Session {
         match mail {
             Mail::Message(message) => self.send(&message, io),
             Mail::Invocation(invocation, charge) => {
+                let before = io.unsent();
                 self.send(&Message::Invocation(invocation), io);
-                self.note_charge(charge, io);
+                self.note_charge(charge, before, io);
             }
             Mail::Event(broadcast) => {
                 self.frames

@@ -3,6 +3,7 @@
 mod fan_out;
 mod identity;
 mod order;
+mod pressure;
 mod sizes;
 
 use std::{

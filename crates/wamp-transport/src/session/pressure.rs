@@ -27,13 +27,24 @@ pub(super) struct Pressure {
     /// How long the output was when that was looked at last.
     unsent: usize,
     /// What callers are charged until the socket has taken so much.
-    charges: VecDeque<(u64, Charge)>,
+    charges: VecDeque<Charged>,
+    /// Bytes of invocations in the output, for which callers are charged.
+    invoked: usize,
     /// By when the socket has to have taken so much.
     slow: Option<(Instant, u64)>,
     /// When to look whether less waits because of it than this.
     stall: Option<(Instant, usize)>,
     /// By when the message that has begun has to be complete.
     complete_by: Option<Instant>,
+}
+
+/// An invocation in the output.
+struct Charged {
+    /// Where it ends.
+    end: u64,
+    len: usize,
+    /// Released when this is dropped.
+    _charge: Charge,
 }
 
 impl Pressure {
@@ -47,8 +58,9 @@ impl Pressure {
     fn look(&mut self, unsent: usize) {
         self.taken += self.unsent.saturating_sub(unsent) as u64;
         self.unsent = unsent;
-        while (self.charges.front()).is_some_and(|(end, _)| *end <= self.taken) {
-            self.charges.pop_front();
+        let taken = self.taken;
+        while let Some(charged) = self.charges.pop_front_if(|charged| charged.end <= taken) {
+            self.invoked -= charged.len;
         }
     }
 
@@ -68,10 +80,16 @@ impl Session {
         (self.pressure.as_ref()).is_some_and(|pressure| pressure.is_held)
     }
 
-    /// Whether too much waits for the session or because of it to take more from it.
+    /// Whether too much waits for the session or because of it to take more from it. Invocations do
+    /// not count: their callers wait, and a callee that writes its answers before it reads on would
+    /// wait for ever.
     pub(super) fn has_to_wait(&self, io: &Io<'_>) -> bool {
-        let limit = self.backlog.limit();
-        io.unsent() > limit || self.backlog.waiting() > limit || self.backlog.has_to_wait()
+        let invoked = self
+            .pressure
+            .as_ref()
+            .map_or(0, |pressure| pressure.invoked);
+        let own = self.backlog.in_mail() + io.unsent() - invoked.min(io.unsent());
+        own > self.backlog.limit() || self.backlog.has_to_wait()
     }
 
     /// Keeps what has been read for later.
@@ -99,11 +117,17 @@ impl Session {
     }
 
     /// Charges a caller until the socket has taken the output that there is.
-    pub(super) fn note_charge(&mut self, charge: Charge, io: &Io<'_>) {
+    /// `before` is how long it was before the invocation.
+    pub(super) fn note_charge(&mut self, charge: Charge, before: usize, io: &Io<'_>) {
         let pressure = self.pressure_mut();
         pressure.look(io.unsent());
-        let end = pressure.end();
-        pressure.charges.push_back((end, charge));
+        let len = io.unsent().saturating_sub(before);
+        pressure.invoked += len;
+        pressure.charges.push_back(Charged {
+            end: pressure.end(),
+            len,
+            _charge: charge,
+        });
     }
 
     /// Notes what the connection has to send. Whoever has too much waiting has to read it in time.
