@@ -197,8 +197,7 @@ pub struct StaticOptions {
     pub allow_cross_origin: bool,
 }
 
-/// How WebSocket connections behave: Crossbar's options (there in milliseconds) and our own
-/// `outbox_limit`. `None` is written as 0 in the document and turns the feature or the limit off.
+/// How WebSocket connections behave: Crossbar's options (there in milliseconds) and our own. `None` is written as 0 in the document and turns the feature or the limit off.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct WebSocketOptions {
     /// Patterns of allowed `Origin`s, in which `*` stands for any run of characters.
@@ -225,8 +224,12 @@ pub struct WebSocketOptions {
     pub require_websocket_subprotocol: bool,
     /// Whether a violation of the protocol drops the connection, without a Close frame.
     pub fail_by_drop: bool,
-    /// How many bytes may wait for a slow client before it is closed. Ours.
+    /// How many bytes may wait for a slow client before it has to read. Ours, as are the next two.
     pub outbox_limit: usize,
+    /// How long it may take to read them, before it is dropped.
+    pub slow_client_timeout: Option<Duration>,
+    /// How long a message may take from its first byte to its last.
+    pub message_timeout: Option<Duration>,
 }
 
 /// An application component that the node runs.

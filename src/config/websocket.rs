@@ -37,6 +37,8 @@ pub(super) fn websocket_options(transport: &Object<'_>) -> WebSocketOptions {
         require_websocket_subprotocol: object.boolean("require_websocket_subprotocol"),
         fail_by_drop: object.boolean("fail_by_drop"),
         outbox_limit: object.integer("outbox_limit"),
+        slow_client_timeout: object.milliseconds("slow_client_timeout"),
+        message_timeout: object.milliseconds("message_timeout"),
     }
 }
 

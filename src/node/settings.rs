@@ -197,6 +197,8 @@ fn websocket_options(options: &config::WebSocketOptions) -> WebSocketOptions {
         require_websocket_subprotocol: options.require_websocket_subprotocol,
         fail_by_drop: options.fail_by_drop,
         outbox_limit: options.outbox_limit,
+        slow_client_timeout: options.slow_client_timeout,
+        message_timeout: options.message_timeout,
     }
 }
 

@@ -21,7 +21,10 @@ use crossbeam_channel::{Receiver, RecvTimeoutError, bounded};
 pub use self::handshake::ClientHandshake;
 
 use self::dialling::Dialling;
-use super::outbox::{Backlog, DiallerEvent, Mail};
+use super::{
+    backlog::Backlog,
+    outbox::{DiallerEvent, Mail},
+};
 use reactor::{ConnectionId, Mailbox, TaskId};
 use wamp::{Message, Peer, Transport};
 

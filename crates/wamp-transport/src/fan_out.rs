@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use smallvec::SmallVec;
 
-use super::outbox::{Admission, Broadcast, Mail, Outbox};
+use super::outbox::{Broadcast, Mail, Outbox};
 use reactor::{ConnectionId, Mailbox};
 
 /// Room for so many connections of a thread is kept for the next event.
@@ -26,23 +26,18 @@ struct Thread {
     mailbox: Mailbox<Mail>,
     /// In order.
     to: Vec<ConnectionId>,
-    /// Some of its connections have been told that they are lost.
-    has_told: bool,
 }
 
 impl FanOut {
-    /// Lets a connection receive the event, if its outbox has room.
-    pub(super) fn add(&mut self, outbox: &Outbox, event: &Broadcast) {
-        match outbox.admit(event.len()) {
-            Admission::Room => self.thread(outbox).to.push(outbox.connection),
-            Admission::Overflow => {
-                let thread = self.thread(outbox);
-                thread.has_told = true;
-                // It need not wait for the events before it, which nobody reads.
-                (thread.mailbox).post_quietly(outbox.connection, Mail::Overflow);
-            }
-            Admission::Lost => {}
-        }
+    /// Lets a connection receive the event, which is so long.
+    pub(super) fn add(&mut self, outbox: &Outbox, len: usize) {
+        outbox.backlog.put(len);
+        self.thread(outbox).to.push(outbox.connection);
+    }
+
+    /// How many connections have been added.
+    pub(super) fn receivers(&self) -> usize {
+        self.threads.iter().map(|thread| thread.to.len()).sum()
     }
 
     fn thread(&mut self, outbox: &Outbox) -> &mut Thread {
@@ -53,7 +48,6 @@ impl FanOut {
                 io_thread: outbox.io_thread,
                 mailbox: outbox.mailbox.clone(),
                 to: Vec::new(),
-                has_told: false,
             });
         }
         &mut self.threads[at]
@@ -66,20 +60,16 @@ impl FanOut {
         event: &Arc<Broadcast>,
         mut handed_over: impl FnMut(usize, &Mailbox<Mail>),
     ) {
-        for thread in &mut self.threads {
-            if !thread.to.is_empty() {
-                let mail = Mail::Event(event.clone());
-                (thread.mailbox).post_all_quietly(thread.to.drain(..), mail, share);
-                thread.to.shrink_to(KEPT_CAPACITY);
-                #[cfg(test)]
-                {
-                    self.hand_overs += 1;
-                }
-            } else if !thread.has_told {
-                continue;
-            }
-            thread.has_told = false;
+        let receiving = (self.threads.iter_mut()).filter(|thread| !thread.to.is_empty());
+        for thread in receiving {
+            let mail = Mail::Event(event.clone());
+            (thread.mailbox).post_all_quietly(thread.to.drain(..), mail, share);
+            thread.to.shrink_to(KEPT_CAPACITY);
             handed_over(thread.io_thread, &thread.mailbox);
+            #[cfg(test)]
+            {
+                self.hand_overs += 1;
+            }
         }
     }
 }

@@ -17,6 +17,8 @@ pub(super) struct FrameLengths {
     seen: usize,
     /// How many bytes of the payload are still to come.
     payload: u64,
+    /// How many bytes of the payloads of the latest message have come.
+    message: u64,
     /// A large frame has come since this was last asked for.
     has_been_large: bool,
     /// A message has begun whose last frame has not (RFC 6455 5.4).
@@ -37,6 +39,7 @@ impl FrameLengths {
                 let skipped = usize::try_from(self.payload).map_or(left, |n| n.min(left));
                 at += skipped;
                 self.payload -= skipped as u64;
+                self.message += skipped as u64;
                 continue;
             }
             if let Some(place) = self.head.get_mut(self.seen) {
@@ -67,6 +70,9 @@ impl FrameLengths {
         self.has_been_large |= self.payload > LARGE;
         let is_control = self.head[0] & 0x08 != 0;
         if !is_control {
+            if !self.is_message_open {
+                self.message = 0;
+            }
             let is_last = self.head[0] & 0x80 != 0;
             self.is_message_open = !is_last;
         }
@@ -74,10 +80,23 @@ impl FrameLengths {
 
     /// Whether a large frame has come, and all that has come is whole messages. Says so once.
     pub(super) fn take_large_done(&mut self) -> bool {
-        let is_between = self.payload == 0 && self.seen == 0 && !self.is_message_open;
-        let is_done = self.has_been_large && is_between;
+        let is_done = self.has_been_large && !self.is_unfinished();
         self.has_been_large &= !is_done;
         is_done
+    }
+
+    /// Whether the last that has come is a part of a message or frame whose end has not.
+    pub(super) fn is_unfinished(&self) -> bool {
+        self.payload > 0 || self.seen > 0 || self.is_message_open
+    }
+
+    /// How many bytes of an unfinished message have come, about.
+    pub(super) fn unfinished(&self) -> usize {
+        if self.is_unfinished() {
+            usize::try_from(self.message).unwrap_or(usize::MAX)
+        } else {
+            0
+        }
     }
 
     /// How many bytes the length takes beside the first.

@@ -168,6 +168,16 @@ impl Frames {
         }
     }
 
+    /// Whether a message or frame has begun whose end has not come.
+    pub(crate) fn is_unfinished(&self) -> bool {
+        self.lengths.is_unfinished()
+    }
+
+    /// How many bytes of an unfinished message are here, about.
+    pub(crate) fn unfinished(&self) -> usize {
+        self.lengths.unfinished()
+    }
+
     /// What the other end had to complain of when it closed.
     pub(crate) fn take_complaint(&mut self) -> Option<Complaint> {
         self.complaint.take().map(|complaint| *complaint)

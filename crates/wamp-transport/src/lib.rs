@@ -6,6 +6,7 @@
 //! outboxes, and the thread that owns the receiving connection encodes and writes, all of one
 //! turn at once.
 
+mod backlog;
 mod client;
 mod clock;
 mod clock_handle;
@@ -25,6 +26,7 @@ mod web_connection;
 
 use std::{collections::HashMap, sync::Arc, time::Duration};
 
+pub use backlog::Charge;
 pub use client::{ClientHandshake, Dialler, MakePeer, Target};
 pub use clock::start_clock;
 pub use clock_handle::ClockHandle;
@@ -90,8 +92,14 @@ pub struct WebSocketOptions {
     pub require_websocket_subprotocol: bool,
     /// Whether a client that breaks the protocol is dropped without a closing handshake.
     pub fail_by_drop: bool,
-    /// How many bytes may wait for a client that does not read, before it is dropped.
+    /// How many bytes may wait for a client before it is not read from, and has to read itself. Four
+    /// times as many are too much at once.
     pub outbox_limit: usize,
+    /// How long a client may take to read what waits beyond `outbox_limit`, before it is dropped;
+    /// `None` is for ever.
+    pub slow_client_timeout: Option<Duration>,
+    /// How long a message may take from its first byte to its last; `None` is for ever.
+    pub message_timeout: Option<Duration>,
 }
 
 /// The target of its log, for `RUST_LOG`.

@@ -22,7 +22,7 @@ impl Transport for LocalTransport {
     fn send(&self, message: Message) {
         match message {
             Message::Hello(hello) => self.hello(hello),
-            message => self.realm.receive(self.peer, message),
+            message => self.realm.receive(self.peer, message, None),
         }
     }
 

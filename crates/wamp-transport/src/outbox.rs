@@ -1,31 +1,34 @@
-//! What waits for one session: the way from the realm to the thread that writes to the socket,
-//! and the count that bounds it. Must not know what the messages do.
+//! The way from the realm to the thread that writes to a session's socket, and the mail that takes
+//! it. Must not know what the messages do.
 
 use std::{
     net::SocketAddr,
     sync::{
         Arc, OnceLock,
-        atomic::{AtomicBool, AtomicU32, AtomicUsize, Ordering},
+        atomic::{AtomicUsize, Ordering},
     },
 };
 
 use bytes::Bytes;
 
+use super::backlog::{Backlog, Charge};
 use reactor::{ConnectionId, Mailbox};
-use wamp::{Event, Message, Serializer};
+use wamp::{Event, Invocation, Message, Serializer};
 
 /// What other threads may send to a connection.
 pub enum Mail {
     /// A message to write.
     Message(Message),
+    /// An invocation to write. Its caller is charged for it until the socket has taken it.
+    Invocation(Invocation, Charge),
     /// An event to write, shared with other subscribers.
     Event(Arc<Broadcast>),
     /// Nothing more comes for this session: close, orderly.
     Close,
     /// The same, because the node stops: the client may come again.
     GoAway,
-    /// The client does not read what it is sent: drop it.
-    Overflow,
+    /// Less waits now because of what the session has sent: it may be read from again.
+    Resume,
     /// For the clock: a realm has an earlier deadline than it knows of.
     Deadline,
     /// For a dialler: what has become of its attempt, or that it is to stop.
@@ -51,13 +54,33 @@ pub enum DiallerEvent {
 pub struct Broadcast {
     event: Arc<Event>,
     encoded: [OnceLock<Vec<u8>>; Serializer::ALL.len()],
+    /// How many connections have not taken it yet.
+    left: AtomicUsize,
+    /// What its publisher is charged until all of them have.
+    charge: OnceLock<Charge>,
 }
 
 impl Broadcast {
-    pub(super) fn new(event: Arc<Event>) -> Self {
+    /// An event for so many connections, which its publisher pays for, if it is on one itself.
+    pub(super) fn new(event: Arc<Event>, receivers: usize, payer: Option<&Arc<Backlog>>) -> Self {
+        let charge = OnceLock::new();
+        if let Some(payer) = payer {
+            let _ = charge.set(payer.charge(receivers, event.approximate_len()));
+        }
         Self {
             event,
             encoded: [const { OnceLock::new() }; _],
+            left: AtomicUsize::new(receivers),
+            charge,
+        }
+    }
+
+    /// A connection has taken it. What those would take that are gone is let go with the event.
+    pub(super) fn taken(&self) {
+        if self.left.fetch_sub(1, Ordering::AcqRel) == 1
+            && let Some(charge) = self.charge.get()
+        {
+            charge.release();
         }
     }
 
@@ -72,10 +95,6 @@ impl Broadcast {
             broadcast: self,
             serializer,
         })
-    }
-
-    pub(super) fn event(&self) -> &Arc<Event> {
-        &self.event
     }
 
     /// About how many bytes it will be on the wire.
@@ -96,91 +115,6 @@ impl AsRef<[u8]> for Encoded {
     }
 }
 
-/// How much waits for one session, counted by both sides of its outbox.
-#[derive(Debug)]
-pub(super) struct Backlog {
-    /// Bytes of messages in the reactor's mail, about.
-    in_mail: AtomicUsize,
-    /// Bytes in the connection's output that the kernel has not taken.
-    unsent: AtomicUsize,
-    limit: usize,
-    overflowed: AtomicBool,
-    /// How many UNSUBSCRIBED are on the way to the connection.
-    unsubscribed: AtomicU32,
-}
-
-impl Backlog {
-    pub(super) fn new(limit: usize) -> Arc<Self> {
-        Arc::new(Self {
-            in_mail: AtomicUsize::new(0),
-            unsent: AtomicUsize::new(0),
-            limit,
-            overflowed: AtomicBool::new(false),
-            unsubscribed: AtomicU32::new(0),
-        })
-    }
-
-    pub(super) fn limit(&self) -> usize {
-        self.limit
-    }
-
-    /// How many bytes wait.
-    pub(super) fn waiting(&self) -> usize {
-        self.in_mail.load(Ordering::Relaxed) + self.unsent.load(Ordering::Relaxed)
-    }
-
-    /// Mail of this length is posted to the connection.
-    pub(super) fn put(&self, len: usize) {
-        self.in_mail.fetch_add(len, Ordering::Relaxed);
-    }
-
-    /// The connection has taken mail of this length.
-    pub(super) fn took(&self, len: usize) {
-        self.in_mail.fetch_sub(len, Ordering::Relaxed);
-    }
-
-    /// The connection has taken an UNSUBSCRIBED.
-    pub(super) fn took_unsubscribed(&self) {
-        self.unsubscribed.fetch_sub(1, Ordering::Relaxed);
-    }
-
-    /// Whether mail goes into the lane that events go in, which waits for the other one.
-    ///
-    /// No EVENT may come after what ends a subscription or the session (WAMP specification,
-    /// "Publish & Subscribe Ordering Guarantees" and "Session Closing"). SUBSCRIBED comes before
-    /// the events of its subscription in either lane; but not before the UNSUBSCRIBED of an earlier
-    /// one, which can have the same id, and the client would take the end of that for the end of
-    /// this. What the client hears of its calls need not wait for events.
-    fn is_in_bulk(&self, mail: &Mail) -> bool {
-        match mail {
-            Mail::Event(_) | Mail::Close | Mail::GoAway => true,
-            Mail::Message(message) => match message {
-                Message::Event(_) | Message::Goodbye(_) | Message::Abort(_) => true,
-                Message::Unsubscribed(_) => {
-                    self.unsubscribed.fetch_add(1, Ordering::Relaxed);
-                    true
-                }
-                Message::Subscribed(_) => self.unsubscribed.load(Ordering::Relaxed) > 0,
-                _ => false,
-            },
-            Mail::Overflow | Mail::Deadline | Mail::Dialler(_) => false,
-        }
-    }
-
-    /// The connection's output is this long now.
-    pub(super) fn set_unsent(&self, unsent: usize) {
-        self.unsent.store(unsent, Ordering::Relaxed);
-    }
-
-    /// Whether there is room for `len` more; a message alone always finds room, or one larger
-    /// than the limit could never be sent, and so does what is no message.
-    fn admit(&self, len: usize) -> bool {
-        let waiting =
-            self.in_mail.fetch_add(len, Ordering::Relaxed) + self.unsent.load(Ordering::Relaxed);
-        waiting == 0 || len == 0 || waiting + len <= self.limit
-    }
-}
-
 /// The outbox of a session on a connection.
 pub(super) struct Outbox {
     pub(super) mailbox: Mailbox<Mail>,
@@ -190,38 +124,10 @@ pub(super) struct Outbox {
     pub(super) backlog: Arc<Backlog>,
 }
 
-/// What becomes of mail for a session.
-pub(super) enum Admission {
-    /// It goes in.
-    Room,
-    /// There is no room, and so the session is lost: its connection is to be told, by
-    /// [`Mail::Overflow`].
-    Overflow,
-    /// It was lost before: what comes later is dropped with it.
-    Lost,
-}
-
 impl Outbox {
-    /// Whether mail of this length goes in, counted as there if it does.
-    pub(super) fn admit(&self, len: usize) -> Admission {
-        if self.backlog.overflowed.load(Ordering::Relaxed) {
-            Admission::Lost
-        } else if self.backlog.admit(len) {
-            Admission::Room
-        } else if self.backlog.overflowed.swap(true, Ordering::Relaxed) {
-            Admission::Lost
-        } else {
-            Admission::Overflow
-        }
-    }
-
-    /// Puts mail in, if there is room, without waking the thread.
+    /// Puts mail in, without waking the thread.
     pub(super) fn put(&self, mail: Mail) {
-        let mail = match self.admit(mail.len()) {
-            Admission::Room => mail,
-            Admission::Overflow => Mail::Overflow,
-            Admission::Lost => return,
-        };
+        self.backlog.put(mail.len());
         if self.backlog.is_in_bulk(&mail) {
             self.mailbox.post_bulk_quietly(self.connection, mail);
         } else {
@@ -235,28 +141,9 @@ impl Mail {
     pub(super) fn len(&self) -> usize {
         match self {
             Self::Message(message) => message.approximate_len(),
+            Self::Invocation(invocation, _) => invocation.approximate_len(),
             Self::Event(broadcast) => broadcast.len(),
-            Self::Close | Self::GoAway | Self::Overflow | Self::Deadline | Self::Dialler(_) => 0,
+            Self::Close | Self::GoAway | Self::Resume | Self::Deadline | Self::Dialler(_) => 0,
         }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn an_outbox_has_room_up_to_its_limit_and_for_one_message_of_any_size() {
-        let backlog = Backlog::new(100);
-        assert!(backlog.admit(1000));
-        assert!(backlog.admit(0));
-        assert!(!backlog.admit(1));
-        backlog.took(1001);
-        assert!(backlog.admit(60));
-        assert!(backlog.admit(40));
-        assert!(!backlog.admit(1));
-        backlog.took(101);
-        backlog.set_unsent(90);
-        assert!(!backlog.admit(20));
     }
 }

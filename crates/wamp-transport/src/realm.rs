@@ -17,13 +17,17 @@ use std::{
 use smallvec::SmallVec;
 
 use super::{
+    backlog::Backlog,
     clock_handle::ClockHandle,
     fan_out::FanOut,
     local_queue::LocalQueue,
     outbox::{Broadcast, Mail, Outbox},
 };
 use reactor::Mailbox;
-use wamp::{Event, Hello, Message, OwnIds, Peer, TransportKind};
+use wamp::{
+    ErrorDetails, Event, Hello, Invocation, Message, OwnIds, Payload, Peer, RequestId, RequestType,
+    TransportKind, error_uri,
+};
 use wamp_router::{Capacity, Input, Output, PeerId, Router, Stats};
 
 /// A realm and its sessions.
@@ -47,6 +51,8 @@ struct State {
 struct Destinations {
     by_peer: HashMap<PeerId, Destination, OwnIds>,
     fan_out: FanOut,
+    /// Invocations for which their callees had no room.
+    refused: Vec<(PeerId, RequestId)>,
 }
 
 /// Where a session's messages go.
@@ -123,8 +129,11 @@ impl Realm {
         });
     }
 
-    pub(super) fn receive(&self, peer: PeerId, message: Message) {
-        self.handle(Input::Message { peer, message });
+    /// Takes a message of a session. For what a CALL or a PUBLISH puts into the outboxes of others
+    /// its backlog is charged, if there is one.
+    pub(super) fn receive(&self, peer: PeerId, message: Message, backlog: Option<&Arc<Backlog>>) {
+        let pays = matches!(message, Message::Call(_) | Message::Publish(_));
+        self.handle_paid(Input::Message { peer, message }, backlog.filter(|_| pays));
     }
 
     /// Takes a message without its payload, which is nested too deep.
@@ -164,6 +173,10 @@ impl Realm {
     }
 
     fn handle(&self, input: Input) {
+        self.handle_paid(input, None);
+    }
+
+    fn handle_paid(&self, input: Input, payer: Option<&Arc<Backlog>>) {
         let mut notifications = Notifications::default();
         {
             let mut state = self.lock();
@@ -172,7 +185,15 @@ impl Realm {
             let state = &mut *state;
             state.router.handle(now, input, &mut state.outputs);
             for output in state.outputs.drain(..) {
-                state.destinations.deliver(output, &mut notifications);
+                (state.destinations).deliver(output, payer, &mut notifications);
+            }
+            while let Some((peer, request)) = state.destinations.refused.pop() {
+                let message = no_room(request);
+                let input = Input::Message { peer, message };
+                state.router.handle(now, input, &mut state.outputs);
+                for output in state.outputs.drain(..) {
+                    (state.destinations).deliver(output, None, &mut notifications);
+                }
             }
             let next = state.router.next_deadline();
             if next.is_some_and(|next| state.alarm.is_none_or(|alarm| next < alarm)) {
@@ -189,6 +210,17 @@ impl Realm {
         self.lock().destinations.fan_out.hand_overs
     }
 
+    /// What waits because of all its sessions on connections, in bytes.
+    #[cfg(test)]
+    pub(super) fn caused(&self) -> usize {
+        let state = self.lock();
+        let caused = state.destinations.by_peer.values().map(|to| match to {
+            Destination::Connection(outbox) => outbox.backlog.caused(),
+            Destination::Local(_) => 0,
+        });
+        caused.sum()
+    }
+
     fn lock(&self) -> MutexGuard<'_, State> {
         // A panic inside the router would be a bug there; the sessions it did not concern are
         // better served by going on.
@@ -197,7 +229,12 @@ impl Realm {
 }
 
 impl Destinations {
-    fn deliver(&mut self, output: Output, notifications: &mut Notifications<'_>) {
+    fn deliver(
+        &mut self,
+        output: Output,
+        payer: Option<&Arc<Backlog>>,
+        notifications: &mut Notifications<'_>,
+    ) {
         match output {
             Output::Send { to, message } => match self.by_peer.get(&to) {
                 Some(Destination::Connection(outbox)) => {
@@ -215,7 +252,10 @@ impl Destinations {
                 caller,
             } => match self.by_peer.get(&to) {
                 Some(Destination::Connection(outbox)) => {
-                    notifications.put(outbox, Mail::Message(invocation.into()));
+                    let request = invocation.request;
+                    if !notifications.invoke(outbox, invocation, payer) {
+                        self.refused.push((to, request));
+                    }
                 }
                 Some(Destination::Local(queue)) => {
                     queue.invoke(invocation, caller);
@@ -223,7 +263,7 @@ impl Destinations {
                 }
                 None => {}
             },
-            Output::Event { to, event } => self.broadcast(&to, event, notifications),
+            Output::Event { to, event } => self.broadcast(&to, &event, payer, notifications),
             Output::Close { peer } => self.close(peer, Mail::Close, notifications),
             Output::GoAway { peer } => self.close(peer, Mail::GoAway, notifications),
         }
@@ -232,20 +272,26 @@ impl Destinations {
     fn broadcast(
         &mut self,
         to: &[PeerId],
-        event: Arc<Event>,
+        event: &Arc<Event>,
+        payer: Option<&Arc<Backlog>>,
         notifications: &mut Notifications<'_>,
     ) {
-        let broadcast = Arc::new(Broadcast::new(event));
+        let len = event.approximate_len();
         for peer in to {
             match self.by_peer.get(peer) {
-                Some(Destination::Connection(outbox)) => self.fan_out.add(outbox, &broadcast),
+                Some(Destination::Connection(outbox)) => self.fan_out.add(outbox, len),
                 Some(Destination::Local(queue)) => {
-                    queue.put(Message::Event(Event::clone(broadcast.event())));
+                    queue.put(Message::Event(Event::clone(event)));
                     notifications.local.push(queue.clone());
                 }
                 None => {}
             }
         }
+        let receivers = self.fan_out.receivers();
+        if receivers == 0 {
+            return;
+        }
+        let broadcast = Arc::new(Broadcast::new(event.clone(), receivers, payer));
         (self.fan_out).hand_over(&broadcast, |io_thread, mailbox| {
             notifications.wake(io_thread, mailbox);
         });
@@ -270,6 +316,22 @@ impl Notifications<'_> {
         self.wake(outbox.io_thread, &outbox.mailbox);
     }
 
+    /// The same with an invocation, if there is room for it.
+    fn invoke(
+        &mut self,
+        callee: &Outbox,
+        invocation: Invocation,
+        payer: Option<&Arc<Backlog>>,
+    ) -> bool {
+        let len = invocation.approximate_len();
+        let charge = Backlog::charge_call(payer, &callee.backlog, len);
+        if let Some(charge) = charge {
+            self.put(callee, Mail::Invocation(invocation, charge));
+            return true;
+        }
+        false
+    }
+
     fn wake(&mut self, io_thread: usize, mailbox: &Mailbox<Mail>) {
         if self.threads.iter().all(|(known, _)| *known != io_thread) {
             self.threads.push((io_thread, mailbox.clone()));
@@ -287,4 +349,17 @@ impl Notifications<'_> {
             queue.deliver();
         }
     }
+}
+
+/// The answer to an invocation that its callee has no room for.
+fn no_room(request: RequestId) -> Message {
+    let why = "the callee does not read what it is sent, and there is no room for more: call again \
+               later";
+    Message::Error(wamp::Error {
+        request_type: RequestType::Invocation,
+        request,
+        details: ErrorDetails::default(),
+        error: error_uri::UNAVAILABLE.into(),
+        payload: Payload::from_args(&[why]).unwrap_or_default(),
+    })
 }

@@ -1,15 +1,21 @@
 //! A WAMP session on a WebSocket connection, the router's end: from HELLO to the closing
 //! handshake, heartbeats and deadlines. Must not know what messages mean beyond HELLO.
 
+mod ending;
+mod pressure;
+
 use std::{io, net::SocketAddr, sync::Arc, time::Instant};
 
 use tungstenite::protocol::{Role, frame::coding::CloseCode};
 
+use self::pressure::Pressure;
+
 use super::{
     Realms, WebSocketOptions,
-    frames::{Complaint, FrameLimits, Frames, Incoming},
+    backlog::Backlog,
+    frames::{FrameLimits, Frames, Incoming},
     heartbeat::{Beat, Heartbeat, Intervals},
-    outbox::{Backlog, Broadcast, Mail, Outbox},
+    outbox::{Broadcast, Mail, Outbox},
     realm::Realm,
 };
 use reactor::{Io, Mailbox};
@@ -48,9 +54,9 @@ pub(super) struct Session {
     options: Arc<WebSocketOptions>,
     serializer: Serializer,
     frames: Frames,
-    /// What has been read and not been taken yet.
-    unread: Vec<u8>,
     backlog: Arc<Backlog>,
+    /// Boxed, because most sessions have never to wait.
+    pressure: Option<Box<Pressure>>,
     phase: Phase,
     heartbeat: Heartbeat,
     /// The id that WELCOME gave it.
@@ -89,8 +95,11 @@ impl Session {
         };
         let mut session = Self {
             frames: Frames::new(Role::Server, limits),
-            unread: Vec::new(),
-            backlog: Backlog::new(options.outbox_limit),
+            backlog: Backlog::new(
+                options.outbox_limit,
+                Some((context.io_thread.mailbox.clone(), io.id)),
+            ),
+            pressure: None,
             phase: Phase::Joining {
                 until: options.open_handshake_timeout.map(|t| io.now + t),
             },
@@ -107,26 +116,35 @@ impl Session {
 
     pub(super) fn on_bytes(&mut self, bytes: &[u8], io: &mut Io<'_>) {
         self.heartbeat.sign_of_life();
-        if self.unread.is_empty() {
-            self.take(bytes, io);
-        } else {
-            self.unread.extend_from_slice(bytes);
+        match &mut self.pressure {
+            Some(pressure) if !pressure.unread.is_empty() => {
+                pressure.unread.extend_from_slice(bytes);
+            }
+            _ => self.take(bytes, io),
         }
     }
 
     /// Goes on with what has been read.
     pub(super) fn on_again(&mut self, io: &mut Io<'_>) {
-        let unread = std::mem::take(&mut self.unread);
-        self.take(&unread, io);
+        if !self.is_held() {
+            let unread = self
+                .pressure
+                .as_mut()
+                .map(|p| std::mem::take(&mut p.unread));
+            self.take(&unread.unwrap_or_default(), io);
+        }
     }
 
-    /// Takes messages out of `bytes`, as many as an iteration may have.
+    /// Takes messages out of `bytes`, as many as an iteration may have, or fewer if the session has
+    /// to wait.
     fn take(&mut self, mut bytes: &[u8], io: &mut Io<'_>) {
+        let mut has_message = false;
         for _ in 0..MESSAGES_AT_ONCE {
             let Some(incoming) = self.frames.next(&mut bytes, io.out()) else {
-                self.hold_back(io);
-                return self.set_deadline(io);
+                self.note_unfinished(has_message, io);
+                return self.regulate(io);
             };
+            has_message |= matches!(incoming, Incoming::Text(_));
             match incoming {
                 Incoming::Text(text) => self.on_text(text.as_bytes(), io),
                 Incoming::Binary => self.on_violation(
@@ -157,35 +175,14 @@ impl Session {
                     return self.fail(format!("it sent {too_large}, perhaps the answer"), io);
                 }
             }
-        }
-        self.unread = bytes.to_vec();
-        io.call_again();
-        self.hold_back(io);
-        self.set_deadline(io);
-    }
-
-    /// The closing handshake is complete.
-    fn on_closed(&mut self, io: &mut Io<'_>) {
-        match (self.frames.take_complaint(), self.take_session()) {
-            (Some(complaint), Some((realm, peer))) => {
-                let Complaint { code, reason } = complaint;
-                tracing::info!(
-                target: crate::LOG,
-                                   client = %self.context.remote, session = self.session.map(SessionId::value), code, reason,
-                                   "the client closed its WebSocket connection with a complaint"
-                               );
-                let why = match CloseCode::from(code) {
-                    CloseCode::Size => {
-                        "a message was too large for it, perhaps the call".to_owned()
-                    }
-                    code => format!("it closed its connection with the code {code}"),
-                };
-                realm.lose(peer, why);
+            if self.has_to_wait(io) {
+                self.keep(bytes);
+                return self.regulate(io);
             }
-            (None, Some((realm, peer))) => realm.leave(peer),
-            (_, None) => {}
         }
-        io.close();
+        self.keep(bytes);
+        io.call_again();
+        self.regulate(io);
     }
 
     /// The client will send nothing more; whoever waits for its answers need not wait longer.
@@ -196,22 +193,32 @@ impl Session {
 
     pub(super) fn on_mail(&mut self, mail: Mail, io: &mut Io<'_>) {
         self.backlog.took(mail.len());
+        if self.is_beyond_hard_limit(io) {
+            return self.drop_slow_client("outbox_limit, four times of which is too much", io);
+        }
         match mail {
             Mail::Message(message) => self.send(&message, io),
-            Mail::Event(broadcast) => self.send_event(broadcast, io),
+            Mail::Invocation(invocation, charge) => {
+                let before = io.unsent();
+                self.send(&Message::Invocation(invocation), io);
+                self.note_charge(charge, before, io);
+            }
+            Mail::Event(broadcast) => self.send_event(&broadcast, io),
             Mail::Close => self.close(CloseCode::Normal, "the session has ended", io),
             Mail::GoAway => self.go_away(io),
-            Mail::Overflow => return self.drop_slow_client(io),
-            // For tasks, not for connections.
-            Mail::Deadline | Mail::Dialler(_) => {}
+            // For what comes below; the others are for tasks, not for connections.
+            Mail::Resume | Mail::Deadline | Mail::Dialler(_) => {}
         }
         self.backlog.set_unsent(io.unsent());
+        self.note_output(io);
+        self.regulate(io);
     }
 
     pub(super) fn on_flushed(&mut self, io: &mut Io<'_>) {
-        self.backlog.set_unsent(io.unsent());
+        self.backlog.flushed(io.unsent());
         self.heartbeat.flushed(io.unsent());
-        self.hold_back(io);
+        self.note_output(io);
+        self.regulate(io);
     }
 
     pub(super) fn on_deadline(&mut self, io: &mut Io<'_>) {
@@ -235,7 +242,10 @@ impl Session {
                 return io.abort();
             }
         }
-        self.set_deadline(io);
+        if self.meet_pressure(io) {
+            self.note_output(io);
+            self.regulate(io);
+        }
     }
 
     /// The node stops: who has no session is told here, and the others by their realm, after the
@@ -288,7 +298,9 @@ impl Session {
 
     fn on_message(&mut self, message: Message, io: &mut Io<'_>) {
         match (&self.phase, message) {
-            (Phase::Joined { realm, peer }, message) => realm.receive(*peer, message),
+            (Phase::Joined { realm, peer }, message) => {
+                realm.receive(*peer, message, Some(&self.backlog));
+            }
             (_, Message::Hello(hello)) => self.join(hello, io),
             // WAMP specification, "ABORT": no response is expected, not even that it was too early.
             (_, Message::Abort(_)) => self.close(CloseCode::Normal, "", io),
@@ -355,77 +367,14 @@ impl Session {
             .send_text(&self.serializer.encode(message), io.out());
     }
 
-    fn send_event(&mut self, event: Arc<Broadcast>, io: &mut Io<'_>) {
+    fn send_event(&mut self, event: &Arc<Broadcast>, io: &mut Io<'_>) {
         let text = event.encoded(self.serializer);
         if text.len() <= LARGEST_COPY {
             self.frames.send_text(text, io.out());
         } else if self.frames.begin_text(text.len(), io.out()) {
-            io.send_shared(event.shared(self.serializer));
+            io.send_shared(event.clone().shared(self.serializer));
         }
-    }
-
-    /// Ends the connection of a client that no frame can be read of any more. Why is on the way to
-    /// it; who waits for it learns it too.
-    fn fail(&mut self, why: String, io: &mut Io<'_>) {
-        if let Some((realm, peer)) = self.take_session() {
-            realm.lose(peer, why);
-        }
-        if self.options.fail_by_drop {
-            io.abort();
-        } else {
-            io.close();
-        }
-    }
-
-    /// Begins the closing handshake; the connection ends with the other end's answer or the
-    /// deadline. A violator may have to do without, with the ABORT that WAMP asks for alone.
-    fn close(&mut self, code: CloseCode, reason: &str, io: &mut Io<'_>) {
-        self.leave();
-        if self.is_violator && self.options.fail_by_drop {
-            return io.close();
-        }
-        self.frames.close(code, reason, io.out());
-        self.phase = Phase::Closing {
-            until: self.options.close_handshake_timeout.map(|t| io.now + t),
-        };
-        self.set_deadline(io);
-    }
-
-    /// RFC 6455, 7.4.1: 1001 is for a server that goes down. Clients connect again after it.
-    fn go_away(&mut self, io: &mut Io<'_>) {
-        self.close(CloseCode::Away, "the router is shutting down", io);
-    }
-
-    /// Reads no more from a client that has too much to read itself: what its bytes are answered
-    /// with on the spot, the pongs, passes no outbox.
-    fn hold_back(&self, io: &mut Io<'_>) {
-        io.pause_reading(io.unsent() > self.backlog.limit());
-    }
-
-    fn drop_slow_client(&mut self, io: &mut Io<'_>) {
-        tracing::warn!(
-        target: crate::LOG,
-                   client = %self.context.remote,
-                   limit = self.backlog.limit(),
-                   "dropping a client that does not read what it is sent: more bytes wait for it than \
-                    outbox_limit allows; if that is expected, raise options.outbox_limit of its transport"
-               );
-        self.leave();
-        io.abort();
-    }
-
-    /// Takes the session out of its realm, if it is in one.
-    fn leave(&mut self) {
-        if let Some((realm, peer)) = self.take_session() {
-            realm.leave(peer);
-        }
-    }
-
-    fn take_session(&mut self) -> Option<(Arc<Realm>, PeerId)> {
-        match std::mem::replace(&mut self.phase, Phase::Closing { until: None }) {
-            Phase::Joined { realm, peer } => Some((realm, peer)),
-            _ => None,
-        }
+        event.taken();
     }
 
     fn set_deadline(&mut self, io: &mut Io<'_>) {
@@ -433,6 +382,11 @@ impl Session {
             Phase::Joining { until } | Phase::Closing { until } => until,
             Phase::Joined { .. } => None,
         };
-        io.set_deadline(self.heartbeat.deadline().into_iter().chain(phase).min());
+        let pressure = self
+            .pressure
+            .as_ref()
+            .and_then(|pressure| pressure.deadline());
+        let deadlines = [self.heartbeat.deadline(), phase, pressure];
+        io.set_deadline(deadlines.into_iter().flatten().min());
     }
 }

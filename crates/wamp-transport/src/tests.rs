@@ -3,6 +3,7 @@
 mod fan_out;
 mod identity;
 mod order;
+mod pressure;
 mod sizes;
 
 use std::{
@@ -80,6 +81,8 @@ pub(super) fn options() -> WebSocketOptions {
         require_websocket_subprotocol: true,
         fail_by_drop: false,
         outbox_limit: 16 << 20,
+        slow_client_timeout: Some(PATIENCE),
+        message_timeout: Some(PATIENCE),
     }
 }
 

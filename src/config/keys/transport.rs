@@ -318,7 +318,21 @@ pub(in crate::config) static WEBSOCKET_OPTIONS: Section = Section {
             "outbox_limit",
             OUTBOX_BYTES,
             16 << 20,
-            "what may wait for a slow client before it is closed (not in Crossbar.io)",
+            "what may wait for a client before nothing more is read from it; who leaves four times as \
+             much, or this for longer than `slow_client_timeout`, is dropped (not in Crossbar.io)",
+        ),
+        integer(
+            "slow_client_timeout",
+            MILLISECONDS,
+            10_000,
+            "for reading all of what waits, once that is more than `outbox_limit`; 0 is for ever \
+             (not in Crossbar.io)",
+        ),
+        integer(
+            "message_timeout",
+            MILLISECONDS,
+            30_000,
+            "for the whole of a message, from its first byte; 0 is for ever (not in Crossbar.io)",
         ),
         inert("enable_rfc6455", "true", "only RFC 6455 is spoken"),
         inert("enable_hybi10", "false", "only RFC 6455 is spoken"),

@@ -23,6 +23,8 @@ fn default_options() -> WebSocketOptions {
         require_websocket_subprotocol: true,
         fail_by_drop: false,
         outbox_limit: 16 << 20,
+        slow_client_timeout: Some(Duration::from_secs(10)),
+        message_timeout: Some(Duration::from_secs(30)),
     }
 }
 
@@ -173,7 +175,9 @@ fn websocket_options_are_read_in_crossbars_units() {
             "enable_webstatus": false,
             "require_websocket_subprotocol": false,
             "fail_by_drop": true,
-            "outbox_limit": 1000000
+            "outbox_limit": 1000000,
+            "slow_client_timeout": 2000,
+            "message_timeout": 0
         }}"#,
     )]);
     let node = node(&text);
@@ -198,6 +202,8 @@ fn websocket_options_are_read_in_crossbars_units() {
             require_websocket_subprotocol: false,
             fail_by_drop: true,
             outbox_limit: 1_000_000,
+            slow_client_timeout: Some(Duration::from_secs(2)),
+            message_timeout: None,
         })
     );
 }

@@ -12,9 +12,10 @@ use tungstenite::protocol::{Role, frame::coding::CloseCode};
 
 use super::{ClientHandshake, DialledTransport, MakePeer, Target, reporter::Reporter};
 use crate::{
+    backlog::Backlog,
     frames::{Complaint, FrameLimits, Frames, Incoming},
     heartbeat::{Beat, Heartbeat, Intervals},
-    outbox::{Backlog, DiallerEvent, Mail},
+    outbox::{DiallerEvent, Mail},
 };
 use reactor::{Io, Mailbox, Protocol};
 use wamp::{
@@ -89,7 +90,7 @@ impl DialledConnection {
             opening: Opening::Until(deadline),
             frames: Frames::new(Role::Client, limits),
             heartbeat: Heartbeat::new(intervals, Instant::now()),
-            backlog: Backlog::new(usize::MAX),
+            backlog: Backlog::new(usize::MAX, None),
             peer: None,
             awaited: None,
             closing_until: None,
@@ -314,8 +315,8 @@ impl Protocol<Mail> for DialledConnection {
                     .send_text(broadcast.encoded(Serializer::Json), io.out());
             }
             Mail::Close | Mail::GoAway => self.close(io),
-            Mail::Overflow => io.abort(),
-            Mail::Deadline | Mail::Dialler(_) => {}
+            // For the router's end.
+            Mail::Invocation(..) | Mail::Resume | Mail::Deadline | Mail::Dialler(_) => {}
         }
     }
 

@@ -1,0 +1,289 @@
+//! The accounts of one session: what waits for it, and what waits elsewhere because of it. Must not
+//! know what the messages do, nor when a client is dropped.
+
+use std::sync::{
+    Arc,
+    atomic::{AtomicBool, AtomicU32, AtomicUsize, Ordering},
+};
+
+use super::outbox::Mail;
+use reactor::{ConnectionId, Mailbox};
+use wamp::Message;
+
+/// So many bytes may wait anywhere because of what a session has sent. Beyond it the session is not
+/// read from until it is below half.
+pub(super) const BACKLOG_LIMIT: usize = 1 << 20;
+/// What a message in a queue takes besides its own bytes, about.
+const MARGIN: usize = 128;
+/// A session's outbox may hold so many times `outbox_limit`, whatever the time.
+const HARD: usize = 4;
+
+/// How much waits for one session and because of it, counted by all who put it there or take it.
+pub(super) struct Backlog {
+    /// Bytes of messages in the reactor's mail, about.
+    in_mail: AtomicUsize,
+    /// Bytes in the connection's output that the kernel has not taken.
+    unsent: AtomicUsize,
+    /// Bytes of its client's messages that are not complete or not taken yet.
+    input: AtomicUsize,
+    /// Bytes that wait elsewhere because of what it has sent.
+    caused: AtomicUsize,
+    limit: usize,
+    /// Where it is told that less waits because of it. A dialled connection is not asked to wait.
+    home: Option<(Mailbox<Mail>, ConnectionId)>,
+    /// How many UNSUBSCRIBED are on the way to the connection.
+    unsubscribed: AtomicU32,
+    /// It waits until less waits because of it, and is to be told.
+    is_waiting: AtomicBool,
+    /// It has waited for long and in vain.
+    is_stalled: AtomicBool,
+    /// The kernel has not taken all output at the last flush.
+    is_blocked: AtomicBool,
+}
+
+/// Bytes that a session is charged for, until this is released or dropped.
+pub struct Charge {
+    payer: Arc<Backlog>,
+    octets: AtomicUsize,
+}
+
+impl Backlog {
+    /// The accounts of a session that has `limit` bytes of outbox and is told at `home` when it need
+    /// not wait any more.
+    pub(super) fn new(limit: usize, home: Option<(Mailbox<Mail>, ConnectionId)>) -> Arc<Self> {
+        Arc::new(Self {
+            in_mail: AtomicUsize::new(0),
+            unsent: AtomicUsize::new(0),
+            input: AtomicUsize::new(0),
+            caused: AtomicUsize::new(0),
+            limit,
+            home,
+            unsubscribed: AtomicU32::new(0),
+            is_waiting: AtomicBool::new(false),
+            is_stalled: AtomicBool::new(false),
+            is_blocked: AtomicBool::new(false),
+        })
+    }
+
+    /// How many bytes may wait for it before it is not read from.
+    pub(super) fn limit(&self) -> usize {
+        self.limit
+    }
+
+    /// How many bytes may be in its output that its socket does not take.
+    pub(super) fn hard_limit(&self) -> usize {
+        self.limit.saturating_mul(HARD)
+    }
+
+    /// How many bytes of mail are on the way to it.
+    pub(super) fn in_mail(&self) -> usize {
+        self.in_mail.load(Ordering::Relaxed)
+    }
+
+    /// How many bytes wait for it.
+    pub(super) fn waiting(&self) -> usize {
+        self.in_mail.load(Ordering::Relaxed) + self.unsent.load(Ordering::Relaxed)
+    }
+
+    /// How many bytes the session holds now, about: its outbox and its unfinished input.
+    pub(super) fn usage(&self) -> usize {
+        self.waiting() + self.input.load(Ordering::Relaxed)
+    }
+
+    /// Mail of this length is posted to the connection.
+    pub(super) fn put(&self, len: usize) {
+        self.in_mail.fetch_add(len, Ordering::Relaxed);
+    }
+
+    /// The connection has taken mail of this length.
+    pub(super) fn took(&self, len: usize) {
+        self.in_mail.fetch_sub(len, Ordering::Relaxed);
+    }
+
+    /// The connection has taken an UNSUBSCRIBED.
+    pub(super) fn took_unsubscribed(&self) {
+        self.unsubscribed.fetch_sub(1, Ordering::Relaxed);
+    }
+
+    /// Whether mail goes into the lane that events go in, which waits for the other one.
+    ///
+    /// No EVENT may come after what ends a subscription or the session (WAMP specification,
+    /// "Publish & Subscribe Ordering Guarantees" and "Session Closing"). SUBSCRIBED comes before
+    /// the events of its subscription in either lane; but not before the UNSUBSCRIBED of an earlier
+    /// one, which can have the same id, and the client would take the end of that for the end of
+    /// this. What the client hears of its calls need not wait for events.
+    pub(super) fn is_in_bulk(&self, mail: &Mail) -> bool {
+        match mail {
+            Mail::Event(_) | Mail::Close | Mail::GoAway => true,
+            Mail::Message(message) => match message {
+                Message::Event(_) | Message::Goodbye(_) | Message::Abort(_) => true,
+                Message::Unsubscribed(_) => {
+                    self.unsubscribed.fetch_add(1, Ordering::Relaxed);
+                    true
+                }
+                Message::Subscribed(_) => self.unsubscribed.load(Ordering::Relaxed) > 0,
+                _ => false,
+            },
+            Mail::Invocation(..) | Mail::Resume | Mail::Deadline | Mail::Dialler(_) => false,
+        }
+    }
+
+    /// The connection's output is this long now.
+    pub(super) fn set_unsent(&self, unsent: usize) {
+        self.unsent.store(unsent, Ordering::Relaxed);
+    }
+
+    /// So much of the output is left that the kernel does not take now.
+    pub(super) fn flushed(&self, unsent: usize) {
+        self.set_unsent(unsent);
+        self.is_blocked.store(unsent > 0, Ordering::Relaxed);
+    }
+
+    /// Whether the kernel has left some of the output at the last flush.
+    pub(super) fn is_blocked(&self) -> bool {
+        self.is_blocked.load(Ordering::Relaxed)
+    }
+
+    /// So many bytes of input wait for their end or their turn.
+    pub(super) fn set_input(&self, octets: usize) {
+        self.input.store(octets, Ordering::Relaxed);
+    }
+
+    /// Charges the session for `messages` of this length that it has caused.
+    pub(super) fn charge(self: &Arc<Self>, messages: usize, len: usize) -> Charge {
+        self.charge_octets(messages * (len + MARGIN))
+    }
+
+    fn charge_octets(self: &Arc<Self>, octets: usize) -> Charge {
+        self.caused.fetch_add(octets, Ordering::SeqCst);
+        Charge {
+            payer: self.clone(),
+            octets: AtomicUsize::new(octets),
+        }
+    }
+
+    /// Charges the session for an invocation of this length that goes to `callee`, or no one if the
+    /// caller is in this process. `None` if there is no room for it.
+    ///
+    /// While the callee does not take what waits for it already, a caller has to wait with each
+    /// call; a caller that has waited in vain gets an answer instead.
+    pub(super) fn charge_call(
+        payer: Option<&Arc<Self>>,
+        callee: &Arc<Self>,
+        len: usize,
+    ) -> Option<Charge> {
+        let waiting = callee.waiting();
+        let Some(payer) = payer else {
+            // The queue that it has waited in has had its own limit.
+            return (waiting <= callee.hard_limit()).then(|| callee.charge_octets(0));
+        };
+        let is_in_vain = payer.is_stalled.load(Ordering::Relaxed) && callee.is_blocked();
+        if is_in_vain || waiting > callee.hard_limit() {
+            return None;
+        }
+        Some(if waiting > callee.limit {
+            payer.charge_octets(BACKLOG_LIMIT + MARGIN + len)
+        } else {
+            payer.charge(1, len)
+        })
+    }
+
+    /// How many bytes wait because of the session.
+    pub(super) fn caused(&self) -> usize {
+        self.caused.load(Ordering::SeqCst)
+    }
+
+    /// Whether so much waits because of the session that it has to wait. If it does, it gets
+    /// [`Mail::Resume`] when it need not any more.
+    pub(super) fn has_to_wait(&self) -> bool {
+        let was_waiting = self.is_waiting.load(Ordering::Relaxed);
+        let enough = if was_waiting { ENOUGH } else { BACKLOG_LIMIT };
+        if self.caused() <= enough {
+            self.is_waiting.store(false, Ordering::Relaxed);
+            self.is_stalled.store(false, Ordering::Relaxed);
+            return false;
+        }
+        if self.is_stalled.load(Ordering::Relaxed) {
+            return false;
+        }
+        self.is_waiting.store(true, Ordering::SeqCst);
+        // Whoever releases first takes and then looks here, so one of both sees the other.
+        self.caused() > ENOUGH || !self.is_waiting.swap(false, Ordering::SeqCst)
+    }
+
+    /// The session has waited for long, and nothing has become less.
+    pub(super) fn set_stalled(&self) {
+        self.is_stalled.store(true, Ordering::Relaxed);
+    }
+
+    fn release(&self, octets: usize) {
+        let left = self.caused.fetch_sub(octets, Ordering::SeqCst) - octets;
+        if left <= ENOUGH
+            && self.is_waiting.load(Ordering::SeqCst)
+            && self.is_waiting.swap(false, Ordering::SeqCst)
+            && let Some((mailbox, connection)) = &self.home
+        {
+            mailbox.post(*connection, Mail::Resume);
+        }
+    }
+}
+
+/// A session that waits goes on when so much is left.
+const ENOUGH: usize = BACKLOG_LIMIT / 2;
+
+impl Charge {
+    /// What it was for does not wait any more.
+    pub(super) fn release(&self) {
+        let octets = self.octets.swap(0, Ordering::Relaxed);
+        if octets > 0 {
+            self.payer.release(octets);
+        }
+    }
+}
+
+impl Drop for Charge {
+    fn drop(&mut self) {
+        self.release();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_session_waits_above_the_limit_until_it_is_below_half() {
+        let payer = Backlog::new(100, None);
+        let first = payer.charge(1, BACKLOG_LIMIT / 2 - MARGIN);
+        let second = payer.charge(1, BACKLOG_LIMIT / 4 - MARGIN);
+        assert!(!payer.has_to_wait());
+        let third = payer.charge(1, BACKLOG_LIMIT / 2);
+        assert!(payer.has_to_wait());
+        drop(second);
+        assert!(payer.has_to_wait());
+        third.release();
+        assert!(!payer.has_to_wait());
+        drop((first, third));
+        assert_eq!(payer.caused(), 0);
+    }
+
+    #[test]
+    fn a_call_to_a_callee_that_does_not_read_makes_its_caller_wait_and_finds_no_room_at_last() {
+        let (payer, callee) = (Backlog::new(100, None), Backlog::new(100, None));
+        let charge = || Backlog::charge_call(Some(&payer), &callee, 10);
+        let room = charge().unwrap();
+        assert_eq!(payer.caused(), 10 + MARGIN);
+        callee.flushed(101);
+        let wait = charge().unwrap();
+        assert!(payer.has_to_wait());
+        payer.set_stalled();
+        assert!(charge().is_none());
+        drop(wait);
+        assert!(!payer.has_to_wait());
+        assert!(charge().is_some());
+        callee.put(300);
+        assert!(charge().is_none());
+        drop(room);
+        assert_eq!(payer.caused(), 0);
+    }
+}

@@ -1,0 +1,341 @@
+//! Who waits and who is dropped: callers and publishers that send faster than others read, clients
+//! that read slowly or not at all, and messages that do not end.
+
+use std::{
+    collections::HashSet,
+    sync::{
+        atomic::{AtomicUsize, Ordering},
+        mpsc,
+    },
+};
+
+use rand::{RngExt, SeedableRng, rngs::SmallRng};
+
+use super::*;
+
+const SHORT: Duration = Duration::from_millis(300);
+
+fn options_with(slow: Duration) -> WebSocketOptions {
+    WebSocketOptions {
+        outbox_limit: 64 << 10,
+        slow_client_timeout: Some(slow),
+        ..options()
+    }
+}
+
+fn call(request: usize, procedure: &str, len: usize) -> Value {
+    json!([48, request, {}, procedure, ["x".repeat(len)]])
+}
+
+/// Whoever sends without an end, on a thread of its own.
+fn send_all(
+    client: &Client,
+    messages: impl Iterator<Item = Value> + Send + 'static,
+) -> JoinHandle<()> {
+    let stream = client.0.get_ref().try_clone().unwrap();
+    thread::spawn(move || {
+        let role = tungstenite::protocol::Role::Client;
+        let mut socket = WebSocket::from_raw_socket(stream, role, None);
+        for message in messages {
+            if (socket.send(tungstenite::Message::text(message.to_string()))).is_err() {
+                return;
+            }
+        }
+    })
+}
+
+#[test]
+fn a_burst_of_calls_makes_its_caller_wait_and_all_are_answered() {
+    const CALLS: usize = 400;
+    let served = serve(options_with(PATIENCE));
+    let (mut callee, mut caller) = (served.join(), served.join());
+    callee.register("com.a.echo");
+    let sending = send_all(&caller, (1..=CALLS).map(|n| call(n, "com.a.echo", 40_000)));
+    let answering = thread::spawn(move || {
+        for _ in 0..=CALLS {
+            let invocation = callee.receive();
+            callee.send(&json!([70, invocation[1], {}, invocation[4]]));
+        }
+        callee
+    });
+    let answered: HashSet<_> = (0..CALLS)
+        .map(|_| {
+            let answer = caller.receive();
+            assert_eq!(answer[0], 50);
+            answer[1].as_u64().unwrap()
+        })
+        .collect();
+    assert_eq!(answered.len(), CALLS);
+    sending.join().unwrap();
+    caller.send(&call(CALLS + 1, "com.a.echo", 1));
+    assert_eq!(caller.receive()[0], 50, "the callee is still there");
+    drop(answering.join().unwrap());
+}
+
+#[test]
+fn a_callee_that_reads_nothing_makes_its_caller_wait_and_nobody_else() {
+    let served = serve(WebSocketOptions {
+        outbox_limit: 256 << 20,
+        slow_client_timeout: Some(SHORT),
+        ..options()
+    });
+    let [mut deaf, mut callee, mut caller, mut other] = [(); 4].map(|()| served.join());
+    deaf.register("com.a.deaf");
+    callee.register("com.a.echo");
+    const CALLS: usize = 200;
+    // Far more than the kernel takes for the one that reads nothing.
+    let sending = send_all(&caller, (1..=CALLS).map(|n| call(n, "com.a.deaf", 100_000)));
+    for n in 1..=50 {
+        other.send(&call(n, "com.a.echo", 10));
+        let invocation = callee.receive();
+        callee.send(&json!([70, invocation[1], {}]));
+        assert_eq!(other.receive()[1], n);
+    }
+    // What finds no room is answered in the end, and the callee keeps its registration.
+    let refused = caller.receive();
+    assert_eq!(refused[4], "wamp.error.unavailable", "{refused}");
+    assert_eq!(served.realm.stats().sessions, 4);
+    let mut answered = HashSet::from([refused[2].as_u64().unwrap()]);
+    drop(deaf);
+    while answered.len() < CALLS {
+        let answer = caller.receive();
+        assert_eq!(answer[0], 8);
+        assert!(answered.insert(answer[2].as_u64().unwrap()), "{answer}");
+    }
+    sending.join().unwrap();
+    served.wait_until(|stats| stats.sessions == 3);
+}
+
+#[test]
+fn two_that_call_each_other_and_read_nothing_before_all_is_sent_get_an_answer_for_each_call() {
+    const CALLS: usize = 60;
+    let served = serve(WebSocketOptions {
+        slow_client_timeout: Some(SHORT),
+        ..options()
+    });
+    let mut both = [served.join(), served.join()];
+    both[0].register("com.a.0");
+    both[1].register("com.a.1");
+    let done = AtomicUsize::new(0);
+    let talk = |(me, mut client): (usize, Client)| {
+        let procedure = format!("com.a.{}", 1 - me);
+        for n in 1..=CALLS {
+            client.send(&call(n, &procedure, 200_000));
+        }
+        let (mut answered, mut refused) = (HashSet::new(), 0);
+        while let Some(message) = client.receive_until(&done, 2) {
+            match message[0].as_u64().unwrap() {
+                68 => client.send(&json!([70, message[1], {}])),
+                code => {
+                    let at = if code == 50 { 1 } else { 2 };
+                    refused += usize::from(code == 8);
+                    assert!(answered.insert(message[at].as_u64().unwrap()));
+                }
+            }
+            if answered.len() == CALLS && message[0] != 68 {
+                done.fetch_add(1, Ordering::SeqCst);
+            }
+        }
+        (client, refused)
+    };
+    let talk = &talk;
+    let refused: usize = thread::scope(|scope| {
+        let talks = both.into_iter().enumerate();
+        let talks: Vec<_> = talks.map(|one| scope.spawn(move || talk(one))).collect();
+        let ends: Vec<_> = talks.into_iter().map(|talk| talk.join().unwrap()).collect();
+        ends.iter().map(|(_, refused)| refused).sum()
+    });
+    assert!(
+        refused > 0,
+        "nobody had to be refused: the kernel has taken all"
+    );
+}
+
+impl Client {
+    /// The next message, or `None` when so many are done.
+    fn receive_until(&mut self, done: &AtomicUsize, all: usize) -> Option<Value> {
+        let brief = Some(Duration::from_millis(20));
+        self.0.get_ref().set_read_timeout(brief).unwrap();
+        let deadline = Instant::now() + PATIENCE;
+        while done.load(Ordering::SeqCst) < all {
+            match self.0.read() {
+                Ok(message) => {
+                    return Some(serde_json::from_str(message.to_text().unwrap()).unwrap());
+                }
+                Err(tungstenite::Error::Io(error)) if is_timeout(&error) => {}
+                Err(error) => panic!("{error}"),
+            }
+            assert!(Instant::now() < deadline, "nothing comes");
+        }
+        None
+    }
+}
+
+#[test]
+fn who_reads_nothing_or_next_to_nothing_is_dropped_in_time_and_who_reads_is_not() {
+    let served = serve(options_with(SHORT));
+    let [mut deaf, mut trickling, mut reading, mut publisher] = [(); 4].map(|()| served.join());
+    for subscriber in [&mut deaf, &mut trickling, &mut reading] {
+        subscriber.send(&json!([32, 1, {}, "com.a"]));
+        assert_eq!(subscriber.receive()[0], 33);
+    }
+    // Less than the hard limit is left of what the kernel does not take: it is a matter of time.
+    let text = "x".repeat(16 << 10);
+    let mut published = 0;
+    let mut octet = [0];
+    while served.realm.stats().sessions > 2 {
+        published += 1;
+        publisher.send(&json!([16, published, {"acknowledge": true}, "com.a", [text]]));
+        assert_eq!(publisher.receive()[0], 17);
+        assert_eq!(reading.receive()[4][0], text);
+        let _ = trickling.0.get_ref().read(&mut octet);
+    }
+    publisher.send(&json!([16, published + 1, {}, "com.a", ["last"]]));
+    assert_eq!(reading.receive()[4], json!(["last"]));
+}
+
+#[test]
+fn a_client_over_its_limit_that_reads_nothing_is_dropped_by_time_alone() {
+    let served = serve(WebSocketOptions {
+        outbox_limit: 4 << 20,
+        slow_client_timeout: Some(SHORT),
+        ..options()
+    });
+    let (mut deaf, mut publisher) = (served.join(), served.join());
+    deaf.send(&json!([32, 1, {}, "com.a"]));
+    assert_eq!(deaf.receive()[0], 33);
+    // More than the kernel takes and the limit, less than four times the limit.
+    let text = "x".repeat(4 << 20);
+    for n in 1..=3 {
+        publisher.send(&json!([16, n, {}, "com.a", [text]]));
+    }
+    served.wait_until(|stats| stats.sessions == 1);
+    drop(deaf);
+}
+
+#[test]
+fn a_message_that_does_not_end_ends_its_session_whatever_trickles_in() {
+    let served = serve(WebSocketOptions {
+        message_timeout: Some(SHORT),
+        ..options()
+    });
+    let mut client = served.join();
+    let mut stream = client.0.get_ref().try_clone().unwrap();
+    // The head of a message of 1 MiB, a bit of it at a time, and pings between fragments.
+    stream.write_all(&[0x01, 0x81, 0, 0, 0, 0, b'[']).unwrap();
+    while served.realm.stats().sessions == 1 {
+        let _ = stream.write_all(&frame(9, b""));
+        let _ = stream.write_all(&[0x00, 0x81, 0, 0, 0, 0, b' ']);
+        thread::yield_now();
+    }
+    let frame = loop {
+        match client.0.read().unwrap() {
+            tungstenite::Message::Close(frame) => break frame.unwrap(),
+            tungstenite::Message::Pong(_) => {}
+            other => panic!("{other:?}"),
+        }
+    };
+    assert_eq!(frame.code, CloseCode::Policy);
+    assert!(frame.reason.contains("message_timeout"), "{frame:?}");
+}
+
+const CLIENTS: usize = 4;
+const MESSAGES: usize = 150;
+
+/// Clients that read at once, slowly or with pauses call and publish at random.
+#[test]
+fn at_random_each_call_is_answered_once_events_keep_their_order_and_no_reader_is_dropped() {
+    for seed in 0..3 {
+        let served = serve(WebSocketOptions {
+            outbox_limit: 256 << 10,
+            ..options()
+        });
+        let mut clients: Vec<_> = (0..CLIENTS).map(|_| served.join()).collect();
+        for (n, client) in clients.iter_mut().enumerate() {
+            client.register(&format!("com.a.{n}"));
+            client.send(&json!([32, 2, {}, "com.topic"]));
+            assert_eq!(client.receive()[0], 33);
+        }
+        let mut stopped = served.join();
+        stopped.send(&json!([32, 1, {}, "com.topic"]));
+        assert_eq!(stopped.receive()[0], 33);
+        let done = AtomicUsize::new(0);
+        let lived: Vec<_> = thread::scope(|scope| {
+            let spawn = |(me, client)| {
+                let random = SmallRng::seed_from_u64(seed * 100 + me as u64);
+                let done = &done;
+                scope.spawn(move || live(me, client, random, done))
+            };
+            let ends: Vec<_> = clients.into_iter().enumerate().map(spawn).collect();
+            ends.into_iter().map(|end| end.join().unwrap()).collect()
+        });
+        let stats = served.realm.stats();
+        assert_eq!(
+            stats.sessions, CLIENTS,
+            "who reads is there, and who does not is not: {seed}"
+        );
+        assert_eq!(
+            (stats.pending_invocations, stats.queued_calls),
+            (0, 0),
+            "seed {seed}"
+        );
+        served.wait_until(|_| served.realm.caused() == 0);
+        drop((lived, stopped));
+        served.wait_until(|stats| stats.sessions == 0);
+    }
+}
+
+/// What one client does and checks, until all have heard all and their calls are answered.
+fn live(me: usize, mut client: Client, mut random: SmallRng, done: &AtomicUsize) -> Client {
+    let last = json!([16, MESSAGES + 10, {"exclude_me": false}, "com.topic", [me, MESSAGES, ""]]);
+    let sent: Vec<_> = (0..MESSAGES)
+        .map(|n| {
+            let len = [10, 1000, 60_000][random.random_range(0..3)];
+            if random.random_bool(0.5) {
+                call(
+                    n + 10,
+                    &format!("com.a.{}", random.random_range(0..CLIENTS)),
+                    len,
+                )
+            } else {
+                json!([16, n + 10, {}, "com.topic", [me, n, "x".repeat(len)]])
+            }
+        })
+        .chain([last])
+        .collect();
+    let calls = sent.iter().filter(|message| message[0] == 48);
+    let mut open: HashSet<u64> = calls.map(|call| call[1].as_u64().unwrap()).collect();
+    let (answers, to_send) = mpsc::channel();
+    // An answer may wait behind what is sent: the node has to cope with that.
+    let writing = send_all(&client, sent.into_iter().chain(to_send));
+    let mut heard = [None; CLIENTS];
+    while let Some(message) = client.receive_until(done, CLIENTS) {
+        if random.random_bool(0.02) {
+            thread::sleep(Duration::from_millis(random.random_range(0..30)));
+        }
+        match message[0].as_u64().unwrap() {
+            50 => assert!(open.remove(&message[1].as_u64().unwrap()), "{message}"),
+            36 => {
+                let from = &mut heard[message[4][0].as_u64().unwrap() as usize];
+                let at = message[4][1].as_u64();
+                assert!(*from < at, "{from:?} and then {at:?}");
+                *from = at;
+            }
+            68 => answers
+                .send(json!([70, message[1], {}, message[4]]))
+                .unwrap(),
+            _ => panic!("{message}"),
+        }
+        let has_heard_all = heard.iter().all(|at| *at == Some(MESSAGES as u64));
+        if open.is_empty() && has_heard_all && message[0] != 68 {
+            done.fetch_add(1, Ordering::SeqCst);
+        }
+    }
+    drop(answers);
+    writing.join().unwrap();
+    client
+}
+
+fn is_timeout(error: &std::io::Error) -> bool {
+    matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::TimedOut)
+}
