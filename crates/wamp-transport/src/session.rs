@@ -1,7 +1,12 @@
 //! A WAMP session on a WebSocket connection, the router's end: from HELLO to the closing
 //! handshake, heartbeats and deadlines. Must not know what messages mean beyond HELLO.
 
-use std::{io, net::SocketAddr, sync::Arc, time::Instant};
+use std::{
+    io,
+    net::SocketAddr,
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
 use tungstenite::protocol::{Role, frame::coding::CloseCode};
 
@@ -22,6 +27,9 @@ use wamp_router::{PeerId, refuse_realm};
 /// So many messages of a connection are taken in an iteration of its I/O thread. A read can bring
 /// a thousand, and each can be an event for thousands.
 const MESSAGES_AT_ONCE: usize = 64;
+/// When the messages of a connection have taken so long, the rest waits for the next iteration as
+/// well. An event for thousands takes longer than a hundred calls.
+const TIME_AT_ONCE: Duration = Duration::from_micros(500);
 
 /// An event of more bytes is not copied for each of its receivers: in memory it is once. A short
 /// copy is faster than a reference.
@@ -122,6 +130,7 @@ impl Session {
 
     /// Takes messages out of `bytes`, as many as an iteration may have.
     fn take(&mut self, mut bytes: &[u8], io: &mut Io<'_>) {
+        let mut second = None;
         for _ in 0..MESSAGES_AT_ONCE {
             let Some(incoming) = self.frames.next(&mut bytes, io.out()) else {
                 self.hold_back(io);
@@ -155,6 +164,14 @@ impl Session {
                                             raise the option of its transport"
                                        );
                     return self.fail(format!("it sent {too_large}, perhaps the answer"), io);
+                }
+            }
+            // Mostly there is one, which needs no look at the time.
+            if !bytes.is_empty() {
+                match second {
+                    None => second = Some(Instant::now()),
+                    Some(begun) if begun.elapsed() > TIME_AT_ONCE => break,
+                    Some(_) => {}
                 }
             }
         }
