@@ -249,6 +249,11 @@ impl<M> Inbox<M> {
         mail
     }
 
+    /// Whether mail in bulk is left of an earlier iteration.
+    pub(super) fn has_bulk(&self) -> bool {
+        !self.bulk.is_empty()
+    }
+
     pub(super) fn is_empty(&self) -> bool {
         if !self.taken.is_empty() || !self.bulk.is_empty() {
             return false;

@@ -34,9 +34,13 @@ const COMMANDS_AT_ONCE: usize = 4096;
 
 /// So much mail in bulk is read an iteration. It is a copy each, mostly.
 const BULK_AT_ONCE: usize = 1024;
+/// After so much of it, output that may wait is flushed, as it is when there is no more. Until then
+/// several events for a connection come together, and leave in one write.
+const BULK_BEFORE_FLUSH: usize = COMMANDS_AT_ONCE;
 /// So many connections whose output may wait are flushed an iteration. It is a system call each,
-/// which takes some microseconds: an answer waits a few milliseconds for them.
-const BULK_FLUSHES_AT_ONCE: usize = 256;
+/// which takes some ten microseconds. A call takes two or three iterations, one for its CALL and
+/// one for its answer at least.
+const BULK_FLUSHES_AT_ONCE: usize = 64;
 
 /// Lists what a connection wants done, its output as urgent or not.
 type Note<M> = fn(&mut WorkLists, &mut Connection<M>);
@@ -55,6 +59,10 @@ pub struct Reactor<M> {
     timer: Timer,
     spin: SpinPolicy,
     work: WorkLists,
+    /// How much mail in bulk has been read since the last flush of output that may wait.
+    bulk_read: usize,
+    /// How many connections with such output are to be flushed before more of it is read.
+    bulk_flushes: usize,
     buffer: Box<[u8]>,
 }
 
@@ -79,6 +87,8 @@ impl<M> Reactor<M> {
             timer,
             spin: SpinPolicy::new(Instant::now()),
             work: WorkLists::default(),
+            bulk_read: 0,
+            bulk_flushes: 0,
             buffer: vec![0; READ_BUFFER].into(),
         })
     }
@@ -155,18 +165,20 @@ impl<M> Reactor<M> {
         // On busy processors this lets those threads run that are about to post. Their mail then
         // leaves with this iteration's output, and costs no wake-up and no write of its own. On
         // idle processors it returns at once. It is also why a thread that waits awake is no
-        // burden to the others.
-        std::thread::yield_now();
+        // burden to the others. While there is much to do it would come after each slice of it.
+        if !self.inbox.has_bulk() && self.work.in_bulk() == 0 {
+            std::thread::yield_now();
+        }
         let go_on = self.read_commands(now);
         self.read_bulk(now);
         self.meet_deadlines(now);
         self.flush_the_dirty(now);
-        let slice = if go_on {
-            BULK_FLUSHES_AT_ONCE
+        if go_on {
+            self.flush_in_bulk(BULK_FLUSHES_AT_ONCE, now);
         } else {
-            self.connections.len()
-        };
-        self.flush_in_bulk(slice, now);
+            self.bulk_flushes = self.work.in_bulk();
+            self.flush_in_bulk(self.bulk_flushes, now);
+        }
         let is_done = self.is_shutting_down && self.inbox.is_empty() && self.connections.len() == 0;
         Ok(go_on && !is_done)
     }
@@ -276,16 +288,25 @@ impl<M> Reactor<M> {
         true
     }
 
-    /// Reads a slice of the mail in bulk.
+    /// Reads a slice of the mail in bulk, unless what has been read is to be flushed first.
     fn read_bulk(&mut self, now: Instant) {
+        if self.bulk_flushes > 0 {
+            return;
+        }
         for _ in 0..BULK_AT_ONCE {
             let Some((id, mail)) = self.inbox.next_bulk() else {
-                return;
+                self.bulk_read = BULK_BEFORE_FLUSH;
+                break;
             };
+            self.bulk_read += 1;
             if let Some(connection) = self.connection(id) {
                 connection.call(now, |protocol, io| protocol.on_mail(mail, io));
                 self.act(id, WorkLists::note_in_bulk);
             }
+        }
+        if self.bulk_read >= BULK_BEFORE_FLUSH {
+            self.bulk_read = 0;
+            self.bulk_flushes = self.work.in_bulk();
         }
     }
 
@@ -360,11 +381,12 @@ impl<M> Reactor<M> {
         self.work.give_back(listed);
     }
 
-    /// The same for so many of the connections whose output may wait.
+    /// The same for so many of the connections whose output may wait, if their turn has come.
     fn flush_in_bulk(&mut self, most: usize, now: Instant) {
-        for _ in 0..most {
+        for _ in 0..most.min(self.bulk_flushes) {
+            self.bulk_flushes -= 1;
             let Some(id) = self.work.next_in_bulk() else {
-                return;
+                continue;
             };
             let Some(connection) = self.connection(id) else {
                 continue;

@@ -46,7 +46,12 @@ impl WorkLists {
     }
 
     pub(super) fn is_empty(&self) -> bool {
-        self.readable.is_empty() && self.dirty.is_empty() && self.dirty_in_bulk.is_empty()
+        self.readable.is_empty() && self.dirty.is_empty() && self.in_bulk() == 0
+    }
+
+    /// How many connections have output that may wait.
+    pub(super) fn in_bulk(&self) -> usize {
+        self.dirty_in_bulk.len()
     }
 
     /// Those that may have input, or are to be called again. To be given back empty.

@@ -4,7 +4,12 @@
 mod ending;
 mod pressure;
 
-use std::{io, net::SocketAddr, sync::Arc, time::Instant};
+use std::{
+    io,
+    net::SocketAddr,
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
 use tungstenite::protocol::{Role, frame::coding::CloseCode};
 
@@ -28,6 +33,9 @@ use wamp_router::{PeerId, refuse_realm};
 /// So many messages of a connection are taken in an iteration of its I/O thread. A read can bring
 /// a thousand, and each can be an event for thousands.
 const MESSAGES_AT_ONCE: usize = 64;
+/// When the messages of a connection have taken so long, the rest waits for the next iteration as
+/// well. An event for thousands takes longer than a hundred calls.
+const TIME_AT_ONCE: Duration = Duration::from_micros(500);
 
 /// An event of more bytes is not copied for each of its receivers: in memory it is once. A short
 /// copy is faster than a reference.
@@ -139,6 +147,7 @@ impl Session {
     /// to wait.
     fn take(&mut self, mut bytes: &[u8], io: &mut Io<'_>) {
         let mut has_message = false;
+        let mut second = None;
         for _ in 0..MESSAGES_AT_ONCE {
             let Some(incoming) = self.frames.next(&mut bytes, io.out()) else {
                 self.note_unfinished(has_message, io);
@@ -178,6 +187,14 @@ impl Session {
             if self.has_to_wait(io) {
                 self.keep(bytes);
                 return self.regulate(io);
+            }
+            // Mostly there is one, which needs no look at the time.
+            if !bytes.is_empty() {
+                match second {
+                    None => second = Some(Instant::now()),
+                    Some(begun) if begun.elapsed() > TIME_AT_ONCE => break,
+                    Some(_) => {}
+                }
             }
         }
         self.keep(bytes);
