@@ -5,6 +5,7 @@
 
 mod calls;
 mod promises;
+mod reached;
 mod receivers;
 mod shares;
 
@@ -14,8 +15,9 @@ use std::{
 };
 
 use super::script::{Counted, decode, realm};
-use crate::{Capacity, Input, Limits, Output, PeerId, Router, Stats};
+use crate::{Capacity, Input, Limits, Output, PeerId, Router};
 use calls::{Calls, Said, error, said};
+use reached::Reached;
 use wamp::{Error, Message, MessageType, RpcFeatures, SessionId, Yield};
 
 const SEEDS: [u64; 12] = [1, 2, 3, 5, 8, 13, 21, 34, 55, 89, 144, 233];
@@ -92,62 +94,6 @@ fn random_operations_keep_every_promise() {
     }
     // The operations have to reach what they are to test.
     assert!(reached.is_enough(), "{reached:?}");
-}
-
-#[derive(Default, Debug)]
-struct Reached {
-    results: u64,
-    events: u64,
-    cancels: u64,
-    timeouts: u64,
-    interrupts: u64,
-    turns: u64,
-    too_deep: u64,
-    parts: u64,
-    taken_over: u64,
-    restricted: u64,
-    shared: u64,
-    clearing: u64,
-}
-
-impl Reached {
-    fn add(&mut self, world: &World) {
-        let Stats {
-            results,
-            events,
-            cancels,
-            timeouts,
-            ..
-        } = world.router.stats();
-        self.results += results;
-        self.events += events;
-        self.cancels += cancels;
-        self.timeouts += timeouts;
-        self.interrupts += world.interrupts;
-        self.turns += world.turns;
-        self.too_deep += world.too_deep;
-        self.parts += world.parts;
-        self.taken_over += world.taken_over;
-        self.restricted += world.restricted;
-        self.shared += world.shared;
-        self.clearing += world.clearing;
-    }
-
-    fn is_enough(&self) -> bool {
-        let enough = |reached: u64| reached > 400;
-        self.results > 800
-            && self.events > 2_000
-            && enough(self.cancels)
-            && enough(self.timeouts)
-            && enough(self.interrupts)
-            && enough(self.turns)
-            && enough(self.parts)
-            && enough(self.taken_over)
-            && enough(self.restricted)
-            && enough(self.shared)
-            && self.clearing > 200
-            && self.too_deep > 50
-    }
 }
 
 /// What one peer has sent and received.
@@ -253,15 +199,7 @@ impl World {
     }
 
     fn operate(&mut self, doing: &mut String) {
-        if self.router.to_clear.is_none() {
-            let registrations = self.peers.values().map(|peer| peer.registrations.len());
-            let sum: usize = registrations.sum();
-            assert_eq!(
-                self.router.stats().registrations,
-                sum,
-                "nothing is left behind"
-            );
-        }
+        self.check_clearing();
         let joined: Vec<u64> = self.peers.keys().copied().collect();
         let closed: Vec<u64> = self.closed.iter().copied().collect();
         if joined.len() < 3 || (joined.len() as u64) < PEERS && self.random.below(8) == 0 {
@@ -315,6 +253,19 @@ impl World {
                 *doing = format!("{peer} > {text}");
                 self.send(peer, &text, ends_with);
             }
+        }
+    }
+
+    /// What sessions that have left had registered is cleared away, and nothing else.
+    fn check_clearing(&self) {
+        if self.router.to_clear.is_none() {
+            let registrations = self.peers.values().map(|peer| peer.registrations.len());
+            let sum: usize = registrations.sum();
+            assert_eq!(
+                self.router.stats().registrations,
+                sum,
+                "nothing is left behind"
+            );
         }
     }
 

@@ -161,29 +161,7 @@ impl Script {
         }
         let peer = PeerId(peers.parse().expect("one peer"));
         match what.split_once(' ').unwrap_or((what, "")) {
-            ("joins", how) => {
-                let (how, pool) = how.split_once("in pool ").unwrap_or((how, ""));
-                let capacity = pool.parse().ok().map(|invocations| Capacity {
-                    pool: 1,
-                    invocations,
-                    settings: "queue_limit",
-                });
-                let (role, features) = how.split_once("with ").unwrap_or((how, ""));
-                let role = role.trim().strip_prefix("as ").unwrap_or("anonymous");
-                let features: Vec<_> = (features.split_whitespace())
-                    .map(|feature| format!(r#""{feature}":true"#))
-                    .collect();
-                let features = features.join(",");
-                let hello = format!(
-                    r#"[1,"realm1",{{"roles":{{"callee":{{"features":{{{features}}}}}}}}}]"#
-                );
-                self.hello(place, peer, &hello, (role, capacity));
-                let welcome = self.outputs.pop_front().unwrap_or_default();
-                assert!(
-                    welcome.starts_with(&format!("{peers} < [2,")),
-                    "{place}: {welcome}"
-                );
-            }
+            ("joins", how) => self.join(place, peer, how),
             ("says", hello) => self.hello(place, peer, hello, ("anonymous", None)),
             (">", message) => {
                 let message = decode(message);
@@ -200,6 +178,29 @@ impl Script {
             ("gone", _) => self.handle(place, Input::Gone { peer }),
             _ => panic!("{place}: no such thing can happen"),
         }
+    }
+
+    fn join(&mut self, place: &str, peer: PeerId, how: &str) {
+        let (how, pool) = how.split_once("in pool ").unwrap_or((how, ""));
+        let capacity = pool.parse().ok().map(|invocations| Capacity {
+            pool: 1,
+            invocations,
+            settings: "queue_limit",
+        });
+        let (role, features) = how.split_once("with ").unwrap_or((how, ""));
+        let role = role.trim().strip_prefix("as ").unwrap_or("anonymous");
+        let features: Vec<_> = (features.split_whitespace())
+            .map(|feature| format!(r#""{feature}":true"#))
+            .collect();
+        let features = features.join(",");
+        let hello =
+            format!(r#"[1,"realm1",{{"roles":{{"callee":{{"features":{{{features}}}}}}}}}]"#);
+        self.hello(place, peer, &hello, (role, capacity));
+        let welcome = self.outputs.pop_front().unwrap_or_default();
+        assert!(
+            welcome.starts_with(&format!("{} < [2,", peer.0)),
+            "{place}: {welcome}"
+        );
     }
 
     fn hello(
