@@ -137,7 +137,7 @@ fn a_deadline_comes_when_it_was_set_for_last() {
         let mut deadlines = 0;
         move |told: Told<'_>, io: &mut Io<'_>| match told {
             Told::Open => {
-                opened = Some(Instant::now());
+                opened = Some(io.now);
                 // Postponed, then brought forward.
                 for millis in [1, 60_000, 30] {
                     io.set_deadline(Some(io.now + Duration::from_millis(millis)));
