@@ -58,9 +58,9 @@ impl Pressure {
     fn look(&mut self, unsent: usize) {
         self.taken += self.unsent.saturating_sub(unsent) as u64;
         self.unsent = unsent;
-        let taken = self.taken;
-        while let Some(charged) = self.charges.pop_front_if(|charged| charged.end <= taken) {
-            self.invoked -= charged.len;
+        while (self.charges.front()).is_some_and(|charged| charged.end <= self.taken) {
+            let charged = self.charges.pop_front();
+            self.invoked -= charged.map_or(0, |charged| charged.len);
         }
     }
 
