@@ -53,7 +53,7 @@ pub enum DiallerEvent {
 /// An event on its way to many subscribers, encoded once for each serializer.
 pub struct Broadcast {
     event: Arc<Event>,
-    encoded: [OnceLock<Vec<u8>>; Serializer::ALL.len()],
+    encoded: [OnceLock<Bytes>; Serializer::ALL.len()],
     /// How many connections have not taken it yet.
     left: AtomicUsize,
     /// What its publisher is charged until all of them have.
@@ -84,34 +84,16 @@ impl Broadcast {
         }
     }
 
-    /// The event as a message of this serializer.
-    pub(super) fn encoded(&self, serializer: Serializer) -> &[u8] {
-        self.encoded[serializer as usize].get_or_init(|| serializer.encode_event(&self.event))
-    }
-
-    /// The same, for those who send it without a copy.
-    pub(super) fn shared(self: Arc<Self>, serializer: Serializer) -> Bytes {
-        Bytes::from_owner(Encoded {
-            broadcast: self,
-            serializer,
-        })
+    /// The event as a message of this serializer. A clone shares its bytes, and keeps them without
+    /// the event: what a socket does not take must not count for the publisher.
+    pub(super) fn encoded(&self, serializer: Serializer) -> &Bytes {
+        self.encoded[serializer as usize]
+            .get_or_init(|| serializer.encode_event(&self.event).into())
     }
 
     /// About how many bytes it will be on the wire.
     pub(super) fn len(&self) -> usize {
         self.event.approximate_len()
-    }
-}
-
-/// The bytes of an event in one serializer, alive for as long as a receiver has not sent them.
-struct Encoded {
-    broadcast: Arc<Broadcast>,
-    serializer: Serializer,
-}
-
-impl AsRef<[u8]> for Encoded {
-    fn as_ref(&self) -> &[u8] {
-        self.broadcast.encoded(self.serializer)
     }
 }
 

@@ -389,7 +389,7 @@ impl Session {
         if text.len() <= LARGEST_COPY {
             self.frames.send_text(text, io.out());
         } else if self.frames.begin_text(text.len(), io.out()) {
-            io.send_shared(event.clone().shared(self.serializer));
+            io.send_shared(text.clone());
         }
         event.taken();
     }
