@@ -257,6 +257,11 @@ impl<M> Connection<M> {
         lose(self.protocol.as_mut());
     }
 
+    /// How many bytes of output the kernel has not taken.
+    pub(super) fn unsent(&self) -> usize {
+        self.output.unsent()
+    }
+
     /// Whether the protocol still wants input.
     pub(super) fn wants_input(&self) -> bool {
         self.requested.wants_input()

@@ -41,6 +41,9 @@ const BULK_BEFORE_FLUSH: usize = COMMANDS_AT_ONCE;
 /// which takes some ten microseconds. A call takes two or three iterations, one for its CALL and
 /// one for its answer at least.
 const BULK_FLUSHES_AT_ONCE: usize = 64;
+/// Or so many that the kernel has taken this many bytes, which it copies: some tenths of a
+/// millisecond.
+const BULK_BYTES_AT_ONCE: usize = 1 << 20;
 
 /// Lists what a connection wants done, its output as urgent or not.
 type Note<M> = fn(&mut WorkLists, &mut Connection<M>);
@@ -174,10 +177,10 @@ impl<M> Reactor<M> {
         self.meet_deadlines(now);
         self.flush_the_dirty(now);
         if go_on {
-            self.flush_in_bulk(BULK_FLUSHES_AT_ONCE, now);
+            self.flush_in_bulk(BULK_FLUSHES_AT_ONCE, BULK_BYTES_AT_ONCE, now);
         } else {
             self.bulk_flushes = self.work.in_bulk();
-            self.flush_in_bulk(self.bulk_flushes, now);
+            self.flush_in_bulk(self.bulk_flushes, usize::MAX, now);
         }
         let is_done = self.is_shutting_down && self.inbox.is_empty() && self.connections.len() == 0;
         Ok(go_on && !is_done)
@@ -381,9 +384,14 @@ impl<M> Reactor<M> {
         self.work.give_back(listed);
     }
 
-    /// The same for so many of the connections whose output may wait, if their turn has come.
-    fn flush_in_bulk(&mut self, most: usize, now: Instant) {
+    /// The same for so many of the connections whose output may wait, if their turn has come, or for
+    /// fewer once the kernel has taken so many bytes.
+    fn flush_in_bulk(&mut self, most: usize, most_bytes: usize, now: Instant) {
+        let mut taken = 0;
         for _ in 0..most.min(self.bulk_flushes) {
+            if taken >= most_bytes {
+                return;
+            }
             self.bulk_flushes -= 1;
             let Some(id) = self.work.next_in_bulk() else {
                 continue;
@@ -394,7 +402,10 @@ impl<M> Reactor<M> {
             connection.is_listed_in_bulk = false;
             // It may have been flushed with urgent output since.
             if connection.wants_flush() {
+                let before = connection.unsent();
                 self.flush(id, WorkLists::note_in_bulk, now);
+                let after = self.connection(id).map_or(0, |c| c.unsent());
+                taken += before.saturating_sub(after);
             }
         }
     }
