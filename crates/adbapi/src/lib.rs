@@ -286,7 +286,7 @@ pub use builder::Builder;
 pub use connection::Connection;
 pub use driver::{Canceller, Driver, R2d2};
 pub use error::Error;
-pub use pool::{ConnectionPool, worker_state::WorkerState};
+pub use pool::{ConnectionPool, worker::CANCEL_WAIT, worker_state::WorkerState};
 pub use postgres_driver::Postgres;
 pub use postgres_settings::{PostgresSettings, Reset};
 pub use session_attrs::TargetSessionAttrs;

@@ -139,6 +139,13 @@ impl Io<'_> {
         }
     }
 
+    /// Offers the output to the kernel again at the end of the iteration, whether an event has said
+    /// that it takes some or not. The kernel says so only when a third of its buffer is free, which
+    /// takes a slow reader long. [`Protocol::on_flushed`] tells what has come of it.
+    pub fn retry_output(&mut self) {
+        self.requested.retry_output = true;
+    }
+
     /// Whether the kernel sends small writes at once, or waits to join them (RFC 9293, 3.7.4).
     pub fn set_nodelay(&self, nodelay: bool) {
         // It fails only on a connection that is lost, which shows soon enough.
@@ -153,6 +160,7 @@ pub(super) struct Requested {
     pub(super) deadline: Option<Instant>,
     pub(super) reading_paused: bool,
     pub(super) call_again: bool,
+    pub(super) retry_output: bool,
 }
 
 impl Requested {
@@ -164,6 +172,11 @@ impl Requested {
     /// Whether the protocol is to be called again now; once.
     pub(super) fn take_call_again(&mut self) -> bool {
         mem::take(&mut self.call_again) && self.ending == Ending::None
+    }
+
+    /// Whether the output is to be offered to the kernel although it took no more; once.
+    pub(super) fn take_retry_output(&mut self) -> bool {
+        mem::take(&mut self.retry_output)
     }
 }
 
@@ -241,6 +254,9 @@ impl<M> Connection<M> {
             requested: &mut self.requested,
         };
         let called = catch_unwind(AssertUnwindSafe(|| f(self.protocol.as_mut(), &mut io)));
+        if self.requested.take_retry_output() {
+            self.write_blocked = false;
+        }
         if called.is_err() {
             self.requested.ending = Ending::Now;
         }

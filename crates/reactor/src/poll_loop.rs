@@ -28,7 +28,7 @@ use super::{
 
 /// One read takes at most this much, and a connection gets one read an iteration, so that none can
 /// keep the others waiting.
-const READ_BUFFER: usize = 64 * 1024;
+pub const READ_BUFFER: usize = 64 * 1024;
 /// So many commands are read before output is flushed, so that output does not wait for all.
 const COMMANDS_AT_ONCE: usize = 4096;
 

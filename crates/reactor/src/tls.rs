@@ -143,6 +143,9 @@ impl<M> Tls<M> {
         if self.requested.call_again || self.has_more {
             io.call_again();
         }
+        if self.requested.take_retry_output() {
+            io.retry_output();
+        }
         io.pause_reading(!self.wants_input());
         let deadlines = [self.handshake_deadline, self.requested.deadline];
         io.set_deadline(deadlines.into_iter().flatten().min());

@@ -6,17 +6,12 @@ use std::sync::{
     atomic::{AtomicBool, AtomicU32, AtomicUsize, Ordering},
 };
 
-use super::outbox::Mail;
+use super::{
+    limits::{BACKLOG_LIMIT, MARGIN, OUTBOX_HARD, REALM_EVENTS_LIMIT},
+    outbox::Mail,
+};
 use reactor::{ConnectionId, Mailbox};
 use wamp::Message;
-
-/// So many bytes may wait anywhere because of what a session has sent. Beyond it the session is not
-/// read from until it is below half.
-pub(super) const BACKLOG_LIMIT: usize = 1 << 20;
-/// What a message in a queue takes besides its own bytes, about.
-const MARGIN: usize = 128;
-/// A session's outbox may hold so many times `outbox_limit`, whatever the time.
-const HARD: usize = 4;
 
 /// How much waits for one session and because of it, counted by all who put it there or take it.
 pub(super) struct Backlog {
@@ -47,6 +42,59 @@ pub struct Charge {
     octets: AtomicUsize,
 }
 
+/// How many bytes of events of a realm are on the way to their receivers' connections.
+#[derive(Default)]
+pub(super) struct EventsUnderWay(AtomicUsize);
+
+/// What is charged for an event, until this is released or dropped.
+pub(super) struct EventCharge {
+    under_way: Arc<EventsUnderWay>,
+    octets: AtomicUsize,
+    /// What its publisher pays, if it is on a connection.
+    publisher: Option<Charge>,
+}
+
+impl EventsUnderWay {
+    /// Charges for an event of this length that goes to so many connections.
+    pub(super) fn charge(
+        self: &Arc<Self>,
+        publisher: Option<&Arc<Backlog>>,
+        receivers: usize,
+        len: usize,
+    ) -> EventCharge {
+        let octets = receivers * (len + MARGIN);
+        let before = self.0.fetch_add(octets, Ordering::Relaxed);
+        let wait = if before > REALM_EVENTS_LIMIT { WAIT } else { 0 };
+        EventCharge {
+            under_way: self.clone(),
+            octets: AtomicUsize::new(octets),
+            publisher: publisher.map(|payer| payer.charge_octets(octets + wait)),
+        }
+    }
+
+    #[cfg(test)]
+    pub(super) fn octets(&self) -> usize {
+        self.0.load(Ordering::Relaxed)
+    }
+}
+
+impl EventCharge {
+    /// All connections have taken the event.
+    pub(super) fn release(&self) {
+        let octets = self.octets.swap(0, Ordering::Relaxed);
+        self.under_way.0.fetch_sub(octets, Ordering::Relaxed);
+        if let Some(charge) = &self.publisher {
+            charge.release();
+        }
+    }
+}
+
+impl Drop for EventCharge {
+    fn drop(&mut self) {
+        self.release();
+    }
+}
+
 impl Backlog {
     /// The accounts of a session that has `limit` bytes of outbox and is told at `home` when it need
     /// not wait any more.
@@ -72,7 +120,7 @@ impl Backlog {
 
     /// How many bytes may be in its output that its socket does not take.
     pub(super) fn hard_limit(&self) -> usize {
-        self.limit.saturating_mul(HARD)
+        self.limit.saturating_mul(OUTBOX_HARD)
     }
 
     /// How many bytes of mail are on the way to it.
@@ -126,6 +174,11 @@ impl Backlog {
             },
             Mail::Invocation(..) | Mail::Resume | Mail::Deadline | Mail::Dialler(_) => false,
         }
+    }
+
+    /// How long the connection's output was when that was noted last.
+    pub(super) fn unsent(&self) -> usize {
+        self.unsent.load(Ordering::Relaxed)
     }
 
     /// The connection's output is this long now.
@@ -182,7 +235,7 @@ impl Backlog {
             return None;
         }
         Some(if waiting > callee.limit {
-            payer.charge_octets(BACKLOG_LIMIT + MARGIN + len)
+            payer.charge_octets(WAIT + MARGIN + len)
         } else {
             payer.charge(1, len)
         })
@@ -230,6 +283,8 @@ impl Backlog {
 
 /// A session that waits goes on when so much is left.
 const ENOUGH: usize = BACKLOG_LIMIT / 2;
+/// Whoever is charged so much has to wait, whatever else it is charged.
+const WAIT: usize = BACKLOG_LIMIT + 1;
 
 impl Charge {
     /// What it was for does not wait any more.
@@ -265,6 +320,23 @@ mod tests {
         assert!(!payer.has_to_wait());
         drop((first, third));
         assert_eq!(payer.caused(), 0);
+    }
+
+    #[test]
+    fn who_publishes_while_too_much_is_under_way_waits_until_its_own_event_has_arrived() {
+        let under_way = Arc::new(EventsUnderWay::default());
+        let [one, other] = [(); 2].map(|()| Backlog::new(100, None));
+        let of_a_component = under_way.charge(None, 1, REALM_EVENTS_LIMIT);
+        let first = under_way.charge(Some(&one), 2, 10);
+        let second = under_way.charge(Some(&other), 1, 10);
+        assert!(one.has_to_wait() && other.has_to_wait());
+        first.release();
+        assert!(!one.has_to_wait() && other.has_to_wait());
+        drop(of_a_component);
+        drop(under_way.charge(Some(&one), 2, 10));
+        assert!(!one.has_to_wait());
+        drop((first, second));
+        assert_eq!((under_way.octets(), other.caused()), (0, 0));
     }
 
     #[test]

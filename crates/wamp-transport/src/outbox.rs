@@ -11,7 +11,7 @@ use std::{
 
 use bytes::Bytes;
 
-use super::backlog::{Backlog, Charge};
+use super::backlog::{Backlog, Charge, EventCharge};
 use reactor::{ConnectionId, Mailbox};
 use wamp::{Event, Invocation, Message, Serializer};
 
@@ -56,17 +56,13 @@ pub struct Broadcast {
     encoded: [OnceLock<Bytes>; Serializer::ALL.len()],
     /// How many connections have not taken it yet.
     left: AtomicUsize,
-    /// What its publisher is charged until all of them have.
-    charge: OnceLock<Charge>,
+    /// What is charged for it until all of them have.
+    charge: EventCharge,
 }
 
 impl Broadcast {
-    /// An event for so many connections, which its publisher pays for, if it is on one itself.
-    pub(super) fn new(event: Arc<Event>, receivers: usize, payer: Option<&Arc<Backlog>>) -> Self {
-        let charge = OnceLock::new();
-        if let Some(payer) = payer {
-            let _ = charge.set(payer.charge(receivers, event.approximate_len()));
-        }
+    /// An event for so many connections, and what is charged for it.
+    pub(super) fn new(event: Arc<Event>, receivers: usize, charge: EventCharge) -> Self {
         Self {
             event,
             encoded: [const { OnceLock::new() }; _],
@@ -77,10 +73,8 @@ impl Broadcast {
 
     /// A connection has taken it. What those would take that are gone is let go with the event.
     pub(super) fn taken(&self) {
-        if self.left.fetch_sub(1, Ordering::AcqRel) == 1
-            && let Some(charge) = self.charge.get()
-        {
-            charge.release();
+        if self.left.fetch_sub(1, Ordering::AcqRel) == 1 {
+            self.charge.release();
         }
     }
 

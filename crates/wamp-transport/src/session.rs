@@ -4,12 +4,7 @@
 mod ending;
 mod pressure;
 
-use std::{
-    io,
-    net::SocketAddr,
-    sync::Arc,
-    time::{Duration, Instant},
-};
+use std::{io, net::SocketAddr, sync::Arc, time::Instant};
 
 use tungstenite::protocol::{Role, frame::coding::CloseCode};
 
@@ -20,6 +15,7 @@ use super::{
     backlog::Backlog,
     frames::{FrameLimits, Frames, Incoming},
     heartbeat::{Beat, Heartbeat, Intervals},
+    limits::{LARGEST_COPY, MESSAGES_AT_ONCE, TIME_AT_ONCE, TIME_FOR_ALL},
     outbox::{Broadcast, Mail, Outbox},
     realm::Realm,
 };
@@ -29,17 +25,6 @@ use wamp::{
     error_uri,
 };
 use wamp_router::{PeerId, refuse_realm};
-
-/// So many messages of a connection are taken in an iteration of its I/O thread. A read can bring
-/// a thousand, and each can be an event for thousands.
-const MESSAGES_AT_ONCE: usize = 64;
-/// When the messages of a connection have taken so long, the rest waits for the next iteration as
-/// well. An event for thousands takes longer than a hundred calls.
-const TIME_AT_ONCE: Duration = Duration::from_micros(500);
-
-/// An event of more bytes is not copied for each of its receivers: in memory it is once. A short
-/// copy is faster than a reference.
-const LARGEST_COPY: usize = 16 * 1024;
 
 /// What a connection needs to know of the node, and who its client is.
 #[derive(Clone)]
@@ -124,34 +109,42 @@ impl Session {
 
     pub(super) fn on_bytes(&mut self, bytes: &[u8], io: &mut Io<'_>) {
         self.heartbeat.sign_of_life();
-        match &mut self.pressure {
-            Some(pressure) if !pressure.unread.is_empty() => {
-                pressure.unread.extend_from_slice(bytes);
-            }
-            _ => self.take(bytes, io),
-        }
+        let left = if self.has_unread() {
+            bytes.len()
+        } else {
+            self.take(bytes, io)
+        };
+        self.keep(&bytes[bytes.len() - left..]);
     }
 
     /// Goes on with what has been read.
     pub(super) fn on_again(&mut self, io: &mut Io<'_>) {
         if !self.is_held() {
-            let unread = self
-                .pressure
-                .as_mut()
-                .map(|p| std::mem::take(&mut p.unread));
-            self.take(&unread.unwrap_or_default(), io);
+            self.take_unread(io);
         }
     }
 
     /// Takes messages out of `bytes`, as many as an iteration may have, or fewer if the session has
-    /// to wait.
-    fn take(&mut self, mut bytes: &[u8], io: &mut Io<'_>) {
+    /// to wait. How many bytes are left for later.
+    fn take(&mut self, bytes: &[u8], io: &mut Io<'_>) -> usize {
+        let mut left = bytes;
+        let is_done = self.take_messages(&mut left, io);
+        self.regulate(io);
+        // If it does not wait, or not any more, it goes on in the next iteration.
+        if !is_done && !self.is_held() {
+            io.call_again();
+        }
+        if is_done { 0 } else { left.len() }
+    }
+
+    /// Whether no message is left, of those in `bytes` and those that came before.
+    fn take_messages(&mut self, bytes: &mut &[u8], io: &mut Io<'_>) -> bool {
         let mut has_message = false;
         let mut second = None;
         for _ in 0..MESSAGES_AT_ONCE {
-            let Some(incoming) = self.frames.next(&mut bytes, io.out()) else {
+            let Some(incoming) = self.frames.next(bytes, io.out()) else {
                 self.note_unfinished(has_message, io);
-                return self.regulate(io);
+                return true;
             };
             has_message |= matches!(incoming, Incoming::Text(_));
             match incoming {
@@ -164,14 +157,18 @@ impl Session {
                     io,
                 ),
                 Incoming::Heartbeat => {}
-                Incoming::Closed => return self.on_closed(io),
+                Incoming::Closed => {
+                    self.on_closed(io);
+                    return true;
+                }
                 Incoming::Failed(reason) => {
                     tracing::info!(
                     target: crate::LOG,
                                            client = %self.context.remote, session = self.session.map(SessionId::value), reason,
                                            "closing a WebSocket connection that broke the protocol"
                                        );
-                    return self.fail("it broke the WebSocket protocol".to_owned(), io);
+                    self.fail("it broke the WebSocket protocol".to_owned(), io);
+                    return true;
                 }
                 Incoming::TooLarge(too_large) => {
                     tracing::info!(
@@ -181,25 +178,25 @@ impl Session {
                                            "closing a WebSocket connection that sent {too_large}; if that is expected, \
                                             raise the option of its transport"
                                        );
-                    return self.fail(format!("it sent {too_large}, perhaps the answer"), io);
+                    self.fail(format!("it sent {too_large}, perhaps the answer"), io);
+                    return true;
                 }
             }
             if self.has_to_wait(io) {
-                self.keep(bytes);
-                return self.regulate(io);
+                return false;
             }
             // Mostly there is one, which needs no look at the time.
             if !bytes.is_empty() {
-                match second {
-                    None => second = Some(Instant::now()),
-                    Some(begun) if begun.elapsed() > TIME_AT_ONCE => break,
-                    Some(_) => {}
+                let now = Instant::now();
+                let begun = *second.get_or_insert(now);
+                if now - begun > TIME_AT_ONCE
+                    || now.saturating_duration_since(io.now) > TIME_FOR_ALL
+                {
+                    break;
                 }
             }
         }
-        self.keep(bytes);
-        io.call_again();
-        self.regulate(io);
+        false
     }
 
     /// The client will send nothing more; whoever waits for its answers need not wait longer.
@@ -211,7 +208,8 @@ impl Session {
     pub(super) fn on_mail(&mut self, mail: Mail, io: &mut Io<'_>) {
         self.backlog.took(mail.len());
         if self.is_beyond_hard_limit(io) {
-            return self.drop_slow_client("outbox_limit, four times of which is too much", io);
+            let why = "four times as many are too much at once";
+            return self.drop_slow_client(why, io);
         }
         match mail {
             Mail::Message(message) => self.send(&message, io),
@@ -232,8 +230,11 @@ impl Session {
     }
 
     pub(super) fn on_flushed(&mut self, io: &mut Io<'_>) {
+        // A retry may have come to nothing, which is no sign of life.
+        if !self.backlog.is_blocked() || io.unsent() < self.backlog.unsent() {
+            self.heartbeat.flushed(io.unsent());
+        }
         self.backlog.flushed(io.unsent());
-        self.heartbeat.flushed(io.unsent());
         self.note_output(io);
         self.regulate(io);
     }
@@ -253,6 +254,10 @@ impl Session {
             Beat::Ping => {
                 self.frames
                     .send_ping(vec![0; self.options.auto_ping_size], io.out());
+                // The ping waits behind what the client has not read, and so would its answer.
+                if self.backlog.is_blocked() {
+                    io.retry_output();
+                }
             }
             Beat::Dead => {
                 tracing::info!(target: crate::LOG, client = %self.context.remote, "dropping a client that answers no ping");
