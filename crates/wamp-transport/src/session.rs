@@ -2,6 +2,7 @@
 //! handshake, heartbeats and deadlines. Must not know what messages mean beyond HELLO.
 
 mod ending;
+mod input;
 mod pressure;
 
 use std::{io, net::SocketAddr, sync::Arc, time::Instant};
@@ -13,9 +14,9 @@ use self::pressure::Pressure;
 use super::{
     Realms, WebSocketOptions,
     backlog::Backlog,
-    frames::{FrameLimits, Frames, Incoming},
+    frames::{FrameLimits, Frames},
     heartbeat::{Beat, Heartbeat, Intervals},
-    limits::{LARGEST_COPY, MESSAGES_AT_ONCE, TIME_AT_ONCE, TIME_FOR_ALL},
+    limits::LARGEST_COPY,
     outbox::{Broadcast, Mail, Outbox},
     realm::Realm,
 };
@@ -105,98 +106,6 @@ impl Session {
         };
         session.set_deadline(io);
         session
-    }
-
-    pub(super) fn on_bytes(&mut self, bytes: &[u8], io: &mut Io<'_>) {
-        self.heartbeat.sign_of_life();
-        let left = if self.has_unread() {
-            bytes.len()
-        } else {
-            self.take(bytes, io)
-        };
-        self.keep(&bytes[bytes.len() - left..]);
-    }
-
-    /// Goes on with what has been read.
-    pub(super) fn on_again(&mut self, io: &mut Io<'_>) {
-        if !self.is_held() {
-            self.take_unread(io);
-        }
-    }
-
-    /// Takes messages out of `bytes`, as many as an iteration may have, or fewer if the session has
-    /// to wait. How many bytes are left for later.
-    fn take(&mut self, bytes: &[u8], io: &mut Io<'_>) -> usize {
-        let mut left = bytes;
-        let is_done = self.take_messages(&mut left, io);
-        self.regulate(io);
-        // If it does not wait, or not any more, it goes on in the next iteration.
-        if !is_done && !self.is_held() {
-            io.call_again();
-        }
-        if is_done { 0 } else { left.len() }
-    }
-
-    /// Whether no message is left, of those in `bytes` and those that came before.
-    fn take_messages(&mut self, bytes: &mut &[u8], io: &mut Io<'_>) -> bool {
-        let mut has_message = false;
-        let mut second = None;
-        for _ in 0..MESSAGES_AT_ONCE {
-            let Some(incoming) = self.frames.next(bytes, io.out()) else {
-                self.note_unfinished(has_message, io);
-                return true;
-            };
-            has_message |= matches!(incoming, Incoming::Text(_));
-            match incoming {
-                Incoming::Text(text) => self.on_text(text.as_bytes(), io),
-                Incoming::Binary => self.on_violation(
-                    format!(
-                        "received a binary message; {} has text messages only",
-                        self.serializer.subprotocol()
-                    ),
-                    io,
-                ),
-                Incoming::Heartbeat => {}
-                Incoming::Closed => {
-                    self.on_closed(io);
-                    return true;
-                }
-                Incoming::Failed(reason) => {
-                    tracing::info!(
-                    target: crate::LOG,
-                                           client = %self.context.remote, session = self.session.map(SessionId::value), reason,
-                                           "closing a WebSocket connection that broke the protocol"
-                                       );
-                    self.fail("it broke the WebSocket protocol".to_owned(), io);
-                    return true;
-                }
-                Incoming::TooLarge(too_large) => {
-                    tracing::info!(
-                    target: crate::LOG,
-                                           client = %self.context.remote, session = self.session.map(SessionId::value),
-                                           option = too_large.option, limit = too_large.limit, size = too_large.size,
-                                           "closing a WebSocket connection that sent {too_large}; if that is expected, \
-                                            raise the option of its transport"
-                                       );
-                    self.fail(format!("it sent {too_large}, perhaps the answer"), io);
-                    return true;
-                }
-            }
-            if self.has_to_wait(io) {
-                return false;
-            }
-            // Mostly there is one, which needs no look at the time.
-            if !bytes.is_empty() {
-                let now = Instant::now();
-                let begun = *second.get_or_insert(now);
-                if now - begun > TIME_AT_ONCE
-                    || now.saturating_duration_since(io.now) > TIME_FOR_ALL
-                {
-                    break;
-                }
-            }
-        }
-        false
     }
 
     /// The client will send nothing more; whoever waits for its answers need not wait longer.

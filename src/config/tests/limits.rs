@@ -22,7 +22,13 @@ fn row(waits: &str, payer: &str, bound: impl Into<String>, full: &str) -> Row {
 
 /// The table. Rows that belong together stand together.
 fn rows() -> Vec<Row> {
-    [at_a_connection(), at_a_callee(), elsewhere()].concat()
+    [
+        at_a_connection(),
+        at_a_callee(),
+        of_a_session(),
+        elsewhere(),
+    ]
+    .concat()
 }
 
 fn at_a_connection() -> Vec<Row> {
@@ -132,15 +138,38 @@ fn at_a_callee() -> Vec<Row> {
     ]
 }
 
-fn elsewhere() -> Vec<Row> {
-    let client = wamp_client::Limits::DEFAULT;
-    let of_a_session = [
+fn of_a_session() -> Vec<Row> {
+    let each = [
         ROUTER.calls_per_session,
         ROUTER.invocations_per_session,
         ROUTER.registrations_per_session,
         ROUTER.subscriptions_per_session,
     ];
-    let of_a_session = of_a_session.map(number).join(", ");
+    let cleared = number(CLEARED_AT_ONCE);
+    vec![
+        row(
+            "a URI",
+            "who sends it",
+            bytes(wamp::MAX_URI_LEN),
+            "`wamp.error.invalid_uri`",
+        ),
+        row(
+            "calls, invocations, registrations, subscriptions of a session",
+            "that session",
+            each.map(number).join(", "),
+            "`wamp.error.unavailable`",
+        ),
+        row(
+            "what a session leaves behind",
+            "nobody",
+            format!("{cleared} entries are cleared at each input"),
+            "the rest waits for the next",
+        ),
+    ]
+}
+
+fn elsewhere() -> Vec<Row> {
+    let client = wamp_client::Limits::DEFAULT;
     let requests = format!(
         "{}; {} on the way to another router, from which nothing is read above {}",
         number(client.pending),
@@ -160,37 +189,19 @@ fn elsewhere() -> Vec<Row> {
         limit::LINES,
         time(limit::PERIOD)
     );
-    let (unavailable, cleared) = ("`wamp.error.unavailable`", number(CLEARED_AT_ONCE));
+    let events = bytes(transport::COMPONENT_EVENTS_LIMIT);
     vec![
-        row(
-            "a URI",
-            "who sends it",
-            bytes(wamp::MAX_URI_LEN),
-            "`wamp.error.invalid_uri`",
-        ),
-        row(
-            "calls, invocations, registrations, subscriptions of a session",
-            "that session",
-            of_a_session,
-            unavailable,
-        ),
-        row(
-            "what a session leaves behind",
-            "nobody",
-            format!("{cleared} entries are cleared at each input"),
-            "the rest waits for the next",
-        ),
         row(
             "events for a component in this process",
             "that component",
-            bytes(transport::COMPONENT_EVENTS_LIMIT),
+            events,
             "dropped, counted, logged",
         ),
         row(
             "requests of a component without an answer",
             "that component",
             requests,
-            unavailable,
+            "`wamp.error.unavailable`",
         ),
         row(
             "a directory listing",

@@ -25,8 +25,8 @@ const RETRY: Duration = Duration::from_millis(10);
 #[derive(Default)]
 pub(super) struct Pressure {
     /// What has been read, and from where on it has not been taken yet.
-    unread: Vec<u8>,
-    unread_from: usize,
+    pub(super) unread: Vec<u8>,
+    pub(super) unread_from: usize,
     /// The session is not read from.
     is_held: bool,
     /// How many bytes the socket has taken since this is counted.
@@ -80,7 +80,7 @@ impl Pressure {
     }
 
     /// How much has been read and not been taken yet.
-    fn unread(&self) -> usize {
+    pub(super) fn unread(&self) -> usize {
         self.unread.len() - self.unread_from
     }
 
@@ -91,7 +91,7 @@ impl Pressure {
 }
 
 impl Session {
-    fn pressure_mut(&mut self) -> &mut Pressure {
+    pub(super) fn pressure_mut(&mut self) -> &mut Pressure {
         self.pressure.get_or_insert_default()
     }
 
@@ -110,41 +110,6 @@ impl Session {
             .map_or(0, |pressure| pressure.invoked);
         let own = self.backlog.in_mail() + io.unsent() - invoked.min(io.unsent());
         own > self.backlog.limit() || self.backlog.has_to_wait()
-    }
-
-    /// Keeps what has been read for later, behind what is kept already.
-    pub(super) fn keep(&mut self, bytes: &[u8]) {
-        if !bytes.is_empty() {
-            self.pressure_mut().unread.extend_from_slice(bytes);
-            self.note_input();
-        }
-    }
-
-    /// Whether something is kept that has been read.
-    pub(super) fn has_unread(&self) -> bool {
-        (self.pressure.as_ref()).is_some_and(|pressure| pressure.unread() > 0)
-    }
-
-    /// Takes messages out of what is kept, as far as it goes now.
-    pub(super) fn take_unread(&mut self, io: &mut Io<'_>) {
-        let pressure = self.pressure_mut();
-        let unread = std::mem::take(&mut pressure.unread);
-        let from = std::mem::take(&mut pressure.unread_from);
-        let left = self.take(&unread[from..], io);
-        if left > 0 {
-            let pressure = self.pressure_mut();
-            pressure.unread_from = unread.len() - left;
-            pressure.unread = unread;
-            self.note_input();
-        }
-    }
-
-    fn note_input(&self) {
-        let unread = self
-            .pressure
-            .as_ref()
-            .map_or(0, |pressure| pressure.unread());
-        self.backlog.set_input(self.frames.unfinished() + unread);
     }
 
     /// All that was read is taken. Of a message that is not complete its client has to send the rest
