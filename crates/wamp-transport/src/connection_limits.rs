@@ -17,7 +17,7 @@ const SMALL_SHARE: usize = 16;
 const MOST_LEAVING: usize = 32;
 /// So many connections may be told that they are refused, and wait for the end, at once.
 const MOST_REFUSED: usize = 16;
-/// A refusal is logged once in so much time for an address, and for the node.
+/// That a limit is reached is logged once in so much time for an address, and for the node.
 const TOLD_AGAIN: Duration = Duration::from_secs(60);
 
 /// The limits on a node's connections.
@@ -82,13 +82,15 @@ pub(super) enum Admission {
     /// It has the place of another, which is to be closed.
     InsteadOf(Whereabouts, Place),
     /// There is no place.
-    Refused {
-        limit: Limit,
-        /// How many places there are.
-        of: usize,
-        /// Whether to log it.
-        is_news: bool,
-    },
+    Refused(Limit),
+}
+
+/// A limit that was reached, to be logged.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) struct Reached {
+    pub(super) limit: Limit,
+    /// How many connections it allows.
+    pub(super) most: usize,
 }
 
 /// The connections of a node, which all its I/O threads share. The lock is held for a look into small
@@ -144,8 +146,8 @@ impl Connections {
         }
     }
 
-    /// Gives a connection of this address a place, if there is one or can be.
-    pub(super) fn admit(&self, address: IpAddr, now: Instant) -> Admission {
+    /// Gives a connection of this address a place, if there is one or can be; and what to log of it.
+    pub(super) fn admit(&self, address: IpAddr, now: Instant) -> (Admission, Option<Reached>) {
         let network = network_of(address);
         let mut table = self.table();
         let table = &mut *table;
@@ -153,23 +155,26 @@ impl Connections {
         let free = self.limits.max_connections.saturating_sub(staying);
         let own = table.addresses.get(&network).map_or(0, Address::staying);
         let allowed = self.limits.of_address(own, free);
-        let (limit, of, oldest) = if own >= allowed {
+        let (limit, most, oldest) = if own >= allowed {
             (Limit::Address, allowed, table.oldest_of(network))
         } else if free == 0 {
             (Limit::Node, self.limits.max_connections, table.oldest())
         } else {
-            return Admission::Admitted(table.take_place(network));
+            return (Admission::Admitted(table.take_place(network)), None);
         };
-        if let Some(whereabouts) = oldest.and_then(|oldest| table.make_leave(oldest)) {
-            return Admission::InsteadOf(whereabouts, table.take_place(network));
-        }
-        table.refused += 1;
         let told_at = match (limit, table.addresses.get_mut(&network)) {
             (Limit::Address, Some(address)) => &mut address.told_at,
             _ => &mut table.told_at,
         };
-        let is_news = is_news(told_at, now);
-        Admission::Refused { limit, of, is_news }
+        let reached = is_news(told_at, now).then_some(Reached { limit, most });
+        let admission = match oldest.and_then(|oldest| table.make_leave(oldest)) {
+            Some(other) => Admission::InsteadOf(other, table.take_place(network)),
+            None => {
+                table.refused += 1;
+                Admission::Refused(limit)
+            }
+        };
+        (admission, reached)
     }
 
     /// Chooses a connection to be closed because there is no file descriptor left: `None` if there

@@ -14,7 +14,7 @@ use socket2::{Domain, Protocol, SockRef, Socket, TcpKeepalive, Type};
 
 use super::{
     Realms,
-    connection_limits::{Admission, Connections, Limit, Whereabouts},
+    connection_limits::{Admission, Connections, Limit, Reached, Whereabouts},
     outbox::Mail,
     refusal::{Refused, refuse_now},
     session::{ConnectionContext, IoThread},
@@ -187,7 +187,11 @@ impl Dealer {
 
     fn on_connection(&mut self, socket: TcpStream, remote: SocketAddr) -> ControlFlow<()> {
         let mut next = ControlFlow::Continue(());
-        let place = match self.connections.admit(remote.ip(), Instant::now()) {
+        let (admission, reached) = self.connections.admit(remote.ip(), Instant::now());
+        if let Some(reached) = reached {
+            tell(&reached, remote);
+        }
+        let place = match admission {
             Admission::Admitted(place) => place,
             Admission::InsteadOf(other, place) => {
                 self.make_room(other);
@@ -196,10 +200,7 @@ impl Dealer {
                 }
                 place
             }
-            Admission::Refused { limit, of, is_news } => {
-                if is_news {
-                    tell_refusal(remote, limit, of);
-                }
+            Admission::Refused(limit) => {
                 self.refuse(socket, limit);
                 return next;
             }
@@ -258,19 +259,22 @@ impl Dealer {
     }
 }
 
-/// Logs that connections are refused.
-fn tell_refusal(client: SocketAddr, limit: Limit, of: usize) {
+/// Logs that a limit is reached.
+fn tell(reached: &Reached, client: SocketAddr) {
+    let Reached { limit, most } = *reached;
     match limit {
         Limit::Address => tracing::warn!(
             target: crate::LOG,
-            %client, limit = of,
-            "refusing connections of this address: it has as many as limits.max_connections_per_address \
-             allows; if they are wanted, raise it (without it, an address has half of what others leave)"
+            %client, connections = most,
+            "this address has as many connections as limits.max_connections_per_address allows: one \
+             without a session is closed for another, and if there is none, whoever comes is refused \
+             (503). If they are wanted, raise it; without it an address has half of what others leave"
         ),
         Limit::Node | Limit::Descriptors => tracing::warn!(
             target: crate::LOG,
-            %client, limit = of,
-            "refusing connections: there are as many as limits.max_connections allows; if they are \
+            %client, connections = most,
+            "there are as many connections as limits.max_connections allows: one without a session is \
+             closed for another, and if there is none, whoever comes is refused (503). If they are \
              wanted, raise it, and the limit of open files (ulimit -n, LimitNOFILE) with it"
         ),
     }

@@ -209,7 +209,7 @@ impl WebConnection {
     /// Another connection has its place, unless a session or an answer has begun meanwhile.
     fn make_room(&mut self, io: &mut Io<'_>) {
         if self.may_be_closed {
-            tracing::info!(
+            tracing::debug!(
                 target: crate::LOG,
                 client = %self.context.remote,
                 "closing a connection without a session to make room for another"

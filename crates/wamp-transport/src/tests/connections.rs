@@ -17,9 +17,9 @@ fn take_all(connections: &Connections, address: &str) -> (Vec<Place>, Limit) {
     let address: IpAddr = address.parse().unwrap();
     let mut places = Vec::new();
     loop {
-        match connections.admit(address, Instant::now()) {
+        match connections.admit(address, Instant::now()).0 {
             Admission::Admitted(place) => places.push(place),
-            Admission::Refused { limit, .. } => return (places, limit),
+            Admission::Refused(limit) => return (places, limit),
             other @ Admission::InsteadOf(..) => panic!("nobody can go: {other:?}"),
         }
     }
@@ -71,17 +71,16 @@ fn a_network_of_version_6_is_one_address_and_a_mapped_one_is_of_version_4() {
 }
 
 #[test]
-fn a_refusal_is_told_once_in_a_while() {
+fn a_limit_that_is_reached_is_told_once_in_a_while() {
     let connections = Connections::new(limits(1, AddressLimit::None));
     let address: IpAddr = "192.0.2.1".parse().unwrap();
     let begin = Instant::now();
     connections.admit(address, begin);
     let told = |seconds| {
-        let admission = connections.admit(address, begin + Duration::from_secs(seconds));
-        let Admission::Refused { is_news, .. } = admission else {
-            panic!("there is one place: {admission:?}");
-        };
-        is_news
+        let now = begin + Duration::from_secs(seconds);
+        let (admission, reached) = connections.admit(address, now);
+        assert_eq!(admission, Admission::Refused(Limit::Node));
+        reached.is_some()
     };
     assert_eq!(
         [0, 1, 59, 60, 61].map(told),
