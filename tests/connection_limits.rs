@@ -10,6 +10,7 @@ use std::{
     time::Duration,
 };
 
+use nix::sys::signal::Signal;
 use serde_json::{Value, json};
 use socket2::{Domain, Socket, Type};
 use tempfile::TempDir;
@@ -132,6 +133,8 @@ fn what_is_written_counts_and_who_leaves_makes_room() {
     own.pop().expect("there are nine").leave();
     let mut latecomer = wait::until("a place", || join_from(ATTACKER, address).ok());
     assert_served(&mut latecomer, 0);
+    node.signal(Signal::SIGTERM);
+    node.wait_for_log("refused=");
 }
 
 /// The processor time that the node has had, in clock ticks of 10 ms.

@@ -26,7 +26,8 @@ use crate::config::{NodeConfig, RouterWorker};
 use component::Classes;
 use reactor::{Mailbox, Reactor};
 use wamp_router::Router;
-use wamp_transport::{ClockHandle, ConnectionStats, Connections, Mail, Realm, Realms};
+pub use wamp_transport::ConnectionStats;
+use wamp_transport::{ClockHandle, Connections, Mail, Realm, Realms};
 
 /// How long a stop may take by default: `docker stop` kills after 10 s.
 pub const STOP_TIMEOUT: Duration = Duration::from_secs(9);

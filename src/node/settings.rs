@@ -71,12 +71,7 @@ fn random_id() -> u64 {
 /// of no use.
 pub(super) fn connection_limits(config: &NodeConfig, io_threads: usize) -> ConnectionLimits {
     let files = getrlimit(Resource::RLIMIT_NOFILE).map_or(1024, |(soft, _)| soft);
-    let databases = config.databases.iter();
-    let databases = databases.map(|d| FILES + u64::from(d.cp_max) * FILES_OF_DATABASE_CONNECTION);
-    let reserve =
-        FILES + FILES_OF_THREAD * io_threads as u64 + databases.sum::<u64>() + files / FILES_IN_USE;
-    let most = files.saturating_sub(reserve).max(files / 4).max(1);
-    let most = usize::try_from(most).unwrap_or(usize::MAX);
+    let most = most_connections(files, io_threads, &config.databases);
     let max_connections = config.limits.max_connections.unwrap_or(most);
     if max_connections > most {
         tracing::warn!(
@@ -95,6 +90,16 @@ pub(super) fn connection_limits(config: &NodeConfig, io_threads: usize) -> Conne
         max_connections,
         per_address,
     }
+}
+
+/// How many connections a node may have by default that may open so many files.
+fn most_connections(files: u64, io_threads: usize, databases: &[Database]) -> usize {
+    let of_databases = (databases.iter())
+        .map(|database| u64::from(database.cp_max) * FILES_OF_DATABASE_CONNECTION)
+        .sum::<u64>();
+    let reserve = FILES + FILES_OF_THREAD * io_threads as u64 + of_databases + files / FILES_IN_USE;
+    let most = files.saturating_sub(reserve).max(files / 4).max(1);
+    usize::try_from(most).unwrap_or(usize::MAX)
 }
 
 pub(super) fn realm(realm: &config::Realm) -> RealmOptions {
