@@ -29,7 +29,8 @@ pub enum Mail {
     GoAway,
     /// Less waits now because of what the session has sent: it may be read from again.
     Resume,
-    /// Another connection has the place of this one, which has no session.
+    /// Another connection has the place of this one, unless a session or an answer has begun on it
+    /// meanwhile.
     MakeRoom,
     /// For the clock: a realm has an earlier deadline than it knows of.
     Deadline,
