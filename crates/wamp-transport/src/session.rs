@@ -14,6 +14,7 @@ use self::pressure::Pressure;
 use super::{
     Realms, WebSocketOptions,
     backlog::Backlog,
+    connection_limits::Connections,
     frames::{FrameLimits, Frames},
     heartbeat::{Beat, Heartbeat, Intervals},
     limits::LARGEST_COPY,
@@ -40,6 +41,7 @@ pub(super) struct IoThread {
     pub(super) number: usize,
     pub(super) mailbox: Mailbox<Mail>,
     pub(super) realms: Arc<Realms>,
+    pub(super) connections: Arc<Connections>,
 }
 
 /// A session, or one about to be.
@@ -108,6 +110,11 @@ impl Session {
         session
     }
 
+    /// Whether it has joined a realm, and has not ended.
+    pub(super) fn has_joined(&self) -> bool {
+        matches!(self.phase, Phase::Joined { .. })
+    }
+
     /// The client will send nothing more; whoever waits for its answers need not wait longer.
     pub(super) fn on_end(&mut self, io: &mut Io<'_>) {
         self.leave();
@@ -131,7 +138,7 @@ impl Session {
             Mail::Close => self.close(CloseCode::Normal, "the session has ended", io),
             Mail::GoAway => self.go_away(io),
             // For what comes below; the others are for tasks, not for connections.
-            Mail::Resume | Mail::Deadline | Mail::Dialler(_) => {}
+            Mail::Resume | Mail::MakeRoom | Mail::Deadline | Mail::Dialler(_) => {}
         }
         self.backlog.set_unsent(io.unsent());
         self.note_output(io);

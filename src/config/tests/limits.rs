@@ -6,7 +6,7 @@ use std::{env, fs, path::Path, time::Duration};
 use super::documented::RENEW;
 use crate::{
     cli::logging::limit,
-    config::keys::{DATABASE, DefaultValue, Kind, Section, WEBSOCKET_OPTIONS},
+    config::keys::{DATABASE, DefaultValue, Kind, LIMITS, Section, WEBSOCKET_OPTIONS},
 };
 use wamp_router::{CLEARED_AT_ONCE, FEW_CALLS, Limits};
 use wamp_transport::limits as transport;
@@ -204,6 +204,16 @@ fn elsewhere() -> Vec<Row> {
             "`wamp.error.unavailable`",
         ),
         row(
+            "connections",
+            "their address; then who has no session",
+            format!(
+                "{}; for an address {}",
+                described(&LIMITS, "max_connections"),
+                described(&LIMITS, "max_connections_per_address")
+            ),
+            "the oldest without a session is closed; if there is none, 503; logged",
+        ),
+        row(
             "a directory listing",
             "who asks",
             listing,
@@ -226,6 +236,15 @@ fn key(section: &Section, name: &str) -> String {
         _ => number(count),
     };
     format!("`{name}` ({default})")
+}
+
+/// A key whose default depends on the machine: "`max_connections` (what files …)".
+fn described(section: &Section, name: &str) -> String {
+    let value = section.value(name).expect("the key is served");
+    let DefaultValue::Special(default) = value.default else {
+        panic!("the default of {name} is not described");
+    };
+    format!("`limits.{name}` ({default})")
 }
 
 /// "64 KiB", in the largest unit that divides it.
