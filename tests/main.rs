@@ -25,6 +25,7 @@ mod lifecycle;
 mod memory;
 mod output;
 mod packaging;
+mod readme;
 mod restart;
 mod scale;
 mod support;
