@@ -83,7 +83,7 @@ impl<'a> ValueDeserializer<'a> {
             Type::BYTEA => visitor.visit_borrowed_bytes(bytes),
             _ => match self.r#type.kind() {
                 Kind::Array(member) => {
-                    let elements = self.read::<Vec<Element<'a>>>(bytes)?.into_iter();
+                    let elements = self.elements(bytes)?.into_iter();
                     let elements = elements.map(|Element(bytes)| Self::of_type(member, bytes));
                     visitor.visit_seq(SeqDeserializer::new(elements))
                 }
@@ -91,6 +91,20 @@ impl<'a> ValueDeserializer<'a> {
                     "nothing here reads this type: cast it to text in SQL",
                 )),
             },
+        }
+    }
+
+    fn elements(self, bytes: &'a [u8]) -> Result<Vec<Element<'a>>, Misfit> {
+        // `array_send` in PostgreSQL's `arrayfuncs.c`: the number of elements comes fourth, and each
+        // takes four bytes at least. What a broken server claims must not become memory.
+        let claimed = bytes
+            .get(12..16)
+            .and_then(|claimed| claimed.try_into().ok());
+        let claimed = claimed.map_or(0, u32::from_be_bytes);
+        if usize::try_from(claimed).is_ok_and(|claimed| claimed <= bytes.len() / 4) {
+            self.read(bytes)
+        } else {
+            Err(Misfit::new("it is no array"))
         }
     }
 
@@ -199,5 +213,45 @@ impl<'a> FromSql<'a> for Element<'a> {
 
     fn accepts(_: &Type) -> bool {
         true
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde::Deserialize;
+
+    use super::*;
+
+    #[test]
+    fn no_bytes_of_a_broken_server_panic_or_take_memory() {
+        let types = [
+            Type::BOOL,
+            Type::INT4_ARRAY,
+            Type::TEXT_ARRAY,
+            Type::NUMERIC,
+            Type::TIMESTAMPTZ,
+            Type::JSONB,
+            Type::UUID,
+            Type::FLOAT8,
+        ];
+        // Two billion elements, and a number of dimensions to match.
+        let array = [
+            0, 0, 0, 1, 0, 0, 0, 0, 0, 0, 0, 23, 0x7f, 255, 255, 255, 0, 0, 0, 1,
+        ];
+        for r#type in &types {
+            for length in 0..=array.len() {
+                for fill in [0, 0x7f, 0xff] {
+                    let mut filled = array;
+                    filled[4..].fill(fill);
+                    for bytes in [&array[..length], &filled[..length]] {
+                        let value = ValueDeserializer::of_type(r#type, Some(bytes));
+                        let _ = serde_json::Value::deserialize(value);
+                    }
+                }
+            }
+        }
+        let value = ValueDeserializer::of_type(&Type::INT4_ARRAY, Some(&array));
+        let error = Vec::<i32>::deserialize(value).unwrap_err();
+        assert_eq!(error.to_string(), "it is no array");
     }
 }
