@@ -85,7 +85,7 @@ impl<'a> ValueDeserializer<'a> {
                 Kind::Array(member) => {
                     let elements = self.elements(bytes)?.into_iter();
                     let elements = elements.map(|Element(bytes)| Self::of_type(member, bytes));
-                    visitor.visit_seq(SeqDeserializer::new(elements))
+                    visit_all(SeqDeserializer::new(elements), visitor)
                 }
                 _ => Err(Misfit::new(
                     "nothing here reads this type: cast it to text in SQL",
@@ -112,7 +112,7 @@ impl<'a> ValueDeserializer<'a> {
     fn visit_octets<V: Visitor<'a>>(self, visitor: V) -> Result<V::Value, Misfit> {
         match self.bytes {
             Some(bytes) if *self.r#type == Type::BYTEA => {
-                visitor.visit_seq(SeqDeserializer::new(bytes.iter().copied()))
+                visit_all(SeqDeserializer::new(bytes.iter().copied()), visitor)
             }
             _ => self.deserialize_any(visitor),
         }
@@ -189,6 +189,21 @@ impl<'a> Deserializer<'a> for ValueDeserializer<'a> {
         bool i8 i16 i32 i64 i128 u8 u16 u32 u64 u128 f32 f64 char str string bytes byte_buf unit
         unit_struct tuple_struct map struct identifier
     }
+}
+
+/// Has a visitor read a sequence to its end: a tuple or an array stops at its own length.
+fn visit_all<'a, V, I, T>(
+    mut elements: SeqDeserializer<I, Misfit>,
+    visitor: V,
+) -> Result<V::Value, Misfit>
+where
+    V: Visitor<'a>,
+    I: Iterator<Item = T>,
+    T: IntoDeserializer<'a, Misfit>,
+{
+    let value = visitor.visit_seq(&mut elements)?;
+    elements.end()?;
+    Ok(value)
 }
 
 impl<'a> IntoDeserializer<'a, Misfit> for ValueDeserializer<'a> {
