@@ -26,6 +26,7 @@ mod lifecycle;
 mod memory;
 mod output;
 mod packaging;
+mod readme;
 mod restart;
 mod scale;
 mod support;
