@@ -232,7 +232,7 @@ impl Session {
     }
 
     pub(super) fn on_flushed(&mut self, io: &mut Io<'_>) {
-        self.backlog.flushed(io.unsent());
+        self.backlog.flushed(io.unsent(), io.is_blocked());
         self.heartbeat.flushed(io.unsent());
         self.note_output(io);
         self.regulate(io);
