@@ -1,5 +1,5 @@
-//! What goes out: the connections' output, handed to the kernel in slices, so that no iteration takes
-//! long. Must not know who made it, nor what it says.
+//! What goes out: the connections' output, handed to the kernel in slices, so that no iteration
+//! takes long. Must not know who made it, nor what it says.
 
 use std::time::Instant;
 
@@ -31,8 +31,8 @@ impl<M> Reactor<M> {
         self.work.give_back(listed);
     }
 
-    /// The same for so many of the connections whose output may wait, if their turn has come, or for
-    /// fewer once the kernel has taken so many bytes.
+    /// The same for so many of the connections whose output may wait, if their turn has come, or
+    /// for fewer once the kernel has taken so many bytes.
     pub(super) fn flush_in_bulk(&mut self, now: Instant) {
         let mut taken = 0;
         for _ in 0..BULK_FLUSHES_AT_ONCE.min(self.bulk_flushes) {

@@ -1,5 +1,5 @@
-//! What comes in: input, mail and deadlines, handed to the protocols in slices, so that none can keep
-//! the others waiting. Must not know when output leaves, nor what the protocols do.
+//! What comes in: input, mail and deadlines, handed to the protocols in slices, so that none can
+//! keep the others waiting. Must not know when output leaves, nor what the protocols do.
 
 use std::time::Instant;
 
@@ -21,8 +21,8 @@ pub(super) const BULK_BEFORE_FLUSH: usize = COMMANDS_AT_ONCE;
 const READS_AT_LEAST: usize = 16;
 
 impl<M> Reactor<M> {
-    /// Gives each connection that may have input one read, or the rest of its last. Those that there
-    /// is no time for come first in the next iteration.
+    /// Gives each connection that may have input one read, or the rest of its last. Those that
+    /// there is no time for come first in the next iteration.
     pub(super) fn read_the_readable(&mut self, now: Instant) {
         let mut buffer = std::mem::take(&mut self.buffer);
         let mut listed = self.work.take_readable();
