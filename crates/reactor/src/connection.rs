@@ -82,6 +82,7 @@ pub struct Io<'a> {
     pub(super) socket: &'a Stream,
     /// How many bytes wait in the layer around this protocol, if there is one.
     pub(super) unsent_below: usize,
+    pub(super) is_blocked: bool,
     pub(super) output: &'a mut Output,
     pub(super) requested: &'a mut Requested,
 }
@@ -102,6 +103,12 @@ impl Io<'_> {
     /// How many bytes wait to be handed to the kernel, those of a layer below included.
     pub fn unsent(&self) -> usize {
         self.output.unsent() + self.unsent_below
+    }
+
+    /// Whether the kernel would not take all output when it was offered last. Output that waits
+    /// only for its turn is not blocked.
+    pub fn is_blocked(&self) -> bool {
+        self.is_blocked
     }
 
     /// Closes the connection once all output is handed to the kernel, or after 30 s. Input and
@@ -251,6 +258,7 @@ impl<M> Connection<M> {
             now,
             socket: &self.socket,
             unsent_below: 0,
+            is_blocked: self.write_blocked,
             output: &mut self.output,
             requested: &mut self.requested,
         };
@@ -306,9 +314,9 @@ impl<M> Connection<M> {
         !self.write_blocked && (self.output.unsent() > 0 || self.requested.ending != Ending::None)
     }
 
-    pub(super) fn flush(&mut self) -> io::Result<()> {
-        self.output.write_to(&mut self.socket)?;
-        self.write_blocked = self.output.unsent() > 0;
+    /// Hands output to the kernel, no more than `most` bytes.
+    pub(super) fn flush(&mut self, most: usize) -> io::Result<()> {
+        self.write_blocked = self.output.write_to(&mut self.socket, most)?;
         Ok(())
     }
 

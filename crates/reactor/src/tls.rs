@@ -110,6 +110,7 @@ impl<M> Tls<M> {
             now: io.now,
             socket: io.socket,
             unsent_below: io.unsent(),
+            is_blocked: io.is_blocked,
             output: &mut self.output,
             requested: &mut self.requested,
         };
@@ -193,6 +194,7 @@ impl<M> Tls<M> {
                 now: io.now,
                 socket: io.socket,
                 unsent_below: io.unsent(),
+                is_blocked: io.is_blocked,
                 output: &mut self.output,
                 requested: &mut self.requested,
             };

@@ -32,7 +32,7 @@ pub(super) struct Backlog {
     is_waiting: AtomicBool,
     /// It has waited for long and in vain.
     is_stalled: AtomicBool,
-    /// The kernel has not taken all output at the last flush.
+    /// The kernel would not take all output at the last flush.
     is_blocked: AtomicBool,
 }
 
@@ -190,13 +190,14 @@ impl Backlog {
         self.unsent.store(unsent, Ordering::Relaxed);
     }
 
-    /// So much of the output is left that the kernel does not take now.
-    pub(super) fn flushed(&self, unsent: usize) {
+    /// So much of the output is left after a flush, because the kernel takes no more or because
+    /// it has to wait for its turn.
+    pub(super) fn flushed(&self, unsent: usize, is_blocked: bool) {
         self.set_unsent(unsent);
-        self.is_blocked.store(unsent > 0, Ordering::Relaxed);
+        self.is_blocked.store(is_blocked, Ordering::Relaxed);
     }
 
-    /// Whether the kernel has left some of the output at the last flush.
+    /// Whether the kernel would not take all of the output at the last flush.
     pub(super) fn is_blocked(&self) -> bool {
         self.is_blocked.load(Ordering::Relaxed)
     }
@@ -349,7 +350,7 @@ mod tests {
         let charge = || Backlog::charge_call(Some(&payer), &callee, 10);
         let room = charge().unwrap();
         assert_eq!(payer.caused(), 10 + MARGIN);
-        callee.flushed(101);
+        callee.flushed(101, true);
         let wait = charge().unwrap();
         assert!(payer.has_to_wait());
         payer.set_stalled();

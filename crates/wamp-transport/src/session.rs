@@ -150,7 +150,7 @@ impl Session {
         if !self.backlog.is_blocked() || io.unsent() < self.backlog.unsent() {
             self.heartbeat.flushed(io.unsent());
         }
-        self.backlog.flushed(io.unsent());
+        self.backlog.flushed(io.unsent(), io.is_blocked());
         self.note_output(io);
         self.regulate(io);
     }
