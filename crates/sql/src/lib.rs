@@ -26,6 +26,7 @@
 //! ```
 
 mod certificate;
+mod connection_settings;
 mod database;
 mod error;
 mod job;
@@ -41,6 +42,9 @@ mod stream;
 pub mod suite;
 mod tls;
 
+pub use connection_settings::{
+    ChannelBinding, ConnectionSettings, Keepalives, Password, Server, TargetSessionAttrs,
+};
 pub use database::{Database, Description};
 pub use error::{Deferred, Error, ErrorKind, Report};
 pub use job::{Job, Statement, Wanted};
