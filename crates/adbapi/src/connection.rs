@@ -18,13 +18,13 @@ use std::{
 use postgres::{
     CancelToken, Client, Row, Statement, error::SqlState, fallible_iterator::FallibleIterator,
 };
-use sql::Params;
+use sql::{Params, TargetSessionAttrs};
 use tracing::warn;
 
 use super::{
     error::{Error, means_lost, summary},
     pool::{job::Failure, worker_state::WorkerState},
-    session_attrs::TargetSessionAttrs,
+    session_attrs::SessionAttrs,
     statements::{Statements, transaction_control},
 };
 

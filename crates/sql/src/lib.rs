@@ -33,6 +33,7 @@ mod job;
 mod listen;
 mod params;
 mod passfile;
+mod reset;
 mod rows;
 mod settings;
 mod ssl_mode;
@@ -53,6 +54,7 @@ pub use params::{Params, Sql, Value, params};
 pub use passfile::{PasswordLogin, find_password};
 /// PostgreSQL's types and the Rust types of their values.
 pub use postgres_types as types;
+pub use reset::Reset;
 pub use rows::{Column, ColumnIndex, Format, RawRows, Results, Row, Rows};
 pub use settings::{Isolation, Settings};
 pub use ssl_mode::{SslMode, TlsVersion};

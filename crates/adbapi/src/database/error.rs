@@ -7,6 +7,10 @@ use super::super::error::Error;
 
 impl From<Error> for sql::Error {
     fn from(error: Error) -> Self {
+        let error = match error {
+            Error::Custom(own) => return Self::custom(own),
+            error => error,
+        };
         let kind = match &error {
             Error::Database(error) if error.as_db_error().is_none() => ErrorKind::Value,
             Error::Database(_) | Error::Aborted(_) => ErrorKind::Database,
