@@ -5,7 +5,7 @@ use postgres::{Client, SimpleQueryMessage, config};
 use sql::TargetSessionAttrs;
 
 /// What the driver asks of a wish.
-pub(super) trait SessionAttrs: Sized {
+pub(super) trait SessionAttrs: Copy {
     /// The wish as the connection config says it, which knows only three of the six.
     fn of_config(config: &config::Config) -> Self;
 
