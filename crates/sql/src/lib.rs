@@ -57,8 +57,8 @@ pub use rows::{Column, ColumnIndex, Format, RawRows, Results, Row, Rows};
 pub use settings::{Isolation, Settings};
 pub use ssl_mode::{SslMode, TlsVersion};
 pub use stats::{ErrorCounts, Stats};
-pub use stream::{Ended, RowSink, RowStream, row_stream};
-pub use tls::TlsSettings;
+pub use stream::{Ended, NotSent, RowSink, RowStream, row_stream};
+pub use tls::{TlsSettings, tls_server_end_point};
 
 /// The target of all log records.
 const LOG: &str = "wampgres::sql";
