@@ -74,6 +74,21 @@ const TABLE: &[Allowed] = &[
             "tracing",
         ],
     },
+    // postgres-protocol proves passwords (SCRAM, md5); bytes is the buffer that values are
+    // converted into.
+    Allowed {
+        package: "txpostgres",
+        ours: &["deferred", "reactor", "sql"],
+        others: &[
+            "bytes",
+            "mio",
+            "postgres-protocol",
+            "rustls",
+            "smallvec",
+            "socket2",
+            "tracing",
+        ],
+    },
     Allowed {
         package: "web",
         ours: &[],
