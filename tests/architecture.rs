@@ -83,7 +83,8 @@ const TABLE: &[Allowed] = &[
             "tracing",
         ],
     },
-    // What is said to the server is postgres-protocol's; mio and socket2 open sockets.
+    // postgres-protocol proves passwords (SCRAM, md5); bytes is the buffer that values are
+    // converted into; mio and socket2 open sockets.
     Allowed {
         package: "txpostgres",
         ours: &["deferred", "reactor", "sql"],
@@ -92,6 +93,7 @@ const TABLE: &[Allowed] = &[
             "mio",
             "postgres-protocol",
             "rustls",
+            "smallvec",
             "socket2",
             "tracing",
         ],

@@ -41,6 +41,7 @@ mod stream;
 #[cfg(feature = "suite")]
 pub mod suite;
 mod tls;
+mod words;
 
 pub use connection_settings::{
     ChannelBinding, ConnectionSettings, Keepalives, Password, Server, TargetSessionAttrs,
@@ -59,6 +60,7 @@ pub use ssl_mode::{SslMode, TlsVersion};
 pub use stats::{ErrorCounts, Stats};
 pub use stream::{Ended, NotSent, RowSink, RowStream, row_stream};
 pub use tls::{TlsSettings, tls_server_end_point};
+pub use words::{is_atomic, transaction_control};
 
 /// The target of all log records.
 const LOG: &str = "wampgres::sql";

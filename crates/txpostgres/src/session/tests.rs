@@ -1,0 +1,6 @@
+//! The session against real and scripted servers. What they share is `client`'s: a session on a
+//! blocking socket.
+
+mod client;
+mod jobs;
+mod logins;
