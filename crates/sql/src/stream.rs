@@ -58,7 +58,7 @@ struct Channel {
 
 #[derive(Default)]
 struct State {
-    /// Read and not asked for, at most [`AHEAD`].
+    /// Read and not asked for, at most [`AHEAD`] and the last one.
     batches: VecDeque<Rows>,
     /// Asked for and not read. Then there are no `batches`.
     asked: VecDeque<Asked>,
@@ -168,6 +168,15 @@ impl RowSink {
             }
             not_sent
         })
+    }
+
+    /// Hands the last batch on even if there is no room for it, for a backend that has done all else
+    /// and is not to wait.
+    pub fn send_last(&self, batch: Rows) {
+        if let Err((NotSent::Full(batch), mut state)) = Channel::offer(self.channel.state(), batch)
+        {
+            state.batches.push_back(batch);
+        }
     }
 
     /// Ends the stream after the batches that were sent; the first end counts.
@@ -319,6 +328,17 @@ mod tests {
         assert_eq!(room.try_recv(), Ok(4), "it is to see that nobody reads on");
         assert!(matches!(send(4), Err(NotSent::Ended)));
         assert!(job.control().take(), "PostgreSQL was at nothing");
+    }
+
+    #[test]
+    fn the_last_batch_needs_no_room() {
+        let (sink, mut stream, _job) = stream();
+        sink.send(Rows::count(1)).unwrap();
+        sink.send_last(Rows::count(2));
+        sink.finish(Ok(()));
+        assert_eq!(affected(stream.next_batch()), Some(1));
+        assert_eq!(affected(stream.next_batch()), Some(2));
+        assert_eq!(affected(stream.next_batch()), None);
     }
 
     #[test]

