@@ -84,7 +84,7 @@ impl Reported {
     pub(super) fn into_fault(self) -> Fault {
         Fault {
             why: describe(&self.report).into(),
-            report: Some(self.report),
+            report: Some(Box::new(self.report)),
         }
     }
 }
@@ -92,7 +92,7 @@ impl Reported {
 /// Why a session is over.
 pub(super) struct Fault {
     why: Box<str>,
-    report: Option<Report>,
+    report: Option<Box<Report>>,
 }
 
 impl Fault {
@@ -114,9 +114,9 @@ impl Fault {
         Self::with(error, self.report)
     }
 
-    fn with(error: Error, report: Option<Report>) -> Error {
+    fn with(error: Error, report: Option<Box<Report>>) -> Error {
         match report {
-            Some(report) => error.with_report(report),
+            Some(report) => error.with_report(*report),
             None => error,
         }
     }
