@@ -75,6 +75,15 @@ impl Reported {
         &*self.routine == b"RevalidateCachedQuery"
     }
 
+    /// Whether a cancel request has ended the statement. A time limit has the same SQLSTATE, and so
+    /// has what a function may raise. Where the server's messages are translated, a time limit
+    /// counts as well.
+    pub(super) fn is_by_request(&self) -> bool {
+        &*self.report.sqlstate == "57014"
+            && &*self.routine == b"ProcessInterrupts"
+            && &*self.report.message != "canceling statement due to statement timeout"
+    }
+
     /// A statement that was refused.
     pub(super) fn into_error(self) -> Error {
         Error::new(ErrorKind::Database, describe(&self.report)).with_report(self.report)
