@@ -111,6 +111,9 @@ pub(crate) enum Event<T> {
     /// A work has ended. They end in the order in which they were sent, but for one that was sent
     /// again by the session itself, which counts from then.
     Done(T, Result<Outcome, Error>),
+    /// A cancel request has ended a job, and PostgreSQL has undone all of it. Its owner knows whether
+    /// that was meant: if not, the work can be sent again as it is.
+    Stopped(T, Work, Error),
     /// Rows of the stream that is under way, at least one. The next ones come after
     /// [`Session::next_batch`], unless these are the last.
     Batch(Rows),
@@ -282,6 +285,12 @@ impl<T> Session<T> {
     /// is to begin, a stream, a job with a transaction of its own.
     pub(crate) fn is_exclusive(&self) -> bool {
         self.transaction.is_begun || self.entries.iter().any(|entry| entry.is_alone)
+    }
+
+    /// How many statements were prepared already when they were to run, and how many were not, since
+    /// this was last asked.
+    pub(crate) fn take_statement_counts(&mut self) -> (u64, u64) {
+        std::mem::take(&mut self.wire.looked_up)
     }
 
     /// Whether the server owes an answer.

@@ -32,6 +32,7 @@ impl<T> Session<T> {
             return Err(violation("that it is ready before it has answered"));
         };
         match (&entry.work, status) {
+            _ if entry.is_refused => self.end(out, events),
             (Work::Stream { .. }, TransactionStatus::InTransaction)
                 if entry.error.is_none() && !entry.is_ending =>
             {
@@ -69,6 +70,7 @@ impl<T> Session<T> {
         };
         self.written -= 1;
         match entry.work {
+            _ if entry.is_refused => {}
             Work::Begin(_) => self.transaction.is_begun = entry.error.is_none(),
             Work::Commit | Work::Rollback => self.transaction = Transaction::default(),
             Work::Stream { .. } => self.stream = Stream::default(),
@@ -84,7 +86,14 @@ impl<T> Session<T> {
         self.advance(out);
     }
 
-    fn tell(&mut self, entry: Entry<T>, events: &mut Vec<Event<T>>) {
+    fn tell(&mut self, mut entry: Entry<T>, events: &mut Vec<Event<T>>) {
+        if entry.is_stopped
+            && entry.is_undone()
+            && let (Some(ticket), Some(error)) = (entry.ticket.take(), entry.error.take())
+        {
+            events.push(Event::Stopped(ticket, entry.work, error));
+            return;
+        }
         let (Some(ticket), outcome) = entry.into_outcome() else {
             return;
         };

@@ -8,6 +8,7 @@ use sql::{Description, Error, Job, Results, Rows, Settings, Sql, Statement, is_a
 use super::prepared::Prepared;
 
 /// What a session is to do.
+#[derive(Debug)]
 pub(crate) enum Work {
     /// A job: one bare statement, or all of it as one transaction.
     Job(Job),
@@ -73,6 +74,10 @@ pub(super) struct Entry<T> {
     attempts: u8,
     /// What was prepared for it was refused, and it did nothing.
     pub(super) is_outdated: bool,
+    /// Nothing of it was written but a Sync.
+    pub(super) is_refused: bool,
+    /// A cancel request has ended it.
+    pub(super) is_stopped: bool,
     /// The end of its transaction is written.
     pub(super) is_ending: bool,
     /// What it left open is being undone.
@@ -105,6 +110,8 @@ impl<T> Entry<T> {
             has_run: false,
             attempts: 1,
             is_outdated: false,
+            is_refused: false,
+            is_stopped: false,
             is_ending: false,
             is_rolling_back: false,
             is_read: false,
@@ -190,6 +197,15 @@ impl<T> Entry<T> {
         self.first = None;
         self.others.clear();
         true
+    }
+
+    /// Whether PostgreSQL has undone all that it did when it failed.
+    pub(super) fn is_undone(&self) -> bool {
+        match &self.work {
+            Work::Job(job) => !job.is_bare() || is_atomic(&job.first.sql),
+            Work::Describe(_) => true,
+            _ => false,
+        }
     }
 
     /// Its result.

@@ -150,6 +150,7 @@ impl<T> Session<T> {
             return Err(reported.into_fault());
         };
         if entry.error.is_none() {
+            entry.is_stopped = reported.is_by_request();
             let statements = &mut self.wire.statements;
             match step {
                 Step::Bound(prepared) if reported.is_gone() => {

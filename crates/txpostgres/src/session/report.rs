@@ -75,6 +75,15 @@ impl Reported {
         &*self.routine == b"RevalidateCachedQuery"
     }
 
+    /// Whether a cancel request has ended the statement. A time limit has the same SQLSTATE, and so
+    /// has what a function may raise. Where the server's messages are translated, a time limit
+    /// counts as well.
+    pub(super) fn is_by_request(&self) -> bool {
+        &*self.report.sqlstate == "57014"
+            && &*self.routine == b"ProcessInterrupts"
+            && &*self.report.message != "canceling statement due to statement timeout"
+    }
+
     /// A statement that was refused.
     pub(super) fn into_error(self) -> Error {
         Error::new(ErrorKind::Database, describe(&self.report)).with_report(self.report)
@@ -84,7 +93,7 @@ impl Reported {
     pub(super) fn into_fault(self) -> Fault {
         Fault {
             why: describe(&self.report).into(),
-            report: Some(self.report),
+            report: Some(Box::new(self.report)),
         }
     }
 }
@@ -92,7 +101,7 @@ impl Reported {
 /// Why a session is over.
 pub(super) struct Fault {
     why: Box<str>,
-    report: Option<Report>,
+    report: Option<Box<Report>>,
 }
 
 impl Fault {
@@ -114,9 +123,9 @@ impl Fault {
         Self::with(error, self.report)
     }
 
-    fn with(error: Error, report: Option<Report>) -> Error {
+    fn with(error: Error, report: Option<Box<Report>>) -> Error {
         match report {
-            Some(report) => error.with_report(report),
+            Some(report) => error.with_report(*report),
             None => error,
         }
     }

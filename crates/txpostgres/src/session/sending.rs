@@ -73,6 +73,7 @@ impl<T> Session<T> {
         }
         let wire = &mut self.wire;
         if entry.error.is_some() {
+            entry.is_refused = true;
             return wire.sync(out);
         }
         if entry.is_lookup() {

@@ -2,5 +2,8 @@
 //! blocking socket.
 
 mod client;
+mod interactions;
 mod jobs;
 mod logins;
+mod statements;
+mod streams;

@@ -38,6 +38,8 @@ pub(super) struct Wire {
     /// Values that are converted and not yet written.
     values: BytesMut,
     planned: Vec<Planned>,
+    /// Statements that were prepared already, and those that were not.
+    pub(super) looked_up: (u64, u64),
     /// Stands for the session's own statements.
     own: Arc<Prepared>,
 }
@@ -74,6 +76,7 @@ impl Wire {
             asked: None,
             values: BytesMut::new(),
             planned: Vec::new(),
+            looked_up: (0, 0),
             own,
         }
     }
@@ -95,19 +98,31 @@ impl Wire {
         let believes = !entry.is_step();
         let mut at = entry.cursor;
         while let Some(Statement { sql, params, .. }) = entry.statement(at) {
-            let found = self.asked.take().or_else(|| self.statements.find(sql));
-            let source = if let Some(prepared) = found {
+            let source = if let Some(prepared) = self.asked.take() {
                 Source::Prepared(prepared)
-            } else if let Some(types) = self.shared.params(sql).filter(|_| believes) {
-                Source::Known(types)
+            } else if let Some(prepared) = self.statements.find(sql) {
+                self.looked_up.0 += 1;
+                Source::Prepared(prepared)
             } else {
-                break;
+                self.looked_up.1 += 1;
+                match self.shared.params(sql).filter(|_| believes) {
+                    Some(types) => Source::Known(types),
+                    None => break,
+                }
             };
-            let types = match &source {
-                Source::Prepared(prepared) => &prepared.params,
-                Source::Known(types) => types,
-            };
-            values::write(&mut self.values, types, params)?;
+            let begin = self.values.len();
+            match &source {
+                Source::Prepared(prepared) => {
+                    values::write(&mut self.values, &prepared.params, params)?;
+                }
+                Source::Known(types) => {
+                    // If they do not fit, the types may be others by now.
+                    if values::write(&mut self.values, types, params).is_err() {
+                        self.values.truncate(begin);
+                        break;
+                    }
+                }
+            }
             let end = self.values.len();
             self.planned.push(Planned { source, end });
             at += 1;

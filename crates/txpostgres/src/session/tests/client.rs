@@ -22,8 +22,8 @@ pub(super) const USER: &str = "app";
 const LIMIT: Duration = Duration::from_secs(20);
 
 /// A stream of either kind.
-pub(super) trait Socket: Read + Write {}
-impl<S: Read + Write> Socket for S {}
+pub(super) trait Socket: Read + Write + Send {}
+impl<S: Read + Write + Send> Socket for S {}
 
 /// A session, with its socket and what it has told.
 pub(super) struct Client {
