@@ -35,11 +35,18 @@ const TABLE: &[Allowed] = &[
         others: &["serde_json"],
     },
     // Its timer is the kernel's, which mio polls and nix sets; rustls is its TLS layer; what many
-    // connections send is shared as Bytes.
+    // connections send is shared as Bytes; socket2 looks at a socket without reading.
     Allowed {
         package: "reactor",
         ours: &[],
-        others: &["bytes", "crossbeam-channel", "mio", "nix", "rustls"],
+        others: &[
+            "bytes",
+            "crossbeam-channel",
+            "mio",
+            "nix",
+            "rustls",
+            "socket2",
+        ],
     },
     Allowed {
         package: "deferred",
@@ -47,7 +54,8 @@ const TABLE: &[Allowed] = &[
         others: &[],
     },
     // tracing has the one thing that nobody can be told: a callback's panic. rustls and the crates
-    // with its name are TLS, with the system's certificates and what rustls cannot read of one.
+    // with its name are TLS, with the system's certificates and what rustls cannot read of one; sha2
+    // hashes the certificate that a password is bound to.
     Allowed {
         package: "sql",
         ours: &["deferred"],
@@ -55,6 +63,7 @@ const TABLE: &[Allowed] = &[
             "postgres-types",
             "rustls",
             "rustls-native-certs",
+            "sha2",
             "tracing",
             "x509-cert",
         ],
@@ -71,6 +80,21 @@ const TABLE: &[Allowed] = &[
             "rustls",
             "thiserror",
             "tokio-postgres-rustls",
+            "tracing",
+        ],
+    },
+    // postgres-protocol proves passwords (SCRAM, md5); bytes is the buffer that values are
+    // converted into; mio and socket2 open sockets.
+    Allowed {
+        package: "txpostgres",
+        ours: &["deferred", "reactor", "sql"],
+        others: &[
+            "bytes",
+            "mio",
+            "postgres-protocol",
+            "rustls",
+            "smallvec",
+            "socket2",
             "tracing",
         ],
     },

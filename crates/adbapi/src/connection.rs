@@ -18,14 +18,14 @@ use std::{
 use postgres::{
     CancelToken, Client, Row, Statement, error::SqlState, fallible_iterator::FallibleIterator,
 };
-use sql::{Params, TargetSessionAttrs};
+use sql::{Params, TargetSessionAttrs, transaction_control};
 use tracing::warn;
 
 use super::{
     error::{Error, means_lost, summary},
     pool::{job::Failure, worker_state::WorkerState},
     session_attrs::SessionAttrs,
-    statements::{Statements, transaction_control},
+    statements::Statements,
 };
 
 use limit::Limit;

@@ -42,6 +42,7 @@ mod stream;
 #[cfg(feature = "suite")]
 pub mod suite;
 mod tls;
+mod words;
 
 pub use connection_settings::{
     ChannelBinding, ConnectionSettings, Keepalives, Password, Server, TargetSessionAttrs,
@@ -59,8 +60,9 @@ pub use rows::{Column, ColumnIndex, Format, RawRows, Results, Row, Rows};
 pub use settings::{Isolation, Settings};
 pub use ssl_mode::{SslMode, TlsVersion};
 pub use stats::{ErrorCounts, Stats};
-pub use stream::{Ended, RowSink, RowStream, row_stream};
-pub use tls::TlsSettings;
+pub use stream::{Ended, NotSent, RowSink, RowStream, row_stream};
+pub use tls::{TlsSettings, tls_server_end_point};
+pub use words::{is_atomic, transaction_control};
 
 /// The target of all log records.
 const LOG: &str = "wampgres::sql";

@@ -1,2 +1,23 @@
 //! PostgreSQL connections on non-blocking sockets inside a reactor, pipelined. Must not know WAMP,
 //! JSON nor the configuration, and has no async runtime.
+
+mod builder;
+mod connecting;
+mod connection;
+mod database;
+mod error;
+mod interaction;
+mod listening;
+mod notices;
+mod pool;
+mod reactors;
+mod session;
+mod settings;
+#[cfg(test)]
+mod tests;
+
+pub use builder::Builder;
+pub use interaction::Transaction;
+pub use pool::ConnectionPool;
+pub use reactors::Reactors;
+pub use settings::{OnConnect, Opened, Reset};
