@@ -31,6 +31,8 @@ pub enum Mail {
     Resume,
     /// For the clock: a realm has an earlier deadline than it knows of.
     Deadline,
+    /// For whoever is no session: there may be something to do.
+    Look,
     /// For a dialler: what has become of its attempt, or that it is to stop.
     Dialler(DiallerEvent),
 }
@@ -125,7 +127,12 @@ impl Mail {
             Self::Message(message) => message.approximate_len(),
             Self::Invocation(invocation, _) => invocation.approximate_len(),
             Self::Event(broadcast) => broadcast.len(),
-            Self::Close | Self::GoAway | Self::Resume | Self::Deadline | Self::Dialler(_) => 0,
+            Self::Close
+            | Self::GoAway
+            | Self::Resume
+            | Self::Deadline
+            | Self::Look
+            | Self::Dialler(_) => 0,
         }
     }
 }
