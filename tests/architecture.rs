@@ -5,6 +5,7 @@ use std::{
     collections::BTreeSet,
     fs,
     path::{Path, PathBuf},
+    process::Command,
 };
 
 /// What a crate below `crates/` may depend on. The compiler keeps its code to what its
@@ -135,10 +136,18 @@ const TABLE: &[Allowed] = &[
         ours: &[],
         others: &["tracing"],
     },
-    // adbapi can be left out; times of its database are chrono's.
+    // Either backend can be left out; times of a database are chrono's.
     Allowed {
         package: "component",
-        ours: &["adbapi", "deferred", "sql", "stdio", "wamp", "wamp-client"],
+        ours: &[
+            "adbapi",
+            "deferred",
+            "sql",
+            "stdio",
+            "txpostgres",
+            "wamp",
+            "wamp-client",
+        ],
         others: &[
             "chrono",
             "serde",
@@ -269,6 +278,39 @@ fn crates_depend_on_what_the_table_allows() {
         }
     }
     none(&offences);
+}
+
+#[test]
+fn a_program_with_txpostgres_alone_has_no_async_runtime() {
+    // Of each, whatever its name goes on with.
+    const RUNTIMES: [&str; 9] = [
+        "actix-rt",
+        "async-executor",
+        "async-io",
+        "async-std",
+        "futures-executor",
+        "glommio",
+        "monoio",
+        "smol",
+        "tokio",
+    ];
+    let arguments = "tree --offline --locked --edges normal --prefix none --no-default-features \
+                     --features txpostgres";
+    let tree = Command::new(env!("CARGO"))
+        .args(arguments.split_whitespace())
+        .current_dir(root())
+        .output()
+        .expect("cargo runs");
+    let said = String::from_utf8_lossy(&tree.stderr);
+    assert!(tree.status.success(), "{said}");
+    let tree = String::from_utf8(tree.stdout).expect("it prints UTF-8");
+    let packages: BTreeSet<&str> = tree.lines().filter_map(|l| l.split(' ').next()).collect();
+    for ours in ["wampgres", "txpostgres", "reactor"] {
+        assert!(packages.contains(ours), "{ours} is missing in {packages:?}");
+    }
+    let is_one = |package: &str| RUNTIMES.iter().any(|name| package.starts_with(name));
+    let found: Vec<_> = packages.iter().filter(|package| is_one(package)).collect();
+    assert!(found.is_empty(), "{found:?}");
 }
 
 #[test]

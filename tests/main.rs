@@ -14,6 +14,7 @@ mod canceling;
 mod component;
 mod config;
 mod container;
+#[cfg(feature = "adbapi")]
 mod custom_component;
 mod databases;
 mod embedded;
