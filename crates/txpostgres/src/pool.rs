@@ -40,6 +40,8 @@ use super::{
 use cancel::Interrupter;
 use closing::phase;
 use health::Health;
+#[cfg(test)]
+pub(crate) use policy::DEPTH;
 pub(crate) use shard::Locked;
 use shard::Shard;
 use timers::Clock;

@@ -276,11 +276,6 @@ impl<T> Session<T> {
         held.chain(entries.filter_map(|entry| entry.ticket.as_ref()))
     }
 
-    /// How many statements were prepared already, and how many had to be.
-    pub(crate) fn statement_counts(&self) -> (u64, u64) {
-        (0, 0)
-    }
-
     /// Whether only the next step of what is under way may be sent: an interaction that has begun or
     /// is to begin, a stream, a job with a transaction of its own.
     pub(crate) fn is_exclusive(&self) -> bool {
@@ -315,12 +310,14 @@ impl<T> Session<T> {
 
     /// Takes all that has not ended, in its order. What has had no effect, as nothing of it was told
     /// to run, comes with its work.
-    pub(crate) fn lose(&mut self) -> impl Iterator<Item = (T, Option<Work>)> {
+    /// The last `unsent` of it were written to `out` and have not left, so they had no effect either.
+    pub(crate) fn lose(&mut self, unsent: usize) -> impl Iterator<Item = (T, Option<Work>)> {
         let written = std::mem::take(&mut self.written);
+        let left = self.entries.len().saturating_sub(unsent);
         self.lookups = 0;
         let entries = std::mem::take(&mut self.entries).into_iter().enumerate();
         let entries = entries.filter_map(move |(n, entry)| {
-            let is_harmless = n >= written || !entry.has_run;
+            let is_harmless = n >= written.min(left) || !entry.has_run;
             Some((entry.ticket?, Some(entry.work).filter(|_| is_harmless)))
         });
         let held = std::mem::take(&mut self.held).into_iter();

@@ -155,7 +155,7 @@ impl Locked<'_> {
             };
             let mut slot = self.state.slots.swap_remove(at);
             let lost: Vec<_> = (slot.session.as_mut())
-                .map(|session| session.lose().collect())
+                .map(|session| session.lose(0).collect())
                 .unwrap_or_default();
             for (ticket, _) in lost {
                 if ticket.is_job() {

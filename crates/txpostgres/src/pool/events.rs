@@ -1,6 +1,10 @@
 //! Owns what becomes of what a session says: results, rows, losses. Must not know the queue's order.
 
-use std::{mem, sync::atomic::Ordering, time::Duration};
+use std::{
+    mem,
+    sync::atomic::Ordering,
+    time::{Duration, Instant},
+};
 
 use sql::Error;
 
@@ -20,6 +24,10 @@ use crate::{
     settings::Opened,
 };
 
+/// How late a signal may come that the server sends when it gets a cancel request. It takes far less,
+/// even where many processes want its processor.
+const LATEST: Duration = Duration::from_secs(5);
+
 impl Locked<'_> {
     /// Hands bytes to a session and does what follows.
     pub(crate) fn receive(&mut self, key: u64, bytes: &[u8]) {
@@ -32,6 +40,9 @@ impl Locked<'_> {
             return;
         };
         let received = session.receive(bytes, &mut slot.out, &mut events);
+        let (hits, misses) = session.take_statement_counts();
+        self.state.tally.statement_hits += hits;
+        self.state.tally.statement_misses += misses;
         for event in events.drain(..) {
             self.happened(key, event);
         }
@@ -55,6 +66,7 @@ impl Locked<'_> {
                 self.turn.push(Todo::SetUp(key, opened));
             }
             Event::Done(ticket, result) => self.done(at, ticket, result),
+            Event::Stopped(ticket, work, error) => self.stopped(at, ticket, work, error),
             Event::Batch(rows) => {
                 let slot = &mut self.state.slots[at];
                 slot.head_since = self.now;
@@ -79,23 +91,25 @@ impl Locked<'_> {
         }
     }
 
-    /// The work at the head has ended.
-    fn done(&mut self, at: usize, ticket: Ticket, result: Result<Outcome, Error>) {
+    /// The head of a session is another now. How long the last one took, and how much of that was
+    /// the way.
+    fn head_ended(&mut self, at: usize) -> (Duration, Duration) {
         let slot = &mut self.state.slots[at];
         let took = self.now.saturating_duration_since(slot.head_since);
-        let was_alone = mem::replace(&mut slot.head_was_alone, false);
         (slot.head_since, slot.last_used) = (self.now, self.now);
-        if was_alone {
-            slot.round_trip = slot.round_trip.min(took);
-        }
         if slot.in_flight() == 0 {
             slot.is_long = false;
         }
-        let on_the_way = if was_alone {
-            slot.round_trip
-        } else {
-            Duration::ZERO
-        };
+        if !mem::replace(&mut slot.head_was_alone, false) {
+            return (took, Duration::ZERO);
+        }
+        slot.round_trip = slot.round_trip.min(took);
+        (took, slot.round_trip)
+    }
+
+    /// The work at the head has ended.
+    fn done(&mut self, at: usize, ticket: Ticket, result: Result<Outcome, Error>) {
+        let (took, on_the_way) = self.head_ended(at);
         match &ticket.owed {
             Owed::SetUp => return self.set_up_done(at, result),
             Owed::Check => return self.checked(at, result),
@@ -150,26 +164,26 @@ impl Locked<'_> {
     pub(crate) fn send_cancel(&mut self, at: usize) {
         let slot = &mut self.state.slots[at];
         let key = slot.session.as_ref().and_then(Session::cancel_key);
+        slot.cancelled_at = Some(self.now);
         if let (Some(target), Some(session)) = (slot.target.clone(), key) {
             let line = CancelLine::new(self.shard.number, slot.key, &session);
             self.turn.push(Todo::Cancel(target, line));
         }
     }
 
-    /// A work that had no effect and that its session cannot send again itself.
-    fn again(&mut self, at: usize, waiting: Waiting) {
-        self.shard.load.fetch_sub(1, Ordering::Relaxed);
-        self.requeue(waiting);
-        self.next_head(at);
-    }
-
-    /// A cancel request has ended a job that had no effect: its own, or one for a job before it.
-    fn hit(&mut self, at: usize, mut ticket: Ticket, work: Work, error: Error) {
-        if ticket.runs_again() {
-            self.again(at, Waiting { ticket, work });
-        } else {
-            self.done(at, ticket, Err(error));
+    /// A cancel request has stopped a job that has no effect then: its own request, or one for a job
+    /// before it that came late.
+    fn stopped(&mut self, at: usize, mut ticket: Ticket, work: Work, error: Error) {
+        let cancelled_at = self.state.slots[at].cancelled_at;
+        let age = |cancelled: Instant| self.now.saturating_duration_since(cancelled);
+        let is_late = cancelled_at.is_some_and(|at| age(at) < LATEST);
+        if !is_late || !ticket.runs_again() {
+            return self.done(at, ticket, Err(error));
         }
+        self.head_ended(at);
+        self.shard.load.fetch_sub(1, Ordering::Relaxed);
+        self.requeue(Waiting { ticket, work });
+        self.next_head(at);
     }
 
     fn checked(&mut self, at: usize, result: Result<Outcome, Error>) {
@@ -264,15 +278,20 @@ impl Locked<'_> {
                 self.turn.push(Todo::Noise(line));
             }
         }
+        // PostgreSQL answers in order and has ended with this word, so it has begun nothing behind
+        // the head. A pooler may have sent more on.
+        let is_last_word = error.sqlstate() == Some("57P01") && settings.statement_cache > 0;
+        let unsent = if is_last_word {
+            slot.in_flight().saturating_sub(1).max(slot.unflushed)
+        } else {
+            slot.unflushed
+        };
         let mut in_flight: Vec<_> = (slot.session.as_mut())
-            .map(|session| session.lose().collect())
+            .map(|session| session.lose(unsent).collect())
             .unwrap_or_default();
-        let unsent = in_flight.len().saturating_sub(slot.unflushed);
-        let unsent = in_flight.split_off(unsent);
-        for (ticket, _) in in_flight {
-            self.lose(key, ticket, error);
-        }
-        for (ticket, work) in unsent.into_iter().rev() {
+        // The last first, as each goes before all others.
+        in_flight.reverse();
+        for (ticket, work) in in_flight {
             match work {
                 Some(work) if ticket.is_job() && self.may_move(&ticket) => {
                     self.shard.load.fetch_sub(1, Ordering::Relaxed);
@@ -353,7 +372,7 @@ impl Locked<'_> {
         let mut slot = self.state.slots.swap_remove(at);
         self.pool.health.lost(self.now);
         let in_flight: Vec<_> = (slot.session.as_mut())
-            .map(|session| session.lose().collect())
+            .map(|session| session.lose(0).collect())
             .unwrap_or_default();
         let limit = in_flight.iter().find_map(|(ticket, _)| ticket.limit);
         let limit = limit.unwrap_or(QUICK);

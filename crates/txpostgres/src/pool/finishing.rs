@@ -3,7 +3,7 @@
 use std::{sync::Arc, time::Instant};
 
 use sql::{Error, ErrorKind, NotSent, RowSink, Rows};
-use tracing::{error, info, warn};
+use tracing::{info, warn};
 
 use super::{
     Pool,
@@ -63,6 +63,7 @@ impl Pool {
             Todo::NotListening(reason) => self.not_listening(&reason),
             Todo::Noise(line) => info!(target: LOG, "{line}"),
             Todo::TakeOver => self.take_over(shard, turn),
+            Todo::Offer => self.offer(shard),
         }
     }
 
@@ -144,6 +145,21 @@ impl Pool {
         locked.call(at);
     }
 
+    /// Has a shard with nothing to do take a job of this one.
+    fn offer(self: &Arc<Self>, shard: usize) {
+        use std::sync::atomic::Ordering::Relaxed;
+        let idle = (self.shards.iter())
+            .filter(|other| other.number != shard && self.shards[shard].waiting.load(Relaxed) > 0)
+            .find(|other| other.load.load(Relaxed) + other.waiting.load(Relaxed) == 0);
+        if let Some(idle) = idle
+            && self.act(idle.number, Instant::now(), |locked| locked.is_free())
+        {
+            let mut turn = Turn::default();
+            self.take_over(idle.number, &mut turn);
+            self.finish(idle.number, turn);
+        }
+    }
+
     /// Takes a job from a shard that has more than it can send.
     fn take_over(self: &Arc<Self>, shard: usize, turn: &mut Turn) {
         use std::sync::atomic::Ordering::Relaxed;
@@ -151,10 +167,11 @@ impl Pool {
             if other.number == shard || other.waiting.load(Relaxed) == 0 {
                 continue;
             }
+            let classes = self.locked(shard, Instant::now(), turn).takes();
             let mut of_other = Turn::default();
             let taken = self
                 .locked(other.number, Instant::now(), &mut of_other)
-                .give();
+                .give(&classes);
             if let Some(waiting) = taken {
                 let mut locked = self.locked(shard, Instant::now(), turn);
                 locked.requeue(waiting);
@@ -165,6 +182,12 @@ impl Pool {
 }
 
 impl Locked<'_> {
+    /// Whether a job that is sent now is sent at once.
+    pub(crate) fn is_free(&self) -> bool {
+        let is_free = |slot: &Slot| slot.is_open() && !slot.is_busy() && !slot.is_retired;
+        self.state.slots.iter().any(is_free)
+    }
+
     /// The consumer of a stream may have room again.
     fn has_room(&mut self, key: u64) {
         if let Some(at) = self.state.find(key) {
@@ -172,10 +195,4 @@ impl Locked<'_> {
             self.call(at);
         }
     }
-}
-
-/// A callback that is the pool's own has panicked.
-pub(crate) fn panicked(what: &str, panic: &(dyn std::any::Any + Send)) {
-    let message = deferred::panic_message(panic);
-    error!(target: LOG, "{what} panicked: {message}");
 }

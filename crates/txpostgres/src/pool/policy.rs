@@ -120,7 +120,7 @@ fn most_long(class: Class, connections: usize, quick_recently: bool) -> usize {
     connections.saturating_sub(left).max(1)
 }
 
-/// Which of these connections gets a job. `connections` is how many there may be.
+/// Which of these connections gets a job. `connections` is how many are open.
 pub(crate) fn pick<'a>(
     views: impl Iterator<Item = View> + Clone + 'a,
     connections: usize,

@@ -133,11 +133,6 @@ impl State {
                 &mut stats.idle
             }) += 1;
             stats.running += u32::try_from(slot.running()).unwrap_or(u32::MAX);
-            if let Some(session) = &slot.session {
-                let (hits, misses) = session.statement_counts();
-                stats.statement_hits += hits;
-                stats.statement_misses += misses;
-            }
         }
         stats.waiting += self.queue.len();
         let tally = &self.tally;
@@ -203,6 +198,7 @@ impl Locked<'_> {
         self.state.queue.push(class, waiting);
         self.grow();
         self.arm_for_queue();
+        self.turn.push(Todo::Offer);
     }
 
     fn refuse(&mut self, ticket: Ticket, error: Error) {
@@ -239,6 +235,13 @@ impl Locked<'_> {
         while !self.state.queue.is_empty() && self.send_one() {}
         self.grow();
         self.arm_for_queue();
+        let others_wait = self.state.queue.is_empty() && {
+            // Mostly nobody waits anywhere.
+            self.pool.waiting.load(Ordering::Relaxed) > 0
+        };
+        if others_wait && self.is_free() {
+            self.turn.push(Todo::TakeOver);
+        }
     }
 
     fn send_one(&mut self) -> bool {
@@ -268,10 +271,16 @@ impl Locked<'_> {
         false
     }
 
-    /// Gives away the job that waits longest, to a shard that can send it.
-    pub(crate) fn give(&mut self) -> Option<Waiting> {
-        let oldest = [Class::Quick, Class::Unknown, Class::Slow]
-            .into_iter()
+    /// The classes of which a job would be sent at once.
+    pub(crate) fn takes(&mut self) -> Vec<Class> {
+        let all = [Class::Quick, Class::Unknown, Class::Slow].into_iter();
+        all.filter(|class| self.pick(*class, true).is_some())
+            .collect()
+    }
+
+    /// Gives away the job that waits longest, of these classes.
+    pub(crate) fn give(&mut self, classes: &[Class]) -> Option<Waiting> {
+        let oldest = (classes.iter().copied())
             .filter_map(|class| Some((self.state.queue.front(class)?.ticket.submitted, class)))
             .min_by_key(|(submitted, _)| *submitted);
         let waiting = self.state.queue.pop(oldest?.1)?;
@@ -287,10 +296,16 @@ impl Locked<'_> {
     fn pick(&mut self, class: Class, needs_idle: bool) -> Option<usize> {
         let depth_is_one = self.pool.settings.reset == Reset::Discard;
         let has_quick = self.has_quick();
+        let open = self
+            .state
+            .slots
+            .iter()
+            .filter(|slot| slot.is_open())
+            .count();
         loop {
             let state = &*self.state;
             let views = state.slots.iter().map(|slot| slot.view(depth_is_one));
-            let at = policy::pick(views, state.most, class, needs_idle, has_quick, self.now)?;
+            let at = policy::pick(views, open, class, needs_idle, has_quick, self.now)?;
             if !self.is_doubtful(at) {
                 return Some(at);
             }

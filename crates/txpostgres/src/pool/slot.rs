@@ -61,6 +61,8 @@ pub(crate) struct Slot {
     /// A job on it may have changed its time limit.
     pub(crate) limit_is_doubtful: bool,
     pub(crate) cancel: Option<Cancelling>,
+    /// When a cancel request was sent last.
+    pub(crate) cancelled_at: Option<Instant>,
     /// What undoes what a job left in the session, if that is wanted.
     pub(crate) reset: Option<String>,
     /// A batch that its consumer has no room for.
@@ -158,6 +160,7 @@ impl Slot {
             has_owner: false,
             limit_is_doubtful: false,
             cancel: None,
+            cancelled_at: None,
             reset: None,
             held: None,
             has_room: false,

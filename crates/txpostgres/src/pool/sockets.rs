@@ -83,7 +83,7 @@ impl Pool {
 
     /// Takes what the session has said. One that is not wanted any more is closed when it is at
     /// nothing.
-    fn flush(&self, shard: usize, key: u64, io: &mut Io<'_>) {
+    fn flush(self: &Arc<Self>, shard: usize, key: u64, io: &mut Io<'_>) {
         let mut state = self.shards[shard].state();
         let Some(at) = state.find(key) else {
             return io.abort();
@@ -96,7 +96,10 @@ impl Pool {
             }
             io.out().append(&mut slot.out);
             state.slots.swap_remove(at);
-            return io.close();
+            drop(state);
+            io.close();
+            // Another one may be wanted in its place.
+            return self.act(shard, io.now, |locked| locked.grow());
         }
         if !slot.out.is_empty() {
             let out = io.out();

@@ -43,8 +43,10 @@ pub(crate) enum Todo {
     NotListening(String),
     /// A line of `cp_noisy`.
     Noise(String),
-    /// Jobs may have become free to be taken over from another shard.
+    /// There is a free connection, and jobs may wait in another shard.
     TakeOver,
+    /// A job waits here, and another shard may have a free connection.
+    Offer,
 }
 
 impl Turn {

@@ -30,6 +30,12 @@ pub(crate) fn reactors() -> Reactors<()> {
     Reactors::new(mailboxes.clone(), || ())
 }
 
+/// So many I/O threads of one's own.
+pub(crate) fn reactors_of(threads: usize) -> Reactors<()> {
+    let mailboxes: Vec<_> = (0..threads).map(|_| run()).collect();
+    Reactors::new(mailboxes, || ())
+}
+
 /// An I/O thread that runs as long as the test's process.
 fn run() -> Mailbox<()> {
     let reactor = Reactor::new().unwrap();

@@ -312,7 +312,7 @@ fn what_ends_under_its_statements_says_so() {
     );
     let lost: Vec<_> = client
         .session
-        .lose()
+        .lose(0)
         .map(|(work, left)| (work, left.is_some()))
         .collect();
     assert_eq!(lost, [(end, false), (behind, true)]);
