@@ -220,7 +220,12 @@ impl Slot {
 
     /// When the pool must look at it again if nothing comes.
     pub(crate) fn deadline(&self) -> Option<Instant> {
-        let repeat = self.cancel.as_ref().map(|cancel| cancel.again_at);
+        // While a request is under way there is nothing to repeat, and its end calls the connection. A
+        // deadline that is over would be met again and again.
+        let cancel = self.cancel.as_ref();
+        let repeat = cancel
+            .filter(|cancel| !cancel.is_under_way)
+            .map(|cancel| cancel.again_at);
         let own = match &self.stage {
             Stage::Opening(opening) => Some(opening.deadline),
             Stage::Checked(until) => Some(*until),
