@@ -2,6 +2,7 @@
 
 use std::{fmt, sync::Arc, time::Duration};
 
+pub use sql::Reset;
 use sql::{ConnectionSettings, Error, Sql};
 
 /// What no limit needs to exceed: 24 days, as much as PostgreSQL's own limits hold. An instant much
@@ -18,18 +19,6 @@ pub struct Opened {
 
 /// Gives the SQL that sets a new session up.
 pub type OnConnect = Arc<dyn Fn(&Opened) -> Result<Vec<Sql>, Error> + Send + Sync>;
-
-/// What happens to the things that a job leaves in its session: settings, the role, temporary
-/// tables, open cursors, advisory locks, LISTEN.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum Reset {
-    /// They stay for the next job on the connection, as in Twisted.
-    #[default]
-    None,
-    /// They are undone before the next job, as by `DISCARD ALL`; prepared statements stay. A
-    /// connection has one job at a time then.
-    Discard,
-}
 
 /// What the setters of the same names on [`Builder`](crate::Builder) set.
 #[derive(Clone)]
