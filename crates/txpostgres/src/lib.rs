@@ -4,3 +4,7 @@
 // The pool is built on it.
 #[allow(dead_code, unused_imports)]
 mod session;
+
+#[cfg(any(test, feature = "fuzzing"))]
+#[doc(hidden)]
+pub use session::fuzz_session;
