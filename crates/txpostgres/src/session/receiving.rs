@@ -191,6 +191,8 @@ impl<T> Session<T> {
             match step {
                 Step::Ready | Step::Script => return,
                 Step::Parsed { prepared, .. } => self.wire.statements.forget_failed(prepared),
+                // What could not be described cannot be read.
+                Step::Columns(prepared) => self.wire.statements.forget_changed(prepared),
                 _ => {}
             }
             steps.pop_front();

@@ -201,7 +201,7 @@ impl<T> Session<T> {
     /// The open entry was refused by the server, which skips all up to a Sync.
     pub(super) fn close_round(&mut self, out: &mut Vec<u8>) {
         self.is_open = false;
-        (self.wire.asking, self.wire.asked) = (None, None);
+        self.wire.drop_asking();
         self.wire.sync(out);
         self.advance(out);
     }

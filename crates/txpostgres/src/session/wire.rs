@@ -23,6 +23,8 @@ use super::{
 
 /// The longest statement, in bytes.
 const LONGEST: usize = 1 << 29;
+/// A buffer that has grown beyond this is given back once its values are written.
+const MOST_KEPT: usize = 64 << 10;
 /// As many settings as a statement has parameters for.
 const MOST_SETTINGS: usize = 32_767;
 
@@ -160,6 +162,9 @@ impl Wire {
             entry.has_run = true;
         }
         self.planned = planned;
+        if self.values.capacity() > MOST_KEPT {
+            self.values = BytesMut::new();
+        }
     }
 
     /// Prepares a statement whose parameters are known, in the same write as its first run.
@@ -237,6 +242,23 @@ impl Wire {
         let prepared = Prepared::new(asking.name, asking.sql, params);
         let _ = prepared.columns.set(asking.columns);
         Some(prepared)
+    }
+
+    /// Nothing comes of what was asked for.
+    pub(super) fn drop_asking(&mut self) {
+        self.asked = None;
+        // The server knows it by its name once it has described it.
+        if let Some(Asking {
+            name,
+            params,
+            columns,
+            ..
+        }) = self.asking.take()
+            && !name.is_empty()
+            && (!params.is_empty() || !columns.is_empty())
+        {
+            self.statements.dropped.push(name);
+        }
     }
 
     /// Looks types up.
