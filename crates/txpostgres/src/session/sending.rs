@@ -13,10 +13,8 @@ use super::{
 impl<T> Entry<T> {
     /// Why it must not be sent.
     pub(super) fn refusal(&self) -> Option<Error> {
-        if let Some(fault) = self
-            .settings()
-            .and_then(|settings| wire::check(settings).err())
-        {
+        let settings = self.settings().filter(|settings| !settings.is_empty());
+        if let Some(fault) = settings.and_then(|settings| wire::check(settings).err()) {
             return Some(fault);
         }
         match &self.work {

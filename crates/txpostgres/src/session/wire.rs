@@ -310,6 +310,9 @@ impl Wire {
         if is_explicit {
             self.control(&settings.begin_alone(), out);
         }
+        if settings.is_empty() {
+            return;
+        }
         let read_only = settings.get_read_only() == Some(true) && !is_explicit;
         let read_only = read_only.then_some(("transaction_read_only", "on".into()));
         let count = settings.each().count() + usize::from(read_only.is_some());
