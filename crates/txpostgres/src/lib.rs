@@ -11,6 +11,7 @@ mod listening;
 mod notices;
 mod pool;
 mod reactors;
+#[allow(dead_code, reason = "the pool uses a part of what a session can")]
 mod session;
 mod settings;
 #[cfg(test)]
@@ -20,4 +21,7 @@ pub use builder::Builder;
 pub use interaction::Transaction;
 pub use pool::ConnectionPool;
 pub use reactors::Reactors;
+#[cfg(any(test, feature = "fuzzing"))]
+#[doc(hidden)]
+pub use session::fuzz_session;
 pub use settings::{OnConnect, Opened, Reset};

@@ -13,9 +13,12 @@
 
 mod body;
 mod copy;
+mod description;
 mod encode;
 mod ending;
 mod entry;
+#[cfg(any(test, feature = "fuzzing"))]
+mod fuzzing;
 mod login;
 mod prepared;
 mod reader;
@@ -33,6 +36,9 @@ mod wire;
 use std::{collections::VecDeque, sync::Arc};
 
 use sql::{Error, Notification, Report, Rows};
+
+#[cfg(any(test, feature = "fuzzing"))]
+pub use fuzzing::fuzz_session;
 
 pub(crate) use entry::{Outcome, Work};
 pub(crate) use login::Login;
@@ -253,8 +259,7 @@ impl<T> Session<T> {
 
     /// What ends next.
     pub(crate) fn head(&self) -> Option<&T> {
-        let held = self.held.front().map(|(ticket, _)| ticket);
-        held.or_else(|| self.entries.iter().find_map(|entry| entry.ticket.as_ref()))
+        self.tickets().next()
     }
 
     /// What ends next, to be changed.
@@ -276,16 +281,15 @@ impl<T> Session<T> {
         held.chain(entries.filter_map(|entry| entry.ticket.as_ref()))
     }
 
+    /// How many statements were prepared already, and how many had to be.
+    pub(crate) fn statement_counts(&self) -> (u64, u64) {
+        self.wire.looked_up
+    }
+
     /// Whether only the next step of what is under way may be sent: an interaction that has begun or
     /// is to begin, a stream, a job with a transaction of its own.
     pub(crate) fn is_exclusive(&self) -> bool {
         self.transaction.is_begun || self.entries.iter().any(|entry| entry.is_alone)
-    }
-
-    /// How many statements were prepared already when they were to run, and how many were not, since
-    /// this was last asked.
-    pub(crate) fn take_statement_counts(&mut self) -> (u64, u64) {
-        std::mem::take(&mut self.wire.looked_up)
     }
 
     /// Whether the server owes an answer.

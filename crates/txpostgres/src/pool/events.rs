@@ -40,9 +40,10 @@ impl Locked<'_> {
             return;
         };
         let received = session.receive(bytes, &mut slot.out, &mut events);
-        let (hits, misses) = session.take_statement_counts();
-        self.state.tally.statement_hits += hits;
-        self.state.tally.statement_misses += misses;
+        let counts = session.statement_counts();
+        let before = mem::replace(&mut slot.counted, counts);
+        self.state.tally.statement_hits += counts.0 - before.0;
+        self.state.tally.statement_misses += counts.1 - before.1;
         for event in events.drain(..) {
             self.happened(key, event);
         }

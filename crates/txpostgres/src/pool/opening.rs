@@ -142,7 +142,7 @@ impl Pool {
         };
         let mut session = Session::new(login, self.sessions.clone(), options);
         let started = session.start(io.out());
-        slot.session = Some(session);
+        (slot.session, slot.counted) = (Some(session), (0, 0));
         drop(state);
         if let Err(error) = started {
             self.act(shard, io.now, |locked| locked.broke(key, &error));

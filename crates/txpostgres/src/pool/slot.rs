@@ -36,6 +36,8 @@ pub(crate) struct Slot {
     pub(crate) stage: Stage,
     pub(crate) connection: Option<ConnectionId>,
     pub(crate) session: Option<Session<Ticket>>,
+    /// What its session has counted of statements, as far as it is in the figures.
+    pub(crate) counted: (u64, u64),
     /// Where it is connected to, for cancel requests.
     pub(crate) target: Option<Target>,
     /// What the session has said and the connection has not taken.
@@ -146,6 +148,7 @@ impl Slot {
             stage: Stage::Opening(Box::new(opening)),
             connection: None,
             session: None,
+            counted: (0, 0),
             target: None,
             out: Vec::new(),
             unflushed: 0,

@@ -82,9 +82,14 @@ impl Locked<'_> {
             .map(|at| at + RECENT)
             .filter(|at| *at > self.now);
         let connections = self.state.slots.iter().filter_map(|slot| {
-            let is_idle = slot.is_open() && !slot.is_busy();
-            let idle = settings.idle_timeout.filter(|_| is_idle);
-            let idle = idle.map(|limit| slot.last_used + limit);
+            // One that has a job is idle from now on at the earliest.
+            let idle_since = if slot.is_busy() {
+                self.now
+            } else {
+                slot.last_used
+            };
+            let idle = settings.idle_timeout.filter(|_| slot.is_open());
+            let idle = idle.map(|limit| idle_since + limit);
             [idle, slot.expires].into_iter().flatten().min()
         });
         let fixed = [queue, connect, reserve].into_iter().flatten();

@@ -100,6 +100,12 @@ impl Reader {
         self.partial.shrink_to(MOST_KEPT);
     }
 
+    /// How much memory is held for a part of a message.
+    #[cfg(any(test, feature = "fuzzing"))]
+    pub(super) fn capacity(&self) -> usize {
+        self.partial.capacity()
+    }
+
     /// Whether a part of a message is here.
     pub(super) fn is_within(&self) -> bool {
         !self.partial.is_empty() || self.skip > 0

@@ -1,14 +1,14 @@
 //! Owns what the messages of the server mean, in the order in which they are expected. Must not know
 //! how work is written.
 
-use std::sync::OnceLock;
-
 use sql::{Notification, Rows};
 
 use super::{
     CancelKey, Event, Session, TransactionStatus,
     body::{Body, lossy},
-    copy, encode,
+    copy,
+    description::{columns, params},
+    encode,
     entry::{Entry, Kept, Step, Work},
     prepared::Column,
     reader::{Message, Reader, shown},
@@ -191,6 +191,8 @@ impl<T> Session<T> {
             match step {
                 Step::Ready | Step::Script => return,
                 Step::Parsed { prepared, .. } => self.wire.statements.forget_failed(prepared),
+                // What could not be described cannot be read.
+                Step::Columns(prepared) => self.wire.statements.forget_changed(prepared),
                 _ => {}
             }
             steps.pop_front();
@@ -382,32 +384,4 @@ fn status(body: &[u8]) -> Result<TransactionStatus, Fault> {
         b"E" => Ok(TransactionStatus::Failed),
         _ => Err(violation("a transaction status that there is not")),
     }
-}
-
-fn params(body: &[u8]) -> Result<Vec<u32>, Fault> {
-    let mut body = Body(body);
-    let count = body.u16()?;
-    let params = (0..count).map(|_| body.u32()).collect::<Result<_, _>>()?;
-    body.end()?;
-    Ok(params)
-}
-
-/// The columns of a RowDescription, or none for NoData.
-fn columns(tag: u8, body: &[u8]) -> Result<Box<[Column]>, Fault> {
-    let mut body = Body(body);
-    if tag == b'n' {
-        return Ok(Box::default());
-    }
-    let count = body.u16()?;
-    let column = |_| {
-        let name = lossy(body.text()?);
-        let [_table, _number] = [body.u32()?, u32::from(body.u16()?)];
-        let oid = body.u32()?;
-        let _size_modifier_and_format: [u8; 8] = body.bytes()?;
-        let r#type = OnceLock::new();
-        Ok(Column { name, oid, r#type })
-    };
-    let columns = (0..count).map(column).collect::<Result<_, _>>()?;
-    body.end()?;
-    Ok(columns)
 }

@@ -13,10 +13,8 @@ use super::{
 impl<T> Entry<T> {
     /// Why it must not be sent.
     pub(super) fn refusal(&self) -> Option<Error> {
-        if let Some(fault) = self
-            .settings()
-            .and_then(|settings| wire::check(settings).err())
-        {
+        let settings = self.settings().filter(|settings| !settings.is_empty());
+        if let Some(fault) = settings.and_then(|settings| wire::check(settings).err()) {
             return Some(fault);
         }
         match &self.work {
@@ -201,7 +199,7 @@ impl<T> Session<T> {
     /// The open entry was refused by the server, which skips all up to a Sync.
     pub(super) fn close_round(&mut self, out: &mut Vec<u8>) {
         self.is_open = false;
-        (self.wire.asking, self.wire.asked) = (None, None);
+        self.wire.drop_asking();
         self.wire.sync(out);
         self.advance(out);
     }

@@ -23,6 +23,8 @@ use super::{
 
 /// The longest statement, in bytes.
 const LONGEST: usize = 1 << 29;
+/// A buffer that has grown beyond this is given back once its values are written.
+const MOST_KEPT: usize = 64 << 10;
 /// As many settings as a statement has parameters for.
 const MOST_SETTINGS: usize = 32_767;
 
@@ -160,6 +162,9 @@ impl Wire {
             entry.has_run = true;
         }
         self.planned = planned;
+        if self.values.capacity() > MOST_KEPT {
+            self.values = BytesMut::new();
+        }
     }
 
     /// Prepares a statement whose parameters are known, in the same write as its first run.
@@ -239,6 +244,23 @@ impl Wire {
         Some(prepared)
     }
 
+    /// Nothing comes of what was asked for.
+    pub(super) fn drop_asking(&mut self) {
+        self.asked = None;
+        // The server knows it by its name once it has described it.
+        if let Some(Asking {
+            name,
+            params,
+            columns,
+            ..
+        }) = self.asking.take()
+            && !name.is_empty()
+            && (!params.is_empty() || !columns.is_empty())
+        {
+            self.statements.dropped.push(name);
+        }
+    }
+
     /// Looks types up.
     pub(super) fn look_up(&mut self, oids: &[u32], version: Option<&str>, out: &mut Vec<u8>) {
         let columns = types::COLUMNS.map(|r#type| Column {
@@ -287,6 +309,9 @@ impl Wire {
     pub(super) fn begin(&mut self, settings: &Settings, is_explicit: bool, out: &mut Vec<u8>) {
         if is_explicit {
             self.control(&settings.begin_alone(), out);
+        }
+        if settings.is_empty() {
+            return;
         }
         let read_only = settings.get_read_only() == Some(true) && !is_explicit;
         let read_only = read_only.then_some(("transaction_read_only", "on".into()));

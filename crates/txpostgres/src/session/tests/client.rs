@@ -102,6 +102,18 @@ impl Client {
         statement_cache: usize,
         shared: Arc<Shared>,
     ) -> Result<Self, Error> {
+        let mut client = Self::begin(socket, login, statement_cache, shared)?;
+        client.log_in()?;
+        Ok(client)
+    }
+
+    /// A session that has sent nothing yet but its first message.
+    pub(super) fn begin(
+        socket: Box<dyn Socket>,
+        login: Login,
+        statement_cache: usize,
+        shared: Arc<Shared>,
+    ) -> Result<Self, Error> {
         let options = SessionOptions { statement_cache };
         let mut client = Self {
             session: Session::new(login, shared, options),
@@ -112,8 +124,11 @@ impl Client {
             heard: Vec::new(),
         };
         client.session.start(&mut client.out)?;
-        client.until(|event| matches!(event, Event::Ready))?;
         Ok(client)
+    }
+
+    pub(super) fn log_in(&mut self) -> Result<(), Error> {
+        self.until(|event| matches!(event, Event::Ready)).map(drop)
     }
 
     /// Hands a work in, without writing it.

