@@ -1,8 +1,14 @@
 //! Owns how a connection of a shard comes about, from the attempt to the first job. Must not know
 //! jobs.
 
-use std::{net::IpAddr, sync::Arc, time::Instant};
+use std::{
+    net::IpAddr,
+    panic::{AssertUnwindSafe, catch_unwind},
+    sync::Arc,
+    time::Instant,
+};
 
+use deferred::Failure;
 use reactor::Io;
 use sql::{Error, ErrorKind, Server, Sql, tls_server_end_point};
 
@@ -153,7 +159,10 @@ impl Pool {
     /// Asks whoever sets up sessions, and begins with it.
     pub(crate) fn set_up(&self, shard: usize, key: u64, opened: Opened, turn: &mut Turn) {
         let asked = self.settings.on_connect.as_ref();
-        let own = asked.map_or(Ok(Vec::new()), |on_connect| on_connect(&opened));
+        let own = asked.map_or(Ok(Vec::new()), |on_connect| {
+            let own = catch_unwind(AssertUnwindSafe(|| on_connect(&opened)));
+            own.unwrap_or_else(|panic| Err(Error::panicked(deferred::panic_message(&*panic))))
+        });
         let mut locked = self.locked(shard, Instant::now(), turn);
         if let Some(at) = locked.state.find(key) {
             locked.begin_set_up(at, own);

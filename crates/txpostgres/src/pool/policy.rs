@@ -27,6 +27,9 @@ pub(crate) const DEPTH: usize = 16;
 /// What a quick job takes at most.
 pub(crate) const QUICK: Duration = Duration::from_millis(2);
 
+/// What takes this long is no hiccup.
+const FAR: Duration = Duration::from_millis(250);
+
 /// Quick jobs count as being there for so long after the last one.
 pub(crate) const RECENT: Duration = Duration::from_secs(1);
 
@@ -61,16 +64,18 @@ impl Durations {
     }
 
     /// A job of this kind has taken so long. One that took very long counts at once. Others move
-    /// the figure by a quarter, so that a hiccup of this thread, or of the server, does not make a
-    /// kind slow.
+    /// the figure by a quarter and count as twice [`QUICK`] at most, so that a hiccup of this thread,
+    /// or of the server, does not make a kind slow.
     pub(crate) fn learn(&mut self, kind: Kind, took: Duration) {
-        let took = u32::try_from(took.as_micros()).unwrap_or(u32::MAX);
+        let in_micros = |time: Duration| u32::try_from(time.as_micros()).unwrap_or(u32::MAX);
+        let is_far = took >= FAR;
+        let took = in_micros(took).min(in_micros(4 * QUICK));
         if let Some(known) = self.known.get_mut(&kind) {
-            let is_far = u128::from(took) > 10 * QUICK.as_micros();
-            *known = match took {
+            let counts = took.min(in_micros(2 * QUICK));
+            *known = match counts {
                 _ if is_far => took.max(*known),
-                _ if took >= *known => *known + (took - *known) / 4,
-                _ => *known - (*known - took).div_ceil(4),
+                _ if counts >= *known => *known + (counts - *known) / 4,
+                _ => *known - (*known - counts).div_ceil(4),
             };
             return;
         }

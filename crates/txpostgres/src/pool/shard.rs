@@ -10,30 +10,25 @@ use std::{
 };
 
 use reactor::TaskId;
-use sql::{Error, ErrorKind, Stats, TargetSessionAttrs};
+use sql::{Error, Stats, TargetSessionAttrs};
 
 use super::{
     Pool,
-    policy::{self, Class, Durations, RECENT},
+    policy::{Class, Durations},
     queue::Queue,
-    slot::{Opening, Purpose, Slot, Stage},
-    ticket::{Owed, Ticket, Waiting},
+    slot::{Opening, Purpose, Slot},
+    ticket::{Ticket, Waiting},
     turn::{Todo, Turn, failure},
 };
 use crate::{
-    connecting::{Attempt, Hint, may_change, question},
+    connecting::{Attempt, Hint},
     error::{closed, queue_full},
     reactors::Home,
-    session::{Event, Outcome, Work, lost},
-    settings::Reset,
+    session::{Event, Outcome},
 };
 
 /// A connection that worked this short a time ago is trusted to work still.
 pub(crate) const TRUSTED: Duration = Duration::from_millis(10);
-
-/// A connection that has idled for this long is tried, because a firewall between may have
-/// forgotten it.
-const STALE: Duration = Duration::from_secs(30);
 
 /// One I/O thread's share.
 pub(crate) struct Shard {
@@ -113,47 +108,6 @@ impl State {
     pub(crate) fn connections(&self) -> usize {
         let for_jobs = |slot: &&Slot| slot.purpose == Purpose::Jobs;
         self.slots.iter().filter(for_jobs).count()
-    }
-
-    /// Adds what is here to the figures of all.
-    pub(crate) fn add_to(&self, stats: &mut Stats) {
-        for slot in &self.slots {
-            if slot.purpose == Purpose::Listening {
-                continue;
-            }
-            if slot.is_opening() {
-                stats.connecting += 1;
-                continue;
-            }
-            let is_busy = slot.running() > 0;
-            stats.connections += 1;
-            *(if is_busy {
-                &mut stats.busy
-            } else {
-                &mut stats.idle
-            }) += 1;
-            stats.running += u32::try_from(slot.running()).unwrap_or(u32::MAX);
-        }
-        stats.waiting += self.queue.len();
-        let tally = &self.tally;
-        stats.longest_wait = stats.longest_wait.max(tally.longest_wait);
-        stats.jobs += tally.jobs;
-        stats.statement_hits += tally.statement_hits;
-        stats.statement_misses += tally.statement_misses;
-        let (all, its) = (&mut stats.errors, &tally.errors);
-        for (all, its) in [
-            (&mut all.database, its.database),
-            (&mut all.connection_lost, its.connection_lost),
-            (&mut all.unavailable, its.unavailable),
-            (&mut all.queue_full, its.queue_full),
-            (&mut all.queue_timeout, its.queue_timeout),
-            (&mut all.timeout, its.timeout),
-            (&mut all.cancelled, its.cancelled),
-            (&mut all.panicked, its.panicked),
-            (&mut all.other, its.other),
-        ] {
-            *all += its;
-        }
     }
 
     /// Jobs that were sent, or have a connection.
@@ -288,115 +242,6 @@ impl Locked<'_> {
         Some(waiting)
     }
 
-    fn has_quick(&self) -> bool {
-        let age = |at: Instant| self.now.saturating_duration_since(at);
-        self.state.last_quick.is_some_and(|at| age(at) < RECENT)
-    }
-
-    fn pick(&mut self, class: Class, needs_idle: bool) -> Option<usize> {
-        let depth_is_one = self.pool.settings.reset == Reset::Discard;
-        let has_quick = self.has_quick();
-        let open = self
-            .state
-            .slots
-            .iter()
-            .filter(|slot| slot.is_open())
-            .count();
-        loop {
-            let state = &*self.state;
-            let views = state.slots.iter().map(|slot| slot.view(depth_is_one));
-            let at = policy::pick(views, open, class, needs_idle, has_quick, self.now)?;
-            if !self.is_doubtful(at) {
-                return Some(at);
-            }
-            self.check(at);
-        }
-    }
-
-    /// Whether a connection is to be tried before it is used.
-    fn is_doubtful(&self, at: usize) -> bool {
-        let slot = &self.state.slots[at];
-        let idled = self.now.saturating_duration_since(slot.last_used);
-        if slot.in_flight() > 0 || idled < TRUSTED || !self.pool.settings.cp_reconnect {
-            return false;
-        }
-        // A server that has become read-only, or is promoted, keeps its connections.
-        idled > STALE || may_change(self.wanted()) && self.pool.health.lost_since(slot.last_used)
-    }
-
-    fn wanted(&self) -> TargetSessionAttrs {
-        self.pool.servers.settings.target_session_attrs
-    }
-
-    /// Asks a connection whether it is well.
-    fn check(&mut self, at: usize) {
-        let mut script = self.pool.settings.cp_good_sql.clone();
-        if may_change(self.wanted())
-            && let Some(question) = question(self.wanted())
-        {
-            // The question alone shows that it is well, and its answer is the only one.
-            script = question.sql.to_owned();
-        }
-        self.state.slots[at].begin_check(self.now);
-        let ticket = Ticket::own(Owed::Check, self.now);
-        self.send_own(at, ticket, script);
-    }
-
-    /// Sends a work of the pool's own.
-    pub(crate) fn send_own(&mut self, at: usize, ticket: Ticket, script: String) {
-        let work = Work::Simple(script.into());
-        self.hand_over(at, ticket, work);
-        self.call(at);
-    }
-
-    fn hand_over(&mut self, at: usize, ticket: Ticket, work: Work) {
-        let slot = &mut self.state.slots[at];
-        let Some(session) = &mut slot.session else {
-            return;
-        };
-        if session.in_flight() == 0 {
-            (slot.head_since, slot.head_was_alone) = (self.now, true);
-        }
-        slot.unflushed += 1;
-        session.send(ticket, work, &mut slot.out);
-    }
-
-    /// Has a connection called.
-    pub(crate) fn call(&mut self, at: usize) {
-        let home = &*self.shard.home;
-        self.turn.wakes |= self.state.slots[at].call(home);
-    }
-
-    /// Sends a job on a connection.
-    pub(crate) fn send(&mut self, at: usize, mut waiting: Waiting, class: Class) {
-        self.shard.load.fetch_add(1, Ordering::Relaxed);
-        let slot = &mut self.state.slots[at];
-        if matches!(slot.stage, Stage::Dead) {
-            self.state.slots.swap_remove(at);
-            let why = lost("it was found dead, and cp_reconnect is off");
-            return self.end(waiting.ticket, Err(why));
-        }
-        waiting.ticket.sent_at = self.now;
-        slot.limit_is_doubtful |= waiting.ticket.changes_limit;
-        slot.is_long |= class != Class::Quick;
-        if class == Class::Quick {
-            self.state.last_quick = Some(self.now);
-        }
-        self.hand_over(at, waiting.ticket, waiting.work);
-        if let Some(script) = self.state.slots[at].reset.clone() {
-            let ticket = Ticket::own(Owed::Reset, self.now);
-            self.hand_over(at, ticket, Work::Simple(script.into()));
-        }
-        self.call(at);
-    }
-
-    /// The next work of an interaction.
-    pub(crate) fn send_step(&mut self, at: usize, ticket: Ticket, work: Work) {
-        self.state.slots[at].has_owner = false;
-        self.hand_over(at, ticket, work);
-        self.call(at);
-    }
-
     /// Opens connections if some are missing.
     pub(crate) fn grow(&mut self) {
         let there = self.state.connections();
@@ -461,23 +306,6 @@ impl Locked<'_> {
         let failure = waiting.ticket.over(Some(error.kind()));
         self.count(failure);
         self.turn.push(Todo::End(waiting.ticket, Err(error)));
-    }
-
-    pub(crate) fn count(&mut self, failure: Option<ErrorKind>) {
-        let tally = &mut self.state.tally;
-        tally.jobs += 1;
-        let Some(kind) = failure else { return };
-        let errors = &mut tally.errors;
-        *match kind {
-            ErrorKind::Database => &mut errors.database,
-            ErrorKind::ConnectionLost => &mut errors.connection_lost,
-            ErrorKind::Unavailable => &mut errors.unavailable,
-            ErrorKind::QueueTimeout => &mut errors.queue_timeout,
-            ErrorKind::Timeout => &mut errors.timeout,
-            ErrorKind::Cancelled => &mut errors.cancelled,
-            ErrorKind::Panicked => &mut errors.panicked,
-            _ => &mut errors.other,
-        } += 1;
     }
 
     /// Has the task of this shard look at `at`, or earlier.
