@@ -65,7 +65,13 @@ fn one_caller_leaves_room_for_another_in_a_pools_queue(backend: Backend) {
 fn one_caller_leaves_room_for_another_at_a_procedure_with_a_concurrency(backend: Backend) {
     let all = 1024;
     let mend = "higher concurrency";
-    shares_leave_room(backend, "share_of_a_procedure", HOLD_FEW, all / 2 + FEW, mend);
+    shares_leave_room(
+        backend,
+        "share_of_a_procedure",
+        HOLD_FEW,
+        all / 2 + FEW,
+        mend,
+    );
 }
 
 #[test]
