@@ -18,8 +18,12 @@ pub(super) struct WorkLists {
 }
 
 impl WorkLists {
-    /// Lists what the connection wants done.
+    /// Lists what the connection wants done. An end may wait its turn: thousands may end at once,
+    /// and each takes several system calls.
     pub(super) fn note<M>(&mut self, connection: &mut Connection<M>) {
+        if connection.is_closed() {
+            return self.note_in_bulk(connection);
+        }
         self.note_readable(connection);
         if connection.wants_flush() && !connection.is_listed_dirty {
             connection.is_listed_dirty = true;

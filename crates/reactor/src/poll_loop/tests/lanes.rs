@@ -1,6 +1,6 @@
 //! The two lanes of mail, and what a protocol does in pieces, on real sockets.
 
-use super::{reading::BULK_AT_ONCE, *};
+use super::{flushing::BULK_FLUSHES_AT_ONCE, reading::BULK_AT_ONCE, *};
 use crate::scripted::piecemeal;
 
 const THREADS: u64 = 4;
@@ -156,6 +156,35 @@ fn a_long_list_of_receivers_does_not_keep_an_answer_waiting() {
     iterate_until(&mut reactor, |reactor| reactor.inbox.is_empty());
     client.read_exact(&mut events).unwrap();
     assert_eq!(u64::from_be_bytes(events), all.len() as u64);
+}
+
+#[test]
+fn connections_that_end_together_are_closed_in_several_iterations() {
+    const ALL: usize = 200;
+    let (opened, is_open) = mpsc::channel();
+    let (mut reactor, served) = listening(move || {
+        let opened = opened.clone();
+        move |told: Told<'_>, io: &mut Io<'_>| match told {
+            Told::Open => opened.send(io.id).unwrap(),
+            Told::Mail(_) => io.close(),
+            _ => {}
+        }
+    });
+    let mut clients = Vec::new();
+    for n in 1..=ALL {
+        clients.push(served.connect());
+        iterate_until(&mut reactor, |reactor| reactor.connections.len() == n);
+    }
+    for id in is_open.try_iter() {
+        served.mailbox.post_quietly(id, 0);
+    }
+    let mut ended = 0;
+    iterate_until(&mut reactor, |_| {
+        let more = served.lost.try_iter().count();
+        assert!(more <= BULK_FLUSHES_AT_ONCE, "{more} at once");
+        ended += more;
+        ended == ALL
+    });
 }
 
 #[test]
