@@ -103,6 +103,11 @@ impl Io<'_> {
         self.output.unsent() + self.unsent_below
     }
 
+    /// How many of those are bytes that others have too.
+    pub fn unsent_shared(&self) -> usize {
+        self.output.unsent_shared()
+    }
+
     /// Closes the connection once all output is handed to the kernel, or after 30 s. Input and
     /// deadlines are ignored from now.
     pub fn close(&mut self) {
