@@ -19,6 +19,8 @@ PROCEDURE = "com.example.now.v1"
 # this machine.
 ATTACKER = "127.0.0.2"
 BEHAVED = "127.0.0.1"
+# Where newcomers come from.
+BYSTANDER = "127.0.0.3"
 
 
 def attacker_of(node):
@@ -346,10 +348,41 @@ def idle_sessions(node):
     return f"{len(sessions)} sessions; a newcomer is {newcomer}"
 
 
+def many_connections(node):
+    """sessions of one address until it is refused, and 3 s of further tries, silent connections too"""
+    sessions, refused, silent = [], 0, []
+    try:
+        for _ in range(20_000):
+            sessions.append(Client(node.url, ATTACKER, patience=10))
+    except (Closed, OSError):
+        refused += 1
+    address, newcomers, until = urllib.parse.urlsplit(node.url), 0, time.monotonic() + 3
+    while time.monotonic() < until:
+        with contextlib.suppress(OSError):
+            silent.append(socket.create_connection(
+                (address.hostname, address.port), 3, source_address=(ATTACKER, 0)
+            ))
+        try:
+            Client(node.url, ATTACKER, patience=3).close()
+        except (Closed, OSError):
+            refused += 1
+        try:
+            newcomer = Client(node.url, BYSTANDER, patience=3)
+            newcomer.call(PROCEDURE)
+            newcomer.close()
+            newcomers += 1
+        except (Closed, OSError) as error:
+            return f"{len(sessions):,} sessions; a newcomer is LOCKED OUT ({error})"
+    gone = lost(sessions)
+    kept = f"{gone} sessions LOST" if gone else "all kept"
+    return (f"{len(sessions):,} sessions, {kept}; {refused:,} refused, {len(silent):,} silent; "
+            f"{newcomers:,} newcomers from elsewhere are answered")
+
+
 ATTACKS = [
     burst_of_small_calls, burst_of_large_calls, late_reader, fan_out_500, fan_out_2000, fan_out_5000,
     flood, deaf_subscribers, unfinished_messages, queued_calls, long_topics, many_calls,
-    cancel_storm, listings, idle_sessions,
+    cancel_storm, listings, idle_sessions, many_connections,
 ]
 
 # So many files a node may open that is attacked by connections.

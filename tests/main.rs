@@ -13,6 +13,7 @@ mod calling_component;
 mod canceling;
 mod component;
 mod config;
+mod connection_limits;
 mod container;
 mod custom_component;
 mod databases;

@@ -15,7 +15,7 @@ use nix::sys::signal::{SigSet, Signal};
 use super::{StartArgs, explain, load, logging, raise_file_limit};
 use crate::{
     config::{Database, NodeConfig, Secret},
-    node::{Address, Node, StopTimes, Threads},
+    node::{Address, ConnectionStats, Node, StopTimes, Threads},
 };
 use component::Classes;
 use pg_cluster::EmbeddedPostgres;
@@ -77,12 +77,15 @@ fn run_node(
     for database in node.databases() {
         tracing::info!("{}: {}", database.label, database.target);
     }
+    let most = node.connections().max_connections;
+    tracing::info!("at most {most} connections of clients at once");
     for address in node.addresses() {
         stdio::print_line(&describe(address));
     }
     // It fails only when the handler is gone, and it lives as long as the process.
     let _ = signal.recv();
     tracing::info!("stopping; a signal after the next second leaves at once");
+    tell_connections(node.connections());
     let deadline = Instant::now() + args.stop_timeout;
     node.stop();
     if let Some(postgres) = postgres {
@@ -90,6 +93,22 @@ fn run_node(
     }
     tracing::info!("stopped");
     Ok(())
+}
+
+/// Says how many connections had to be refused or closed, if any.
+fn tell_connections(stats: ConnectionStats) {
+    let ConnectionStats {
+        refused,
+        closed_for_room,
+        ..
+    } = stats;
+    if refused > 0 || closed_for_room > 0 {
+        tracing::info!(
+            refused,
+            closed_for_room,
+            "there were more connections than limits or file descriptors allow"
+        );
+    }
 }
 
 /// The least that the private PostgreSQL gets of a stop's time.

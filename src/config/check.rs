@@ -7,7 +7,7 @@ use super::{
     databases::Databases,
     keys,
     listener::{self, Ports},
-    model::{NodeConfig, RouterWorker},
+    model::{Limits, NodeConfig, RouterWorker},
     object::Object,
     reader::Cursor,
     router,
@@ -19,6 +19,7 @@ pub(super) fn node(root: &Cursor<'_>, context: &Context<'_>) -> NodeConfig {
         return NodeConfig::default();
     };
     version(&top);
+    let limits = limits(&top.object("limits"));
     let mut databases = Databases::read(&top, context);
     let Some(workers) = top.required("workers") else {
         return NodeConfig::default();
@@ -64,7 +65,15 @@ pub(super) fn node(root: &Cursor<'_>, context: &Context<'_>) -> NodeConfig {
         routers: routers.workers,
         databases: databases.into_used(),
         components,
+        limits,
         notes: Vec::new(),
+    }
+}
+
+fn limits(limits: &Object<'_>) -> Limits {
+    Limits {
+        max_connections: limits.optional_integer("max_connections"),
+        max_connections_per_address: limits.optional_integer("max_connections_per_address"),
     }
 }
 

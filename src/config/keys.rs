@@ -251,6 +251,7 @@ pub(super) fn is_known(word: &str) -> bool {
 /// Every table of keys.
 pub(super) static SECTIONS: &[&Section] = &[
     &NODE,
+    &LIMITS,
     &ROUTER,
     &CONTAINER,
     &WORKER_OPTIONS,

@@ -54,8 +54,8 @@ pub use context::Options;
 pub use fault::{ConfigError, Fault, Note};
 pub use model::{
     Allow, ChannelBinding, ClientCertificate, ClientTransport, Component, Database, Disclose,
-    ErrorDetails, IpVersion, Keepalives, Listener, ListenerService, MatchPolicy, NodeConfig,
-    PathService, Permission, Realm, Reset, Role, RouterWorker, Secret, Server, SslMode,
+    ErrorDetails, IpVersion, Keepalives, Limits, Listener, ListenerService, MatchPolicy,
+    NodeConfig, PathService, Permission, Realm, Reset, Role, RouterWorker, Secret, Server, SslMode,
     SslRootCert, StaticOptions, TargetSessionAttrs, TcpEndpoint, TlsVersion, Transport,
     WebSocketOptions,
 };

@@ -23,8 +23,19 @@ pub struct NodeConfig {
     pub databases: Vec<Database>,
     /// The components of all workers, routers' and containers', in the order of the document.
     pub components: Vec<Component>,
+    /// How many connections there may be.
+    pub limits: Limits,
     /// What was accepted, but has no effect here.
     pub notes: Vec<Note>,
+}
+
+/// The limits on what clients may take of a node.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Limits {
+    /// The most connections of clients at once; `None` leaves it to what files the process may open.
+    pub max_connections: Option<usize>,
+    /// The most of them from one address; `None` is a share of what others leave, and 0 sets no limit.
+    pub max_connections_per_address: Option<usize>,
 }
 
 /// A worker of type `router`: realms, and the listeners through which sessions reach them.

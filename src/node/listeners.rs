@@ -6,7 +6,7 @@ use std::{io, net::SocketAddr, sync::Arc};
 use super::{Error, settings};
 use crate::config::{Listener, ListenerService, PathService};
 use reactor::Mailbox;
-use wamp_transport::{Mail, Realms};
+use wamp_transport::{Connections, Mail, Realms};
 
 /// Where a listener can be reached.
 #[derive(Clone, Debug)]
@@ -28,6 +28,7 @@ pub(super) fn listen(
     listener: &Listener,
     realms: &Arc<Realms>,
     mailboxes: &Arc<[Mailbox<Mail>]>,
+    connections: &Arc<Connections>,
 ) -> Result<Listening, Error> {
     let endpoint = &listener.endpoint;
     let backlog = settings::backlog(endpoint);
@@ -49,7 +50,14 @@ pub(super) fn listen(
         websocket_paths: websocket_paths(&listener.service),
         file_paths: file_paths(&listener.service),
     };
-    let accept = || wamp_transport::deal(mailboxes.clone(), realms.clone(), service.clone());
+    let accept = || {
+        wamp_transport::deal(
+            mailboxes.clone(),
+            realms.clone(),
+            service.clone(),
+            connections.clone(),
+        )
+    };
     let sockets = bound.into_iter().map(|socket| (socket, accept()));
     Ok((address, sockets.collect()))
 }

@@ -26,7 +26,8 @@ use crate::config::{NodeConfig, RouterWorker};
 use component::Classes;
 use reactor::{Mailbox, Reactor};
 use wamp_router::Router;
-use wamp_transport::{ClockHandle, Mail, Realm, Realms};
+pub use wamp_transport::ConnectionStats;
+use wamp_transport::{ClockHandle, Connections, Mail, Realm, Realms};
 
 /// How long a stop may take by default: `docker stop` kills after 10 s.
 pub const STOP_TIMEOUT: Duration = Duration::from_secs(9);
@@ -43,6 +44,7 @@ pub struct Node {
     realms: Vec<Arc<Realms>>,
     io_threads: Vec<JoinHandle<()>>,
     mailboxes: Arc<[Mailbox<Mail>]>,
+    connections: Arc<Connections>,
     databases: Arc<Databases>,
     components: Components,
     addresses: Vec<Address>,
@@ -167,10 +169,12 @@ impl Node {
         let realms: Vec<_> = (config.routers.iter())
             .map(|worker| realms_of(worker, &clock))
             .collect();
+        let limits = settings::connection_limits(config, reactors.len());
+        let connections = Arc::new(Connections::new(limits));
         let mut listening = Vec::new();
         for (worker, realms) in config.routers.iter().zip(&realms) {
             for listener in &worker.transports {
-                listening.push(listen(listener, realms, &mailboxes)?);
+                listening.push(listen(listener, realms, &mailboxes, &connections)?);
             }
         }
         let addresses = listening
@@ -182,6 +186,7 @@ impl Node {
             realms,
             io_threads: Vec::with_capacity(reactors.len()),
             mailboxes,
+            connections,
             databases: Arc::default(),
             components: Components::default(),
             addresses,
@@ -248,6 +253,11 @@ impl Node {
     /// The databases of the configuration, with what their pools do at this moment.
     pub fn databases(&self) -> impl Iterator<Item = DatabaseStatus> {
         self.databases.statuses()
+    }
+
+    /// The figures of the connections to its listeners.
+    pub fn connections(&self) -> ConnectionStats {
+        self.connections.stats()
     }
 
     /// Stops in order: accept nobody and begin no call, let the calls under way end within the

@@ -11,16 +11,18 @@ use std::{
     time::Duration,
 };
 
+use nix::sys::resource::{Resource, getrlimit};
+
 use super::Error;
 use crate::config::{
-    self, ClientTransport, Database, IpVersion, Listener, ListenerService, PathService,
+    self, ClientTransport, Database, IpVersion, Listener, ListenerService, NodeConfig, PathService,
     SslRootCert, TcpEndpoint,
 };
 use adbapi::{ChannelBinding, Config, ConnectionPool, LoadBalanceHosts, SslNegotiation};
 use component::ErrorDetails;
 use wamp::{MAX_ID, PublicationId, SessionId, Uri};
 use wamp_router::{IdSource, Limits, RealmOptions};
-use wamp_transport::{Target, WebService, WebSocketOptions};
+use wamp_transport::{AddressLimit, ConnectionLimits, Target, WebService, WebSocketOptions};
 use web::{AllowedOrigins, Paths, StaticDirectory, StaticOptions};
 
 /// How the router names itself to clients.
@@ -35,6 +37,17 @@ const HEAD_TIMEOUT: Duration = Duration::from_secs(10);
 /// reserved as soon as its head has come, so a head must not be able to ask for more memory than
 /// there can be.
 const UNLIMITED: usize = 1 << 30;
+
+/// Files that every node has open, besides those of its I/O threads and databases: standard streams,
+/// listeners, the configuration of a moment.
+const FILES: u64 = 32;
+/// Files of an I/O thread: its poll, its wake-up, its timer, some room.
+const FILES_OF_THREAD: u64 = 8;
+/// Files of a connection to a database, that of a cancel request included.
+const FILES_OF_DATABASE_CONNECTION: u64 = 5;
+/// Of the files that the process may open, this part is for what connections need beyond their
+/// sockets, as a file that is sent.
+const FILES_IN_USE: u64 = 8;
 
 /// Ids of the global scope, drawn from the thread's random generator.
 pub(super) struct RandomIds;
@@ -51,6 +64,42 @@ impl IdSource for RandomIds {
 
 fn random_id() -> u64 {
     rand::random_range(1..=MAX_ID)
+}
+
+/// How many connections there may be on a node with so many I/O threads. The default is what this
+/// process may open, less what else it needs; a quarter at least, since a node that serves nobody is
+/// of no use.
+pub(super) fn connection_limits(config: &NodeConfig, io_threads: usize) -> ConnectionLimits {
+    let files = getrlimit(Resource::RLIMIT_NOFILE).map_or(1024, |(soft, _)| soft);
+    let most = most_connections(files, io_threads, &config.databases);
+    let max_connections = config.limits.max_connections.unwrap_or(most);
+    if max_connections > most {
+        tracing::warn!(
+            max_connections,
+            files,
+            "limits.max_connections is more than this process can have with its limit of open files; \
+             {most} would leave enough for the rest: raise the limit (ulimit -Hn, LimitNOFILE)"
+        );
+    }
+    let per_address = match config.limits.max_connections_per_address {
+        None => AddressLimit::Share,
+        Some(0) => AddressLimit::None,
+        Some(most) => AddressLimit::Fixed(most),
+    };
+    ConnectionLimits {
+        max_connections,
+        per_address,
+    }
+}
+
+/// How many connections a node may have by default that may open so many files.
+fn most_connections(files: u64, io_threads: usize, databases: &[Database]) -> usize {
+    let of_databases = (databases.iter())
+        .map(|database| u64::from(database.cp_max) * FILES_OF_DATABASE_CONNECTION)
+        .sum::<u64>();
+    let reserve = FILES + FILES_OF_THREAD * io_threads as u64 + of_databases + files / FILES_IN_USE;
+    let most = files.saturating_sub(reserve).max(files / 4).max(1);
+    usize::try_from(most).unwrap_or(usize::MAX)
 }
 
 pub(super) fn realm(realm: &config::Realm) -> RealmOptions {

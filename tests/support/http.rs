@@ -27,8 +27,13 @@ pub struct Response {
 impl Connection {
     /// Connects and sends nothing.
     pub fn open(address: SocketAddr) -> Self {
+        Self::over(connect(address))
+    }
+
+    /// Uses a socket that is connected already.
+    pub fn over(stream: TcpStream) -> Self {
         Self {
-            stream: connect(address),
+            stream,
             received: Vec::new(),
         }
     }

@@ -68,7 +68,8 @@ pub trait Protocol<M>: Send {
         io.close();
     }
 
-    /// The connection is gone, for whichever reason; the last call of all, made exactly once.
+    /// The connection is gone, for whichever reason; the last call of all, made exactly once. The
+    /// protocol is dropped when the socket is closed, which may be 2 s later.
     fn on_lost(&mut self);
 }
 
@@ -309,13 +310,16 @@ impl<M> Connection<M> {
     pub(super) fn is_closed_and_flushed(&self) -> bool {
         self.requested.ending == Ending::WhenFlushed && self.output.unsent() == 0
     }
+}
 
+impl<M: 'static> Connection<M> {
     /// Tells the other end that nothing more comes, and reads what it still sends until it closes
     /// too. A socket closed with unread input makes the kernel reset the connection, and the last
     /// output could be lost.
     pub(super) fn linger(&mut self, now: Instant) -> io::Result<()> {
         self.lose();
-        self.protocol = Box::new(Lingering);
+        let protocol = mem::replace(&mut self.protocol, Box::new(Lingering(None)));
+        self.protocol = Box::new(Lingering(Some(protocol)));
         self.requested = Requested {
             deadline: Some(now + LINGER),
             ..Requested::default()
@@ -336,10 +340,11 @@ const LAST_FLUSH: Duration = Duration::from_secs(30);
 /// How long a closed connection waits for the other end to close as well.
 const LINGER: Duration = Duration::from_secs(2);
 
-/// The protocol of a connection that only waits for the other end to close.
-struct Lingering;
+/// The protocol of a connection that only waits for the other end to close. The one that was there
+/// before is dropped with the socket: it may count sockets.
+struct Lingering<M>(#[expect(dead_code, reason = "it is dropped")] Option<Box<dyn Protocol<M>>>);
 
-impl<M> Protocol<M> for Lingering {
+impl<M: 'static> Protocol<M> for Lingering<M> {
     fn on_open(&mut self, _: &mut Io<'_>) {}
     fn on_bytes(&mut self, _: &[u8], _: &mut Io<'_>) {}
     fn on_end(&mut self, io: &mut Io<'_>) {

@@ -41,7 +41,7 @@ mod tls;
 mod work_lists;
 
 pub use connection::{ConnectionId, Io, Protocol};
-pub use listeners::Accept;
+pub use listeners::{Accept, Accepted};
 pub use mailbox::Mailbox;
 pub use poll_loop::Reactor;
 pub use stream::Stream;

@@ -69,7 +69,7 @@ pub struct Reactor<M> {
     buffer: Box<[u8]>,
 }
 
-impl<M> Reactor<M> {
+impl<M: 'static> Reactor<M> {
     /// A reactor without connections. It does nothing before [`Reactor::run`].
     ///
     /// # Errors

@@ -3,14 +3,15 @@
 use std::{
     io::{self, Read},
     net::{self, SocketAddr},
+    ops::ControlFlow,
     sync::mpsc,
     thread::{self, JoinHandle},
     time::Duration,
 };
 
-use mio::net::{TcpListener, TcpStream};
+use mio::net::TcpListener;
 
-use super::{Io, Mailbox, Protocol, Reactor};
+use super::{Accepted, Io, Mailbox, Protocol, Reactor};
 
 /// How long anything may take before its test fails.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(20);
@@ -109,9 +110,13 @@ where
     let address = socket.local_addr().unwrap();
     let (lost_sender, lost) = mpsc::channel();
     let adopting = mailbox.clone();
-    let accept = move |accepted: io::Result<(TcpStream, SocketAddr)>| {
+    let accept = move |accepted: Accepted| {
+        let Accepted::Connection(socket, _) = accepted else {
+            panic!("nothing is accepted: {accepted:?}");
+        };
         let protocol = Scripted::new(act(), lost_sender.clone());
-        adopting.adopt(accepted.unwrap().0, layer(Box::new(protocol)));
+        adopting.adopt(socket, layer(Box::new(protocol)));
+        ControlFlow::Continue(())
     };
     reactor.listen(socket, Box::new(accept)).unwrap();
     let served = Served {

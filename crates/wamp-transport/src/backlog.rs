@@ -124,7 +124,11 @@ impl Backlog {
                 Message::Subscribed(_) => self.unsubscribed.load(Ordering::Relaxed) > 0,
                 _ => false,
             },
-            Mail::Invocation(..) | Mail::Resume | Mail::Deadline | Mail::Dialler(_) => false,
+            Mail::Invocation(..)
+            | Mail::Resume
+            | Mail::MakeRoom
+            | Mail::Deadline
+            | Mail::Dialler(_) => false,
         }
     }
 

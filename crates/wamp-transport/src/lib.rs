@@ -10,6 +10,7 @@ mod backlog;
 mod client;
 mod clock;
 mod clock_handle;
+mod connection_limits;
 mod fan_out;
 mod frame_lengths;
 mod frames;
@@ -19,6 +20,7 @@ mod local;
 mod local_queue;
 mod outbox;
 mod realm;
+mod refusal;
 mod session;
 #[cfg(test)]
 mod tests;
@@ -30,6 +32,9 @@ pub use backlog::Charge;
 pub use client::{ClientHandshake, Dialler, MakePeer, Target};
 pub use clock::start_clock;
 pub use clock_handle::ClockHandle;
+pub use connection_limits::{
+    AddressLimit, ConnectionLimits, ConnectionStats, Connections, network_of,
+};
 pub use frames::{FrameLimits, Frames, Incoming, TooLarge};
 pub use listener::{bind, bind_all, deal, set_peer_timeout};
 pub use local::open_local;

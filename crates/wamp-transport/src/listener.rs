@@ -1,23 +1,26 @@
-//! Listening sockets, and the dealing of what they accept to the I/O threads. Must not know
-//! what is served on a connection.
+//! Listening sockets, and the dealing of what they accept to the I/O threads, or its refusal. Must
+//! not know what is served on a connection.
 
 use std::{
     io,
     net::{IpAddr, SocketAddr},
+    ops::ControlFlow,
     sync::Arc,
-    time::Duration,
+    time::{Duration, Instant},
 };
 
-use mio::net::TcpListener;
+use mio::net::{TcpListener, TcpStream};
 use socket2::{Domain, Protocol, SockRef, Socket, TcpKeepalive, Type};
 
 use super::{
     Realms,
+    connection_limits::{Admission, Connections, Limit, Reached, Whereabouts},
     outbox::Mail,
+    refusal::{Refused, refuse_now},
     session::{ConnectionContext, IoThread},
     web_connection::{WebConnection, WebService},
 };
-use reactor::{Accept, Mailbox};
+use reactor::{Accept, Accepted, Mailbox};
 
 /// A listening socket for each address, all on the same port. An address that this machine does
 /// not have (it may be without IPv6) is left out, as long as there is another.
@@ -122,53 +125,164 @@ pub fn set_peer_timeout(socket: &TcpListener, timeout: Option<Duration>) -> io::
 const SHORTEST_KEEPALIVE: Duration = Duration::from_secs(1);
 const LONGEST_KEEPALIVE: Duration = Duration::from_secs(32_767);
 
-/// Deals accepted connections to the I/O threads in turn.
+/// Deals accepted connections to the I/O threads in turn, as far as there are places for them.
 pub fn deal(
     io_threads: Arc<[Mailbox<Mail>]>,
     realms: Arc<Realms>,
     service: Arc<WebService>,
+    connections: Arc<Connections>,
 ) -> Accept {
     let io_threads: Vec<_> = (io_threads.iter().cloned().enumerate())
         .map(|(number, mailbox)| {
-            let realms = realms.clone();
             Arc::new(IoThread {
                 number,
                 mailbox,
-                realms,
+                realms: realms.clone(),
+                connections: connections.clone(),
             })
         })
         .collect();
-    let mut next = 0;
-    let mut is_failing = false;
-    Box::new(move |accepted| match accepted {
-        Ok((socket, remote)) => {
-            is_failing = false;
-            // Answers are written whole, so waiting for more to send only delays them.
-            let _ = socket.set_nodelay(true);
-            let io_thread = io_threads[next % io_threads.len()].clone();
-            next += 1;
-            let mailbox = io_thread.mailbox.clone();
-            let context = ConnectionContext { io_thread, remote };
-            let connection = WebConnection::new(context, service.clone());
-            mailbox.adopt(socket, Box::new(connection));
+    let mut dealer = Dealer {
+        io_threads,
+        service,
+        connections,
+        next: 0,
+        is_failing: false,
+    };
+    Box::new(move |accepted| dealer.on_accepted(accepted))
+}
+
+struct Dealer {
+    io_threads: Vec<Arc<IoThread>>,
+    service: Arc<WebService>,
+    connections: Arc<Connections>,
+    next: usize,
+    is_failing: bool,
+}
+
+impl Dealer {
+    fn on_accepted(&mut self, accepted: Accepted) -> ControlFlow<()> {
+        let lacks_descriptors = accepted.lacks_descriptors();
+        match accepted {
+            Accepted::Connection(socket, remote) => {
+                self.is_failing = false;
+                self.on_connection(socket, remote)
+            }
+            Accepted::LastDescriptor(socket, _) => {
+                self.connections.refused_without_descriptor();
+                refuse_now(socket, Limit::Descriptors);
+                ControlFlow::Continue(())
+            }
+            Accepted::Failed(error) if lacks_descriptors => self.on_no_descriptor(&error),
+            Accepted::Failed(error) => {
+                // It is tried again every moment: once for each change of state will do.
+                if !self.is_failing {
+                    self.is_failing = true;
+                    tracing::warn!(target: crate::LOG, %error, "a connection could not be accepted");
+                }
+                ControlFlow::Continue(())
+            }
         }
-        // It is tried again every moment: once for each change of state will do.
-        Err(_) if is_failing => {}
-        Err(error) => {
-            is_failing = true;
+    }
+
+    fn on_connection(&mut self, socket: TcpStream, remote: SocketAddr) -> ControlFlow<()> {
+        let mut next = ControlFlow::Continue(());
+        let (admission, reached) = self.connections.admit(remote.ip(), Instant::now());
+        if let Some(reached) = reached {
+            tell(&reached, remote);
+        }
+        let place = match admission {
+            Admission::Admitted(place) => place,
+            Admission::InsteadOf(other, place) => {
+                self.make_room(other);
+                if self.connections.has_to_wait() {
+                    next = ControlFlow::Break(());
+                }
+                place
+            }
+            Admission::Refused(limit) => {
+                self.refuse(socket, limit);
+                return next;
+            }
+        };
+        // Answers are written whole, so waiting for more to send only delays them.
+        let _ = socket.set_nodelay(true);
+        let io_thread = self.next_io_thread();
+        let mailbox = io_thread.mailbox.clone();
+        let context = ConnectionContext { io_thread, remote };
+        let connection = WebConnection::new(context, self.service.clone(), place);
+        mailbox.adopt(socket, Box::new(connection));
+        next
+    }
+
+    /// Makes room where connections have no session. Where all have one, whoever comes is refused.
+    fn on_no_descriptor(&self, error: &io::Error) -> ControlFlow<()> {
+        if self.connections.is_news_of_descriptors(Instant::now()) {
+            let stats = self.connections.stats();
             tracing::warn!(
-            target: crate::LOG,
-                           %error,
-                           "a connection could not be accepted; if there are too many open files, raise the \
-                            limit (ulimit -n)"
-                       );
+                target: crate::LOG,
+                %error, open = stats.open, max_connections = stats.max_connections,
+                "a connection could not be accepted: no file descriptor left; connections without a \
+                 session are closed for others, and if there are none, whoever comes is refused. \
+                 Raise the limit of open files (ulimit -n, LimitNOFILE), or lower max_connections"
+            );
         }
-    })
+        if let Some(other) = self.connections.make_room() {
+            self.make_room(other);
+        }
+        if self.connections.is_making_room() {
+            ControlFlow::Break(())
+        } else {
+            ControlFlow::Continue(())
+        }
+    }
+
+    fn make_room(&self, (io_thread, connection): Whereabouts) {
+        let mailbox = &self.io_threads[io_thread].mailbox;
+        mailbox.post(connection, Mail::MakeRoom);
+    }
+
+    fn refuse(&mut self, socket: TcpStream, limit: Limit) {
+        match Refused::new(limit, &self.connections) {
+            Some(refused) => self
+                .next_io_thread()
+                .mailbox
+                .adopt(socket, Box::new(refused)),
+            None => refuse_now(socket, limit),
+        }
+    }
+
+    fn next_io_thread(&mut self) -> Arc<IoThread> {
+        let io_thread = &self.io_threads[self.next % self.io_threads.len()];
+        self.next += 1;
+        io_thread.clone()
+    }
+}
+
+/// Logs that a limit is reached.
+fn tell(reached: &Reached, client: SocketAddr) {
+    let Reached { limit, most } = *reached;
+    match limit {
+        Limit::Address => tracing::warn!(
+            target: crate::LOG,
+            %client, connections = most,
+            "this address has as many connections as limits.max_connections_per_address allows: one \
+             without a session is closed for another, and if there is none, whoever comes is refused \
+             (503). If they are wanted, raise it; without it an address has half of what others leave"
+        ),
+        Limit::Node | Limit::Descriptors => tracing::warn!(
+            target: crate::LOG,
+            %client, connections = most,
+            "there are as many connections as limits.max_connections allows: one without a session is \
+             closed for another, and if there is none, whoever comes is refused (503). If they are \
+             wanted, raise it, and the limit of open files (ulimit -n, LimitNOFILE) with it"
+        ),
+    }
 }
 
 #[cfg(test)]
 mod tests {
-    use std::net::TcpStream;
+    use std::net;
 
     use super::*;
 
@@ -177,7 +291,7 @@ mod tests {
     fn accepted_with(timeout: Option<u64>) -> Option<(Duration, Duration, Option<Duration>)> {
         let listener = bind("127.0.0.1".parse().unwrap(), 0, 1).unwrap();
         set_peer_timeout(&listener, timeout.map(Duration::from_secs)).unwrap();
-        let _client = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
+        let _client = net::TcpStream::connect(listener.local_addr().unwrap()).unwrap();
         let (socket, _) = listener.accept().unwrap();
         let socket = SockRef::from(&socket);
         socket.keepalive().unwrap().then(|| {

@@ -29,6 +29,8 @@ pub enum Mail {
     GoAway,
     /// Less waits now because of what the session has sent: it may be read from again.
     Resume,
+    /// Another connection has the place of this one, which has no session.
+    MakeRoom,
     /// For the clock: a realm has an earlier deadline than it knows of.
     Deadline,
     /// For a dialler: what has become of its attempt, or that it is to stop.
@@ -125,7 +127,12 @@ impl Mail {
             Self::Message(message) => message.approximate_len(),
             Self::Invocation(invocation, _) => invocation.approximate_len(),
             Self::Event(broadcast) => broadcast.len(),
-            Self::Close | Self::GoAway | Self::Resume | Self::Deadline | Self::Dialler(_) => 0,
+            Self::Close
+            | Self::GoAway
+            | Self::Resume
+            | Self::MakeRoom
+            | Self::Deadline
+            | Self::Dialler(_) => 0,
         }
     }
 }

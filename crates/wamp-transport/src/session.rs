@@ -18,6 +18,7 @@ use self::pressure::Pressure;
 use super::{
     Realms, WebSocketOptions,
     backlog::Backlog,
+    connection_limits::Connections,
     frames::{FrameLimits, Frames, Incoming},
     heartbeat::{Beat, Heartbeat, Intervals},
     outbox::{Broadcast, Mail, Outbox},
@@ -54,6 +55,7 @@ pub(super) struct IoThread {
     pub(super) number: usize,
     pub(super) mailbox: Mailbox<Mail>,
     pub(super) realms: Arc<Realms>,
+    pub(super) connections: Arc<Connections>,
 }
 
 /// A session, or one about to be.
@@ -120,6 +122,11 @@ impl Session {
         };
         session.set_deadline(io);
         session
+    }
+
+    /// Whether it has joined a realm, and has not ended.
+    pub(super) fn has_joined(&self) -> bool {
+        matches!(self.phase, Phase::Joined { .. })
     }
 
     pub(super) fn on_bytes(&mut self, bytes: &[u8], io: &mut Io<'_>) {
@@ -224,7 +231,7 @@ impl Session {
             Mail::Close => self.close(CloseCode::Normal, "the session has ended", io),
             Mail::GoAway => self.go_away(io),
             // For what comes below; the others are for tasks, not for connections.
-            Mail::Resume | Mail::Deadline | Mail::Dialler(_) => {}
+            Mail::Resume | Mail::MakeRoom | Mail::Deadline | Mail::Dialler(_) => {}
         }
         self.backlog.set_unsent(io.unsent());
         self.note_output(io);

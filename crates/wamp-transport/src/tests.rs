@@ -1,5 +1,6 @@
 //! Sessions over real sockets: one I/O thread, one realm, clients that write their own bytes.
 
+mod connections;
 mod fan_out;
 mod identity;
 mod order;
@@ -91,6 +92,7 @@ pub(super) struct Served {
     pub(super) realm: Arc<Realm>,
     pub(super) address: SocketAddr,
     pub(super) mailbox: Mailbox<Mail>,
+    connections: Arc<Connections>,
     pub(super) thread: Option<JoinHandle<()>>,
 }
 
@@ -99,6 +101,19 @@ pub(super) fn serve(options: WebSocketOptions) -> Served {
 }
 
 fn serve_with(options: WebSocketOptions, head_timeout: Duration) -> Served {
+    let limits = ConnectionLimits {
+        max_connections: 10_000,
+        per_address: AddressLimit::Share,
+    };
+    serve_within(limits, options, head_timeout)
+}
+
+fn serve_within(
+    limits: ConnectionLimits,
+    options: WebSocketOptions,
+    head_timeout: Duration,
+) -> Served {
+    let connections = Arc::new(Connections::new(limits));
     let mut reactor = Reactor::new().unwrap();
     let mailbox = reactor.mailbox();
     let socket = bind("127.0.0.1".parse().unwrap(), 0, 64).unwrap();
@@ -112,12 +127,14 @@ fn serve_with(options: WebSocketOptions, head_timeout: Duration) -> Served {
         [mailbox.clone()].into(),
         Arc::new(realms),
         Arc::new(service),
+        connections.clone(),
     );
     reactor.listen(socket, accept).unwrap();
     Served {
         realm,
         address,
         mailbox,
+        connections,
         thread: Some(thread::spawn(move || reactor.run().unwrap())),
     }
 }

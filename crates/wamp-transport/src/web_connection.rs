@@ -17,8 +17,9 @@ use tungstenite::handshake::derive_accept_key;
 
 use super::{
     WebSocketOptions,
+    connection_limits::Place,
     outbox::Mail,
-    session::{ConnectionContext, Session},
+    session::{ConnectionContext, IoThread, Session},
 };
 use listing::Pending;
 use reactor::{Io, Protocol};
@@ -79,6 +80,9 @@ pub(super) struct WebConnection {
     context: ConnectionContext,
     service: Arc<WebService>,
     state: State,
+    place: Place,
+    /// It may be closed to make room for others: it has no session, and no answer is being sent.
+    may_be_closed: bool,
     /// The node stops: what is asked for is answered once more, and no WebSocket is opened.
     is_stopping: bool,
 }
@@ -87,6 +91,8 @@ enum State {
     /// Boxed, because most connections are sessions soon, and all have the size of the larger.
     Http(Box<Exchange>),
     WebSocket(Box<Session>),
+    /// It is lost; the socket may be open for a moment yet.
+    Lost,
 }
 
 /// Where an HTTP connection stands.
@@ -119,7 +125,7 @@ enum Answer {
 }
 
 impl WebConnection {
-    pub(super) fn new(context: ConnectionContext, service: Arc<WebService>) -> Self {
+    pub(super) fn new(context: ConnectionContext, service: Arc<WebService>, place: Place) -> Self {
         let exchange = Exchange {
             received: Vec::new(),
             to_skip: 0,
@@ -133,6 +139,8 @@ impl WebConnection {
             context,
             service,
             state: State::Http(Box::new(exchange)),
+            place,
+            may_be_closed: false,
             is_stopping: false,
         }
     }
@@ -164,6 +172,49 @@ impl WebConnection {
         }
         if let State::Http(exchange) = &mut self.state {
             exchange.set_deadline(self.service.head_timeout, io);
+            let is_answering = exchange.body.is_some() || exchange.listing.is_some();
+            self.set_may_be_closed(!is_answering, io);
+        }
+    }
+
+    /// Says whether it may be closed to make room for others.
+    fn set_may_be_closed(&mut self, may_be_closed: bool, io: &Io<'_>) {
+        if self.may_be_closed == may_be_closed {
+            return;
+        }
+        self.may_be_closed = may_be_closed;
+        let IoThread {
+            connections,
+            number,
+            ..
+        } = &*self.context.io_thread;
+        let address = self.context.remote.ip();
+        if may_be_closed {
+            connections.may_close(self.place, address, (*number, io.id));
+        } else {
+            connections.must_stay(self.place, address);
+        }
+    }
+
+    /// A session that has joined is not closed for others.
+    fn note_joined(&mut self, io: &Io<'_>) {
+        if self.may_be_closed
+            && let State::WebSocket(session) = &self.state
+            && session.has_joined()
+        {
+            self.set_may_be_closed(false, io);
+        }
+    }
+
+    /// Another connection has its place, unless a session or an answer has begun meanwhile.
+    fn make_room(&mut self, io: &mut Io<'_>) {
+        if self.may_be_closed {
+            tracing::debug!(
+                target: crate::LOG,
+                client = %self.context.remote,
+                "closing a connection without a session to make room for another"
+            );
+            io.abort();
         }
     }
 
@@ -199,6 +250,7 @@ impl WebConnection {
                 io.pause_reading(false);
                 let session = Session::new(self.context.clone(), options, serializer, io);
                 self.state = State::WebSocket(Box::new(session));
+                self.set_may_be_closed(true, io);
                 self.on_bytes(&early, io);
             }
         }
@@ -376,6 +428,7 @@ impl Protocol<Mail> for WebConnection {
         if let State::Http(exchange) = &mut self.state {
             exchange.set_deadline(self.service.head_timeout, io);
         }
+        self.set_may_be_closed(true, io);
     }
 
     fn on_bytes(&mut self, bytes: &[u8], io: &mut Io<'_>) {
@@ -384,13 +437,18 @@ impl Protocol<Mail> for WebConnection {
                 exchange.received.extend_from_slice(bytes);
                 self.serve(io);
             }
-            State::WebSocket(session) => session.on_bytes(bytes, io),
+            State::WebSocket(session) => {
+                session.on_bytes(bytes, io);
+                self.note_joined(io);
+            }
+            State::Lost => {}
         }
     }
 
     fn on_again(&mut self, io: &mut Io<'_>) {
         if let State::WebSocket(session) = &mut self.state {
             session.on_again(io);
+            self.note_joined(io);
         }
     }
 
@@ -398,12 +456,15 @@ impl Protocol<Mail> for WebConnection {
         match &mut self.state {
             State::Http(_) => io.close(),
             State::WebSocket(session) => session.on_end(io),
+            State::Lost => {}
         }
     }
 
     fn on_mail(&mut self, mail: Mail, io: &mut Io<'_>) {
-        if let State::WebSocket(session) = &mut self.state {
-            session.on_mail(mail, io);
+        match &mut self.state {
+            _ if matches!(mail, Mail::MakeRoom) => self.make_room(io),
+            State::WebSocket(session) => session.on_mail(mail, io),
+            State::Http(_) | State::Lost => {}
         }
     }
 
@@ -417,6 +478,7 @@ impl Protocol<Mail> for WebConnection {
             }
             State::Http(_) => io.close(),
             State::WebSocket(session) => session.on_deadline(io),
+            State::Lost => {}
         }
     }
 
@@ -424,6 +486,7 @@ impl Protocol<Mail> for WebConnection {
         match &mut self.state {
             State::Http(_) => self.serve(io),
             State::WebSocket(session) => session.on_flushed(io),
+            State::Lost => {}
         }
     }
 
@@ -434,6 +497,7 @@ impl Protocol<Mail> for WebConnection {
             // A response under way is the last; a request that has begun to come gets one.
             State::Http(exchange) => exchange.last |= exchange.body.is_some() || io.unsent() > 0,
             State::WebSocket(session) => session.on_shutdown(io),
+            State::Lost => {}
         }
     }
 
@@ -447,5 +511,19 @@ impl Protocol<Mail> for WebConnection {
         if let State::WebSocket(session) = &mut self.state {
             session.on_lost();
         }
+        self.state = State::Lost;
+        if self.may_be_closed {
+            self.may_be_closed = false;
+            let connections = &self.context.io_thread.connections;
+            connections.must_stay(self.place, self.context.remote.ip());
+        }
+    }
+}
+
+/// Its place is free when its socket is closed.
+impl Drop for WebConnection {
+    fn drop(&mut self) {
+        let connections = &self.context.io_thread.connections;
+        connections.leave(self.place, self.context.remote.ip());
     }
 }

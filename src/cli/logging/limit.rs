@@ -4,7 +4,7 @@
 use std::{
     collections::HashMap,
     fmt,
-    net::{IpAddr, Ipv6Addr, SocketAddr},
+    net::{IpAddr, SocketAddr},
     sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::{Duration, Instant},
 };
@@ -15,6 +15,8 @@ use tracing::{
     field::{Field, Visit},
 };
 use tracing_subscriber::{Layer, layer::Context};
+
+use wamp_transport::network_of;
 
 /// The most lines of an address, or of one kind of error, within [`PERIOD`].
 const LINES: u64 = 60;
@@ -68,11 +70,7 @@ enum Source {
 
 impl Source {
     fn of(address: IpAddr) -> Self {
-        Self::Address(match address.to_canonical() {
-            // Whoever has one address of version 6 has the whole /64.
-            IpAddr::V6(ip) => Ipv6Addr::from_bits(ip.to_bits() & !u128::from(u64::MAX)).into(),
-            ip => ip,
-        })
+        Self::Address(network_of(address))
     }
 }
 

@@ -28,6 +28,12 @@ pub(in crate::config) static NODE: Section = Section {
             "databases by name, each of which several components may use; see \
              [below](#databases) (not in Crossbar.io)",
         ),
+        served(
+            "limits",
+            Kind::Object(&LIMITS),
+            Special("none"),
+            "what clients may take of the node (not in Crossbar.io)",
+        ),
         silent("$schema"),
         inert(
             "controller",
@@ -35,6 +41,25 @@ pub(in crate::config) static NODE: Section = Section {
             "the node is one process and has no controller",
         ),
         not_yet("manager"),
+    ],
+};
+
+pub(in crate::config) static LIMITS: Section = Section {
+    heading: "Limits",
+    keys: &[
+        optional(
+            "max_connections",
+            Kind::Integer(1..=10_000_000, ""),
+            "what files the process may open, less a reserve",
+            "how many clients may be connected at once, to all listeners together",
+        ),
+        optional(
+            "max_connections_per_address",
+            Kind::Integer(0..=10_000_000, ""),
+            "half of what other addresses leave, and always 16",
+            "how many of them may come from one address; 0 sets no limit. Those of one IPv6 /64 count \
+             as one, and behind a proxy all have the proxy's",
+        ),
     ],
 };
 

@@ -15,7 +15,7 @@ const FAULTS: &[(&str, &str, &str)] = &[
     (
         r#""version": 2"#,
         r#""version": 2, "wrokers": []"#,
-        "wrokers: unknown key, did you mean `workers`?; allowed: version, workers, databases",
+        "wrokers: unknown key, did you mean `workers`?; allowed: version, workers, databases, limits",
     ),
     (
         r#""version": 2"#,

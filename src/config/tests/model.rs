@@ -94,6 +94,7 @@ fn the_projects_own_config_is_the_references_node() {
                 },
             }],
         }],
+        limits: Limits::default(),
         databases: vec![Database {
             user: "testuser".into(),
             database: "test".into(),
@@ -374,6 +375,27 @@ fn a_peer_timeout_is_what_is_written_and_zero_is_none() {
         let text = node_with(&[(r#""port": 8080"#, &port)]);
         let endpoint = &node(&text).routers[0].transports[0].endpoint;
         assert_eq!(endpoint.peer_timeout, expected, "{written}");
+    }
+}
+
+#[test]
+fn limits_are_what_is_written_or_left_to_the_node() {
+    for (written, all, of_address) in [
+        ("{}", None, None),
+        (r#"{"max_connections": 7}"#, Some(7), None),
+        (
+            r#"{"max_connections": 7, "max_connections_per_address": 0}"#,
+            Some(7),
+            Some(0),
+        ),
+    ] {
+        let text = format!(r#""version": 2, "limits": {written}"#);
+        let limits = node(&node_with(&[(r#""version": 2"#, &text)])).limits;
+        let expected = Limits {
+            max_connections: all,
+            max_connections_per_address: of_address,
+        };
+        assert_eq!(limits, expected, "{written}");
     }
 }
 

@@ -6,6 +6,11 @@ use super::*;
 
 /// How connections are made to a component's database with these fields.
 fn connection_with(fields: &str) -> Config {
+    connection(&database_with(fields))
+}
+
+/// A component's database with these fields.
+fn database_with(fields: &str) -> Database {
     let text = format!(
         r#"{{"version": 2, "workers": [{{"type": "container", "components": [{{
             "type": "class", "classname": "test.Class", "realm": "realm1",
@@ -18,8 +23,25 @@ fn connection_with(fields: &str) -> Config {
         database_classes: &[],
         environment: &|_| None,
     };
-    let node = config::check_text(&text, Path::new("/"), &options).unwrap();
-    connection(&node.databases[0])
+    let mut node = config::check_text(&text, Path::new("/"), &options).unwrap();
+    node.databases.remove(0)
+}
+
+#[test]
+fn connections_leave_files_for_the_rest_of_the_node() {
+    let crowded = database_with(r#""user": "u", "cp_min": 60, "cp_max": 60"#);
+    for (files, databases, most) in [
+        (256, &[][..], 184),
+        // One address has half of them, and 5,000 clients of one machine are let in.
+        (20_000, &[], 17_460),
+        (1 << 20, &[], 917_464),
+        // What is left is not enough for the databases themselves.
+        (128, std::slice::from_ref(&crowded), 32),
+        (1024, std::slice::from_ref(&crowded), 556),
+        (2, &[], 1),
+    ] {
+        assert_eq!(most_connections(files, 1, databases), most, "{files}");
+    }
 }
 
 #[test]

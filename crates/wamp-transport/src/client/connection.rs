@@ -316,7 +316,11 @@ impl Protocol<Mail> for DialledConnection {
             }
             Mail::Close | Mail::GoAway => self.close(io),
             // For the router's end.
-            Mail::Invocation(..) | Mail::Resume | Mail::Deadline | Mail::Dialler(_) => {}
+            Mail::Invocation(..)
+            | Mail::Resume
+            | Mail::MakeRoom
+            | Mail::Deadline
+            | Mail::Dialler(_) => {}
         }
     }
 
