@@ -6,8 +6,12 @@ use std::sync::{
     atomic::{AtomicBool, AtomicU32, AtomicUsize, Ordering},
 };
 
-use super::outbox::Mail;
-use reactor::{ConnectionId, Mailbox};
+use super::{
+    memory::{Memory, Purpose},
+    outbox::Mail,
+    session::IoThread,
+};
+use reactor::ConnectionId;
 use wamp::Message;
 
 /// So many bytes may wait anywhere because of what a session has sent. Beyond it the session is not
@@ -15,6 +19,10 @@ use wamp::Message;
 pub(super) const BACKLOG_LIMIT: usize = 1 << 20;
 /// What a message in a queue takes besides its own bytes, about.
 const MARGIN: usize = 128;
+/// Whoever holds so many bytes is on the list of those who do.
+const MUCH: usize = 4 * 1024;
+/// So many bytes of output are looked at before the kernel is offered them.
+const VERY_MUCH: usize = 64 * 1024;
 /// A session's outbox may hold so many times `outbox_limit`, whatever the time.
 const HARD: usize = 4;
 
@@ -24,13 +32,18 @@ pub(super) struct Backlog {
     in_mail: AtomicUsize,
     /// Bytes in the connection's output that the kernel has not taken.
     unsent: AtomicUsize,
-    /// Bytes of its client's messages that are not complete or not taken yet.
+    /// Bytes of its client's messages that are not complete or not taken yet: those that a frame
+    /// has announced as well, for which there is memory already.
     input: AtomicUsize,
     /// Bytes that wait elsewhere because of what it has sent.
     caused: AtomicUsize,
-    limit: usize,
+    /// At most 4 GiB, or no limit.
+    limit: u32,
+    /// Bytes of its own, no shared ones, among those that the kernel has not taken, as they are
+    /// counted in the node's memory.
+    output: AtomicU32,
     /// Where it is told that less waits because of it. A dialled connection is not asked to wait.
-    home: Option<(Mailbox<Mail>, ConnectionId)>,
+    home: Option<(Arc<IoThread>, ConnectionId)>,
     /// How many UNSUBSCRIBED are on the way to the connection.
     unsubscribed: AtomicU32,
     /// It waits until less waits because of it, and is to be told.
@@ -39,6 +52,8 @@ pub(super) struct Backlog {
     is_stalled: AtomicBool,
     /// The kernel has not taken all output at the last flush.
     is_blocked: AtomicBool,
+    /// It is on the list of those who hold much.
+    is_listed: AtomicBool,
 }
 
 /// Bytes that a session is charged for, until this is released or dropped.
@@ -50,29 +65,31 @@ pub struct Charge {
 impl Backlog {
     /// The accounts of a session that has `limit` bytes of outbox and is told at `home` when it need
     /// not wait any more.
-    pub(super) fn new(limit: usize, home: Option<(Mailbox<Mail>, ConnectionId)>) -> Arc<Self> {
+    pub(super) fn new(limit: usize, home: Option<(Arc<IoThread>, ConnectionId)>) -> Arc<Self> {
         Arc::new(Self {
             in_mail: AtomicUsize::new(0),
             unsent: AtomicUsize::new(0),
             input: AtomicUsize::new(0),
             caused: AtomicUsize::new(0),
-            limit,
+            limit: u32::try_from(limit).unwrap_or(u32::MAX),
+            output: AtomicU32::new(0),
             home,
             unsubscribed: AtomicU32::new(0),
             is_waiting: AtomicBool::new(false),
             is_stalled: AtomicBool::new(false),
             is_blocked: AtomicBool::new(false),
+            is_listed: AtomicBool::new(false),
         })
     }
 
     /// How many bytes may wait for it before it is not read from.
     pub(super) fn limit(&self) -> usize {
-        self.limit
+        self.limit as usize
     }
 
     /// How many bytes may be in its output that its socket does not take.
     pub(super) fn hard_limit(&self) -> usize {
-        self.limit.saturating_mul(HARD)
+        self.limit().saturating_mul(HARD)
     }
 
     /// How many bytes of mail are on the way to it.
@@ -83,6 +100,19 @@ impl Backlog {
     /// How many bytes wait for it.
     pub(super) fn waiting(&self) -> usize {
         self.in_mail.load(Ordering::Relaxed) + self.unsent.load(Ordering::Relaxed)
+    }
+
+    /// The memory of its node. That of a dialled connection is not counted.
+    fn memory(&self) -> Option<&Arc<Memory>> {
+        (self.home.as_ref()).map(|(io_thread, _)| io_thread.realms.memory())
+    }
+
+    /// What it makes the node hold: bytes that nobody else has, and those that others may have.
+    pub(super) fn held(&self) -> (usize, usize) {
+        let output = self.output.load(Ordering::Relaxed) as usize;
+        let unsent = self.unsent.load(Ordering::Relaxed);
+        let own = self.input.load(Ordering::Relaxed) + output;
+        (own, unsent.saturating_sub(output))
     }
 
     /// How many bytes the session holds now, about: its outbox and its unfinished input.
@@ -127,20 +157,71 @@ impl Backlog {
             Mail::Invocation(..)
             | Mail::Resume
             | Mail::MakeRoom
+            | Mail::OverBudget(_)
             | Mail::Deadline
             | Mail::Dialler(_) => false,
         }
     }
 
-    /// The connection's output is this long now.
-    pub(super) fn set_unsent(&self, unsent: usize) {
+    /// The connection's output is this long now, `shared` bytes of it being others' as well.
+    pub(super) fn set_unsent(self: &Arc<Self>, unsent: usize, shared: usize) {
         self.unsent.store(unsent, Ordering::Relaxed);
+        if unsent - shared > VERY_MUCH {
+            self.set_output(unsent - shared);
+        }
     }
 
     /// So much of the output is left that the kernel does not take now.
-    pub(super) fn flushed(&self, unsent: usize) {
-        self.set_unsent(unsent);
+    pub(super) fn flushed(self: &Arc<Self>, unsent: usize, shared: usize) {
+        self.unsent.store(unsent, Ordering::Relaxed);
         self.is_blocked.store(unsent > 0, Ordering::Relaxed);
+        self.set_output(unsent - shared);
+        if unsent > MUCH {
+            self.list();
+        }
+    }
+
+    fn set_output(&self, own: usize) {
+        let own = u32::try_from(own).unwrap_or(u32::MAX);
+        let before = self.output.load(Ordering::Relaxed);
+        if own != before
+            && let Some(memory) = self.memory()
+        {
+            self.output.store(own, Ordering::Relaxed);
+            memory.change(Purpose::Output, before as usize, own as usize);
+        }
+    }
+
+    /// Puts it on the list of those who hold much.
+    fn list(self: &Arc<Self>) {
+        if !self.is_listed.load(Ordering::Relaxed)
+            && let Some(memory) = self.memory()
+            && !self.is_listed.swap(true, Ordering::SeqCst)
+        {
+            memory.list(self);
+        }
+    }
+
+    /// Whether it holds so much that it stays on that list; else it is not any more.
+    pub(super) fn stays_listed(&self) -> bool {
+        self.is_listed.store(false, Ordering::SeqCst);
+        let (own, shared) = self.held();
+        let stays = own + shared > MUCH;
+        self.is_listed.fetch_or(stays, Ordering::SeqCst);
+        stays
+    }
+
+    /// Lets its connection know that it has to end, for it makes the node hold so much.
+    pub(super) fn ask_to_go(&self, held: usize) {
+        if let Some((io_thread, connection)) = &self.home {
+            (io_thread.mailbox).post(*connection, Mail::OverBudget(held));
+        }
+    }
+
+    /// The connection is gone, and what it held with it.
+    pub(super) fn gone(self: &Arc<Self>) {
+        self.set_input(0);
+        self.flushed(0, 0);
     }
 
     /// Whether the kernel has left some of the output at the last flush.
@@ -149,8 +230,16 @@ impl Backlog {
     }
 
     /// So many bytes of input wait for their end or their turn.
-    pub(super) fn set_input(&self, octets: usize) {
-        self.input.store(octets, Ordering::Relaxed);
+    pub(super) fn set_input(self: &Arc<Self>, octets: usize) {
+        let before = self.input.swap(octets, Ordering::Relaxed);
+        if octets != before
+            && let Some(memory) = self.memory()
+        {
+            if octets > MUCH {
+                self.list();
+            }
+            memory.change(Purpose::Input, before, octets);
+        }
     }
 
     /// Charges the session for `messages` of this length that it has caused.
@@ -185,7 +274,7 @@ impl Backlog {
         if is_in_vain || waiting > callee.hard_limit() {
             return None;
         }
-        Some(if waiting > callee.limit {
+        Some(if waiting > callee.limit() {
             payer.charge_octets(BACKLOG_LIMIT + MARGIN + len)
         } else {
             payer.charge(1, len)
@@ -225,9 +314,19 @@ impl Backlog {
         if left <= ENOUGH
             && self.is_waiting.load(Ordering::SeqCst)
             && self.is_waiting.swap(false, Ordering::SeqCst)
-            && let Some((mailbox, connection)) = &self.home
+            && let Some((io_thread, connection)) = &self.home
         {
-            mailbox.post(*connection, Mail::Resume);
+            (io_thread.mailbox).post(*connection, Mail::Resume);
+        }
+    }
+}
+
+impl Drop for Backlog {
+    fn drop(&mut self) {
+        if *self.is_listed.get_mut()
+            && let Some(memory) = self.memory()
+        {
+            memory.unlist(self);
         }
     }
 }
@@ -255,6 +354,12 @@ impl Drop for Charge {
 mod tests {
     use super::*;
 
+    /// Each session has one, and most are idle.
+    #[test]
+    fn the_accounts_are_no_larger_than_they_have_to_be() {
+        assert!(size_of::<Backlog>() <= 64);
+    }
+
     #[test]
     fn a_session_waits_above_the_limit_until_it_is_below_half() {
         let payer = Backlog::new(100, None);
@@ -277,7 +382,7 @@ mod tests {
         let charge = || Backlog::charge_call(Some(&payer), &callee, 10);
         let room = charge().unwrap();
         assert_eq!(payer.caused(), 10 + MARGIN);
-        callee.flushed(101);
+        callee.flushed(101, 0);
         let wait = charge().unwrap();
         assert!(payer.has_to_wait());
         payer.set_stalled();

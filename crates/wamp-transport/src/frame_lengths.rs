@@ -14,11 +14,13 @@ pub(super) struct FrameLengths {
     /// The head that is coming in, without its mask.
     head: [u8; 10],
     /// How many bytes of the head have come, its mask among them.
-    seen: usize,
+    seen: u8,
     /// How many bytes of the payload are still to come.
     payload: u64,
     /// How many bytes of the payloads of the latest message have come.
     message: u64,
+    /// The length of a large frame that has begun and was not asked for.
+    announced: u64,
     /// A large frame has come since this was last asked for.
     has_been_large: bool,
     /// A message has begun whose last frame has not (RFC 6455 5.4).
@@ -42,12 +44,12 @@ impl FrameLengths {
                 self.message += skipped as u64;
                 continue;
             }
-            if let Some(place) = self.head.get_mut(self.seen) {
+            if let Some(place) = self.head.get_mut(usize::from(self.seen)) {
                 *place = bytes[at];
             }
             let seen = self.seen + 1;
             if seen >= 2 {
-                let extended = self.extended();
+                let extended = self.extended() as u8;
                 if seen == 2 + extended && !self.is_minimal() {
                     return at;
                 }
@@ -67,7 +69,10 @@ impl FrameLengths {
     fn begin_payload(&mut self) {
         self.payload = self.length();
         self.seen = 0;
-        self.has_been_large |= self.payload > LARGE;
+        if self.payload > LARGE {
+            self.has_been_large = true;
+            self.announced = self.payload;
+        }
         let is_control = self.head[0] & 0x08 != 0;
         if !is_control {
             if !self.is_message_open {
@@ -76,6 +81,19 @@ impl FrameLengths {
             let is_last = self.head[0] & 0x80 != 0;
             self.is_message_open = !is_last;
         }
+    }
+
+    /// How long the large frame is that has just begun. Says so once.
+    pub(super) fn take_announced(&mut self) -> Option<u64> {
+        let announced = std::mem::take(&mut self.announced);
+        (announced > 0).then_some(announced)
+    }
+
+    /// How many bytes an unfinished message takes: what has come of it, and the rest of its frame,
+    /// for which there is room as soon as its head has come.
+    pub(super) fn held(&self) -> usize {
+        let rest = usize::try_from(self.payload).unwrap_or(usize::MAX);
+        self.unfinished().saturating_add(rest)
     }
 
     /// Whether a large frame has come, and all that has come is whole messages. Says so once.

@@ -63,6 +63,8 @@ pub enum Incoming {
     Closed,
     /// The other end broke the WebSocket protocol; a close frame has been written.
     Failed(String),
+    /// There is no memory for a large frame that was announced. Nothing is written.
+    NoRoom,
     /// A message or a frame is too large; a close frame has been written.
     TooLarge(TooLarge),
 }
@@ -99,7 +101,17 @@ impl Frames {
 
     /// Takes the next message out of `input`, or all of an incomplete one and then `None`.
     pub fn next(&mut self, input: &mut &[u8], out: &mut Vec<u8>) -> Option<Incoming> {
-        let lengths = Some(&mut self.lengths);
+        self.next_within(input, out, &|_| true)
+    }
+
+    /// The same; a large frame that announces so many bytes is taken only if it `fits`.
+    pub(crate) fn next_within(
+        &mut self,
+        input: &mut &[u8],
+        out: &mut Vec<u8>,
+        fits: &dyn Fn(u64) -> bool,
+    ) -> Option<Incoming> {
+        let lengths = Some((&mut self.lengths, fits));
         let read = (self.context).read(&mut Slices {
             input,
             out,
@@ -127,6 +139,7 @@ impl Frames {
                 self.give_memory_back();
                 return None;
             }
+            Err(Error::Io(e)) if e.kind() == io::ErrorKind::OutOfMemory => Incoming::NoRoom,
             Err(Error::ConnectionClosed | Error::AlreadyClosed) => Incoming::Closed,
             Err(Error::Capacity(CapacityError::MessageTooLong { size, max_size })) => {
                 let is_message = max_size == self.limits.max_message_size;
@@ -171,6 +184,17 @@ impl Frames {
     /// Whether a message or frame has begun whose end has not come.
     pub(crate) fn is_unfinished(&self) -> bool {
         self.lengths.is_unfinished()
+    }
+
+    /// How many bytes an unfinished message takes, those that are announced included.
+    pub(crate) fn held(&self) -> usize {
+        self.lengths.held()
+    }
+
+    /// Gives back what an unfinished message takes. Nothing more can be read.
+    pub(crate) fn forget(&mut self) {
+        self.context = context(self.role, self.limits);
+        self.lengths = FrameLengths::default();
     }
 
     /// How many bytes of an unfinished message are here, about.
@@ -281,7 +305,8 @@ struct Slices<'a, 'b> {
     input: &'a mut &'b [u8],
     out: &'a mut Vec<u8>,
     /// Looks at what is read, which tungstenite does not hold against RFC 6455 5.2.
-    lengths: Option<&'a mut FrameLengths>,
+    /// Asks whether a large frame fits before tungstenite reserves its room.
+    lengths: Option<(&'a mut FrameLengths, &'a dyn Fn(u64) -> bool)>,
 }
 
 impl Read for Slices<'_, '_> {
@@ -290,8 +315,16 @@ impl Read for Slices<'_, '_> {
             return Err(io::ErrorKind::WouldBlock.into());
         }
         let most = buffer.len().min(self.input.len());
-        let lengths = self.lengths.as_deref_mut();
-        let good = lengths.map_or(most, |lengths| lengths.accept(&self.input[..most]));
+        let good = match &mut self.lengths {
+            None => most,
+            Some((lengths, fits)) => {
+                let good = lengths.accept(&self.input[..most]);
+                if lengths.take_announced().is_some_and(|len| !fits(len)) {
+                    return Err(io::ErrorKind::OutOfMemory.into());
+                }
+                good
+            }
+        };
         if good == 0 {
             return Err(io::Error::other(NOT_MINIMAL));
         }

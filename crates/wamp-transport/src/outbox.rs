@@ -11,7 +11,10 @@ use std::{
 
 use bytes::Bytes;
 
-use super::backlog::{Backlog, Charge};
+use super::{
+    backlog::{Backlog, Charge},
+    memory::{Held, Memory, Purpose},
+};
 use reactor::{ConnectionId, Mailbox};
 use wamp::{Event, Invocation, Message, Serializer};
 
@@ -31,6 +34,8 @@ pub enum Mail {
     Resume,
     /// Another connection has the place of this one, which has no session.
     MakeRoom,
+    /// It makes the node hold so many bytes, more than others, and the node holds too much.
+    OverBudget(usize),
     /// For the clock: a realm has an earlier deadline than it knows of.
     Deadline,
     /// For a dialler: what has become of its attempt, or that it is to stop.
@@ -60,20 +65,34 @@ pub struct Broadcast {
     left: AtomicUsize,
     /// What its publisher is charged until all of them have.
     charge: OnceLock<Charge>,
+    /// Counts a large one in the node's memory.
+    held: Option<Held>,
 }
 
 impl Broadcast {
+    /// An event of more bytes is not copied for each of its receivers: in memory it is once. A short
+    /// copy is faster than a reference.
+    pub(super) const LARGEST_COPY: usize = 16 * 1024;
+
     /// An event for so many connections, which its publisher pays for, if it is on one itself.
-    pub(super) fn new(event: Arc<Event>, receivers: usize, payer: Option<&Arc<Backlog>>) -> Self {
+    pub(super) fn new(
+        event: Arc<Event>,
+        receivers: usize,
+        payer: Option<&Arc<Backlog>>,
+        memory: &Arc<Memory>,
+    ) -> Self {
+        let len = event.approximate_len();
+        let held = (len > Self::LARGEST_COPY).then(|| memory.hold(Purpose::Events, len));
         let charge = OnceLock::new();
         if let Some(payer) = payer {
-            let _ = charge.set(payer.charge(receivers, event.approximate_len()));
+            let _ = charge.set(payer.charge(receivers, len));
         }
         Self {
             event,
             encoded: [const { OnceLock::new() }; _],
             left: AtomicUsize::new(receivers),
             charge,
+            held,
         }
     }
 
@@ -89,8 +108,13 @@ impl Broadcast {
     /// The event as a message of this serializer. A clone shares its bytes, and keeps them without
     /// the event: what a socket does not take must not count for the publisher.
     pub(super) fn encoded(&self, serializer: Serializer) -> &Bytes {
-        self.encoded[serializer as usize]
-            .get_or_init(|| serializer.encode_event(&self.event).into())
+        self.encoded[serializer as usize].get_or_init(|| {
+            let text = serializer.encode_event(&self.event);
+            match &self.held {
+                Some(held) => held.share(text),
+                None => text.into(),
+            }
+        })
     }
 
     /// About how many bytes it will be on the wire.
@@ -131,6 +155,7 @@ impl Mail {
             | Self::GoAway
             | Self::Resume
             | Self::MakeRoom
+            | Self::OverBudget(_)
             | Self::Deadline
             | Self::Dialler(_) => 0,
         }

@@ -1,6 +1,7 @@
 //! A WAMP session on a WebSocket connection, the router's end: from HELLO to the closing
 //! handshake, heartbeats and deadlines. Must not know what messages mean beyond HELLO.
 
+mod budget;
 mod ending;
 mod pressure;
 
@@ -37,10 +38,6 @@ const MESSAGES_AT_ONCE: usize = 64;
 /// When the messages of a connection have taken so long, the rest waits for the next iteration as
 /// well. An event for thousands takes longer than a hundred calls.
 const TIME_AT_ONCE: Duration = Duration::from_micros(500);
-
-/// An event of more bytes is not copied for each of its receivers: in memory it is once. A short
-/// copy is faster than a reference.
-const LARGEST_COPY: usize = 16 * 1024;
 
 /// What a connection needs to know of the node, and who its client is.
 #[derive(Clone)]
@@ -107,7 +104,7 @@ impl Session {
             frames: Frames::new(Role::Server, limits),
             backlog: Backlog::new(
                 options.outbox_limit,
-                Some((context.io_thread.mailbox.clone(), io.id)),
+                Some((context.io_thread.clone(), io.id)),
             ),
             pressure: None,
             phase: Phase::Joining {
@@ -156,7 +153,10 @@ impl Session {
         let mut has_message = false;
         let mut second = None;
         for _ in 0..MESSAGES_AT_ONCE {
-            let Some(incoming) = self.frames.next(&mut bytes, io.out()) else {
+            let memory = self.context.io_thread.realms.memory();
+            let fits = |len| memory.has_room(len);
+            let incoming = (self.frames).next_within(&mut bytes, io.out(), &fits);
+            let Some(incoming) = incoming else {
                 self.note_unfinished(has_message, io);
                 return self.regulate(io);
             };
@@ -172,6 +172,7 @@ impl Session {
                 ),
                 Incoming::Heartbeat => {}
                 Incoming::Closed => return self.on_closed(io),
+                Incoming::NoRoom => return self.refuse_memory(io),
                 Incoming::Failed(reason) => {
                     tracing::info!(
                     target: crate::LOG,
@@ -230,16 +231,17 @@ impl Session {
             Mail::Event(broadcast) => self.send_event(&broadcast, io),
             Mail::Close => self.close(CloseCode::Normal, "the session has ended", io),
             Mail::GoAway => self.go_away(io),
+            Mail::OverBudget(held) => return self.drop_for_memory(held, io),
             // For what comes below; the others are for tasks, not for connections.
             Mail::Resume | Mail::MakeRoom | Mail::Deadline | Mail::Dialler(_) => {}
         }
-        self.backlog.set_unsent(io.unsent());
+        (self.backlog).set_unsent(io.unsent(), io.unsent_shared());
         self.note_output(io);
         self.regulate(io);
     }
 
     pub(super) fn on_flushed(&mut self, io: &mut Io<'_>) {
-        self.backlog.flushed(io.unsent());
+        (self.backlog).flushed(io.unsent(), io.unsent_shared());
         self.heartbeat.flushed(io.unsent());
         self.note_output(io);
         self.regulate(io);
@@ -299,6 +301,7 @@ impl Session {
     /// The connection is gone.
     pub(super) fn on_lost(&mut self) {
         self.leave();
+        self.backlog.gone();
     }
 
     fn on_text(&mut self, text: &[u8], io: &mut Io<'_>) {
@@ -393,7 +396,7 @@ impl Session {
 
     fn send_event(&mut self, event: &Arc<Broadcast>, io: &mut Io<'_>) {
         let text = event.encoded(self.serializer);
-        if text.len() <= LARGEST_COPY {
+        if text.len() <= Broadcast::LARGEST_COPY {
             self.frames.send_text(text, io.out());
         } else if self.frames.begin_text(text.len(), io.out()) {
             io.send_shared(text.clone());

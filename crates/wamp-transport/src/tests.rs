@@ -44,6 +44,11 @@ impl IdSource for Counted {
     }
 }
 
+/// More than a test holds.
+fn memory() -> Arc<Memory> {
+    Memory::new(usize::MAX / 2, ClockHandle::default())
+}
+
 fn realm() -> Arc<Realm> {
     let everything = Permission {
         uri: String::new(),
@@ -64,6 +69,7 @@ fn realm() -> Arc<Realm> {
     Arc::new(Realm::new(
         Router::new(options, Box::new(Counted(0))),
         ClockHandle::default(),
+        memory(),
     ))
 }
 
@@ -119,7 +125,7 @@ fn serve_within(
     let socket = bind("127.0.0.1".parse().unwrap(), 0, 64).unwrap();
     let address = socket.local_addr().unwrap();
     let realm = realm();
-    let realms = Realms::new([("realm1".into(), realm.clone())]);
+    let realms = Realms::new([("realm1".into(), realm.clone())], memory());
     let mut paths = Paths::new();
     paths.insert("ws", PathService::WebSocket(Arc::new(options)));
     let service = WebService::new(paths, head_timeout);

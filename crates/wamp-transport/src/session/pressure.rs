@@ -98,7 +98,7 @@ impl Session {
         unread.clear();
         unread.extend_from_slice(bytes);
         let len = bytes.len();
-        self.backlog.set_input(self.frames.unfinished() + len);
+        self.backlog.set_input(self.frames.held() + len);
     }
 
     /// All that was read is taken. Of a message that is not complete its client has to send the rest
@@ -109,7 +109,7 @@ impl Session {
             let by = self.options.message_timeout.map(|timeout| io.now + timeout);
             let complete_by = &mut self.pressure_mut().complete_by;
             *complete_by = if has_message { by } else { complete_by.or(by) };
-            self.backlog.set_input(self.frames.unfinished());
+            self.backlog.set_input(self.frames.held());
         } else if let Some(pressure) = &mut self.pressure {
             pressure.complete_by = None;
             self.backlog.set_input(0);
