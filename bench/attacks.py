@@ -237,6 +237,38 @@ def flood(node):
     return f"{request:,} PUBLISHes taken; {readers_lost(drain, 50)}"
 
 
+def flood_from_many(node):
+    """PUBLISHes for 3 s without a pause from 200 connections to 500 subscribers that read all the time"""
+    clients = readers_of(node, "com.hostile.topic", 500)
+    drain = Drain(clients)
+    attackers = [attacker_of(node) for _ in range(200)]
+    publishes = text(16, 1, {}, "com.hostile.topic", ["a"]) * 100
+    taken = dict.fromkeys(attackers, 0)
+    selector = selectors.DefaultSelector()
+    for attacker in attackers:
+        attacker.socket.setblocking(False)
+        selector.register(attacker.socket, selectors.EVENT_WRITE, attacker)
+    until = time.monotonic() + 3
+    while time.monotonic() < until:
+        for key, _ in selector.select(0.1):
+            # A write may end within a message, and the next one goes on there.
+            at = taken[key.data] % len(publishes)
+            try:
+                taken[key.data] += key.fileobj.send(publishes[at:])
+            except BlockingIOError:
+                pass
+            except ConnectionError:
+                selector.unregister(key.fileobj)
+    for attacker in attackers:
+        attacker.close()
+    # What the kernel has taken of their PUBLISHes would take the node longer than this.
+    drain.settle(at_most=20)
+    drain.end()
+    octets = drain.octets.value / MEBIBYTE
+    return (f"{sum(taken.values()) / MEBIBYTE:.0f} MiB of PUBLISHes taken, {octets:.0f} MiB of events; "
+            f"{readers_lost(drain, 500)}")
+
+
 def deaf_subscribers(node):
     """4 PUBLISHes of 3.9 MB to 200 subscribers that do not read"""
     clients = [attacker_of(node) for _ in range(200)]
@@ -381,7 +413,7 @@ def many_connections(node):
 
 ATTACKS = [
     burst_of_small_calls, burst_of_large_calls, late_reader, fan_out_500, fan_out_2000, fan_out_5000,
-    flood, deaf_subscribers, unfinished_messages, queued_calls, long_topics, many_calls,
+    flood, flood_from_many, deaf_subscribers, unfinished_messages, queued_calls, long_topics, many_calls,
     cancel_storm, listings, idle_sessions, many_connections,
 ]
 

@@ -37,6 +37,8 @@ have_pgbouncer() { [[ -x /usr/sbin/pgbouncer ]]; }
 have_nginx() { [[ -x /usr/sbin/nginx ]]; }
 have_dpkg_shlibdeps() { have dpkg-shlibdeps; }
 have_venv() { have python3 && python3 -c 'import ensurepip, venv' 2>/dev/null; }
+# To be linked with, which examples/orm is and nothing else.
+have_libpq() { compgen -G '/usr/lib/*/libpq.so' >/dev/null || pkg-config --exists libpq 2>/dev/null; }
 have_postgresql() {
     have postgres || compgen -G '/usr/lib/postgresql/*/bin/postgres' >/dev/null ||
         { have pg_config && [[ -x $(pg_config --bindir)/postgres ]]; }

@@ -47,19 +47,24 @@ const TABLE: &[Allowed] = &[
         others: &[],
     },
     // tracing has the one thing that nobody can be told: a callback's panic. rustls and the crates
-    // with its name are TLS, with the system's certificates and what rustls cannot read of one.
+    // with its name are TLS, with the system's certificates and what rustls cannot read of one. Rows
+    // become structs by serde, with serde_json for what is JSON and chrono for times.
     Allowed {
         package: "sql",
         ours: &["deferred"],
         others: &[
+            "chrono",
             "postgres-types",
             "rustls",
             "rustls-native-certs",
+            "serde",
+            "serde_json",
             "tracing",
             "x509-cert",
         ],
     },
-    // tokio-postgres-rustls has TLS streams for postgres, and rustls their errors.
+    // tokio-postgres-rustls has TLS streams for postgres, and rustls their errors; serde has the
+    // name of what rows can become.
     Allowed {
         package: "adbapi",
         ours: &["deferred", "sql"],
@@ -69,6 +74,7 @@ const TABLE: &[Allowed] = &[
             "r2d2",
             "r2d2_postgres",
             "rustls",
+            "serde",
             "thiserror",
             "tokio-postgres-rustls",
             "tracing",

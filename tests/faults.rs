@@ -7,6 +7,7 @@ mod descriptors;
 mod frozen;
 mod limits;
 mod lost;
+mod shares;
 mod stopping;
 mod turmoil;
 pub(crate) mod workbench;

@@ -27,6 +27,7 @@ mod memory;
 mod memory_limit;
 mod output;
 mod packaging;
+mod readme;
 mod restart;
 mod scale;
 mod support;

@@ -1,6 +1,6 @@
 //! Where the log goes and what it looks like. Must not know what is logged.
 
-mod limit;
+pub(crate) mod limit;
 
 use std::{
     backtrace::{Backtrace, BacktraceStatus},

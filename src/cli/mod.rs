@@ -3,7 +3,7 @@
 
 mod bench;
 mod check;
-mod logging;
+pub(crate) mod logging;
 mod start;
 
 use std::{

@@ -2,6 +2,7 @@
 //! one that is dialled. Must not know what a component does.
 
 use std::{
+    collections::BTreeSet,
     sync::{Arc, Mutex, PoisonError},
     thread::JoinHandle,
     time::Instant,
@@ -173,13 +174,23 @@ impl Member {
     }
 }
 
-/// What the router is told of a database's pool: all that can wait there or be at work.
+/// What a router is told of a database's pool: all that can wait there or be at work, or its part of
+/// that where several realms have the database in common. Their routers know nothing of each other.
 fn capacity(config: &NodeConfig, index: usize) -> Capacity {
     let database = &config.databases[index];
+    let users = (config.components.iter()).filter(|component| component.database == Some(index));
+    let realms: BTreeSet<_> = users
+        .map(|component| match component.transport {
+            Transport::InProcess { router } => (Some(router), component.realm.as_str()),
+            Transport::Dialled(_) => (None, component.json_path.as_str()),
+        })
+        .collect();
+    let in_all = database.queue_limit + database.cp_max as usize;
     Capacity {
         pool: index,
-        invocations: database.queue_limit + database.cp_max as usize,
+        invocations: in_all.div_ceil(realms.len().max(1)),
         settings: "queue_limit and cp_max",
+        mend: "raise queue_limit or cp_max of its database",
     }
 }
 

@@ -253,6 +253,11 @@ pub(crate) fn node(workers: &[Value]) -> InProcess {
     InProcess::start::<Workbench>(CLASSNAME, workers)
 }
 
+/// A node with this configuration, which knows the class.
+pub(crate) fn node_of(config: &Value) -> InProcess {
+    InProcess::start_config::<Workbench>(CLASSNAME, config)
+}
+
 /// The numbers that were noted for good.
 pub(crate) fn notes(database: &Database) -> Vec<i64> {
     let rows = database.client().query("SELECT n FROM notes", &[]);

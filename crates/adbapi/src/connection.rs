@@ -321,6 +321,15 @@ impl Connection {
 
     /// Asks PostgreSQL something. The watchdog ends the job if the answer takes too long.
     fn timed<T>(&mut self, ask: impl FnOnce(&mut Client) -> T) -> T {
+        let began = self.looks_far().then(Instant::now);
+        let answer = self.within_limit(ask);
+        if let Some(began) = began {
+            self.note_round_trip(began.elapsed());
+        }
+        answer
+    }
+
+    fn within_limit<T>(&mut self, ask: impl FnOnce(&mut Client) -> T) -> T {
         let state = self
             .state
             .as_ref()

@@ -10,7 +10,7 @@ use sql::{
 };
 
 use super::{
-    aliases::{JobControl, Promise, deferred},
+    aliases::{Deferred, JobControl, Promise, deferred},
     connection::{Connection, Reading},
     error::Error,
     pool::{
@@ -23,14 +23,8 @@ use super::{
 
 impl Database for ConnectionPool {
     fn submit(&self, job: sql::Job) -> sql::Deferred<Results> {
-        let (promise, deferred) = deferred();
-        let deferred = deferred.map_result(|result| result.map_err(sql::Error::from));
-        self.submit(job::Job::new(Submitted {
-            job,
-            results: None,
-            promise,
-        }));
-        deferred
+        let results = self.submit_statements(job);
+        results.map_result(|results| results.map_err(sql::Error::from))
     }
 
     fn stream(&self, settings: Settings, statement: Statement, batch: NonZeroU32) -> RowStream {
@@ -70,6 +64,19 @@ impl Database for ConnectionPool {
 
     fn close(&self, grace: Duration) {
         self.close_within(grace);
+    }
+}
+
+impl ConnectionPool {
+    /// [`Database::submit`], with the pool's own errors.
+    pub(super) fn submit_statements(&self, job: sql::Job) -> Deferred<Results> {
+        let (promise, deferred) = deferred();
+        self.submit(job::Job::new(Submitted {
+            job,
+            results: None,
+            promise,
+        }));
+        deferred
     }
 }
 

@@ -20,6 +20,18 @@ pub type Canceller = Arc<dyn Fn() + Send + Sync>;
 /// [`is_valid`](ManageConnection::is_valid) tries one that has idled for long or is suspect. They
 /// may block as long as the database does, but for `has_broken`. A panic in one of them counts as
 /// its error.
+///
+/// | what the pool has to know | asks | [`R2d2`] says |
+/// |---|---|---|
+/// | is an idle connection good (`cp_good_sql`) | [`look`](Self::look), after half a minute also [`is_valid`](ManageConnection::is_valid) | the manager's `is_valid` |
+/// | must a connection be closed after its job | [`has_broken`](ManageConnection::has_broken), [`is_suspect`](Self::is_suspect) | the manager's `has_broken` |
+/// | may the job move to another connection (`cp_reconnect`) | [`begin`](Self::begin) has failed, and `has_broken` is true | what [`transactions`](R2d2::transactions) begins with, else never |
+/// | how is a running job stopped | [`canceller`](Self::canceller), [`outlasts_cancel`](Self::outlasts_cancel) | [`canceller`](R2d2::canceller), else not at all; the connection is closed |
+/// | what does an error mean to the caller | [`Error::Sql`] of a closure, or [`Error::custom`] | the same |
+///
+/// A closure whose library has errors of its own returns them as an [`Error::Sql`], so that a caller
+/// learns whether the job may be sent again and which SQLSTATE it was; [`Error::custom`] takes any
+/// error, which is then known by its text alone.
 pub trait Driver: ManageConnection {
     /// What the closure of [`run_interaction`](super::ConnectionPool::run_interaction) works with:
     /// a cursor of the connection, or the connection itself.
@@ -65,7 +77,8 @@ pub trait Driver: ManageConnection {
 
     /// How to stop what runs on a new connection (by default it can't be stopped). Without it a
     /// cancelled job is answered at once as well, but its worker is busy until the closure ends.
-    fn canceller(&self, connection: &Self::Connection) -> Option<Canceller> {
+    /// It may ask the connection who it is, and block for that.
+    fn canceller(&self, connection: &mut Self::Connection) -> Option<Canceller> {
         let _ = connection;
         None
     }
@@ -140,7 +153,8 @@ type Step<C> = fn(&mut C) -> Result<(), Box<dyn StdError + Send + Sync>>;
 ///
 /// Its closures work with the manager's own connection. Nothing begins or commits for them unless
 /// [`transactions`](Self::transactions) says how, and what runs is not stopped when its job is
-/// cancelled. A `statement_timeout` counts for the whole of a job.
+/// cancelled unless [`canceller`](Self::canceller) says how. A `statement_timeout` counts for the
+/// whole of a job.
 ///
 /// ```
 /// use adbapi::{ConnectionPool, R2d2};
@@ -164,7 +178,11 @@ type Step<C> = fn(&mut C) -> Result<(), Box<dyn StdError + Send + Sync>>;
 pub struct R2d2<M: ManageConnection> {
     manager: M,
     transactions: Option<Transactions<M::Connection>>,
+    canceller: Option<MakeCanceller<M::Connection>>,
 }
+
+/// Says how to stop what runs on a new connection.
+type MakeCanceller<C> = Box<dyn Fn(&mut C) -> Option<Canceller> + Send + Sync>;
 
 struct Transactions<C> {
     begin: Step<C>,
@@ -178,6 +196,7 @@ impl<M: ManageConnection> R2d2<M> {
         Self {
             manager,
             transactions: None,
+            canceller: None,
         }
     }
 
@@ -193,6 +212,19 @@ impl<M: ManageConnection> R2d2<M> {
             commit,
             rollback,
         });
+        self
+    }
+
+    /// Has what runs on a connection stopped when its job is cancelled, reaches a time limit or
+    /// outlives the pool (it runs on). `make` is called once for each new connection, which it may
+    /// ask who it is; what it gives is called on a thread of its own while the connection works:
+    /// with PostgreSQL it calls `pg_cancel_backend` on another connection. A connection whose job
+    /// was stopped is closed.
+    pub fn canceller(
+        mut self,
+        make: impl Fn(&mut M::Connection) -> Option<Canceller> + Send + Sync + 'static,
+    ) -> Self {
+        self.canceller = Some(Box::new(make));
         self
     }
 }
@@ -241,6 +273,10 @@ impl<M: ManageConnection> Driver for R2d2<M> {
     fn rollback(&self, connection: &mut M::Connection) -> Result<(), Error> {
         let transactions = self.transactions.as_ref();
         transactions.map_or(Ok(()), |steps| Ok((steps.rollback)(connection)?))
+    }
+
+    fn canceller(&self, connection: &mut M::Connection) -> Option<Canceller> {
+        self.canceller.as_ref().and_then(|make| make(connection))
     }
 }
 

@@ -95,6 +95,12 @@ pub enum Error {
     #[error("{0}")]
     Config(Box<str>),
 
+    /// An error in the words that all backends share: a row that does not fit the type it was to be,
+    /// or whatever the closure of another [`Driver`](super::Driver) returns as one. What it says is
+    /// what counts: whether the job may be sent again, and which SQLSTATE a caller is told.
+    #[error("{0}")]
+    Sql(#[source] Box<sql::Error>),
+
     /// An error of the job's own.
     #[error("{0}")]
     Custom(#[source] Box<dyn StdError + Send + Sync>),
@@ -144,6 +150,7 @@ impl Error {
                 *state == SqlState::T_R_SERIALIZATION_FAILURE
                     || *state == SqlState::T_R_DEADLOCK_DETECTED
             }),
+            Self::Sql(error) => error.is_retryable(),
             _ => false,
         }
     }
@@ -156,6 +163,12 @@ impl From<postgres::Error> for Error {
         } else {
             Self::Database(error)
         }
+    }
+}
+
+impl From<sql::Error> for Error {
+    fn from(error: sql::Error) -> Self {
+        Self::Sql(Box::new(error))
     }
 }
 
@@ -260,6 +273,11 @@ impl From<&Error> for ErrorKind {
             Error::Timeout { .. } => Self::Timeout,
             Error::Cancelled => Self::Cancelled,
             Error::Panicked(_) => Self::Panicked,
+            Error::Sql(error) => match error.kind() {
+                sql::ErrorKind::Database => Self::Database,
+                sql::ErrorKind::ConnectionLost => Self::ConnectionLost,
+                _ => Self::Other,
+            },
             _ => Self::Other,
         }
     }

@@ -39,6 +39,26 @@
 //! # }
 //! ```
 //!
+//! Have the rows as structs, by serde: each field from the column of its name. [`sql::Row::to`] says
+//! which types fit, and [`Transaction::query_as`] does the same inside of an interaction.
+//!
+//! ```no_run
+//! # use adbapi::{ConnectionPool, params};
+//! #[derive(serde::Deserialize)]
+//! struct Goods {
+//!     id: i32,
+//!     name: String,
+//!     price: Option<f64>,
+//! }
+//!
+//! # fn example(pool: &ConnectionPool) -> Result<(), adbapi::Error> {
+//! let goods = pool.run_query_as::<Goods>("SELECT * FROM goods WHERE price < $1", params![100.0]);
+//! for Goods { id, name, .. } in goods.wait()? {
+//!     println!("{id}: {name}");
+//! }
+//! # Ok(()) }
+//! ```
+//!
 //! Do several things as one: all of it is committed if the closure returns `Ok`, none of it
 //! otherwise.
 //!
@@ -98,9 +118,11 @@
 //! # Ok(()) }
 //! ```
 //!
-//! Use another client library, or another database: [`R2d2`] takes any r2d2 manager, and closures
-//! get its own connection. Queue, workers, limits, checks and statistics are the same. `run_query`
-//! and `run_operation` are for PostgreSQL only.
+//! # Other drivers, and an ORM
+//!
+//! Twisted's pool takes any DB-API module. This one takes any r2d2 manager ([`R2d2`]), and closures
+//! get its own connection. Queue, workers, limits, checks, statistics and the close are the same.
+//! `run_query`, `run_query_as` and `run_operation` are for PostgreSQL only.
 //!
 //! ```no_run
 //! use adbapi::{ConnectionPool, Error, R2d2};
@@ -120,7 +142,12 @@
 //! # Ok(()) }
 //! ```
 //!
-//! A driver that can do more, such as stop a running statement, implements [`Driver`] itself.
+//! An object-relational mapper that blocks, as SQLAlchemy does, is at home on these workers: Diesel
+//! has an r2d2 manager, and `examples/orm` is a component whose procedures use its models, with its
+//! errors as [`Error::Sql`] and its statements stopped by [`canceller`](R2d2::canceller).
+//!
+//! A driver that can do more implements [`Driver`] itself, which has a table of what the pool asks
+//! of one.
 //!
 //! # TLS
 //!
@@ -187,6 +214,7 @@
 //! | `ConnectionPool("psycopg2", host=..., cp_max=10)` | [`ConnectionPool::builder`]`(config).cp_max(10).build()?` |
 //! | `ConnectionPool("sqlite3", ...)`, any DB-API module | [`ConnectionPool::with_driver`]`(R2d2::new(manager))`, any r2d2 manager |
 //! | `runQuery(sql, params)` | [`run_query`](ConnectionPool::run_query) gives `Deferred<Vec<Row>>` |
+//! | rows as objects: Twistar, SQLAlchemy | [`run_query_as`](ConnectionPool::run_query_as) for structs; Diesel for an ORM (above) |
 //! | `runOperation(sql, params)` | [`run_operation`](ConnectionPool::run_operation) gives `Deferred<u64>`, the rows changed |
 //! | `runInteraction(f)` | [`run_interaction`](ConnectionPool::run_interaction) |
 //! | `runWithConnection(f)` | [`run_with_connection`](ConnectionPool::run_with_connection) |
@@ -286,7 +314,7 @@ pub use builder::Builder;
 pub use connection::Connection;
 pub use driver::{Canceller, Driver, R2d2};
 pub use error::Error;
-pub use pool::{ConnectionPool, worker_state::WorkerState};
+pub use pool::{ConnectionPool, worker::CANCEL_WAIT, worker_state::WorkerState};
 pub use postgres_driver::Postgres;
 pub use postgres_settings::{PostgresSettings, Reset};
 pub use session_attrs::TargetSessionAttrs;

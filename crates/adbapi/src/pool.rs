@@ -9,7 +9,7 @@ pub(crate) mod manager;
 mod running;
 pub(crate) mod settings;
 mod watchdog;
-mod worker;
+pub(crate) mod worker;
 pub(crate) mod worker_state;
 
 use std::{

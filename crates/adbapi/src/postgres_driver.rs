@@ -139,7 +139,7 @@ impl Driver for Postgres {
 
     /// Asks the server to stop the statement, on a connection of its own for that, encrypted if the
     /// other is. A server that can't be reached runs the statement no further either.
-    fn canceller(&self, connection: &Connection) -> Option<Canceller> {
+    fn canceller(&self, connection: &mut Connection) -> Option<Canceller> {
         let (token, tls) = (connection.cancel_token(), self.tls.streams.clone());
         Some(Arc::new(move || {
             let fault = match descriptors::guarded(|| token.cancel_query(tls.clone())) {

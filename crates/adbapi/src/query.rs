@@ -1,7 +1,8 @@
 //! Owns the jobs that are one statement for PostgreSQL. Knows no thread.
 
 use postgres::Row;
-use sql::{Params, Sql};
+use serde::de::DeserializeOwned;
+use sql::{Params, Sql, Statement};
 
 use super::{
     aliases::{Deferred, JobControl, Promise, deferred},
@@ -30,6 +31,37 @@ impl ConnectionPool {
             promise,
         }));
         deferred
+    }
+
+    /// [`run_query`](Self::run_query) with its rows as values of one's own type, a struct mostly:
+    /// each field from the column of its name, as [`sql::Row::to`] says.
+    ///
+    /// A row that does not fit is an [`Error::Sql`] that names the column, its PostgreSQL type and
+    /// what was expected. The statement has taken effect then.
+    ///
+    /// ```no_run
+    /// # use adbapi::{ConnectionPool, params};
+    /// # fn example(pool: &ConnectionPool) {
+    /// #[derive(serde::Deserialize)]
+    /// struct Goods {
+    ///     id: i32,
+    ///     name: String,
+    /// }
+    ///
+    /// pool.run_query_as::<Goods>("SELECT * FROM goods WHERE price < $1", params![100_i32])
+    ///     .on_result(|goods| match goods {
+    ///         Ok(goods) => goods.iter().for_each(|goods| println!("{}: {}", goods.id, goods.name)),
+    ///         Err(error) => println!("no: {error}"),
+    ///     });
+    /// # }
+    /// ```
+    pub fn run_query_as<T: DeserializeOwned + Send + 'static>(
+        &self,
+        sql: impl Into<Sql>,
+        params: impl Into<Params<'static>>,
+    ) -> Deferred<Vec<T>> {
+        let results = self.submit_statements(Statement::new(sql, params).into());
+        results.and_then(|results| Ok(results.first.deserialize()?))
     }
 
     /// Runs one statement and gives the number of rows it changed.

@@ -4,6 +4,7 @@
 use std::{fmt, vec};
 
 use postgres::Row;
+use serde::de::DeserializeOwned;
 use sql::Params;
 
 use super::{connection::Connection, error::Error, pool::job::Failure};
@@ -58,6 +59,26 @@ impl<'c> Transaction<'c> {
     ) -> Result<Vec<Row>, Error> {
         self.execute(sql, params)?;
         Ok(self.fetch_all())
+    }
+
+    /// [`query`](Self::query) with its rows as values of one's own type, as
+    /// [`run_query_as`](super::ConnectionPool::run_query_as) has them. None are left to be fetched.
+    ///
+    /// # Errors
+    /// As for [`execute`](Self::execute), and [`Error::Sql`] for a row that does not fit.
+    ///
+    /// # Blocking
+    /// Until PostgreSQL answered.
+    pub fn query_as<'p, T: DeserializeOwned>(
+        &mut self,
+        sql: &str,
+        params: impl Into<Params<'p>>,
+    ) -> Result<Vec<T>, Error> {
+        (self.rows, self.row_count) = (Vec::new().into_iter(), None);
+        let rows = self.connection.try_rows(sql, &params.into());
+        let rows = rows.map_err(Failure::into_error)?;
+        self.row_count = Some(rows.affected());
+        Ok(rows.deserialize()?)
     }
 
     /// The rows of the last statement that have not been fetched yet.

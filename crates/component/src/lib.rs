@@ -35,7 +35,8 @@
 //! `examples/custom_component.rs` asks PostgreSQL. Rows become what serializes by
 //! [`Deferred::map`](adbapi::Deferred::map). Parameters and columns have the Rust type of
 //! the PostgreSQL type: `int4` is `i32`, `int8` `i64`, `float8` `f64`, `text` `String`; `numeric`
-//! has none, so cast it in SQL (`price::float8`). `get` panics on another type, and the caller is
+//! has none, so cast it in SQL (`price::float8`). [`run_query_as`](adbapi::ConnectionPool::run_query_as)
+//! gives structs of one's own instead of rows, and `examples/orm` uses Diesel's models. `get` panics on another type, and the caller is
 //! told no more than that; `try_get` in [`and_then`](adbapi::Deferred::and_then) says why.
 //! A job answers with an error URI of its own by
 //! `Err(adbapi::Error::custom(component::Error::new("com.example.sold_out", "none left")))`.

@@ -82,6 +82,7 @@ pub struct Io<'a> {
     pub(super) socket: &'a Stream,
     /// How many bytes wait in the layer around this protocol, if there is one.
     pub(super) unsent_below: usize,
+    pub(super) is_blocked: bool,
     pub(super) output: &'a mut Output,
     pub(super) requested: &'a mut Requested,
 }
@@ -107,6 +108,12 @@ impl Io<'_> {
     /// How many of those are bytes that others have too.
     pub fn unsent_shared(&self) -> usize {
         self.output.unsent_shared()
+    }
+
+    /// Whether the kernel would not take all output when it was offered last. Output that waits
+    /// only for its turn is not blocked.
+    pub fn is_blocked(&self) -> bool {
+        self.is_blocked
     }
 
     /// Closes the connection once all output is handed to the kernel, or after 30 s. Input and
@@ -145,6 +152,13 @@ impl Io<'_> {
         }
     }
 
+    /// Offers the output to the kernel again at the end of the iteration, whether an event has said
+    /// that it takes some or not. The kernel says so only when a third of its buffer is free, which
+    /// takes a slow reader long. [`Protocol::on_flushed`] tells what has come of it.
+    pub fn retry_output(&mut self) {
+        self.requested.retry_output = true;
+    }
+
     /// Whether the kernel sends small writes at once, or waits to join them (RFC 9293, 3.7.4).
     pub fn set_nodelay(&self, nodelay: bool) {
         // It fails only on a connection that is lost, which shows soon enough.
@@ -159,6 +173,7 @@ pub(super) struct Requested {
     pub(super) deadline: Option<Instant>,
     pub(super) reading_paused: bool,
     pub(super) call_again: bool,
+    pub(super) retry_output: bool,
 }
 
 impl Requested {
@@ -170,6 +185,11 @@ impl Requested {
     /// Whether the protocol is to be called again now; once.
     pub(super) fn take_call_again(&mut self) -> bool {
         mem::take(&mut self.call_again) && self.ending == Ending::None
+    }
+
+    /// Whether the output is to be offered to the kernel although it took no more; once.
+    pub(super) fn take_retry_output(&mut self) -> bool {
+        mem::take(&mut self.retry_output)
     }
 }
 
@@ -243,10 +263,14 @@ impl<M> Connection<M> {
             now,
             socket: &self.socket,
             unsent_below: 0,
+            is_blocked: self.write_blocked,
             output: &mut self.output,
             requested: &mut self.requested,
         };
         let called = catch_unwind(AssertUnwindSafe(|| f(self.protocol.as_mut(), &mut io)));
+        if self.requested.take_retry_output() {
+            self.write_blocked = false;
+        }
         if called.is_err() {
             self.requested.ending = Ending::Now;
         }
@@ -295,9 +319,9 @@ impl<M> Connection<M> {
         !self.write_blocked && (self.output.unsent() > 0 || self.requested.ending != Ending::None)
     }
 
-    pub(super) fn flush(&mut self) -> io::Result<()> {
-        self.output.write_to(&mut self.socket)?;
-        self.write_blocked = self.output.unsent() > 0;
+    /// Hands output to the kernel, no more than `most` bytes.
+    pub(super) fn flush(&mut self, most: usize) -> io::Result<()> {
+        self.write_blocked = self.output.write_to(&mut self.socket, most)?;
         Ok(())
     }
 

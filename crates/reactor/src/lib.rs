@@ -43,7 +43,7 @@ mod work_lists;
 pub use connection::{ConnectionId, Io, Protocol};
 pub use listeners::{Accept, Accepted};
 pub use mailbox::Mailbox;
-pub use poll_loop::Reactor;
+pub use poll_loop::{READ_BUFFER, Reactor};
 pub use stream::Stream;
 pub use task::{Context, Task, TaskId};
 pub use tls::{Tls, TlsError};

@@ -146,39 +146,59 @@ impl Output {
         }
     }
 
-    /// Hands as much as possible to the kernel.
-    pub(super) fn write_to(&mut self, socket: &mut impl Write) -> io::Result<()> {
-        while self.unsent() > 0 {
+    /// Hands as much as possible to the kernel, but no more than `most` bytes. Whether the kernel
+    /// would not take more.
+    pub(super) fn write_to(&mut self, socket: &mut impl Write, most: usize) -> io::Result<bool> {
+        let (mut left, mut is_blocked) = (most, false);
+        while self.unsent() > 0 && left > 0 {
             let written = match &self.before {
-                Some(before) if !before.pieces.is_empty() => before.write_to(&self.end, socket),
-                _ => socket.write(self.pending()),
+                Some(before) if !before.pieces.is_empty() => {
+                    before.write_to(&self.end, socket, left)
+                }
+                _ => socket.write(up_to(self.pending(), left)),
             };
             match written {
                 Ok(0) => return Err(io::ErrorKind::WriteZero.into()),
-                Ok(n) => self.advance(n),
+                Ok(n) => {
+                    self.advance(n);
+                    left -= n;
+                }
                 Err(e) if e.kind() == io::ErrorKind::Interrupted => {}
-                Err(e) if e.kind() == io::ErrorKind::WouldBlock => break,
+                Err(e) if e.kind() == io::ErrorKind::WouldBlock => {
+                    is_blocked = true;
+                    break;
+                }
                 Err(e) => return Err(e),
             }
         }
         self.trim();
-        Ok(())
+        Ok(is_blocked)
     }
 }
 
 impl Before {
-    /// Offers the first pieces, and then `end`.
-    fn write_to(&self, end: &[u8], socket: &mut impl Write) -> io::Result<usize> {
+    /// Offers the first pieces, and then `end`, but no more than `most` bytes.
+    fn write_to(&self, end: &[u8], socket: &mut impl Write, most: usize) -> io::Result<usize> {
         let mut slices = [IoSlice::new(&[]); PIECES_AT_ONCE];
         let pieces = (self.pieces.iter().map(Piece::bytes)).chain([end]);
-        let mut count = 0;
+        let (mut count, mut left) = (0, most);
         for (slice, piece) in slices.iter_mut().zip(pieces) {
             let sent = if count == 0 { self.sent } else { 0 };
-            *slice = IoSlice::new(&piece[sent..]);
+            let offered = up_to(&piece[sent..], left);
+            *slice = IoSlice::new(offered);
             count += 1;
+            left -= offered.len();
+            if left == 0 {
+                break;
+            }
         }
         socket.write_vectored(&slices[..count])
     }
+}
+
+/// The first bytes, no more than `most`.
+fn up_to(bytes: &[u8], most: usize) -> &[u8] {
+    &bytes[..bytes.len().min(most)]
 }
 
 #[cfg(test)]
@@ -239,7 +259,7 @@ mod tests {
                 assert_eq!(output.unsent(), begun - socket.taken.len());
                 assert!(output.unsent_shared() <= output.unsent());
                 if n % 5 == 0 {
-                    output.write_to(&mut socket).unwrap();
+                    output.write_to(&mut socket, usize::MAX).unwrap();
                     assert_eq!(output.unsent(), begun - socket.taken.len());
                 }
                 if begun == all.len() {
@@ -247,11 +267,32 @@ mod tests {
                 }
             }
             while output.unsent() > 0 {
-                output.write_to(&mut socket).unwrap();
+                output.write_to(&mut socket, usize::MAX).unwrap();
             }
             assert!(socket.taken == all, "{at_once} at once");
             assert!(output.before.is_none() && output.end.is_empty());
         }
+    }
+
+    #[test]
+    fn no_more_leaves_than_is_asked_for_and_only_a_full_socket_is_blocked() {
+        let mut output = Output::default();
+        let mut socket = Taking {
+            taken: Vec::new(),
+            at_once: 10_000,
+            calls: 0,
+        };
+        output.end().extend_from_slice(&[1; 30]);
+        output.append_shared(Bytes::from(vec![2; 1000]));
+        output.end().extend_from_slice(&[3; 30]);
+        assert!(!output.write_to(&mut socket, 500).unwrap());
+        assert_eq!((socket.taken.len(), output.unsent()), (500, 560));
+        assert!(!output.write_to(&mut socket, 540).unwrap());
+        assert_eq!(output.unsent(), 20);
+        // The third call is one that takes nothing.
+        assert!(output.write_to(&mut socket, 540).unwrap());
+        assert!(!output.write_to(&mut socket, 540).unwrap());
+        assert_eq!((socket.taken.len(), output.unsent()), (1060, 0));
     }
 
     #[test]

@@ -1,6 +1,9 @@
 //! The loop itself: poll, read, deliver, flush. Owns the connections of its thread; must not
 //! know what they are for.
 
+mod flushing;
+mod reading;
+
 use std::{
     io,
     panic::{AssertUnwindSafe, catch_unwind},
@@ -13,9 +16,11 @@ use mio::{
     net::TcpListener,
 };
 
+pub use self::reading::READ_BUFFER;
+
 use super::{
     ConnectionId, Mailbox, Protocol, Stream, Task, TaskId,
-    connection::{Connection, Ending, Input, lose},
+    connection::{Connection, Ending, lose},
     deadlines::Deadlines,
     listeners::{Accept, Listeners},
     mailbox::{Command, Inbox, WAKER},
@@ -26,24 +31,9 @@ use super::{
     work_lists::WorkLists,
 };
 
-/// One read takes at most this much, and a connection gets one read an iteration, so that none can
-/// keep the others waiting.
-const READ_BUFFER: usize = 64 * 1024;
-/// So many commands are read before output is flushed, so that output does not wait for all.
-const COMMANDS_AT_ONCE: usize = 4096;
-
-/// So much mail in bulk is read an iteration. It is a copy each, mostly.
-const BULK_AT_ONCE: usize = 1024;
-/// After so much of it, output that may wait is flushed, as it is when there is no more. Until then
-/// several events for a connection come together, and leave in one write.
-const BULK_BEFORE_FLUSH: usize = COMMANDS_AT_ONCE;
-/// So many connections whose output may wait are flushed an iteration. It is a system call each,
-/// which takes some ten microseconds. A call takes two or three iterations, one for its CALL and
-/// one for its answer at least.
-const BULK_FLUSHES_AT_ONCE: usize = 64;
-/// Or so many that the kernel has taken this many bytes, which it copies: some tenths of a
-/// millisecond.
-const BULK_BYTES_AT_ONCE: usize = 1 << 20;
+/// When something that many connections can need at once has taken so long in an iteration, such as
+/// the end of a thousand of them, the rest waits for the next one.
+const TIME_AT_ONCE: Duration = Duration::from_millis(1);
 
 /// Lists what a connection wants done, its output as urgent or not.
 type Note<M> = fn(&mut WorkLists, &mut Connection<M>);
@@ -177,10 +167,9 @@ impl<M: 'static> Reactor<M> {
         self.meet_deadlines(now);
         self.flush_the_dirty(now);
         if go_on {
-            self.flush_in_bulk(BULK_FLUSHES_AT_ONCE, BULK_BYTES_AT_ONCE, now);
+            self.flush_in_bulk(now);
         } else {
-            self.bulk_flushes = self.work.in_bulk();
-            self.flush_in_bulk(self.bulk_flushes, usize::MAX, now);
+            self.flush_the_last(now);
         }
         let is_done = self.is_shutting_down && self.inbox.is_empty() && self.connections.len() == 0;
         Ok(go_on && !is_done)
@@ -226,93 +215,6 @@ impl<M: 'static> Reactor<M> {
         }
     }
 
-    /// Gives each connection that may have input one read, or the rest of its last.
-    fn read_the_readable(&mut self, now: Instant) {
-        let mut buffer = std::mem::take(&mut self.buffer);
-        let mut listed = self.work.take_readable();
-        for id in listed.drain(..) {
-            let Some(connection) = self.connection(id) else {
-                continue;
-            };
-            connection.is_listed_readable = false;
-            if connection.requested.take_call_again() {
-                connection.call(now, |protocol, io| protocol.on_again(io));
-                self.after_call(id);
-                continue;
-            }
-            if !connection.wants_input() {
-                continue;
-            }
-            connection.maybe_readable = false;
-            match connection.read(&mut buffer) {
-                Ok(Input::Bytes(n, more)) => {
-                    connection.maybe_readable = more;
-                    connection.call(now, |protocol, io| protocol.on_bytes(&buffer[..n], io));
-                    self.after_call(id);
-                }
-                Ok(Input::End) => {
-                    connection.call(now, |protocol, io| protocol.on_end(io));
-                    self.after_call(id);
-                }
-                Ok(Input::Nothing) => {}
-                Err(error) => {
-                    connection.fail(&error);
-                    self.drop_connection(id);
-                }
-            }
-        }
-        self.buffer = buffer;
-        self.work.give_back(listed);
-    }
-
-    /// Reads the mail. `false` when the reactor is to stop.
-    fn read_commands(&mut self, now: Instant) -> bool {
-        for _ in 0..COMMANDS_AT_ONCE {
-            let Some(command) = self.inbox.next() else {
-                return true;
-            };
-            match command {
-                Command::Mail(id, mail) => {
-                    if let Some(connection) = self.connection(id) {
-                        connection.call(now, |protocol, io| protocol.on_mail(mail, io));
-                        self.after_call(id);
-                    }
-                }
-                Command::TaskMail(id, mail) => self.tasks.deliver(id, mail, now),
-                Command::AddTask(task) => {
-                    self.tasks.add(task, now);
-                }
-                Command::Adopt(socket, protocol) => self.adopt(socket, protocol, now),
-                Command::StopAccepting => self.listeners.close(),
-                Command::ShutDown => self.shut_down(now),
-                Command::Stop => return false,
-            }
-        }
-        true
-    }
-
-    /// Reads a slice of the mail in bulk, unless what has been read is to be flushed first.
-    fn read_bulk(&mut self, now: Instant) {
-        if self.bulk_flushes > 0 {
-            return;
-        }
-        for _ in 0..BULK_AT_ONCE {
-            let Some((id, mail)) = self.inbox.next_bulk() else {
-                self.bulk_read = BULK_BEFORE_FLUSH;
-                break;
-            };
-            self.bulk_read += 1;
-            if let Some(connection) = self.connection(id) {
-                connection.call(now, |protocol, io| protocol.on_mail(mail, io));
-                self.act(id, WorkLists::note_in_bulk);
-            }
-        }
-        if self.bulk_read >= BULK_BEFORE_FLUSH {
-            self.bulk_read = 0;
-            self.bulk_flushes = self.work.in_bulk();
-        }
-    }
-
     fn shut_down(&mut self, now: Instant) {
         self.is_shutting_down = true;
         for id in self.ids() {
@@ -345,88 +247,6 @@ impl<M: 'static> Reactor<M> {
         if self.is_shutting_down {
             self.ask_to_close(id, now);
         }
-    }
-
-    fn meet_deadlines(&mut self, now: Instant) {
-        self.listeners.retry(now);
-        self.tasks.meet_deadlines(now);
-        while let Some((at, id)) = self.deadlines.pop_due(now) {
-            let Some(connection) = self.connection(id) else {
-                continue;
-            };
-            if connection.armed != Some(at) {
-                // It has been brought forward, and the heap holds that too. If it were armed anew
-                // here as well, the heap would never become smaller.
-                continue;
-            }
-            connection.armed = None;
-            if connection.requested.deadline.is_some_and(|at| at <= now) {
-                if connection.is_closed() {
-                    self.drop_connection(id);
-                    continue;
-                }
-                connection.requested.deadline = None;
-                connection.call(now, |protocol, io| protocol.on_deadline(io));
-            }
-            self.after_call(id);
-        }
-    }
-
-    /// Hands the iteration's output to the kernel, one write for each connection.
-    fn flush_the_dirty(&mut self, now: Instant) {
-        let mut listed = self.work.take_dirty();
-        for id in listed.drain(..) {
-            if let Some(connection) = self.connection(id) {
-                connection.is_listed_dirty = false;
-                self.flush(id, WorkLists::note, now);
-            }
-        }
-        self.work.give_back(listed);
-    }
-
-    /// The same for so many of the connections whose output may wait, if their turn has come, or for
-    /// fewer once the kernel has taken so many bytes.
-    fn flush_in_bulk(&mut self, most: usize, most_bytes: usize, now: Instant) {
-        let mut taken = 0;
-        for _ in 0..most.min(self.bulk_flushes) {
-            if taken >= most_bytes {
-                return;
-            }
-            self.bulk_flushes -= 1;
-            let Some(id) = self.work.next_in_bulk() else {
-                continue;
-            };
-            let Some(connection) = self.connection(id) else {
-                continue;
-            };
-            connection.is_listed_in_bulk = false;
-            // It may have been flushed with urgent output since.
-            if connection.wants_flush() {
-                let before = connection.unsent();
-                self.flush(id, WorkLists::note_in_bulk, now);
-                let after = self.connection(id).map_or(0, |c| c.unsent());
-                taken += before.saturating_sub(after);
-            }
-        }
-    }
-
-    fn flush(&mut self, id: ConnectionId, note: Note<M>, now: Instant) {
-        let Some(connection) = self.connection(id) else {
-            return;
-        };
-        if let Err(error) = connection.flush() {
-            connection.fail(&error);
-            return self.drop_connection(id);
-        }
-        if connection.is_closed_and_flushed() {
-            // An end that has closed already is not waited for.
-            if connection.has_ended || connection.linger(now).is_err() {
-                return self.drop_connection(id);
-            }
-        } else {
-            connection.call(now, |protocol, io| protocol.on_flushed(io));
-        }
-        self.act(id, note);
     }
 
     /// Acts on what the protocol asked for while it was called.

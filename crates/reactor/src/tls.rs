@@ -110,6 +110,7 @@ impl<M> Tls<M> {
             now: io.now,
             socket: io.socket,
             unsent_below: io.unsent(),
+            is_blocked: io.is_blocked,
             output: &mut self.output,
             requested: &mut self.requested,
         };
@@ -142,6 +143,9 @@ impl<M> Tls<M> {
         }
         if self.requested.call_again || self.has_more {
             io.call_again();
+        }
+        if self.requested.take_retry_output() {
+            io.retry_output();
         }
         io.pause_reading(!self.wants_input());
         let deadlines = [self.handshake_deadline, self.requested.deadline];
@@ -190,6 +194,7 @@ impl<M> Tls<M> {
                 now: io.now,
                 socket: io.socket,
                 unsent_below: io.unsent(),
+                is_blocked: io.is_blocked,
                 output: &mut self.output,
                 requested: &mut self.requested,
             };

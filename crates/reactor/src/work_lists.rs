@@ -54,9 +54,18 @@ impl WorkLists {
         self.dirty_in_bulk.len()
     }
 
-    /// Those that may have input, or are to be called again. To be given back empty.
+    /// Those that may have input, or are to be called again. To be given back.
     pub(super) fn take_readable(&mut self) -> Vec<ConnectionId> {
         mem::replace(&mut self.readable, mem::take(&mut self.spare))
+    }
+
+    /// Takes back those that have not had their turn, which come first then.
+    pub(super) fn give_readable_back(&mut self, mut left: Vec<ConnectionId>) {
+        if left.is_empty() {
+            return self.give_back(left);
+        }
+        left.append(&mut self.readable);
+        self.spare = mem::replace(&mut self.readable, left);
     }
 
     /// Those that have output or an end for the kernel. To be given back empty.

@@ -1,9 +1,17 @@
 //! Owns results as they are read: rows as PostgreSQL's own bytes, with their columns. Must not know
 //! which backend holds the bytes, nor what becomes of them.
 
-use std::fmt;
+mod as_text;
+mod misfit;
+mod row_deserializer;
+mod value_deserializer;
+
+use std::{any::type_name, fmt};
 
 use postgres_types::{FromSql, Type};
+use serde::{Deserialize, de::DeserializeOwned};
+
+use row_deserializer::RowDeserializer;
 
 use super::error::{Error, ErrorKind};
 
@@ -100,6 +108,14 @@ impl Rows {
     pub fn iter(&self) -> impl ExactSizeIterator<Item = Row<'_>> {
         (0..self.len()).map(|n| self.row(n).expect("it is below the length"))
     }
+
+    /// All rows, each as a `T` of one's own: see [`Row::to`].
+    ///
+    /// # Errors
+    /// As [`Row::to`], for the first row that does not fit.
+    pub fn deserialize<T: DeserializeOwned>(&self) -> Result<Vec<T>, Error> {
+        self.iter().map(|row| row.to()).collect()
+    }
 }
 
 /// Shows how many there are and never what they are: values may be secrets.
@@ -164,10 +180,66 @@ impl<'a> Row<'a> {
             return Err(wrong(&"it came as text"));
         }
         if !T::accepts(r#type) {
-            let why = format!("it is no {}", std::any::type_name::<T>());
+            let why = format!("it is no {}", type_name::<T>());
             return Err(wrong(&why));
         }
         T::from_sql_nullable(r#type, self.value(at)).map_err(|error| wrong(&error))
+    }
+
+    /// The row as a `T` of one's own, by [serde](https://serde.rs): each field of a struct from the
+    /// column of its name, in whatever order, each element of a tuple from the column in its place.
+    ///
+    /// ```
+    /// # use serde::Deserialize;
+    /// #[derive(Deserialize)]
+    /// struct Goods {
+    ///     id: i32,
+    ///     name: String,
+    ///     /// NULL where nobody has set one.
+    ///     price: Option<f64>,
+    /// }
+    ///
+    /// fn cheapest(results: &sql::Results) -> Result<Option<Goods>, sql::Error> {
+    ///     results.first.row(0).map(|row| row.to()).transpose()
+    /// }
+    /// ```
+    ///
+    /// A column without a field is passed over unread, so that `SELECT *` will do;
+    /// `#[serde(deny_unknown_fields)]` refuses it. A field without a column is an error, unless it
+    /// is an `Option` or has a `#[serde(default)]`, as always with serde. NULL needs an `Option`.
+    /// Two columns of one name are an error if a field has that name. A tuple takes as many columns
+    /// as it has elements.
+    ///
+    /// | PostgreSQL | Rust |
+    /// |---|---|
+    /// | `bool` | `bool` |
+    /// | `int2`, `int4`, `int8`, `oid`, `"char"` | any type of integer in which the value fits |
+    /// | `float4`, `float8` | `f32`, `f64` |
+    /// | `text`, `varchar`, `char`, `name`, `citext` and their like | `String`, `&str`, an enum with the texts as its variants |
+    /// | an enum | the same |
+    /// | `bytea` | `Vec<u8>`, and what `serde_bytes` has |
+    /// | `json`, `jsonb` | whatever has this JSON: a struct, a map, `serde_json::Value` |
+    /// | an array of one dimension | `Vec`, an array, a tuple; `Option` for elements that may be NULL |
+    /// | `date`, `time`, `timestamp` | `String` in ISO 8601, and the types of `chrono` with its feature `serde` |
+    /// | `timestamptz` | the same, in UTC |
+    /// | `uuid` | `String`, and the type of `uuid` with its feature `serde` |
+    /// | `numeric` | `String`, and types that read their text; for an `f64` cast it in SQL (`price::float8`) |
+    /// | a domain | as the type it is made of |
+    ///
+    /// All others are to be cast in SQL, to `text` mostly.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Value`] with the column, its PostgreSQL type and what was expected. Values are
+    /// not told, but for what a `Deserialize` of one's own says.
+    pub fn to<T: Deserialize<'a>>(&self) -> Result<T, Error> {
+        T::deserialize(RowDeserializer(*self)).map_err(|misfit| {
+            let mut text = format!("a row is no {}: {misfit}", type_name::<T>());
+            if misfit.is_missing {
+                let names: Vec<_> = (0..self.len()).map(|at| self.raw.column(at).name).collect();
+                text = format!("{text}, only {}", names.join(", "));
+            }
+            Error::new(ErrorKind::Value, text)
+        })
     }
 }
 

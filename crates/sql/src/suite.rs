@@ -13,6 +13,7 @@ pub mod listening;
 pub mod running;
 pub mod statements;
 pub mod streaming;
+pub mod structs;
 pub mod transactions;
 
 use std::{
@@ -61,6 +62,11 @@ macro_rules! database_suite {
             streaming: an_error_in_the_middle_ends_the_stream,
             streaming: a_stream_can_be_cancelled,
             streaming: a_stream_that_is_dropped_ends_in_postgresql,
+            structs: rows_become_structs_by_the_names_of_their_columns,
+            structs: rows_become_tuples_and_maps,
+            structs: what_has_no_rust_type_is_read_as_text,
+            structs: a_field_that_does_not_fit_is_told_without_its_value,
+            structs: a_value_that_does_not_fit_is_told_without_it,
             transactions: settings_hold_for_their_job_and_not_after_it,
             transactions: settings_are_gone_after_an_error_and_a_refused_role,
             transactions: a_role_has_its_own_rights,

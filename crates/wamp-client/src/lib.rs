@@ -59,11 +59,16 @@ pub struct Limits {
     pub unsent: usize,
 }
 
+impl Limits {
+    /// 10,000 requests, and 16 MiB on the way.
+    pub const DEFAULT: Self = Self {
+        pending: 10_000,
+        unsent: 16 << 20,
+    };
+}
+
 impl Default for Limits {
     fn default() -> Self {
-        Self {
-            pending: 10_000,
-            unsent: 16 << 20,
-        }
+        Self::DEFAULT
     }
 }

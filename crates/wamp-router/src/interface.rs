@@ -30,6 +30,8 @@ pub struct Capacity {
     pub invocations: usize,
     /// The settings that it follows from, for people.
     pub settings: &'static str,
+    /// What to do about it when it is too small, for people: it completes "…, or".
+    pub mend: &'static str,
 }
 
 /// Something that happened, for the router to decide upon.
@@ -118,6 +120,8 @@ pub enum Output {
         invocation: Invocation,
         /// Who calls.
         caller: Arc<Identity>,
+        /// Its place in the router.
+        from: PeerId,
     },
     /// One EVENT for every subscriber of a subscription: to be encoded once per serializer.
     Event {

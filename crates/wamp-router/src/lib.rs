@@ -102,8 +102,11 @@ mod uri_map;
 use std::{collections::HashMap, sync::Arc, time::Instant};
 
 pub use interface::{Capacity, IdSource, Input, Output, PeerId};
-pub use options::{Allow, Disclose, Limits, MatchPolicy, Permission, RealmOptions, Role};
-pub use refusal::{protocol_violation, refuse_realm};
+pub use options::{
+    Allow, CLEARED_AT_ONCE, Disclose, FEW_CALLS, Limits, MatchPolicy, Permission, RealmOptions,
+    Role,
+};
+pub use refusal::{protocol_violation, refuse_invocation, refuse_realm};
 pub use stats::Stats;
 
 use authorization::Authorization;
@@ -113,10 +116,6 @@ use refusal::Violation;
 use session::Sessions;
 use stats::Counters;
 use wamp::{Message, OwnIds, Uri};
-
-/// How many entries of sessions that have left one input clears away: less than half a
-/// millisecond, even where a million are known.
-const CLEARED_AT_ONCE: usize = 128;
 
 /// One realm.
 pub struct Router {

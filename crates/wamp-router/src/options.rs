@@ -111,17 +111,38 @@ pub struct Limits {
     pub queued_octets_per_registration: usize,
 }
 
-impl Default for Limits {
+/// Of registrations, subscriptions, calls and invocations a session may have so many each.
+const GENEROUS: usize = 1 << 16;
+
+impl Limits {
     /// 1,024 queued calls of 16 MiB together for a registration; for a session 65,536 of each.
+    pub const DEFAULT: Self = Self {
+        registrations_per_session: GENEROUS,
+        subscriptions_per_session: GENEROUS,
+        calls_per_session: GENEROUS,
+        invocations_per_session: GENEROUS,
+        queued_calls_per_registration: 1024,
+        queued_octets_per_registration: 16 << 20,
+    };
+}
+
+impl Default for Limits {
     fn default() -> Self {
-        const GENEROUS: usize = 1 << 16;
-        Self {
-            registrations_per_session: GENEROUS,
-            subscriptions_per_session: GENEROUS,
-            calls_per_session: GENEROUS,
-            invocations_per_session: GENEROUS,
-            queued_calls_per_registration: 1024,
-            queued_octets_per_registration: 16 << 20,
-        }
+        Self::DEFAULT
     }
 }
+
+/// So many calls a caller may have as long as there is room. Where there is room for a few only,
+/// shares of it would be none.
+pub const FEW_CALLS: usize = 4;
+
+/// How many entries of sessions that have left one input clears away: less than half a
+/// millisecond, even where a million are known.
+pub const CLEARED_AT_ONCE: usize = 128;
+
+// A queue has room for many callers' few, and less than a caller may have in all.
+const _: () = assert!(FEW_CALLS * 64 <= Limits::DEFAULT.queued_calls_per_registration);
+const _: () = {
+    let limits = Limits::DEFAULT;
+    assert!(limits.queued_calls_per_registration < limits.calls_per_session);
+};

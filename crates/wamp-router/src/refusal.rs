@@ -1,6 +1,8 @@
 //! How the router says no: the ERROR of a request it does not fulfil, the ABORT of a session it
 //! does not keep. Knows the words, not the rules.
 
+use std::collections::BTreeMap;
+
 use wamp::{
     Abort, BadOption, ClosingDetails, Error, ErrorDetails, Hello, MAX_URI_LEN, Payload, RequestId,
     RequestType, SHOWN, Uri, error_uri, excerpt,
@@ -11,6 +13,7 @@ use wamp::{
 pub(super) struct Refusal {
     error: &'static str,
     message: String,
+    is_retryable: bool,
 }
 
 impl Refusal {
@@ -18,6 +21,15 @@ impl Refusal {
         Self {
             error,
             message: message.into(),
+            is_retryable: false,
+        }
+    }
+
+    /// The same request may succeed when it is made again, with nothing else changed.
+    pub(super) fn retryable(self) -> Self {
+        Self {
+            is_retryable: true,
+            ..self
         }
     }
 
@@ -29,30 +41,60 @@ impl Refusal {
         )
     }
 
+    /// What callers have in common is used up, until some of their calls are answered.
+    pub(super) fn common(name: &'static str, value: usize, mend: &'static str) -> Self {
+        Self::new(
+            error_uri::UNAVAILABLE,
+            format!(
+                "the limit {name} of {value} is reached: call again when the callee has answered \
+                 some, or {mend}"
+            ),
+        )
+        .retryable()
+    }
+
     /// There is room, but not for this caller, who has as much of it as is free for all others.
-    pub(super) fn share(limit: &'static str, value: usize, used: usize, own: usize) -> Self {
+    pub(super) fn share(
+        (name, value, mend): (&'static str, usize, &'static str),
+        used: usize,
+        own: usize,
+    ) -> Self {
         let free = value.saturating_sub(used);
         Self::new(
             error_uri::UNAVAILABLE,
             format!(
-                "this session has its share of the limit {limit} of {value}: it has {own}, and \
-                 {free} are free for all others: wait for answers before calling on, or have the \
-                 limit raised"
+                "this session has its share of the limit {name} of {value}: it has {own}, and \
+                 {free} are free for all others: wait for answers before calling on, or {mend}"
             ),
         )
+        .retryable()
     }
 
-    /// The ERROR for the request. Its one argument is a message for people.
+    /// The ERROR for the request. Its one argument is a message for people; a keyword argument
+    /// says whether it is retryable, as components say it.
     pub(super) fn into_error(self, request_type: RequestType, request: RequestId) -> Error {
+        let args = [excerpt(self.message, SHOWN)];
+        let payload = if self.is_retryable {
+            Payload::from_args_kwargs(&args, &BTreeMap::from([("retryable", true)]))
+        } else {
+            Payload::from_args(&args)
+        };
         Error {
             request_type,
             request,
             details: ErrorDetails::default(),
             error: Uri::from(self.error),
-            payload: Payload::from_args(&[excerpt(self.message, SHOWN)])
-                .expect("a list of one string always encodes"),
+            payload: payload.expect("a string and a boolean always encode"),
         }
     }
+}
+
+/// The ERROR with which a callee that does not read answers an invocation, in its place.
+pub fn refuse_invocation(request: RequestId) -> Error {
+    let why = "the callee does not read what it is sent, and more bytes than outbox_limit of its \
+               transport wait for it: call again later, or raise that limit";
+    (Refusal::new(error_uri::UNAVAILABLE, why).retryable())
+        .into_error(RequestType::Invocation, request)
 }
 
 /// Why a message is not acted upon.

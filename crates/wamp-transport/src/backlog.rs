@@ -7,6 +7,7 @@ use std::sync::{
 };
 
 use super::{
+    limits::{BACKLOG_LIMIT, MARGIN, OUTBOX_HARD, REALM_EVENTS_LIMIT},
     memory::{Memory, Purpose},
     outbox::Mail,
     session::IoThread,
@@ -14,17 +15,10 @@ use super::{
 use reactor::ConnectionId;
 use wamp::Message;
 
-/// So many bytes may wait anywhere because of what a session has sent. Beyond it the session is not
-/// read from until it is below half.
-pub(super) const BACKLOG_LIMIT: usize = 1 << 20;
-/// What a message in a queue takes besides its own bytes, about.
-const MARGIN: usize = 128;
 /// Whoever holds so many bytes is on the list of those who do.
 const MUCH: usize = 4 * 1024;
 /// So many bytes of output are looked at before the kernel is offered them.
 const VERY_MUCH: usize = 64 * 1024;
-/// A session's outbox may hold so many times `outbox_limit`, whatever the time.
-const HARD: usize = 4;
 
 /// How much waits for one session and because of it, counted by all who put it there or take it.
 pub(super) struct Backlog {
@@ -50,7 +44,7 @@ pub(super) struct Backlog {
     is_waiting: AtomicBool,
     /// It has waited for long and in vain.
     is_stalled: AtomicBool,
-    /// The kernel has not taken all output at the last flush.
+    /// The kernel would not take all output at the last flush.
     is_blocked: AtomicBool,
     /// It is on the list of those who hold much.
     is_listed: AtomicBool,
@@ -60,6 +54,59 @@ pub(super) struct Backlog {
 pub struct Charge {
     payer: Arc<Backlog>,
     octets: AtomicUsize,
+}
+
+/// How many bytes of events of a realm are on the way to their receivers' connections.
+#[derive(Default)]
+pub(super) struct EventsUnderWay(AtomicUsize);
+
+/// What is charged for an event, until this is released or dropped.
+pub(super) struct EventCharge {
+    under_way: Arc<EventsUnderWay>,
+    octets: AtomicUsize,
+    /// What its publisher pays, if it is on a connection.
+    publisher: Option<Charge>,
+}
+
+impl EventsUnderWay {
+    /// Charges for an event of this length that goes to so many connections.
+    pub(super) fn charge(
+        self: &Arc<Self>,
+        publisher: Option<&Arc<Backlog>>,
+        receivers: usize,
+        len: usize,
+    ) -> EventCharge {
+        let octets = receivers * (len + MARGIN);
+        let before = self.0.fetch_add(octets, Ordering::Relaxed);
+        let wait = if before > REALM_EVENTS_LIMIT { WAIT } else { 0 };
+        EventCharge {
+            under_way: self.clone(),
+            octets: AtomicUsize::new(octets),
+            publisher: publisher.map(|payer| payer.charge_octets(octets + wait)),
+        }
+    }
+
+    #[cfg(test)]
+    pub(super) fn octets(&self) -> usize {
+        self.0.load(Ordering::Relaxed)
+    }
+}
+
+impl EventCharge {
+    /// All connections have taken the event.
+    pub(super) fn release(&self) {
+        let octets = self.octets.swap(0, Ordering::Relaxed);
+        self.under_way.0.fetch_sub(octets, Ordering::Relaxed);
+        if let Some(charge) = &self.publisher {
+            charge.release();
+        }
+    }
+}
+
+impl Drop for EventCharge {
+    fn drop(&mut self) {
+        self.release();
+    }
 }
 
 impl Backlog {
@@ -89,7 +136,7 @@ impl Backlog {
 
     /// How many bytes may be in its output that its socket does not take.
     pub(super) fn hard_limit(&self) -> usize {
-        self.limit().saturating_mul(HARD)
+        self.limit().saturating_mul(OUTBOX_HARD)
     }
 
     /// How many bytes of mail are on the way to it.
@@ -163,6 +210,11 @@ impl Backlog {
         }
     }
 
+    /// How long the connection's output was when that was noted last.
+    pub(super) fn unsent(&self) -> usize {
+        self.unsent.load(Ordering::Relaxed)
+    }
+
     /// The connection's output is this long now, `shared` bytes of it being others' as well.
     pub(super) fn set_unsent(self: &Arc<Self>, unsent: usize, shared: usize) {
         self.unsent.store(unsent, Ordering::Relaxed);
@@ -171,10 +223,11 @@ impl Backlog {
         }
     }
 
-    /// So much of the output is left that the kernel does not take now.
-    pub(super) fn flushed(self: &Arc<Self>, unsent: usize, shared: usize) {
+    /// So much of the output is left after a flush, because the kernel takes no more or because
+    /// it has to wait for its turn; `shared` bytes of it are others' as well.
+    pub(super) fn flushed(self: &Arc<Self>, unsent: usize, shared: usize, is_blocked: bool) {
         self.unsent.store(unsent, Ordering::Relaxed);
-        self.is_blocked.store(unsent > 0, Ordering::Relaxed);
+        self.is_blocked.store(is_blocked, Ordering::Relaxed);
         self.set_output(unsent - shared);
         if unsent > MUCH {
             self.list();
@@ -221,10 +274,10 @@ impl Backlog {
     /// The connection is gone, and what it held with it.
     pub(super) fn gone(self: &Arc<Self>) {
         self.set_input(0);
-        self.flushed(0, 0);
+        self.flushed(0, 0, false);
     }
 
-    /// Whether the kernel has left some of the output at the last flush.
+    /// Whether the kernel would not take all of the output at the last flush.
     pub(super) fn is_blocked(&self) -> bool {
         self.is_blocked.load(Ordering::Relaxed)
     }
@@ -275,7 +328,7 @@ impl Backlog {
             return None;
         }
         Some(if waiting > callee.limit() {
-            payer.charge_octets(BACKLOG_LIMIT + MARGIN + len)
+            payer.charge_octets(WAIT + MARGIN + len)
         } else {
             payer.charge(1, len)
         })
@@ -333,6 +386,8 @@ impl Drop for Backlog {
 
 /// A session that waits goes on when so much is left.
 const ENOUGH: usize = BACKLOG_LIMIT / 2;
+/// Whoever is charged so much has to wait, whatever else it is charged.
+const WAIT: usize = BACKLOG_LIMIT + 1;
 
 impl Charge {
     /// What it was for does not wait any more.
@@ -377,12 +432,29 @@ mod tests {
     }
 
     #[test]
+    fn who_publishes_while_too_much_is_under_way_waits_until_its_own_event_has_arrived() {
+        let under_way = Arc::new(EventsUnderWay::default());
+        let [one, other] = [(); 2].map(|()| Backlog::new(100, None));
+        let of_a_component = under_way.charge(None, 1, REALM_EVENTS_LIMIT);
+        let first = under_way.charge(Some(&one), 2, 10);
+        let second = under_way.charge(Some(&other), 1, 10);
+        assert!(one.has_to_wait() && other.has_to_wait());
+        first.release();
+        assert!(!one.has_to_wait() && other.has_to_wait());
+        drop(of_a_component);
+        drop(under_way.charge(Some(&one), 2, 10));
+        assert!(!one.has_to_wait());
+        drop((first, second));
+        assert_eq!((under_way.octets(), other.caused()), (0, 0));
+    }
+
+    #[test]
     fn a_call_to_a_callee_that_does_not_read_makes_its_caller_wait_and_finds_no_room_at_last() {
         let (payer, callee) = (Backlog::new(100, None), Backlog::new(100, None));
         let charge = || Backlog::charge_call(Some(&payer), &callee, 10);
         let room = charge().unwrap();
         assert_eq!(payer.caused(), 10 + MARGIN);
-        callee.flushed(101, 0);
+        callee.flushed(101, 0, true);
         let wait = charge().unwrap();
         assert!(payer.has_to_wait());
         payer.set_stalled();

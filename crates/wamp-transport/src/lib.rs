@@ -15,6 +15,7 @@ mod fan_out;
 mod frame_lengths;
 mod frames;
 mod heartbeat;
+pub mod limits;
 mod listener;
 mod local;
 mod local_queue;
@@ -107,8 +108,8 @@ pub struct WebSocketOptions {
     /// How many bytes may wait for a client before it is not read from, and has to read itself. Four
     /// times as many are too much at once.
     pub outbox_limit: usize,
-    /// How long a client may take to read what waits beyond `outbox_limit`, before it is dropped;
-    /// `None` is for ever.
+    /// How long a client may take for each 64 KiB ([`limits::LEAST_TAKEN`]) that it reads while more
+    /// than `outbox_limit` waits for it, before it is dropped; `None` is for ever.
     pub slow_client_timeout: Option<Duration>,
     /// How long a message may take from its first byte to its last; `None` is for ever.
     pub message_timeout: Option<Duration>,

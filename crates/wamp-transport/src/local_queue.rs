@@ -6,7 +6,8 @@ use std::{
     sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
 
-use wamp::{Identity, Invocation, Message, Peer};
+use super::{backlog::Charge, limits::COMPONENT_EVENTS_LIMIT};
+use wamp::{Event, Identity, Invocation, Message, Peer};
 
 /// What waits for a local peer. Filled under the realm's lock, which gives the order, and
 /// emptied without it, by one thread at a time.
@@ -14,11 +15,6 @@ pub(super) struct LocalQueue {
     peer: Arc<dyn Peer>,
     queue: Mutex<Queue>,
 }
-
-/// How many bytes of events may wait for one peer, about. Whoever publishes does not wait for those
-/// who receive, so what finds no room is dropped, counted and logged. All other messages are answers
-/// to what the peer has sent, or invocations, which the router limits.
-const EVENTS_LIMIT: usize = 16 << 20;
 
 #[derive(Default)]
 struct Queue {
@@ -33,6 +29,8 @@ struct Queue {
 
 enum Delivery {
     Message(Message),
+    /// An event, and what its publisher is charged until the peer has had it.
+    Event(Event, Option<Charge>),
     Invocation(Invocation, Arc<Identity>),
     Close,
 }
@@ -46,17 +44,22 @@ impl LocalQueue {
     }
 
     pub(super) fn put(&self, message: Message) {
+        self.lock().waiting.push_back(Delivery::Message(message));
+    }
+
+    /// Puts an event, for which its publisher is charged if it is on a connection. There may be many
+    /// publishers, so what finds no room is dropped, counted and logged. All other messages are
+    /// answers to what the peer has sent, or invocations, which the router limits.
+    pub(super) fn put_event(&self, event: Event, charge: Option<Charge>) {
         let mut queue = self.lock();
-        if let Message::Event(_) = message {
-            let len = message.approximate_len();
-            // One alone always finds room.
-            if queue.events > 0 && queue.events + len > EVENTS_LIMIT {
-                queue.dropped += 1;
-                return;
-            }
-            queue.events += len;
+        let len = event.approximate_len();
+        // One alone always finds room.
+        if queue.events > 0 && queue.events + len > COMPONENT_EVENTS_LIMIT {
+            queue.dropped += 1;
+            return;
         }
-        queue.waiting.push_back(Delivery::Message(message));
+        queue.events += len;
+        queue.waiting.push_back(Delivery::Event(event, charge));
     }
 
     pub(super) fn invoke(&self, invocation: Invocation, caller: Arc<Identity>) {
@@ -77,6 +80,10 @@ impl LocalQueue {
         while let Some(delivery) = delivering.next() {
             match delivery {
                 Delivery::Message(message) => self.peer.on_message(message),
+                Delivery::Event(event, charge) => {
+                    self.peer.on_message(event.into());
+                    drop(charge);
+                }
                 Delivery::Invocation(invocation, caller) => {
                     self.peer.on_invocation(invocation, caller);
                 }
@@ -104,8 +111,8 @@ impl Delivering<'_> {
             let mut queue = self.queue.lock();
             let delivery = queue.waiting.pop_front();
             queue.is_delivering = delivery.is_some();
-            if let Some(Delivery::Message(message @ Message::Event(_))) = &delivery {
-                queue.events -= message.approximate_len();
+            if let Some(Delivery::Event(event, _)) = &delivery {
+                queue.events -= event.approximate_len();
             }
             (delivery, std::mem::take(&mut queue.dropped))
         };
@@ -113,7 +120,7 @@ impl Delivering<'_> {
             tracing::warn!(
                 target: crate::LOG,
                 dropped,
-                limit = EVENTS_LIMIT,
+                limit = COMPONENT_EVENTS_LIMIT,
                 "a component does not keep up with the events it subscribes to: some were dropped"
             );
         }
@@ -133,8 +140,8 @@ mod tests {
 
     use super::*;
     use wamp::{
-        Event, EventDetails, Payload, PublicationId, RequestId, SubscriptionId, Transport,
-        Unsubscribed, Unsubscribing,
+        EventDetails, Payload, PublicationId, RequestId, SubscriptionId, Transport, Unsubscribed,
+        Unsubscribing,
     };
 
     fn message(id: u64) -> Message {
@@ -185,15 +192,15 @@ mod tests {
         let queue = LocalQueue::new(peer);
         let event = || {
             let payload = Payload::from_args(&["x".repeat(1 << 20)]).unwrap();
-            Message::Event(Event {
+            Event {
                 subscription: SubscriptionId::new(1).unwrap(),
                 publication: PublicationId::new(1).unwrap(),
                 details: EventDetails::default(),
                 payload,
-            })
+            }
         };
         for _ in 0..20 {
-            queue.put(event());
+            queue.put_event(event(), None);
         }
         queue.put(message(1));
         // Fifteen events of a little more than 1 MiB, and the other message.

@@ -12,7 +12,8 @@ use std::{
 use bytes::Bytes;
 
 use super::{
-    backlog::{Backlog, Charge},
+    backlog::{Backlog, Charge, EventCharge},
+    limits::LARGEST_COPY,
     memory::{Held, Memory, Purpose},
 };
 use reactor::{ConnectionId, Mailbox};
@@ -32,7 +33,8 @@ pub enum Mail {
     GoAway,
     /// Less waits now because of what the session has sent: it may be read from again.
     Resume,
-    /// Another connection has the place of this one, which has no session.
+    /// Another connection has the place of this one, unless a session or an answer has begun on it
+    /// meanwhile.
     MakeRoom,
     /// It makes the node hold so many bytes, more than others, and the node holds too much.
     OverBudget(usize),
@@ -63,30 +65,22 @@ pub struct Broadcast {
     encoded: [OnceLock<Bytes>; Serializer::ALL.len()],
     /// How many connections have not taken it yet.
     left: AtomicUsize,
-    /// What its publisher is charged until all of them have.
-    charge: OnceLock<Charge>,
+    /// What is charged for it until all of them have.
+    charge: EventCharge,
     /// Counts a large one in the node's memory.
     held: Option<Held>,
 }
 
 impl Broadcast {
-    /// An event of more bytes is not copied for each of its receivers: in memory it is once. A short
-    /// copy is faster than a reference.
-    pub(super) const LARGEST_COPY: usize = 16 * 1024;
-
-    /// An event for so many connections, which its publisher pays for, if it is on one itself.
+    /// An event for so many connections, and what is charged for it.
     pub(super) fn new(
         event: Arc<Event>,
         receivers: usize,
-        payer: Option<&Arc<Backlog>>,
+        charge: EventCharge,
         memory: &Arc<Memory>,
     ) -> Self {
         let len = event.approximate_len();
-        let held = (len > Self::LARGEST_COPY).then(|| memory.hold(Purpose::Events, len));
-        let charge = OnceLock::new();
-        if let Some(payer) = payer {
-            let _ = charge.set(payer.charge(receivers, len));
-        }
+        let held = (len > LARGEST_COPY).then(|| memory.hold(Purpose::Events, len));
         Self {
             event,
             encoded: [const { OnceLock::new() }; _],
@@ -98,10 +92,8 @@ impl Broadcast {
 
     /// A connection has taken it. What those would take that are gone is let go with the event.
     pub(super) fn taken(&self) {
-        if self.left.fetch_sub(1, Ordering::AcqRel) == 1
-            && let Some(charge) = self.charge.get()
-        {
-            charge.release();
+        if self.left.fetch_sub(1, Ordering::AcqRel) == 1 {
+            self.charge.release();
         }
     }
 

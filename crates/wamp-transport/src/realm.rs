@@ -17,7 +17,7 @@ use std::{
 use smallvec::SmallVec;
 
 use super::{
-    backlog::Backlog,
+    backlog::{Backlog, EventsUnderWay},
     clock_handle::ClockHandle,
     fan_out::FanOut,
     local_queue::LocalQueue,
@@ -25,11 +25,8 @@ use super::{
     outbox::{Broadcast, Mail, Outbox},
 };
 use reactor::Mailbox;
-use wamp::{
-    ErrorDetails, Event, Hello, Invocation, Message, OwnIds, Payload, Peer, RequestId, RequestType,
-    TransportKind, error_uri,
-};
-use wamp_router::{Capacity, Input, Output, PeerId, Router, Stats};
+use wamp::{Event, Hello, Invocation, Message, OwnIds, Peer, RequestId, TransportKind};
+use wamp_router::{Capacity, Input, Output, PeerId, Router, Stats, refuse_invocation};
 
 /// A realm and its sessions.
 pub struct Realm {
@@ -55,6 +52,7 @@ struct State {
 struct Destinations {
     by_peer: HashMap<PeerId, Destination, OwnIds>,
     fan_out: FanOut,
+    events_under_way: Arc<EventsUnderWay>,
     /// Invocations for which their callees had no room.
     refused: Vec<(PeerId, RequestId)>,
 }
@@ -195,7 +193,7 @@ impl Realm {
                 (state.destinations).deliver(output, payer, &self.memory, &mut notifications);
             }
             while let Some((peer, request)) = state.destinations.refused.pop() {
-                let message = no_room(request);
+                let message = refuse_invocation(request).into();
                 let input = Input::Message { peer, message };
                 state.router.handle(now, input, &mut state.outputs);
                 for output in state.outputs.drain(..) {
@@ -279,9 +277,11 @@ impl Destinations {
                 to,
                 invocation,
                 caller,
+                from,
             } => match self.by_peer.get(&to) {
                 Some(Destination::Connection(outbox)) => {
                     let request = invocation.request;
+                    let payer = payer.or_else(|| self.backlog_of(from));
                     if !notifications.invoke(outbox, invocation, payer) {
                         self.refused.push((to, request));
                     }
@@ -300,6 +300,15 @@ impl Destinations {
         }
     }
 
+    /// The accounts of a session on a connection. A call that has waited in a queue of the router
+    /// is invoked when its callee answers another one, and charged to its caller all the same.
+    fn backlog_of(&self, peer: PeerId) -> Option<&Arc<Backlog>> {
+        match self.by_peer.get(&peer)? {
+            Destination::Connection(outbox) => Some(&outbox.backlog),
+            Destination::Local(_) => None,
+        }
+    }
+
     fn broadcast(
         &mut self,
         to: &[PeerId],
@@ -312,7 +321,8 @@ impl Destinations {
             match self.by_peer.get(peer) {
                 Some(Destination::Connection(outbox)) => self.fan_out.add(outbox, len),
                 Some(Destination::Local(queue)) => {
-                    queue.put(Message::Event(Event::clone(event)));
+                    let charge = payer.map(|payer| payer.charge(1, len));
+                    queue.put_event(Event::clone(event), charge);
                     notifications.local.push(queue.clone());
                 }
                 None => {}
@@ -322,7 +332,8 @@ impl Destinations {
         if receivers == 0 {
             return;
         }
-        let broadcast = Arc::new(Broadcast::new(event.clone(), receivers, payer, memory));
+        let charge = self.events_under_way.charge(payer, receivers, len);
+        let broadcast = Arc::new(Broadcast::new(event.clone(), receivers, charge, memory));
         (self.fan_out).hand_over(&broadcast, |io_thread, mailbox| {
             notifications.wake(io_thread, mailbox);
         });
@@ -380,17 +391,4 @@ impl Notifications<'_> {
             queue.deliver();
         }
     }
-}
-
-/// The answer to an invocation that its callee has no room for.
-fn no_room(request: RequestId) -> Message {
-    let why = "the callee does not read what it is sent, and there is no room for more: call again \
-               later";
-    Message::Error(wamp::Error {
-        request_type: RequestType::Invocation,
-        request,
-        details: ErrorDetails::default(),
-        error: error_uri::UNAVAILABLE.into(),
-        payload: Payload::from_args(&[why]).unwrap_or_default(),
-    })
 }

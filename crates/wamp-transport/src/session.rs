@@ -3,14 +3,10 @@
 
 mod budget;
 mod ending;
+mod input;
 mod pressure;
 
-use std::{
-    io,
-    net::SocketAddr,
-    sync::Arc,
-    time::{Duration, Instant},
-};
+use std::{io, net::SocketAddr, sync::Arc, time::Instant};
 
 use tungstenite::protocol::{Role, frame::coding::CloseCode};
 
@@ -20,8 +16,9 @@ use super::{
     Realms, WebSocketOptions,
     backlog::Backlog,
     connection_limits::Connections,
-    frames::{FrameLimits, Frames, Incoming},
+    frames::{FrameLimits, Frames},
     heartbeat::{Beat, Heartbeat, Intervals},
+    limits::LARGEST_COPY,
     outbox::{Broadcast, Mail, Outbox},
     realm::Realm,
 };
@@ -31,13 +28,6 @@ use wamp::{
     error_uri,
 };
 use wamp_router::{PeerId, refuse_realm};
-
-/// So many messages of a connection are taken in an iteration of its I/O thread. A read can bring
-/// a thousand, and each can be an event for thousands.
-const MESSAGES_AT_ONCE: usize = 64;
-/// When the messages of a connection have taken so long, the rest waits for the next iteration as
-/// well. An event for thousands takes longer than a hundred calls.
-const TIME_AT_ONCE: Duration = Duration::from_micros(500);
 
 /// What a connection needs to know of the node, and who its client is.
 #[derive(Clone)]
@@ -126,90 +116,6 @@ impl Session {
         matches!(self.phase, Phase::Joined { .. })
     }
 
-    pub(super) fn on_bytes(&mut self, bytes: &[u8], io: &mut Io<'_>) {
-        self.heartbeat.sign_of_life();
-        match &mut self.pressure {
-            Some(pressure) if !pressure.unread.is_empty() => {
-                pressure.unread.extend_from_slice(bytes);
-            }
-            _ => self.take(bytes, io),
-        }
-    }
-
-    /// Goes on with what has been read.
-    pub(super) fn on_again(&mut self, io: &mut Io<'_>) {
-        if !self.is_held() {
-            let unread = self
-                .pressure
-                .as_mut()
-                .map(|p| std::mem::take(&mut p.unread));
-            self.take(&unread.unwrap_or_default(), io);
-        }
-    }
-
-    /// Takes messages out of `bytes`, as many as an iteration may have, or fewer if the session has
-    /// to wait.
-    fn take(&mut self, mut bytes: &[u8], io: &mut Io<'_>) {
-        let mut has_message = false;
-        let mut second = None;
-        for _ in 0..MESSAGES_AT_ONCE {
-            let memory = self.context.io_thread.realms.memory();
-            let fits = |len| memory.has_room(len);
-            let incoming = (self.frames).next_within(&mut bytes, io.out(), &fits);
-            let Some(incoming) = incoming else {
-                self.note_unfinished(has_message, io);
-                return self.regulate(io);
-            };
-            has_message |= matches!(incoming, Incoming::Text(_));
-            match incoming {
-                Incoming::Text(text) => self.on_text(text.as_bytes(), io),
-                Incoming::Binary => self.on_violation(
-                    format!(
-                        "received a binary message; {} has text messages only",
-                        self.serializer.subprotocol()
-                    ),
-                    io,
-                ),
-                Incoming::Heartbeat => {}
-                Incoming::Closed => return self.on_closed(io),
-                Incoming::NoRoom => return self.refuse_memory(io),
-                Incoming::Failed(reason) => {
-                    tracing::info!(
-                    target: crate::LOG,
-                                           client = %self.context.remote, session = self.session.map(SessionId::value), reason,
-                                           "closing a WebSocket connection that broke the protocol"
-                                       );
-                    return self.fail("it broke the WebSocket protocol".to_owned(), io);
-                }
-                Incoming::TooLarge(too_large) => {
-                    tracing::info!(
-                    target: crate::LOG,
-                                           client = %self.context.remote, session = self.session.map(SessionId::value),
-                                           option = too_large.option, limit = too_large.limit, size = too_large.size,
-                                           "closing a WebSocket connection that sent {too_large}; if that is expected, \
-                                            raise the option of its transport"
-                                       );
-                    return self.fail(format!("it sent {too_large}, perhaps the answer"), io);
-                }
-            }
-            if self.has_to_wait(io) {
-                self.keep(bytes);
-                return self.regulate(io);
-            }
-            // Mostly there is one, which needs no look at the time.
-            if !bytes.is_empty() {
-                match second {
-                    None => second = Some(Instant::now()),
-                    Some(begun) if begun.elapsed() > TIME_AT_ONCE => break,
-                    Some(_) => {}
-                }
-            }
-        }
-        self.keep(bytes);
-        io.call_again();
-        self.regulate(io);
-    }
-
     /// The client will send nothing more; whoever waits for its answers need not wait longer.
     pub(super) fn on_end(&mut self, io: &mut Io<'_>) {
         self.leave();
@@ -219,7 +125,8 @@ impl Session {
     pub(super) fn on_mail(&mut self, mail: Mail, io: &mut Io<'_>) {
         self.backlog.took(mail.len());
         if self.is_beyond_hard_limit(io) {
-            return self.drop_slow_client("outbox_limit, four times of which is too much", io);
+            let why = "four times as many are too much at once";
+            return self.drop_slow_client(why, io);
         }
         match mail {
             Mail::Message(message) => self.send(&message, io),
@@ -241,8 +148,11 @@ impl Session {
     }
 
     pub(super) fn on_flushed(&mut self, io: &mut Io<'_>) {
-        (self.backlog).flushed(io.unsent(), io.unsent_shared());
-        self.heartbeat.flushed(io.unsent());
+        // A retry may have come to nothing, which is no sign of life.
+        if !self.backlog.is_blocked() || io.unsent() < self.backlog.unsent() {
+            self.heartbeat.flushed(io.unsent());
+        }
+        (self.backlog).flushed(io.unsent(), io.unsent_shared(), io.is_blocked());
         self.note_output(io);
         self.regulate(io);
     }
@@ -262,6 +172,10 @@ impl Session {
             Beat::Ping => {
                 self.frames
                     .send_ping(vec![0; self.options.auto_ping_size], io.out());
+                // The ping waits behind what the client has not read, and so would its answer.
+                if self.backlog.is_blocked() {
+                    io.retry_output();
+                }
             }
             Beat::Dead => {
                 tracing::info!(target: crate::LOG, client = %self.context.remote, "dropping a client that answers no ping");
@@ -396,7 +310,7 @@ impl Session {
 
     fn send_event(&mut self, event: &Arc<Broadcast>, io: &mut Io<'_>) {
         let text = event.encoded(self.serializer);
-        if text.len() <= Broadcast::LARGEST_COPY {
+        if text.len() <= LARGEST_COPY {
             self.frames.send_text(text, io.out());
         } else if self.frames.begin_text(text.len(), io.out()) {
             io.send_shared(text.clone());

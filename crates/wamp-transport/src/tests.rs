@@ -1,5 +1,6 @@
 //! Sessions over real sockets: one I/O thread, one realm, clients that write their own bytes.
 
+mod charges;
 mod connections;
 mod fan_out;
 mod identity;

@@ -206,16 +206,14 @@ impl WebConnection {
         }
     }
 
-    /// Another connection has its place, unless a session or an answer has begun meanwhile.
-    fn make_room(&mut self, io: &mut Io<'_>) {
-        if self.may_be_closed {
-            tracing::debug!(
-                target: crate::LOG,
-                client = %self.context.remote,
-                "closing a connection without a session to make room for another"
-            );
-            io.abort();
-        }
+    /// Another connection has its place.
+    fn make_room(&self, io: &mut Io<'_>) {
+        tracing::debug!(
+            target: crate::LOG,
+            client = %self.context.remote,
+            "closing a connection without a session to make room for another"
+        );
+        io.abort();
     }
 
     fn answer(&mut self, head: &RequestHead, io: &mut Io<'_>) {
@@ -462,7 +460,7 @@ impl Protocol<Mail> for WebConnection {
 
     fn on_mail(&mut self, mail: Mail, io: &mut Io<'_>) {
         match &mut self.state {
-            _ if matches!(mail, Mail::MakeRoom) => self.make_room(io),
+            _ if self.may_be_closed && matches!(mail, Mail::MakeRoom) => self.make_room(io),
             State::WebSocket(session) => session.on_mail(mail, io),
             State::Http(_) | State::Lost => {}
         }

@@ -66,7 +66,10 @@ pub use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, Version, 
 pub use body::Body;
 pub use framing::RequestBody;
 pub use head::{RequestHead, parse_head};
-pub use limits::{MAX_HEAD, MAX_HEADER_FIELDS, MAX_REQUEST_LINE, MAX_SKIPPED_BODY};
+pub use limits::{
+    KEPT_LISTINGS, LISTED_AT_ONCE, MAX_HEAD, MAX_HEADER_FIELDS, MAX_KEPT_LISTING, MAX_LISTED,
+    MAX_REQUEST_LINE, MAX_SKIPPED_BODY,
+};
 pub use origin::AllowedOrigins;
 pub use paths::Paths;
 pub use rejection::Rejection;

@@ -11,22 +11,13 @@ use std::{
 };
 
 use super::{
+    limits::{KEPT_LISTINGS, LISTED_AT_ONCE, MAX_KEPT_LISTING, MAX_LISTED},
     pages::{escaped, page},
     target::{encode_path, is_plain_segment},
 };
 
-/// The most entries that are listed.
-const MAX_ENTRIES: usize = 10_000;
-
-/// How much one slice does: looks at so many entries, or writes so many. It takes less than a
-/// millisecond where the disk need not be asked.
-const SLICE: usize = 256;
 /// To resolve a link takes as long as to look at so many entries.
 const LINK_COSTS: usize = 16;
-
-/// How many pages are kept, and the largest.
-const KEPT_PAGES: usize = 8;
-const MAX_KEPT: usize = 1 << 20;
 
 /// A directory that changed this short a time before it was read may have changed again after it,
 /// within the same tick of the file system's clock.
@@ -86,7 +77,7 @@ impl Listings {
     fn keep(&self, key: Key, page: Arc<[u8]>) {
         let mut kept = self.kept();
         kept.retain(|kept| (&kept.key.directory, &kept.key.path) != (&key.directory, &key.path));
-        if kept.len() == KEPT_PAGES {
+        if kept.len() == KEPT_LISTINGS {
             kept.remove(0);
         }
         kept.push(Kept { key, page });
@@ -167,7 +158,7 @@ impl Page {
             self.read(resolve)?;
             return Ok(None);
         }
-        for _ in 0..SLICE {
+        for _ in 0..LISTED_AT_ONCE {
             let Some(name) = self.names.pop_first() else {
                 return self.finish().map(Some);
             };
@@ -184,7 +175,7 @@ impl Page {
             return Ok(());
         };
         let mut done = 0;
-        while done < SLICE {
+        while done < LISTED_AT_ONCE {
             done += 1;
             let Some(entry) = entries.next() else {
                 self.step = Step::Write;
@@ -194,7 +185,7 @@ impl Page {
             let Some(name) = entry.file_name().to_str().and_then(listed_name) else {
                 continue;
             };
-            if self.names.len() == MAX_ENTRIES {
+            if self.names.len() == MAX_LISTED {
                 self.has_more = true;
                 self.step = Step::Write;
                 return Ok(());
@@ -228,7 +219,7 @@ impl Page {
         let page: Arc<[u8]> = page(&self.key.path, &content).into_bytes().into();
         let is_unchanged =
             || Ok::<_, io::Error>(State::of(&fs::metadata(&self.key.directory)?) == self.key.state);
-        if self.may_be_kept && page.len() <= MAX_KEPT && is_unchanged()? {
+        if self.may_be_kept && page.len() <= MAX_KEPT_LISTING && is_unchanged()? {
             self.listings.keep(self.key.clone(), page.clone());
         }
         Ok(page)

@@ -19,8 +19,8 @@ use tracing_subscriber::{Layer, layer::Context};
 use wamp_transport::network_of;
 
 /// The most lines of an address, or of one kind of error, within [`PERIOD`].
-const LINES: u64 = 60;
-const PERIOD: Duration = Duration::from_secs(60);
+pub(crate) const LINES: u64 = 60;
+pub(crate) const PERIOD: Duration = Duration::from_secs(60);
 /// How many addresses are counted each by itself; all others together count as one.
 const ADDRESSES: usize = 1024;
 

@@ -6,6 +6,8 @@ use super::{
     Choice, DefaultValue::Text, Key, Kind, Section, Usage, authentication, boolean, inert, integer,
     logging, not_yet, optional, required, served, silent, type_key,
 };
+use wamp::MAX_URI_LEN;
+use wamp_transport::limits;
 
 /// Timeouts are up to a day; who wants a longer one wants none.
 const MILLISECONDS: (RangeInclusive<u64>, &str) = (0..=86_400_000, "ms");
@@ -13,6 +15,14 @@ const MILLISECONDS: (RangeInclusive<u64>, &str) = (0..=86_400_000, "ms");
 const BYTES: (RangeInclusive<u64>, &str) = (0..=1 << 30, "bytes");
 /// At least a few messages, up to 1 GiB.
 const OUTBOX_BYTES: (RangeInclusive<u64>, &str) = (65_536..=1 << 30, "bytes");
+/// The defaults of `max_message_size` and `outbox_limit`.
+const MESSAGE: u64 = 4 << 20;
+const OUTBOX: u64 = 16 << 20;
+// An answer as large as a message may be does not fill an outbox, what one session may cause does not
+// either, and what shows that a client reads is no more than what it has to have waiting.
+const _: () = assert!((MAX_URI_LEN as u64) < MESSAGE && MESSAGE * 2 <= OUTBOX);
+const _: () = assert!((limits::BACKLOG_LIMIT as u64) < OUTBOX);
+const _: () = assert!(limits::LEAST_TAKEN as u64 <= *OUTBOX_BYTES.0.start());
 /// Crossbar's range (the payload of a control frame is at most 125 bytes: RFC 6455, section 5.5).
 const PING_BYTES: (RangeInclusive<u64>, &str) = (4..=125, "bytes");
 /// Up to a year (RFC 9111 has no upper limit).
@@ -292,7 +302,7 @@ pub(in crate::config) static WEBSOCKET_OPTIONS: Section = Section {
         integer(
             "max_message_size",
             BYTES,
-            4 << 20,
+            MESSAGE,
             "a larger message ends the connection with 1009; the log names session and option, \
              and those who wait for the session are told",
         ),
@@ -317,16 +327,16 @@ pub(in crate::config) static WEBSOCKET_OPTIONS: Section = Section {
         integer(
             "outbox_limit",
             OUTBOX_BYTES,
-            16 << 20,
+            OUTBOX,
             "what may wait for a client before nothing more is read from it; who leaves four times as \
-             much, or this for longer than `slow_client_timeout`, is dropped (not in Crossbar.io)",
+             much, or reads nothing of it for `slow_client_timeout`, is dropped (not in Crossbar.io)",
         ),
         integer(
             "slow_client_timeout",
             MILLISECONDS,
             10_000,
-            "for reading all of what waits, once that is more than `outbox_limit`; 0 is for ever \
-             (not in Crossbar.io)",
+            "for each 64 KiB that a client reads, once more than `outbox_limit` waits for it; 0 is for \
+             ever (not in Crossbar.io)",
         ),
         integer(
             "message_timeout",

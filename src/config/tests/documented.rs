@@ -5,7 +5,7 @@ use std::{env, fs, path::Path};
 use crate::config::reference;
 
 /// Set to anything, it lets the test write the document instead of comparing it.
-const RENEW: &str = "RENEW_DOCS";
+pub(super) const RENEW: &str = "RENEW_DOCS";
 
 /// The document with each part between its two marks printed from the tables.
 fn renewed(document: &str) -> String {

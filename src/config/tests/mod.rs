@@ -7,6 +7,7 @@ mod documented;
 mod environment;
 mod faults;
 mod libpq;
+mod limits;
 mod model;
 mod secrets;
 mod syntax;

@@ -23,8 +23,17 @@ impl Connection {
         let (sql, params) = (&statement.sql, &statement.params);
         match statement.wanted {
             Wanted::Count => self.try_execute(sql, params).map(Rows::count),
-            Wanted::Rows => self.run(sql, |client, statement| fetch(client, statement, params)),
+            Wanted::Rows => self.try_rows(sql, params),
         }
+    }
+
+    /// Runs one statement for its rows.
+    pub(in super::super) fn try_rows(
+        &mut self,
+        sql: &str,
+        params: &Params<'_>,
+    ) -> Result<Rows, Failure> {
+        self.run(sql, |client, statement| fetch(client, statement, params))
     }
 
     /// Has PostgreSQL describe a statement. One that was prepared before may be out of date.

@@ -7,6 +7,10 @@ use super::super::error::Error;
 
 impl From<Error> for sql::Error {
     fn from(error: Error) -> Self {
+        let error = match error {
+            Error::Sql(told) => return *told,
+            error => error,
+        };
         let kind = match &error {
             Error::Database(error) if error.as_db_error().is_none() => ErrorKind::Value,
             Error::Database(_) | Error::Aborted(_) => ErrorKind::Database,
@@ -20,7 +24,7 @@ impl From<Error> for sql::Error {
             Error::Panicked(_) => ErrorKind::Panicked,
             Error::Dropped => ErrorKind::Dropped,
             Error::TransactionControl(_) | Error::Config(_) => ErrorKind::Config,
-            Error::Custom(_) => ErrorKind::Other,
+            Error::Custom(_) | Error::Sql(_) => ErrorKind::Other,
         };
         let told = Self::new(kind, error.to_string());
         match error.db_error() {

@@ -121,8 +121,8 @@ impl<D: Driver> Manager<D> {
         // connection may panic, and client libraries do when the system has no file for them.
         let opened = catch_unwind(AssertUnwindSafe(|| {
             let opened = self.driver.connect();
-            let connection = opened.map_err(|error| error.to_string())?;
-            let stop = self.driver.canceller(&connection);
+            let mut connection = opened.map_err(|error| error.to_string())?;
+            let stop = self.driver.canceller(&mut connection);
             Ok((connection, stop))
         }));
         let (connection, stop) = opened.unwrap_or_else(|panic| {

@@ -50,7 +50,7 @@ const POLLS_AFTER_BACKLOG: u32 = 2;
 const BACKLOG: u32 = 8;
 
 /// How long a worker waits until the cancel request of a job that has ended has been sent.
-const CANCEL_WAIT: Duration = Duration::from_secs(1);
+pub const CANCEL_WAIT: Duration = Duration::from_secs(1);
 
 /// A connection that a worker has from r2d2, which gets it back when this is dropped.
 type Lent<D> = PooledConnection<Manager<D>>;

@@ -11,6 +11,7 @@ mod limits;
 mod policy;
 mod sessions;
 mod statements;
+mod structs;
 mod tls;
 mod upkeep;
 

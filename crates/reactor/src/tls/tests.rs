@@ -438,6 +438,7 @@ fn a_handshake_that_is_not_completed_ends_the_connection() {
         now: opened,
         socket: &socket,
         unsent_below: 0,
+        is_blocked: false,
         output: &mut output,
         requested: &mut requested,
     };

@@ -43,9 +43,12 @@ pub fn all_rows_come_in_batches_and_in_their_order(open: Open) {
     assert_eq!(next, 251);
     let exact = "SELECT * FROM generate_series(1, 200)";
     assert_eq!(lengths(&mut stream(&*db, exact, 100)), [100, 100]);
-    assert_eq!(lengths(&mut stream(&*db, "SELECT 1 WHERE false", 100)), []);
+    assert_eq!(
+        lengths(&mut stream(&*db, "SELECT 1 WHERE false", 100)),
+        [0_usize; 0]
+    );
     let none = "CREATE TEMPORARY TABLE suite_none ()";
-    assert_eq!(lengths(&mut stream(&*db, none, 100)), []);
+    assert_eq!(lengths(&mut stream(&*db, none, 100)), [0_usize; 0]);
     assert_eq!(value::<i32>(&*db, "SELECT 1"), 1);
 }
 

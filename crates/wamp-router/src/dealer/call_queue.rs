@@ -7,9 +7,9 @@ use std::{
     time::Instant,
 };
 
-use super::shares::{Common, FEW};
+use super::shares::Common;
 use crate::{
-    Limits, PeerId,
+    FEW_CALLS, Limits, PeerId,
     refusal::Refusal,
     session::{OpenCall, PendingCall, Stage},
 };
@@ -33,6 +33,9 @@ pub(super) struct CallQueue {
     turns: VecDeque<PeerId>,
     queued: Queued,
 }
+
+/// What helps when too much is queued, besides waiting.
+const RAISE: &str = "register the procedure with a higher concurrency";
 
 /// So many calls, and the octets of their payloads.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
@@ -145,13 +148,15 @@ impl CallQueue {
             name: "queued_calls_per_registration",
             limit: limits.queued_calls_per_registration,
             used: self.queued.calls,
+            mend: RAISE,
         };
         calls.check_room(1)?;
-        calls.check_share(own_calls, 1, FEW)?;
+        calls.check_share(own_calls, 1, FEW_CALLS)?;
         let in_all = Common {
             name: "queued_octets_per_registration",
             limit: limits.queued_octets_per_registration,
             used: self.queued.octets,
+            mend: RAISE,
         };
         in_all.check_room(octets)?;
         in_all.check_share(own_octets, octets, 0)

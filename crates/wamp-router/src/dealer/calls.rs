@@ -11,13 +11,9 @@ use std::{
     time::{Duration, Instant},
 };
 
-use super::{
-    Dealer, QueuedCall, Registration,
-    held::octets_for_pool,
-    shares::{Common, FEW},
-};
+use super::{Dealer, QueuedCall, Registration, held::octets_for_pool, shares::Common};
 use crate::{
-    Limits, Output, PeerId,
+    FEW_CALLS, Limits, Output, PeerId,
     authorization::Action,
     refusal::{Offence, Refusal, Violation, check_options, check_uri},
     session::{PendingCall, PendingInvocation, Session, Sessions, Stage, Unanswered},
@@ -259,6 +255,7 @@ impl Dealer {
             to: endpoint.callee,
             invocation,
             caller,
+            from: call.caller,
         }
     }
 }
@@ -285,11 +282,9 @@ fn check_room(
 ) -> Result<(), Refusal> {
     if caller.calls.len() >= limits.calls_per_session {
         let later = "wait for answers before calling on";
-        return Err(Refusal::limit(
-            "calls_per_session",
-            limits.calls_per_session,
-            later,
-        ));
+        return Err(
+            Refusal::limit("calls_per_session", limits.calls_per_session, later).retryable(),
+        );
     }
     match registration.queue.as_ref().filter(|queue| queue.is_full()) {
         Some(queue) => queue.check_room(limits, peer, octets),
@@ -309,10 +304,11 @@ fn check_callee(
         name: "invocations_per_session",
         limit: limits.invocations_per_session,
         used: callee.invocations.len(),
+        mend: "spread the procedures over more callees",
     };
     at_callee.check_room(1)?;
     // No caller has more calls at one callee than in all: counting them is for those with many.
-    if caller.calls.len() < FEW {
+    if caller.calls.len() < FEW_CALLS {
         return Ok(());
     }
     let Some(capacity) = &callee.capacity else {
@@ -320,7 +316,7 @@ fn check_callee(
             return Ok(());
         }
         let own = caller.asked.at(&[callee_peer]);
-        return at_callee.check_share(own, 1, FEW);
+        return at_callee.check_share(own, 1, FEW_CALLS);
     };
     let callees = sessions.of_pool(capacity.pool);
     let in_pool = Common {
@@ -329,8 +325,9 @@ fn check_callee(
         used: (callees.iter())
             .map(|callee| sessions.joined(*callee).invocations.len())
             .sum(),
+        mend: capacity.mend,
     };
-    in_pool.check_share(caller.asked.at(callees), 1, FEW)
+    in_pool.check_share(caller.asked.at(callees), 1, FEW_CALLS)
 }
 
 /// What there is to say to an answer that no invocation waits for.

@@ -7,16 +7,14 @@
 
 use crate::refusal::Refusal;
 
-/// So many calls a caller may have as long as there is room. Where there is room for a few only,
-/// shares of it would be none.
-pub(super) const FEW: usize = 4;
-
 /// Something of which there is so much for all callers together.
 pub(super) struct Common {
     /// What its limit is called.
     pub(super) name: &'static str,
     pub(super) limit: usize,
     pub(super) used: usize,
+    /// What else to do when there is too little, for people: it completes "…, or".
+    pub(super) mend: &'static str,
 }
 
 impl Common {
@@ -30,8 +28,7 @@ impl Common {
         if more <= self.share() {
             return Ok(());
         }
-        let later = "call again when the callee has answered some";
-        Err(Refusal::limit(self.name, self.limit, later))
+        Err(Refusal::common(self.name, self.limit, self.mend))
     }
 
     /// Whether a caller that has `own` of it may have so much more.
@@ -39,6 +36,7 @@ impl Common {
         if own + more <= self.share().max(least) {
             return Ok(());
         }
-        Err(Refusal::share(self.name, self.limit, self.used, own))
+        let limit = (self.name, self.limit, self.mend);
+        Err(Refusal::share(limit, self.used, own))
     }
 }

@@ -303,16 +303,16 @@ fn the_queue_is_bounded() {
         &format!(
             r#"{BUSY}
             3 > [48,2,{{}},"com.slow"]
-            3 < [8,48,2,{{}},"wamp.error.unavailable",["the limit queued_calls_per_registration of 2 is reached…"]]
+            3 < [8,48,2,{{}},"wamp.error.unavailable",["the limit queued_calls_per_registration of 2 is reached…"],{{"retryable":true}}]
             # the callee itself has room for one only
             3 > [48,3,{{}},"com.quick"]
-            3 < [8,48,3,{{}},"wamp.error.unavailable",["the limit invocations_per_session of 1 is reached…"]]
+            3 < [8,48,3,{{}},"wamp.error.unavailable",["the limit invocations_per_session of 1 is reached…"],{{"retryable":true}}]
             1 > [70,1,{{}}]
             2 < [50,1,{{}}]
             1 < [68,2,1,{{}},["b"]]
             3 > [48,4,{{}},"com.slow"]
             2 > [48,5,{{}},"com.slow"]
-            2 < [8,48,5,{{}},"wamp.error.unavailable",["the limit queued_calls_per_registration…"]]
+            2 < [8,48,5,{{}},"wamp.error.unavailable",["the limit queued_calls_per_registration…"],{{"retryable":true}}]
             "#
         ),
     );
@@ -328,7 +328,7 @@ fn a_call_that_waits_is_pending_to_its_caller() {
         &format!(
             r#"{BUSY}
             2 > [48,3,{{}},"com.quick"]
-            2 < [8,48,3,{{}},"wamp.error.unavailable",["the limit calls_per_session of 2 is reached…"]]
+            2 < [8,48,3,{{}},"wamp.error.unavailable",["the limit calls_per_session of 2 is reached…"],{{"retryable":true}}]
             2 > [48,2,{{}},"com.quick"]
             1 < [69,1,{{"mode":"kill",…}}]
             2 < [3,{{"message":"CALL with request id 2, which a pending call has…"}},…]

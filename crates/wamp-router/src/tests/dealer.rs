@@ -408,11 +408,11 @@ fn limits_are_answers() {
         2 > [48,2,{},"com.p"]
         1 < [68,2,1,{}]
         2 > [48,3,{},"com.p"]
-        2 < [8,48,3,{},"wamp.error.unavailable",["the limit calls_per_session of 2 is reached…"]]
+        2 < [8,48,3,{},"wamp.error.unavailable",["the limit calls_per_session of 2 is reached…"],{"retryable":true}]
         3 > [48,1,{},"com.p"]
         1 < [68,3,1,{}]
         3 > [48,2,{},"com.p"]
-        3 < [8,48,2,{},"wamp.error.unavailable",["the limit invocations_per_session of 3 is reached…"]]
+        3 < [8,48,2,{},"wamp.error.unavailable",["the limit invocations_per_session of 3 is reached…"],{"retryable":true}]
         # what is given back can be used again
         1 > [70,1,{}]
         2 < [50,1,{}]

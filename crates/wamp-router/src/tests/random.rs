@@ -292,6 +292,7 @@ impl World {
             pool: self.random.below(2) as usize,
             invocations: 9,
             settings: "queue_limit",
+            mend: "raise queue_limit",
         });
         let outputs = self.handle(Input::Hello {
             peer,

@@ -186,6 +186,7 @@ impl Script {
             pool: 1,
             invocations,
             settings: "queue_limit",
+            mend: "raise queue_limit",
         });
         let (role, features) = how.split_once("with ").unwrap_or((how, ""));
         let role = role.trim().strip_prefix("as ").unwrap_or("anonymous");

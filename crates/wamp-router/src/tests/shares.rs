@@ -101,15 +101,15 @@ fn one_caller_has_half_of_a_queue_and_the_next_half_of_the_rest() {
             r#"{BUSY}
             {half}
             2 > [48,11,{{}},"com.p"]
-            2 < [8,48,11,{{}},"wamp.error.unavailable",["this session has its share of the limit queued_calls_per_registration of 20: it has 10, and 10 are free for all others: wait for answers before calling on, or have the limit raised"]]
+            2 < [8,48,11,{{}},"wamp.error.unavailable",["this session has its share of the limit queued_calls_per_registration of 20: it has 10, and 10 are free for all others: wait for answers before calling on, or register the procedure with a higher concurrency"],{{"retryable":true}}]
             {quarter}
             3 > [48,6,{{}},"com.p"]
-            3 < [8,48,6,{{}},"wamp.error.unavailable",["this session has its share…"]]
+            3 < [8,48,6,{{}},"wamp.error.unavailable",["this session has its share…"],{{"retryable":true}}]
             {newcomer}
             # a few are anybody's as long as there is room
             9 > [48,2,{{}},"com.p"]
             9 > [48,3,{{}},"com.p"]
-            9 < [8,48,3,{{}},"wamp.error.unavailable",["the limit queued_calls_per_registration of 20 is reached…"]]
+            9 < [8,48,3,{{}},"wamp.error.unavailable",["the limit queued_calls_per_registration of 20 is reached…"],{{"retryable":true}}]
             "#
         ),
     );
@@ -134,15 +134,15 @@ fn queued_calls_are_bounded_in_octets_in_all_and_for_each_caller() {
             {a}
             {b}
             {c}
-            2 < [8,48,3,{{}},"wamp.error.unavailable",["this session has its share of the limit queued_octets_per_registration of 450: it has 200, and 250 are free…"]]
+            2 < [8,48,3,{{}},"wamp.error.unavailable",["this session has its share of the limit queued_octets_per_registration of 450: it has 200, and 250 are free…"],{{"retryable":true}}]
             # what needs less is still taken
             2 > [48,4,{{}},"com.p"]
             {d}
             {e}
-            3 < [8,48,2,{{}},"wamp.error.unavailable",["this session has its share…"]]
+            3 < [8,48,2,{{}},"wamp.error.unavailable",["this session has its share…"],{{"retryable":true}}]
             {f}
             4 > [48,2,{{}},"com.p",["{big}"]]
-            4 < [8,48,2,{{}},"wamp.error.unavailable",["the limit queued_octets_per_registration of 450 is reached…"]]
+            4 < [8,48,2,{{}},"wamp.error.unavailable",["the limit queued_octets_per_registration of 450 is reached…"],{{"retryable":true}}]
             # an answer makes room again
             1 > [70,1,{{}}]
             9 < [50,1,{{}}]
@@ -181,19 +181,19 @@ fn one_caller_has_half_of_a_callee_and_is_served_elsewhere() {
             4 < [65,3,4]
             {half}
             2 > [48,9,{{}},"com.p"]
-            2 < [8,48,9,{{}},"wamp.error.unavailable",["this session has its share of the limit invocations_per_session of 16: it has 8, and 8 are free…"]]
+            2 < [8,48,9,{{}},"wamp.error.unavailable",["this session has its share of the limit invocations_per_session of 16: it has 8, and 8 are free…"],{{"retryable":true}}]
             {quarter}
             3 > [48,5,{{}},"com.p"]
-            3 < [8,48,5,{{}},"wamp.error.unavailable",["this session has its share…"]]
+            3 < [8,48,5,{{}},"wamp.error.unavailable",["this session has its share…"],{{"retryable":true}}]
             # what waits at one callee is nothing to another
             {elsewhere}
             2 > [48,29,{{}},"com.other"]
-            2 < [8,48,29,{{}},"wamp.error.unavailable",["this session has its share…"]]
+            2 < [8,48,29,{{}},"wamp.error.unavailable",["this session has its share…"],{{"retryable":true}}]
             # an answer makes room for one more where nobody else has calls
             1 > [70,1,{{}}]
             2 < [50,1,{{}}]
             2 > [48,30,{{}},"com.p"]
-            2 < [8,48,30,{{}},"wamp.error.unavailable",["this session has its share…"]]
+            2 < [8,48,30,{{}},"wamp.error.unavailable",["this session has its share…"],{{"retryable":true}}]
             4 > [70,1,{{}}]
             2 < [50,21,{{}}]
             2 > [48,31,{{}},"com.other"]
@@ -223,7 +223,7 @@ fn callees_of_one_pool_share_its_capacity_and_leave_it_to_the_pool_to_refuse() {
         {here}
         {there}
         3 > [48,7,{{}},"com.p"]
-        3 < [8,48,7,{{}},"wamp.error.unavailable",["this session has its share of the limit queue_limit of 12: it has 6, and 6 are free…"]]
+        3 < [8,48,7,{{}},"wamp.error.unavailable",["this session has its share of the limit queue_limit of 12: it has 6, and 6 are free…"],{{"retryable":true}}]
         {others}
         # a few are anybody's, and whether there is room for them the pool knows best
         5 joins

@@ -15,6 +15,7 @@ use crate::{
     backlog::Backlog,
     frames::{Complaint, FrameLimits, Frames, Incoming},
     heartbeat::{Beat, Heartbeat, Intervals},
+    limits,
     outbox::{DiallerEvent, Mail},
 };
 use reactor::{Io, Mailbox, Protocol};
@@ -25,9 +26,6 @@ use wamp::{
 
 /// How long the router may take to answer a Close frame.
 const CLOSING: Duration = Duration::from_secs(10);
-/// While more bytes than this wait for the router, nothing is read from it: every answer is to
-/// an invocation that was read, so this bounds the answers.
-const OUTPUT_LIMIT: usize = 16 << 20;
 
 pub(super) struct DialledConnection {
     target: Arc<Target>,
@@ -193,7 +191,7 @@ impl DialledConnection {
                 }
             }
         }
-        io.pause_reading(io.unsent() > OUTPUT_LIMIT);
+        io.pause_reading(io.unsent() > limits::DIALLED_OUTPUT_LIMIT);
         self.set_deadline(io);
     }
 
@@ -299,7 +297,7 @@ impl Protocol<Mail> for DialledConnection {
     fn on_flushed(&mut self, io: &mut Io<'_>) {
         self.heartbeat.flushed(io.unsent());
         self.backlog.set_unsent(io.unsent(), io.unsent_shared());
-        io.pause_reading(io.unsent() > OUTPUT_LIMIT);
+        io.pause_reading(io.unsent() > limits::DIALLED_OUTPUT_LIMIT);
     }
 
     fn on_mail(&mut self, mail: Mail, io: &mut Io<'_>) {

@@ -2,24 +2,31 @@
 //! its message. Knows lengths and times; must not know what the messages do.
 //!
 //! A client is judged by what its own socket does not take, never by what the node has not handed
-//! over yet. Above `outbox_limit` the socket has to take within `slow_client_timeout` all that
-//! waited for it when the time began; so who reads has a new time again and again, and who reads
-//! nothing or next to nothing has not.
+//! over yet. Above `outbox_limit` the socket has to take [`LEAST_TAKEN`] within each
+//! `slow_client_timeout`; so who reads, however long that takes, has a new time again and again, and
+//! who reads nothing or next to nothing has not.
 
-use std::{collections::VecDeque, time::Instant};
+use std::{
+    collections::VecDeque,
+    time::{Duration, Instant},
+};
 
 use tungstenite::protocol::frame::coding::CloseCode;
 
 use super::{Phase, Session};
-use crate::backlog::Charge;
+use crate::{backlog::Charge, limits::LEAST_TAKEN};
 use reactor::Io;
 use wamp::SessionId;
+
+/// How long the kernel has to take what it has room for and has not told of.
+const RETRY: Duration = Duration::from_millis(10);
 
 /// What there is to know of a session that has had to wait, or has made others wait.
 #[derive(Default)]
 pub(super) struct Pressure {
-    /// What has been read and not been taken yet.
+    /// What has been read, and from where on it has not been taken yet.
     pub(super) unread: Vec<u8>,
+    pub(super) unread_from: usize,
     /// The session is not read from.
     is_held: bool,
     /// How many bytes the socket has taken since this is counted.
@@ -30,12 +37,20 @@ pub(super) struct Pressure {
     charges: VecDeque<Charged>,
     /// Bytes of invocations in the output, for which callers are charged.
     invoked: usize,
-    /// By when the socket has to have taken so much.
-    slow: Option<(Instant, u64)>,
+    /// What the socket has to take in time.
+    slow: Option<Slow>,
     /// When to look whether less waits because of it than this.
     stall: Option<(Instant, usize)>,
     /// By when the message that has begun has to be complete.
     complete_by: Option<Instant>,
+}
+
+/// By when the socket has to have taken so much.
+struct Slow {
+    at: Instant,
+    end: u64,
+    /// The time is over, and the kernel has been asked once more.
+    is_retried: bool,
 }
 
 /// An invocation in the output.
@@ -49,7 +64,7 @@ struct Charged {
 
 impl Pressure {
     pub(super) fn deadline(&self) -> Option<Instant> {
-        let slow = self.slow.map(|(at, _)| at);
+        let slow = self.slow.as_ref().map(|slow| slow.at);
         let stall = self.stall.map(|(at, _)| at);
         [slow, stall, self.complete_by].into_iter().flatten().min()
     }
@@ -64,6 +79,11 @@ impl Pressure {
         }
     }
 
+    /// How much has been read and not been taken yet.
+    pub(super) fn unread(&self) -> usize {
+        self.unread.len() - self.unread_from
+    }
+
     /// Where the output ends that there is now.
     fn end(&self) -> u64 {
         self.taken + self.unsent as u64
@@ -71,7 +91,7 @@ impl Pressure {
 }
 
 impl Session {
-    fn pressure_mut(&mut self) -> &mut Pressure {
+    pub(super) fn pressure_mut(&mut self) -> &mut Pressure {
         self.pressure.get_or_insert_default()
     }
 
@@ -90,15 +110,6 @@ impl Session {
             .map_or(0, |pressure| pressure.invoked);
         let own = self.backlog.in_mail() + io.unsent() - invoked.min(io.unsent());
         own > self.backlog.limit() || self.backlog.has_to_wait()
-    }
-
-    /// Keeps what has been read for later.
-    pub(super) fn keep(&mut self, bytes: &[u8]) {
-        let unread = &mut self.pressure_mut().unread;
-        unread.clear();
-        unread.extend_from_slice(bytes);
-        let len = bytes.len();
-        self.backlog.set_input(self.frames.held() + len);
     }
 
     /// All that was read is taken. Of a message that is not complete its client has to send the rest
@@ -146,9 +157,14 @@ impl Session {
             .map(|timeout| io.now + timeout);
         let pressure = self.pressure_mut();
         pressure.look(unsent);
-        let is_met = pressure.slow.is_none_or(|(_, end)| end <= pressure.taken);
+        let is_met = (pressure.slow.as_ref()).is_none_or(|slow| slow.end <= pressure.taken);
         if is_met {
-            pressure.slow = until.map(|until| (until, pressure.end()));
+            let end = pressure.end().min(pressure.taken + LEAST_TAKEN as u64);
+            pressure.slow = until.map(|at| Slow {
+                at,
+                end,
+                is_retried: false,
+            });
         }
     }
 
@@ -189,11 +205,19 @@ impl Session {
             return true;
         };
         pressure.look(io.unsent());
-        if let Some((_, end)) = pressure.slow.filter(|(at, _)| *at <= io.now)
-            && pressure.taken < end
+        let taken = pressure.taken;
+        if let Some(slow) = pressure.slow.as_mut().filter(|slow| slow.at <= io.now)
+            && taken < slow.end
         {
-            self.drop_slow_client("slow_client_timeout", io);
-            return false;
+            if slow.is_retried {
+                let why =
+                    "its socket has taken less than 64 KiB of them within slow_client_timeout";
+                self.drop_slow_client(why, io);
+                return false;
+            }
+            slow.is_retried = true;
+            slow.at = io.now + RETRY;
+            io.retry_output();
         }
         if pressure.complete_by.is_some_and(|at| at <= io.now) {
             self.drop_unfinished(io);
@@ -209,7 +233,7 @@ impl Session {
         true
     }
 
-    pub(super) fn drop_slow_client(&mut self, option: &str, io: &mut Io<'_>) {
+    pub(super) fn drop_slow_client(&mut self, why: &str, io: &mut Io<'_>) {
         tracing::warn!(
             target: crate::LOG,
             client = %self.context.remote,
@@ -217,8 +241,8 @@ impl Session {
             limit = self.backlog.limit(),
             holds = self.backlog.usage(),
             "dropping a client that does not read what it is sent: more bytes than outbox_limit wait \
-             for it, and its socket does not take them within {option}; if that is expected, raise \
-             options.outbox_limit or options.slow_client_timeout of its transport"
+             for it, and {why}; if that is expected, raise options.outbox_limit or \
+             options.slow_client_timeout of its transport"
         );
         self.leave();
         io.abort();

@@ -214,6 +214,52 @@ fn a_client_over_its_limit_that_reads_nothing_is_dropped_by_time_alone() {
 }
 
 #[test]
+fn a_client_that_reads_all_the_time_is_kept_however_long_it_takes() {
+    const EVENTS: u64 = 20;
+    const TIMEOUT: Duration = Duration::from_secs(1);
+    let served = serve(WebSocketOptions {
+        outbox_limit: 6 << 20,
+        slow_client_timeout: Some(TIMEOUT),
+        ..options()
+    });
+    let [mut slow, mut publisher, mut other] = [(); 3].map(|()| served.join());
+    // A kernel tells of room in a large buffer only when much of it is free.
+    let small = socket2::SockRef::from(slow.0.get_ref());
+    small.set_recv_buffer_size(256 << 10).unwrap();
+    slow.send(&json!([32, 1, {}, "com.a"]));
+    assert_eq!(slow.receive()[0], 33);
+    let publishing = thread::spawn(move || {
+        let text = "x".repeat(1 << 20);
+        for n in 1..=EVENTS {
+            publisher.send(&json!([16, n, {"acknowledge": true}, "com.a", [n, text]]));
+            assert_eq!(publisher.receive()[0], 17);
+        }
+        publisher
+    });
+    // In each quarter of the time some more: all that waits would take five times the time.
+    let mut stream = slow.0.get_ref().try_clone().unwrap();
+    let (began, mut read) = (Instant::now(), Vec::new());
+    for turn in 1..=10 {
+        let mut part = vec![0; 256 << 10];
+        stream.read_exact(&mut part).unwrap();
+        read.extend(part);
+        while began.elapsed() < turn * TIMEOUT / 4 {
+            other.send(&call(1, "com.nobody", 1));
+            assert_eq!(other.receive()[4], "wamp.error.no_such_procedure");
+        }
+    }
+    let _publisher = publishing.join().unwrap();
+    assert_eq!(served.realm.stats().sessions, 3, "it is kept");
+    let role = tungstenite::protocol::Role::Client;
+    slow = Client(WebSocket::from_partially_read(stream, read, role, None));
+    for n in 1..=3 {
+        assert_eq!(slow.receive()[4][0], n);
+    }
+    // It reads no more.
+    served.wait_until(|stats| stats.sessions == 2);
+}
+
+#[test]
 fn a_message_that_does_not_end_ends_its_session_whatever_trickles_in() {
     let served = serve(WebSocketOptions {
         message_timeout: Some(SHORT),
@@ -242,9 +288,10 @@ fn a_message_that_does_not_end_ends_its_session_whatever_trickles_in() {
 const CLIENTS: usize = 4;
 const MESSAGES: usize = 150;
 
-/// Clients that read at once, slowly or with pauses call and publish at random.
+/// Clients that read at once, slowly or with pauses call and publish at random, beside one that reads
+/// nothing.
 #[test]
-fn at_random_each_call_is_answered_once_events_keep_their_order_and_no_reader_is_dropped() {
+fn at_random_each_call_is_answered_once_all_keeps_its_order_and_no_reader_is_dropped() {
     for seed in 0..3 {
         let served = serve(WebSocketOptions {
             outbox_limit: 256 << 10,
@@ -263,15 +310,16 @@ fn at_random_each_call_is_answered_once_events_keep_their_order_and_no_reader_is
         let lived: Vec<_> = thread::scope(|scope| {
             let spawn = |(me, client)| {
                 let random = SmallRng::seed_from_u64(seed * 100 + me as u64);
-                let done = &done;
-                scope.spawn(move || live(me, client, random, done))
+                let (both, done) = ([client, served.join()], &done);
+                scope.spawn(move || live(me, both, random, done))
             };
             let ends: Vec<_> = clients.into_iter().enumerate().map(spawn).collect();
             ends.into_iter().map(|end| end.join().unwrap()).collect()
         });
         let stats = served.realm.stats();
         assert_eq!(
-            stats.sessions, CLIENTS,
+            stats.sessions,
+            2 * CLIENTS,
             "who reads is there, and who does not is not: {seed}"
         );
         assert_eq!(
@@ -285,18 +333,21 @@ fn at_random_each_call_is_answered_once_events_keep_their_order_and_no_reader_is
     }
 }
 
-/// What one client does and checks, until all have heard all and their calls are answered.
-fn live(me: usize, mut client: Client, mut random: SmallRng, done: &AtomicUsize) -> Client {
+/// What one client does and checks, until all have heard all and their calls are answered. While it
+/// does not read, the one beside it is served so many times.
+fn live(
+    me: usize,
+    [mut client, mut beside]: [Client; 2],
+    mut random: SmallRng,
+    done: &AtomicUsize,
+) -> [Client; 2] {
     let last = json!([16, MESSAGES + 10, {"exclude_me": false}, "com.topic", [me, MESSAGES, ""]]);
     let sent: Vec<_> = (0..MESSAGES)
         .map(|n| {
             let len = [10, 1000, 60_000][random.random_range(0..3)];
             if random.random_bool(0.5) {
-                call(
-                    n + 10,
-                    &format!("com.a.{}", random.random_range(0..CLIENTS)),
-                    len,
-                )
+                let procedure = format!("com.a.{}", random.random_range(0..CLIENTS));
+                json!([48, n + 10, {}, procedure, [me, n, "x".repeat(len)]])
             } else {
                 json!([16, n + 10, {}, "com.topic", [me, n, "x".repeat(len)]])
             }
@@ -308,22 +359,22 @@ fn live(me: usize, mut client: Client, mut random: SmallRng, done: &AtomicUsize)
     let (answers, to_send) = mpsc::channel();
     // An answer may wait behind what is sent: the node has to cope with that.
     let writing = send_all(&client, sent.into_iter().chain(to_send));
-    let mut heard = [None; CLIENTS];
+    let (mut heard, mut asked) = ([None; CLIENTS], [None; CLIENTS]);
     while let Some(message) = client.receive_until(done, CLIENTS) {
         if random.random_bool(0.02) {
-            thread::sleep(Duration::from_millis(random.random_range(0..30)));
+            for n in 1..random.random_range(1..100) {
+                beside.send(&call(n, "com.nobody", 1));
+                assert_eq!(beside.receive()[4], "wamp.error.no_such_procedure");
+            }
         }
         match message[0].as_u64().unwrap() {
             50 => assert!(open.remove(&message[1].as_u64().unwrap()), "{message}"),
-            36 => {
-                let from = &mut heard[message[4][0].as_u64().unwrap() as usize];
-                let at = message[4][1].as_u64();
-                assert!(*from < at, "{from:?} and then {at:?}");
-                *from = at;
+            36 => come(&mut heard, &message),
+            68 => {
+                come(&mut asked, &message);
+                let answer = json!([70, message[1], {}, message[4]]);
+                answers.send(answer).unwrap();
             }
-            68 => answers
-                .send(json!([70, message[1], {}, message[4]]))
-                .unwrap(),
             _ => panic!("{message}"),
         }
         let has_heard_all = heard.iter().all(|at| *at == Some(MESSAGES as u64));
@@ -333,7 +384,15 @@ fn live(me: usize, mut client: Client, mut random: SmallRng, done: &AtomicUsize)
     }
     drop(answers);
     writing.join().unwrap();
-    client
+    [client, beside]
+}
+
+/// What one sends to another comes in its order.
+fn come(latest: &mut [Option<u64>; CLIENTS], message: &Value) {
+    let from = &mut latest[message[4][0].as_u64().unwrap() as usize];
+    let at = message[4][1].as_u64();
+    assert!(*from < at, "{from:?} and then {at:?}");
+    *from = at;
 }
 
 fn is_timeout(error: &std::io::Error) -> bool {

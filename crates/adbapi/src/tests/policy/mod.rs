@@ -196,7 +196,7 @@ impl Driver for Fake {
         Ok(())
     }
 
-    fn canceller(&self, connection: &FakeConnection) -> Option<Canceller> {
+    fn canceller(&self, connection: &mut FakeConnection) -> Option<Canceller> {
         let (id, state) = (connection.id, self.state.clone());
         Some(Arc::new(move || {
             let hangs = state.0.lock().unwrap();

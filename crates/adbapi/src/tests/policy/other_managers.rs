@@ -10,7 +10,7 @@ use std::{
 use r2d2::ManageConnection;
 
 use super::{
-    super::super::{ConnectionPool, Error, R2d2},
+    super::super::{Canceller, ConnectionPool, Error, R2d2},
     deferred, eventually, outcome,
 };
 
@@ -122,6 +122,44 @@ fn a_job_that_nothing_can_stop_is_answered_at_once_all_the_same() {
     assert!(matches!(answer, Err(Error::Cancelled)));
     promise.resolve(Ok(()));
     outcome(pool.run_with_connection(|_| Ok(()))).unwrap();
+}
+
+#[test]
+fn a_manager_that_is_told_how_has_its_jobs_stopped() {
+    let (promise, go_on) = deferred::<()>();
+    let promise = Mutex::new(Some(promise));
+    let stop: Canceller = Arc::new(move || {
+        if let Some(promise) = promise.lock().unwrap().take() {
+            promise.resolve(Err(Error::custom("stopped")));
+        }
+    });
+    let asked = Texts::default();
+    let pool = pool(R2d2::new(asked.clone()).canceller(move |text| {
+        text.say("who are you?").ok()?;
+        Some(stop.clone())
+    }));
+    let job = pool.run_with_connection(move |_| go_on.wait());
+    eventually("it runs", || pool.stats().busy == 1);
+    job.cancel();
+    assert!(matches!(outcome(job), Err(Error::Cancelled)));
+    // A request that came late must not hit the next job: that has a new connection.
+    outcome(pool.run_with_connection(|_| Ok(()))).unwrap();
+    assert_eq!(asked.lines(), ["who are you?"; 2]);
+}
+
+#[test]
+fn an_error_in_the_words_of_all_backends_counts_as_what_it_says() {
+    let pool = pool(R2d2::new(Texts::default()));
+    let conflict = sql::Report {
+        sqlstate: "40001".into(),
+        ..sql::Report::default()
+    };
+    let conflict = sql::Error::new(sql::ErrorKind::Database, "conflict").with_report(conflict);
+    let error = conflict.clone();
+    let failed = outcome(pool.run_interaction(|_| Err::<(), _>(error.into()))).unwrap_err();
+    assert!(failed.is_retryable());
+    assert_eq!(sql::Error::from(failed), conflict);
+    assert_eq!(pool.stats().errors.database, 1);
 }
 
 #[test]

@@ -1,6 +1,6 @@
 //! The two lanes of mail, and what a protocol does in pieces, on real sockets.
 
-use super::*;
+use super::{reading::BULK_AT_ONCE, *};
 use crate::scripted::piecemeal;
 
 const THREADS: u64 = 4;

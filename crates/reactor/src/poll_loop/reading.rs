@@ -1,0 +1,152 @@
+//! What comes in: input, mail and deadlines, handed to the protocols in slices, so that none can
+//! keep the others waiting. Must not know when output leaves, nor what the protocols do.
+
+use std::time::Instant;
+
+use super::{ConnectionId, Reactor, TIME_AT_ONCE};
+use crate::{connection::Input, mailbox::Command, work_lists::WorkLists};
+
+/// One read takes at most this much, and a connection gets one read an iteration, so that none can
+/// keep the others waiting.
+pub const READ_BUFFER: usize = 64 * 1024;
+/// So many commands are read before output is flushed, so that output does not wait for all.
+const COMMANDS_AT_ONCE: usize = 4096;
+
+/// So much mail in bulk is read an iteration. It is a copy each, mostly.
+pub(super) const BULK_AT_ONCE: usize = 1024;
+/// After so much of it, output that may wait is flushed, as it is when there is no more. Until then
+/// several events for a connection come together, and leave in one write.
+pub(super) const BULK_BEFORE_FLUSH: usize = COMMANDS_AT_ONCE;
+/// So many connections are read in any case. More of them are read while there is time.
+const READS_AT_LEAST: usize = 16;
+
+impl<M: 'static> Reactor<M> {
+    /// Gives each connection that may have input one read, or the rest of its last. Those that
+    /// there is no time for come first in the next iteration.
+    pub(super) fn read_the_readable(&mut self, now: Instant) {
+        let mut buffer = std::mem::take(&mut self.buffer);
+        let mut listed = self.work.take_readable();
+        let mut done = 0;
+        for id in &listed {
+            if done >= READS_AT_LEAST && now.elapsed() > TIME_AT_ONCE {
+                break;
+            }
+            self.read(*id, &mut buffer, now);
+            done += 1;
+        }
+        listed.drain(..done);
+        self.work.give_readable_back(listed);
+        self.buffer = buffer;
+    }
+
+    fn read(&mut self, id: ConnectionId, buffer: &mut [u8], now: Instant) {
+        let Some(connection) = self.connection(id) else {
+            return;
+        };
+        connection.is_listed_readable = false;
+        if connection.requested.take_call_again() {
+            connection.call(now, |protocol, io| protocol.on_again(io));
+            return self.after_call(id);
+        }
+        if !connection.wants_input() {
+            return;
+        }
+        connection.maybe_readable = false;
+        match connection.read(buffer) {
+            Ok(Input::Bytes(n, more)) => {
+                connection.maybe_readable = more;
+                connection.call(now, |protocol, io| protocol.on_bytes(&buffer[..n], io));
+                self.after_call(id);
+            }
+            Ok(Input::End) => {
+                connection.call(now, |protocol, io| protocol.on_end(io));
+                self.after_call(id);
+            }
+            Ok(Input::Nothing) => {}
+            Err(error) => {
+                connection.fail(&error);
+                self.drop_connection(id);
+            }
+        }
+    }
+
+    /// Reads the mail. `false` when the reactor is to stop.
+    pub(super) fn read_commands(&mut self, now: Instant) -> bool {
+        for _ in 0..COMMANDS_AT_ONCE {
+            let Some(command) = self.inbox.next() else {
+                return true;
+            };
+            match command {
+                Command::Mail(id, mail) => {
+                    if let Some(connection) = self.connection(id) {
+                        connection.call(now, |protocol, io| protocol.on_mail(mail, io));
+                        self.after_call(id);
+                    }
+                }
+                Command::TaskMail(id, mail) => self.tasks.deliver(id, mail, now),
+                Command::AddTask(task) => {
+                    self.tasks.add(task, now);
+                }
+                Command::Adopt(socket, protocol) => self.adopt(socket, protocol, now),
+                Command::StopAccepting => self.listeners.close(),
+                Command::ShutDown => self.shut_down(now),
+                Command::Stop => return false,
+            }
+        }
+        true
+    }
+
+    /// Reads a slice of the mail in bulk, unless what has been read is to be flushed first.
+    pub(super) fn read_bulk(&mut self, now: Instant) {
+        if self.bulk_flushes > 0 {
+            return;
+        }
+        for _ in 0..BULK_AT_ONCE {
+            let Some((id, mail)) = self.inbox.next_bulk() else {
+                self.bulk_read = BULK_BEFORE_FLUSH;
+                break;
+            };
+            self.bulk_read += 1;
+            if let Some(connection) = self.connection(id) {
+                connection.call(now, |protocol, io| protocol.on_mail(mail, io));
+                self.act(id, WorkLists::note_in_bulk);
+            }
+        }
+        if self.bulk_read >= BULK_BEFORE_FLUSH {
+            self.bulk_read = 0;
+            self.bulk_flushes = self.work.in_bulk();
+        }
+    }
+
+    /// Meets the deadlines that have come, those that there is no time for in the next iteration.
+    pub(super) fn meet_deadlines(&mut self, now: Instant) {
+        self.listeners.retry(now);
+        self.tasks.meet_deadlines(now);
+        let mut first = None;
+        while let Some((at, id)) = self.deadlines.pop_due(now) {
+            let first = *first.get_or_insert_with(Instant::now);
+            if first.elapsed() > TIME_AT_ONCE {
+                self.deadlines.push(at, id);
+                break;
+            }
+            let Some(connection) = self.connection(id) else {
+                continue;
+            };
+            if connection.armed != Some(at) {
+                // It has been brought forward, and the heap holds that too. If it were armed anew
+                // here as well, the heap would never become smaller.
+                continue;
+            }
+            connection.armed = None;
+            if connection.requested.deadline.is_some_and(|at| at <= now) {
+                if connection.is_closed() {
+                    self.drop_connection(id);
+                    continue;
+                }
+                connection.requested.deadline = None;
+                connection.call(now, |protocol, io| protocol.on_deadline(io));
+            }
+            self.after_call(id);
+        }
+    }
+}
