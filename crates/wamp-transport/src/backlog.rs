@@ -3,12 +3,12 @@
 
 use std::sync::{
     Arc,
-    atomic::{AtomicBool, AtomicU32, AtomicUsize, Ordering},
+    atomic::{AtomicBool, AtomicU8, AtomicU32, AtomicUsize, Ordering},
 };
 
 use super::{
     limits::{BACKLOG_LIMIT, MARGIN, OUTBOX_HARD, REALM_EVENTS_LIMIT},
-    memory::{Memory, Purpose},
+    memory::{Held, Memory, Purpose},
     outbox::Mail,
     session::IoThread,
 };
@@ -17,6 +17,10 @@ use wamp::Message;
 
 /// Whoever holds so many bytes is on the list of those who do.
 const MUCH: usize = 4 * 1024;
+/// It is on that list.
+const LISTED: u8 = 1;
+/// Its message has come in further, or its socket has taken something, since this was asked for.
+const MOVED: u8 = 2;
 /// So many bytes of output are looked at before the kernel is offered them.
 const VERY_MUCH: usize = 64 * 1024;
 
@@ -46,8 +50,8 @@ pub(super) struct Backlog {
     is_stalled: AtomicBool,
     /// The kernel would not take all output at the last flush.
     is_blocked: AtomicBool,
-    /// It is on the list of those who hold much.
-    is_listed: AtomicBool,
+    /// [`LISTED`] and [`MOVED`]. In one byte, so that an idle session is no larger.
+    holds: AtomicU8,
 }
 
 /// Bytes that a session is charged for, until this is released or dropped.
@@ -125,7 +129,7 @@ impl Backlog {
             is_waiting: AtomicBool::new(false),
             is_stalled: AtomicBool::new(false),
             is_blocked: AtomicBool::new(false),
-            is_listed: AtomicBool::new(false),
+            holds: AtomicU8::new(0),
         })
     }
 
@@ -154,12 +158,25 @@ impl Backlog {
         (self.home.as_ref()).map(|(io_thread, _)| io_thread.realms.memory())
     }
 
-    /// What it makes the node hold: bytes that nobody else has, and those that others may have.
-    pub(super) fn held(&self) -> (usize, usize) {
+    /// What it makes the node hold: its input, output that nobody else has, and output that others
+    /// may have.
+    pub(super) fn held(&self) -> (usize, usize, usize) {
         let output = self.output.load(Ordering::Relaxed) as usize;
         let unsent = self.unsent.load(Ordering::Relaxed);
-        let own = self.input.load(Ordering::Relaxed) + output;
-        (own, unsent.saturating_sub(output))
+        let input = self.input.load(Ordering::Relaxed);
+        (input, output, unsent.saturating_sub(output))
+    }
+
+    /// Its message has come in further, or its socket has taken something.
+    pub(super) fn note_moved(&self) {
+        if self.holds.load(Ordering::Relaxed) & MOVED == 0 {
+            self.holds.fetch_or(MOVED, Ordering::Relaxed);
+        }
+    }
+
+    /// Whether something has moved since this was asked last.
+    pub(super) fn take_moved(&self) -> bool {
+        self.holds.fetch_and(!MOVED, Ordering::Relaxed) & MOVED != 0
     }
 
     /// How many bytes the session holds now, about: its outbox and its unfinished input.
@@ -205,6 +222,7 @@ impl Backlog {
             | Mail::Resume
             | Mail::MakeRoom
             | Mail::OverBudget(_)
+            | Mail::Room(_)
             | Mail::Deadline
             | Mail::Dialler(_) => false,
         }
@@ -226,6 +244,9 @@ impl Backlog {
     /// So much of the output is left after a flush, because the kernel takes no more or because
     /// it has to wait for its turn; `shared` bytes of it are others' as well.
     pub(super) fn flushed(self: &Arc<Self>, unsent: usize, shared: usize, is_blocked: bool) {
+        if self.unsent() > unsent + MUCH {
+            self.note_moved();
+        }
         self.unsent.store(unsent, Ordering::Relaxed);
         self.is_blocked.store(is_blocked, Ordering::Relaxed);
         self.set_output(unsent - shared);
@@ -247,9 +268,9 @@ impl Backlog {
 
     /// Puts it on the list of those who hold much.
     fn list(self: &Arc<Self>) {
-        if !self.is_listed.load(Ordering::Relaxed)
+        if self.holds.load(Ordering::Relaxed) & LISTED == 0
             && let Some(memory) = self.memory()
-            && !self.is_listed.swap(true, Ordering::SeqCst)
+            && self.holds.fetch_or(LISTED, Ordering::SeqCst) & LISTED == 0
         {
             memory.list(self);
         }
@@ -257,10 +278,12 @@ impl Backlog {
 
     /// Whether it holds so much that it stays on that list; else it is not any more.
     pub(super) fn stays_listed(&self) -> bool {
-        self.is_listed.store(false, Ordering::SeqCst);
-        let (own, shared) = self.held();
-        let stays = own + shared > MUCH;
-        self.is_listed.fetch_or(stays, Ordering::SeqCst);
+        self.holds.fetch_and(!LISTED, Ordering::SeqCst);
+        let (input, output, shared) = self.held();
+        let stays = input + output + shared > MUCH;
+        if stays {
+            self.holds.fetch_or(LISTED, Ordering::SeqCst);
+        }
         stays
     }
 
@@ -268,6 +291,13 @@ impl Backlog {
     pub(super) fn ask_to_go(&self, held: usize) {
         if let Some((io_thread, connection)) = &self.home {
             (io_thread.mailbox).post(*connection, Mail::OverBudget(held));
+        }
+    }
+
+    /// Lets its connection know that there is room for its message.
+    pub(super) fn give_room(&self, room: Held) {
+        if let Some((io_thread, connection)) = &self.home {
+            io_thread.mailbox.post(*connection, Mail::Room(room));
         }
     }
 
@@ -376,7 +406,7 @@ impl Backlog {
 
 impl Drop for Backlog {
     fn drop(&mut self) {
-        if *self.is_listed.get_mut()
+        if *self.holds.get_mut() & LISTED != 0
             && let Some(memory) = self.memory()
         {
             memory.unlist(self);

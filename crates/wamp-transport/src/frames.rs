@@ -18,7 +18,7 @@ use tungstenite::{
     },
 };
 
-use super::frame_lengths::{FrameLengths, NOT_MINIMAL};
+use super::frame_lengths::{FrameLengths, NOT_MINIMAL, Stop};
 
 /// tungstenite reads into a buffer of this size, of which every connection has one, and fills it
 /// with zeros before each read. Few calls are larger; larger messages come in pieces. It is a quarter
@@ -64,8 +64,9 @@ pub enum Incoming {
     Closed,
     /// The other end broke the WebSocket protocol; a close frame has been written.
     Failed(String),
-    /// There is no memory for a large frame that was announced. Nothing is written.
-    NoRoom,
+    /// There is no memory for a large frame of so many bytes, which has not been taken out of the
+    /// input. Nothing is written.
+    NoRoom(u64),
     /// A message or a frame is too large; a close frame has been written.
     TooLarge(TooLarge),
 }
@@ -140,7 +141,9 @@ impl Frames {
                 self.give_memory_back();
                 return None;
             }
-            Err(Error::Io(e)) if e.kind() == io::ErrorKind::OutOfMemory => Incoming::NoRoom,
+            Err(Error::Io(e)) if e.kind() == io::ErrorKind::OutOfMemory => {
+                Incoming::NoRoom(self.lengths.length())
+            }
             Err(Error::ConnectionClosed | Error::AlreadyClosed) => Incoming::Closed,
             Err(Error::Capacity(CapacityError::MessageTooLong { size, max_size })) => {
                 let is_message = max_size == self.limits.max_message_size;
@@ -318,17 +321,12 @@ impl Read for Slices<'_, '_> {
         let most = buffer.len().min(self.input.len());
         let good = match &mut self.lengths {
             None => most,
-            Some((lengths, fits)) => {
-                let good = lengths.accept(&self.input[..most]);
-                if lengths.take_announced().is_some_and(|len| !fits(len)) {
-                    return Err(io::ErrorKind::OutOfMemory.into());
-                }
-                good
-            }
+            Some((lengths, fits)) => match lengths.accept(&self.input[..most], *fits) {
+                Ok(good) => good,
+                Err(Stop::NotMinimal) => return Err(io::Error::other(NOT_MINIMAL)),
+                Err(Stop::NoRoom) => return Err(io::ErrorKind::OutOfMemory.into()),
+            },
         };
-        if good == 0 {
-            return Err(io::Error::other(NOT_MINIMAL));
-        }
         // What came before is read first; the rest is asked for again.
         let (read, rest) = self.input.split_at(good);
         buffer[..good].copy_from_slice(read);

@@ -8,11 +8,12 @@
 mod relief;
 
 use std::{
-    collections::HashMap,
+    collections::{HashMap, VecDeque},
     sync::{
         Arc, Mutex, MutexGuard, PoisonError, Weak,
         atomic::{AtomicU64, AtomicUsize, Ordering},
     },
+    time::Instant,
 };
 
 use bytes::Bytes;
@@ -21,7 +22,7 @@ use super::{backlog::Backlog, clock_handle::ClockHandle};
 pub(super) use relief::Relief;
 
 /// A message may exceed the limit by this part of it: others are dropped for it. What would go
-/// further is refused before any memory is taken for it.
+/// further waits, before any memory is taken for it.
 const MARGIN_PART: usize = 8;
 
 /// What memory is held for.
@@ -38,12 +39,25 @@ pub struct Memory {
     limit: usize,
     /// In bytes, by purpose.
     held: [AtomicUsize; 4],
-    /// The largest message that was refused since the clock has looked.
-    wanted: AtomicUsize,
     dropped: AtomicU64,
     /// Sessions that have held much, by the address of their accounts.
-    holders: Mutex<HashMap<usize, Weak<Backlog>>>,
+    holders: Mutex<HashMap<usize, Holder>>,
+    /// Messages that wait for room, in the order in which they came.
+    waiting: Mutex<VecDeque<Waiting>>,
     clock: ClockHandle,
+}
+
+/// A session that holds much.
+struct Holder {
+    accounts: Weak<Backlog>,
+    /// When the clock has seen it last that its message came in or that its socket took something.
+    moved: Option<Instant>,
+}
+
+/// A session whose message has announced itself.
+struct Waiting {
+    accounts: Weak<Backlog>,
+    octets: usize,
 }
 
 /// What the clients of a node make it hold, in bytes.
@@ -77,9 +91,9 @@ impl Memory {
         Arc::new(Self {
             limit,
             held: Default::default(),
-            wanted: AtomicUsize::new(0),
             dropped: AtomicU64::new(0),
             holders: Mutex::default(),
+            waiting: Mutex::default(),
             clock,
         })
     }
@@ -114,20 +128,58 @@ impl Memory {
         }
     }
 
-    /// Whether there is room for a message that announces so many bytes. If there is not, the clock
-    /// makes some, for those who come next.
+    /// How much may be held for a moment.
+    pub(super) fn most(&self) -> usize {
+        self.limit + self.limit / MARGIN_PART
+    }
+
+    /// Whether there is room now for a message that announces so many bytes. Nobody overtakes those
+    /// who wait.
     pub(super) fn has_room(&self, len: u64) -> bool {
         let len = usize::try_from(len).unwrap_or(usize::MAX);
-        let most = self.limit + self.limit / MARGIN_PART;
-        if self.stats().held().saturating_add(len) <= most {
-            return true;
+        self.waiting().is_empty() && self.stats().held().saturating_add(len) <= self.most()
+    }
+
+    /// Lets a session with such a message wait: it is told by [`Mail::Room`](super::Mail::Room) once
+    /// the clock has made room. `false` if that could never be.
+    pub(super) fn wait_for_room(&self, session: &Arc<Backlog>, len: u64) -> bool {
+        let octets = usize::try_from(len).unwrap_or(usize::MAX);
+        if octets > self.limit {
+            return false;
         }
-        // Nobody is dropped for what could never be.
-        if len <= self.limit {
-            self.wanted.fetch_max(len, Ordering::Relaxed);
-            self.clock.tell();
+        self.waiting().push_back(Waiting {
+            accounts: Arc::downgrade(session),
+            octets,
+        });
+        self.clock.tell();
+        true
+    }
+
+    /// Lets in who waits, in their order, as far as there is room. How many these are.
+    pub(super) fn let_in(self: &Arc<Self>) -> usize {
+        let mut let_in = 0;
+        while let Some((session, held)) = self.next_with_room() {
+            session.give_room(held);
+            let_in += 1;
         }
-        false
+        let_in
+    }
+
+    fn next_with_room(self: &Arc<Self>) -> Option<(Arc<Backlog>, Held)> {
+        let mut waiting = self.waiting();
+        waiting.retain(|waiting| waiting.accounts.strong_count() > 0);
+        let first = waiting.front()?;
+        if self.stats().held() + first.octets > self.limit {
+            return None;
+        }
+        let held = self.hold(Purpose::Input, first.octets);
+        let first = waiting.pop_front()?;
+        Some((first.accounts.upgrade()?, held))
+    }
+
+    /// How much the one that waits longest has announced.
+    pub(super) fn wanted(&self) -> usize {
+        self.waiting().front().map_or(0, |first| first.octets)
     }
 
     /// Counts bytes until what this gives is dropped.
@@ -147,8 +199,10 @@ impl Memory {
 
     /// A session holds much.
     pub(super) fn list(&self, holder: &Arc<Backlog>) {
-        let address = Arc::as_ptr(holder) as usize;
-        self.holders().insert(address, Arc::downgrade(holder));
+        let accounts = Arc::downgrade(holder);
+        let moved = None;
+        self.holders()
+            .insert(address_of(holder), Holder { accounts, moved });
     }
 
     /// A session that was listed is no more.
@@ -156,19 +210,31 @@ impl Memory {
         self.holders().remove(&(holder as usize));
     }
 
-    fn holders(&self) -> MutexGuard<'_, HashMap<usize, Weak<Backlog>>> {
+    fn holders(&self) -> MutexGuard<'_, HashMap<usize, Holder>> {
         self.holders.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn waiting(&self) -> MutexGuard<'_, VecDeque<Waiting>> {
+        self.waiting.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
+fn address_of(session: &Arc<Backlog>) -> usize {
+    Arc::as_ptr(session) as usize
+}
+
 /// Bytes that are counted until this is dropped.
-pub(super) struct Held {
+pub struct Held {
     memory: Arc<Memory>,
     purpose: Purpose,
     octets: usize,
 }
 
 impl Held {
+    pub(super) fn octets(&self) -> usize {
+        self.octets
+    }
+
     /// Bytes for the same purpose, which are counted until the last who shares them lets them go.
     pub(super) fn share(&self, text: Vec<u8>) -> Bytes {
         let held = self.memory.hold(self.purpose, text.len());
@@ -210,12 +276,20 @@ mod tests {
     }
 
     #[test]
-    fn a_message_finds_room_a_little_beyond_the_limit_and_no_more() {
+    fn a_message_finds_room_a_little_beyond_the_limit_and_else_waits_behind_others() {
         let memory = Memory::new(800, ClockHandle::default());
-        let _held = memory.hold(Purpose::Input, 600);
-        assert!(memory.has_room(300));
-        assert_eq!(memory.wanted.load(Ordering::Relaxed), 0);
-        assert!(!memory.has_room(301) && !memory.has_room(801) && !memory.has_room(u64::MAX));
-        assert_eq!(memory.wanted.load(Ordering::Relaxed), 301);
+        let held = memory.hold(Purpose::Input, 600);
+        assert!(memory.has_room(300) && !memory.has_room(301) && !memory.has_room(u64::MAX));
+        let [first, second, gone] = [(); 3].map(|()| Backlog::new(100, None));
+        assert!(!memory.wait_for_room(&gone, 801) && !memory.wait_for_room(&gone, u64::MAX));
+        assert!(memory.wait_for_room(&gone, 800) && memory.wait_for_room(&first, 301));
+        assert!(memory.wait_for_room(&second, 500) && !memory.has_room(1));
+        drop(gone);
+        assert_eq!((memory.let_in(), memory.wanted()), (0, 301));
+        drop(held);
+        // Who is let in and is gone meanwhile holds nothing.
+        assert_eq!((memory.let_in(), memory.wanted()), (2, 0));
+        assert_eq!(memory.stats().held(), 0);
+        assert!(memory.has_room(900));
     }
 }

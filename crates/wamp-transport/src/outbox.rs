@@ -38,6 +38,8 @@ pub enum Mail {
     MakeRoom,
     /// It makes the node hold so many bytes, more than others, and the node holds too much.
     OverBudget(usize),
+    /// There is room for the message that it has announced.
+    Room(Held),
     /// For the clock: a realm has an earlier deadline than it knows of.
     Deadline,
     /// For a dialler: what has become of its attempt, or that it is to stop.
@@ -148,6 +150,7 @@ impl Mail {
             | Self::Resume
             | Self::MakeRoom
             | Self::OverBudget(_)
+            | Self::Room(_)
             | Self::Deadline
             | Self::Dialler(_) => 0,
         }

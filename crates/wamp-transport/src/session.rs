@@ -139,6 +139,7 @@ impl Session {
             Mail::Close => self.close(CloseCode::Normal, "the session has ended", io),
             Mail::GoAway => self.go_away(io),
             Mail::OverBudget(held) => return self.drop_for_memory(held, io),
+            Mail::Room(room) => self.take_room(room),
             // For what comes below; the others are for tasks, not for connections.
             Mail::Resume | Mail::MakeRoom | Mail::Deadline | Mail::Dialler(_) => {}
         }
@@ -166,6 +167,10 @@ impl Session {
             }
             Phase::Closing { until } if due(*until) => return io.abort(),
             _ => {}
+        }
+        if self.waits_for_room() {
+            // What it answers is not read meanwhile.
+            self.heartbeat.sign_of_life();
         }
         match self.heartbeat.beat(io.now) {
             Beat::Nothing => {}

@@ -6,6 +6,7 @@ mod fan_out;
 mod identity;
 mod order;
 mod pressure;
+mod room;
 mod sizes;
 
 use std::{
@@ -100,6 +101,7 @@ pub(super) struct Served {
     pub(super) address: SocketAddr,
     pub(super) mailbox: Mailbox<Mail>,
     connections: Arc<Connections>,
+    memory: Arc<Memory>,
     pub(super) thread: Option<JoinHandle<()>>,
 }
 
@@ -126,7 +128,8 @@ fn serve_within(
     let socket = bind("127.0.0.1".parse().unwrap(), 0, 64).unwrap();
     let address = socket.local_addr().unwrap();
     let realm = realm();
-    let realms = Realms::new([("realm1".into(), realm.clone())], memory());
+    let memory = memory();
+    let realms = Realms::new([("realm1".into(), realm.clone())], memory.clone());
     let mut paths = Paths::new();
     paths.insert("ws", PathService::WebSocket(Arc::new(options)));
     let service = WebService::new(paths, head_timeout);
@@ -142,6 +145,7 @@ fn serve_within(
         address,
         mailbox,
         connections,
+        memory,
         thread: Some(thread::spawn(move || reactor.run().unwrap())),
     }
 }

@@ -184,7 +184,7 @@ impl DialledConnection {
                     );
                     return io.close();
                 }
-                Incoming::NoRoom => unreachable!("a client takes what is announced"),
+                Incoming::NoRoom(_) => unreachable!("a client takes what is announced"),
                 Incoming::Failed(reason) => {
                     tracing::warn!(target: crate::LOG, reason, "the router broke the WebSocket protocol, closing");
                     return io.close();
@@ -319,6 +319,7 @@ impl Protocol<Mail> for DialledConnection {
             | Mail::Resume
             | Mail::MakeRoom
             | Mail::OverBudget(_)
+            | Mail::Room(_)
             | Mail::Deadline
             | Mail::Dialler(_) => {}
         }

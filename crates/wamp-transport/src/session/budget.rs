@@ -3,7 +3,8 @@
 
 use tungstenite::protocol::frame::coding::CloseCode;
 
-use super::Session;
+use super::{Session, pressure::Room};
+use crate::memory::Held;
 use reactor::Io;
 use wamp::SessionId;
 
@@ -28,7 +29,32 @@ impl Session {
         self.end_for_memory(io);
     }
 
-    /// There is no room for the message that the client has announced.
+    /// There is no room now for a message of this length that the client has announced. Nothing is
+    /// read until there is. `false` if the session ends.
+    pub(super) fn wait_for_room(&mut self, len: u64, io: &mut Io<'_>) -> bool {
+        let memory = self.context.io_thread.realms.memory();
+        if !memory.wait_for_room(&self.backlog, len) {
+            self.refuse_memory(io);
+            return false;
+        }
+        let until = self.options.message_timeout.map(|timeout| io.now + timeout);
+        self.pressure_mut().room = Some(Room::Wanted(until));
+        true
+    }
+
+    pub(super) fn waits_for_room(&self) -> bool {
+        let room = self.pressure.as_ref().and_then(|p| p.room.as_ref());
+        matches!(room, Some(Room::Wanted(_)))
+    }
+
+    /// There is room for the message, unless the session has ended meanwhile.
+    pub(super) fn take_room(&mut self, room: Held) {
+        if self.waits_for_room() {
+            self.pressure_mut().room = Some(Room::Granted(room));
+        }
+    }
+
+    /// There was no room in time for the message that the client has announced, or there never is.
     pub(super) fn refuse_memory(&mut self, io: &mut Io<'_>) {
         tracing::warn!(
             target: crate::LOG,

@@ -6,7 +6,7 @@ use std::time::Instant;
 use super::Session;
 use crate::{
     frames::Incoming,
-    limits::{MESSAGES_AT_ONCE, TIME_AT_ONCE, TIME_FOR_ALL},
+    limits::{LEAST_TAKEN, MESSAGES_AT_ONCE, TIME_AT_ONCE, TIME_FOR_ALL},
 };
 use reactor::Io;
 use wamp::SessionId;
@@ -48,7 +48,8 @@ impl Session {
         let mut second = None;
         for _ in 0..MESSAGES_AT_ONCE {
             let memory = self.context.io_thread.realms.memory();
-            let fits = |len| memory.has_room(len);
+            let room = self.pressure.as_ref().map_or(0, |p| p.room());
+            let fits = |len| len <= room || memory.has_room(len);
             let incoming = self.frames.next_within(bytes, io.out(), &fits);
             let Some(incoming) = incoming else {
                 self.note_unfinished(has_message, io);
@@ -56,7 +57,13 @@ impl Session {
             };
             has_message |= matches!(incoming, Incoming::Text(_));
             match incoming {
-                Incoming::Text(text) => self.on_text(text.as_bytes(), io),
+                Incoming::Text(text) => {
+                    if text.len() > LEAST_TAKEN {
+                        // It does not wait any more.
+                        self.backlog.set_input(0);
+                    }
+                    self.on_text(text.as_bytes(), io);
+                }
                 Incoming::Binary => self.on_violation(
                     format!(
                         "received a binary message; {} has text messages only",
@@ -69,10 +76,7 @@ impl Session {
                     self.on_closed(io);
                     return true;
                 }
-                Incoming::NoRoom => {
-                    self.refuse_memory(io);
-                    return true;
-                }
+                Incoming::NoRoom(len) => return !self.wait_for_room(len, io),
                 Incoming::Failed(reason) => {
                     tracing::info!(
                     target: crate::LOG,
