@@ -1,7 +1,13 @@
 //! One budget for the node's memory: whoever makes it hold most is told and dropped, others are
 //! served, and the process stays near its limit.
 
-use std::{io::Write, os::unix::fs::PermissionsExt, path::Path, thread, time::Duration};
+use std::{
+    io::Write,
+    os::unix::fs::PermissionsExt,
+    path::{Path, PathBuf},
+    thread,
+    time::Duration,
+};
 
 use nix::sys::resource::{Resource, getrlimit, setrlimit};
 use serde_json::{Value, json};
@@ -243,7 +249,7 @@ fn a_thousand_calls_for_one_procedure_are_answered_or_refused_within_their_share
     let calling = thread::spawn(move || {
         let text = "x".repeat(1_000_000);
         for n in 1..=1_000_u64 {
-            let call = json!([code::CALL, n, {}, "com.example.slow", [text]]).to_string();
+            let call = format!(r#"[{},{n},{{}},"com.example.slow",["{text}"]]"#, code::CALL);
             (stream.write_all(&frame(0x81, call.as_bytes()))).expect("the caller stays");
         }
     });
@@ -298,15 +304,30 @@ fn calls_that_are_queued_count_for_their_caller() {
 #[test]
 fn with_little_address_space_the_node_survives_unfinished_messages() {
     let directory = tempfile::tempdir().expect("a temporary directory");
-    let program = directory.path().join("limited");
-    let node = env!("CARGO_BIN_EXE_wampgres");
-    let script = format!("#!/bin/sh\nulimit -v 1500000\nexec '{node}' \"$@\"\n");
-    std::fs::write(&program, script).expect("a script is written");
-    make_executable(&program);
+    let program = with_little_address_space(directory.path());
     let mut config = config(&[patient_router()]);
     config["limits"] = json!({"max_connections_per_address": 0});
     let node = Node::start_program(&program, &config, &[]);
     leave_messages_unfinished(node, 500, 375 * MIB);
+}
+
+#[test]
+fn a_limit_that_the_process_could_not_hold_is_logged() {
+    let directory = tempfile::tempdir().expect("a temporary directory");
+    let program = with_little_address_space(directory.path());
+    let mut node = Node::start_program(&program, &limited(1 << 30, router()), &[]);
+    node.wait_for_log("limits.memory_limit is more than half of the bytes");
+    let _echo = Echo::start(node.address(), ECHO);
+}
+
+/// The program with 1.5 GB of address space.
+fn with_little_address_space(directory: &Path) -> PathBuf {
+    let program = directory.join("limited");
+    let node = env!("CARGO_BIN_EXE_wampgres");
+    let script = format!("#!/bin/sh\nulimit -v 1500000\nexec '{node}' \"$@\"\n");
+    std::fs::write(&program, script).expect("a script is written");
+    make_executable(&program);
+    program
 }
 
 fn make_executable(file: &Path) {

@@ -1,5 +1,6 @@
 //! How much memory clients may make a node hold by default: what the machine, its cgroups and the
-//! limit of the address space leave to this process. Must not know what it is held for.
+//! limit of the address space leave to this process; and whether a limit that is set is too much for
+//! that. Must not know what it is held for.
 
 use std::{fs, path::Path};
 
@@ -11,18 +12,37 @@ const PART: u64 = 4;
 /// The least, so that a node on a very small machine serves its clients all the same.
 const LEAST: u64 = 8 << 20;
 
-/// The limit that is configured, or the default of this process.
+/// More than this part of what the process may have is too much.
+const TOO_LARGE_PART: u64 = 2;
+
+/// The limit that is configured, or the default of this process. What is too much is logged: an
+/// allocation that fails ends the process, and Rust has no stable way to say more of it then.
 pub(super) fn of(configured: Option<usize>) -> usize {
-    configured.unwrap_or_else(|| {
-        let root = Path::new("/");
-        let all = [machine(root), cgroup(root), address_space(root)];
-        default_of(all.into_iter().flatten().min())
-    })
+    let root = Path::new("/");
+    let all = [machine(root), cgroup(root), address_space(root)];
+    let available = all.into_iter().flatten().min();
+    let limit = configured.unwrap_or_else(|| default_of(available));
+    if let Some(available) = available
+        && is_too_much(limit, available)
+    {
+        tracing::warn!(
+            memory_limit = limit,
+            available,
+            "limits.memory_limit is more than half of the bytes that this process may have, and the \
+             process would end where there are no more: lower it, or give the process more (the \
+             least of the machine's memory, that of its cgroup, and the address space, ulimit -v)"
+        );
+    }
+    limit
 }
 
 fn default_of(available: Option<u64>) -> usize {
     let limit = available.map_or(LEAST, |bytes| (bytes / PART).max(LEAST));
     usize::try_from(limit).unwrap_or(usize::MAX / 2)
+}
+
+fn is_too_much(limit: usize, available: u64) -> bool {
+    limit as u64 > available / TOO_LARGE_PART
 }
 
 /// The memory of the machine (proc(5)).
@@ -133,5 +153,10 @@ mod tests {
         assert_eq!(default_of(None), 8 << 20);
         assert!(machine(Path::new("/")).is_some_and(|bytes| bytes > 1 << 20));
         assert_eq!(of(Some(5)), 5);
+        for available in [0, 1 << 24, 1 << 40] {
+            let default = default_of(Some(available));
+            assert_eq!(is_too_much(default, available), available < 1 << 24);
+        }
+        assert!(is_too_much(51, 100) && !is_too_much(50, 100));
     }
 }

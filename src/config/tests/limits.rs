@@ -207,7 +207,7 @@ fn elsewhere() -> Vec<Row> {
             "what all clients make the node hold",
             "who makes it hold most",
             described(&LIMITS, "memory_limit"),
-            "the largest are dropped, Close 1013, logged",
+            "large messages wait, and who stands still or holds most is dropped, Close 1013; logged",
         ),
         row(
             "connections",
