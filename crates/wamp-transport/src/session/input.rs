@@ -5,7 +5,7 @@ use std::time::Instant;
 
 use super::Session;
 use crate::{
-    frames::Incoming,
+    frames::{Incoming, TooLarge},
     limits::{LEAST_TAKEN, MESSAGES_AT_ONCE, TIME_AT_ONCE, TIME_FOR_ALL},
 };
 use reactor::Io;
@@ -78,23 +78,11 @@ impl Session {
                 }
                 Incoming::NoRoom(len) => return !self.wait_for_room(len, io),
                 Incoming::Failed(reason) => {
-                    tracing::info!(
-                    target: crate::LOG,
-                                           client = %self.context.remote, session = self.session.map(SessionId::value), reason,
-                                           "closing a WebSocket connection that broke the protocol"
-                                       );
-                    self.fail("it broke the WebSocket protocol".to_owned(), io);
+                    self.on_failed(&reason, io);
                     return true;
                 }
                 Incoming::TooLarge(too_large) => {
-                    tracing::info!(
-                    target: crate::LOG,
-                                           client = %self.context.remote, session = self.session.map(SessionId::value),
-                                           option = too_large.option, limit = too_large.limit, size = too_large.size,
-                                           "closing a WebSocket connection that sent {too_large}; if that is expected, \
-                                            raise the option of its transport"
-                                       );
-                    self.fail(format!("it sent {too_large}, perhaps the answer"), io);
+                    self.on_too_large(&too_large, io);
                     return true;
                 }
             }
@@ -113,6 +101,31 @@ impl Session {
             }
         }
         false
+    }
+
+    fn on_failed(&mut self, reason: &str, io: &mut Io<'_>) {
+        tracing::info!(
+            target: crate::LOG,
+            client = %self.context.remote,
+            session = self.session.map(SessionId::value),
+            reason,
+            "closing a WebSocket connection that broke the protocol"
+        );
+        self.fail("it broke the WebSocket protocol".to_owned(), io);
+    }
+
+    fn on_too_large(&mut self, too_large: &TooLarge, io: &mut Io<'_>) {
+        tracing::info!(
+            target: crate::LOG,
+            client = %self.context.remote,
+            session = self.session.map(SessionId::value),
+            option = too_large.option,
+            limit = too_large.limit,
+            size = too_large.size,
+            "closing a WebSocket connection that sent {too_large}; if that is expected, raise the \
+             option of its transport"
+        );
+        self.fail(format!("it sent {too_large}, perhaps the answer"), io);
     }
 
     /// Keeps what has been read for later, behind what is kept already.
