@@ -16,7 +16,7 @@ use reactor::ConnectionId;
 use wamp::Message;
 
 /// Whoever holds so many bytes is on the list of those who do.
-const MUCH: usize = 4 * 1024;
+pub(super) const MUCH: usize = 4 * 1024;
 /// It is on that list.
 const LISTED: u8 = 1;
 /// Its message has come in further, or its socket has taken something, since this was asked for.

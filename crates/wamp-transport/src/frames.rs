@@ -113,7 +113,10 @@ impl Frames {
         out: &mut Vec<u8>,
         fits: &dyn Fn(u64) -> bool,
     ) -> Option<Incoming> {
-        let lengths = Some((&mut self.lengths, fits));
+        // What is too large is refused for that, before there is memory for it.
+        let largest = self.limits.max_frame_size as u64;
+        let fits = |len| len > largest || fits(len);
+        let lengths = Some((&mut self.lengths, &fits as &dyn Fn(u64) -> bool));
         let read = (self.context).read(&mut Slices {
             input,
             out,

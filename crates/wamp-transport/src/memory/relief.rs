@@ -19,7 +19,10 @@ use std::{
 };
 
 use super::{Memory, address_of};
-use crate::{backlog::Backlog, realm::Realm};
+use crate::{
+    backlog::{Backlog, MUCH},
+    realm::Realm,
+};
 
 /// How often the clock looks while too much is held.
 const LOOK: Duration = Duration::from_millis(20);
@@ -198,12 +201,16 @@ fn users(memory: &Memory, realms: &[Arc<Realm>], now: Instant) -> Vec<(Arc<Backl
         users.push((accounts, Usage { own, shared, rank }));
     }
     users.extend(calls.into_values().map(|(caller, own)| {
-        let usage = Usage {
-            own,
-            ..Usage::default()
+        let rank = if own > LITTLE {
+            Rank::Waiting
+        } else {
+            Rank::Little
         };
-        (caller, usage)
+        let shared = 0;
+        (caller, Usage { own, shared, rank })
     }));
+    // Whoever calls has a few bytes somewhere, and is not to go for them.
+    users.retain(|(_, usage)| usage.own + usage.shared > MUCH);
     users
 }
 
