@@ -24,8 +24,17 @@ from wamp_client import Client, Closed
 BAR = 50
 # How many calls a second it makes.
 RATE = 100
-# Seconds that the memory is watched for after an attack, to see it come back.
+# Seconds that the client that behaves is watched for after an attack.
 CALM = 10
+# Seconds in which the memory has to be back.
+BACK = 60
+# What clients may make the node hold, in MiB: its memory_limit.
+BUDGET = 128
+# What the node may take beyond that, in MiB: messages in work are in memory a few times, sessions
+# have something of their own, and what is given back is not the system's at once.
+OVERHEAD = 64
+# So near to what it was the memory has to come back, in MiB.
+NEAR = 32
 # Seconds that an attack may take.
 AT_MOST = 180
 
@@ -90,13 +99,23 @@ class Memory:
             with contextlib.suppress(OSError, AttributeError):
                 self.peak = max(self.peak, self.node.resident())
 
-    def end(self):
-        """Ends the looking. Before, at the most, and now, in MiB."""
+    def is_back(self):
+        return self.node.resident() < self.before + NEAR * 1024
+
+    def end(self, over):
+        """Ends the looking once the memory is back, or the time for that is over, which has begun
+        at `over`. Before, at the most, and now, in MiB, and how many seconds it was away."""
+        while not self.is_back() and time.monotonic() < over + BACK:
+            time.sleep(0.5)
+        seconds = round(time.monotonic() - over) if self.is_back() else None
         self.ended.set()
         self.thread.join()
         now = self.node.resident()
         names = ("before", "peak", "after")
-        return {name: round(n / 1024, 1) for name, n in zip(names, (self.before, self.peak, now))}
+        figures = {
+            name: round(n / 1024, 1) for name, n in zip(names, (self.before, self.peak, now))
+        }
+        return {**figures, "budget": BUDGET, "back_within": seconds}
 
 
 def dropped(log):
@@ -119,7 +138,9 @@ def run(program, attack, io_threads, seconds, scratch):
     program = few_files(program, scratch) if attack is idle_sessions else program
     name = f"{attack.__name__}-{io_threads or 'default'}"
     options = ["--io-threads", str(io_threads)] if io_threads else []
-    with Node(program, scratch / name, paths=many_files(scratch), options=options) as node:
+    limits = {"memory_limit": BUDGET << 20}
+    directory, paths = scratch / name, many_files(scratch)
+    with Node(program, directory, paths=paths, options=options, limits=limits) as node:
         behaved = Behaved(node.url, scratch / f"{name}.calls")
         time.sleep(1)
         begin = time.monotonic()
@@ -140,7 +161,7 @@ def run(program, attack, io_threads, seconds, scratch):
             "before": behaved.figures(begin, attacked),
             "during": behaved.figures(attacked, over + 0.5),
             "after": behaved.figures(over + 0.5, time.monotonic()),
-            "memory_mib": memory.end(),
+            "memory_mib": memory.end(over),
             "dropped": dropped(log),
             "log_octets": len(log.encode()),
         }
@@ -187,6 +208,10 @@ def many_files(scratch):
     return {"many": {"type": "static", "directory": str(directory), "options": options}}
 
 
+def is_within_budget(memory):
+    return memory["peak"] <= memory["before"] + memory["budget"] + OVERHEAD
+
+
 def missed(row):
     """What of a row is not as it should be."""
     worst = row["during"]["worst"]
@@ -194,6 +219,8 @@ def missed(row):
         ("SLOW", worst is None or worst > BAR),
         ("REFUSED", row["during"]["refused"] or row["after"]["refused"]),
         ("DROPPED", row["dropped"]["others"] or row["dropped"]["unnamed"]),
+        ("MEMORY", not is_within_budget(row["memory_mib"])),
+        ("MEMORY KEPT", row["memory_mib"]["back_within"] is None),
         ("LOST", "LOST" in row["outcome"] or "LOCKED OUT" in row["outcome"]),
     ) if is_so)
 
@@ -212,6 +239,7 @@ COLUMNS = (
     ("MiB", "before", lambda row: row["memory_mib"]["before"]),
     ("", "peak", lambda row: row["memory_mib"]["peak"]),
     ("", "after", lambda row: row["memory_mib"]["after"]),
+    ("", "budget", lambda row: row["memory_mib"]["budget"]),
     ("dropped", "attackers", lambda row: row["dropped"]["attackers"]),
     ("", "others", lambda row: row["dropped"]["others"]),
     ("", "unnamed", lambda row: row["dropped"]["unnamed"]),
@@ -231,7 +259,9 @@ def table(rows):
         parts = (f"{cell:{align}{width}}" for cell, align, width in zip(line, aligns, widths))
         print("  ".join(parts).rstrip())
     print("\nThe client that behaves calls the database "
-          f"{RATE} times a second; its times are in ms, and none may exceed {BAR}.")
+          f"{RATE} times a second; its times are in ms, and none may exceed {BAR}.\n"
+          f"Clients may make the node hold {BUDGET} MiB. It may take {OVERHEAD} MiB more at the peak, "
+          f"and has to be within {NEAR} MiB of what it was within {BACK} s.")
     for row in rows:
         print(f"- {row['what']}, {row['seconds']} s: {row['outcome']}")
 

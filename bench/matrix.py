@@ -50,7 +50,8 @@ class Node:
     """A node on a free port, with a PostgreSQL of its own or that of another node."""
 
     def __init__(
-        self, program, directory, database=None, paths=None, options=(), backend=BACKENDS[0]
+        self, program, directory, database=None, paths=None, options=(), backend=BACKENDS[0],
+        limits=None,
     ):
         directory.mkdir(exist_ok=True)
         config = json.loads((ROOT / "config.json").read_text())
@@ -60,6 +61,8 @@ class Node:
             if "directory" in path:
                 path["directory"] = str(ROOT / "web")
         router["transports"][0]["paths"].update(paths or {})
+        if limits:
+            config["limits"] = limits
         component = container["components"][0]
         component["transport"]["url"] = "ws://127.0.0.1:0/ws"
         component["transport"]["endpoint"]["port"] = 0

@@ -121,7 +121,11 @@ fn publish_through_the_realm(c: &mut Criterion) {
         fn on_close(&self) {}
     }
     let router = Router::new(realm_options(), Box::new(Counted(0)));
-    let realm = Arc::new(transport::Realm::new(router, ClockHandle::default()));
+    let realm = Arc::new(transport::Realm::new(
+        router,
+        ClockHandle::default(),
+        transport::Memory::new(usize::MAX / 2, ClockHandle::default()),
+    ));
     let join = |texts: &[&str]| {
         let silent = Arc::new(Silent::default());
         let peer: Arc<dyn Peer> = silent.clone();

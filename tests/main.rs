@@ -25,6 +25,7 @@ mod http;
 mod libpq;
 mod lifecycle;
 mod memory;
+mod memory_limit;
 mod output;
 mod packaging;
 mod readme;

@@ -81,7 +81,10 @@ fn run_node(
         tracing::info!("{}: {}", database.label, database.target);
     }
     let most = node.connections().max_connections;
-    tracing::info!("at most {most} connections of clients at once");
+    let bytes = node.memory().limit;
+    tracing::info!(
+        "at most {most} connections of clients at once, for which it holds {bytes} bytes"
+    );
     for address in node.addresses() {
         stdio::print_line(&describe(address));
     }
@@ -89,6 +92,13 @@ fn run_node(
     let _ = signal.recv();
     tracing::info!("stopping; a signal after the next second leaves at once");
     tell_connections(node.connections());
+    let dropped = node.memory().dropped;
+    if dropped > 0 {
+        tracing::info!(
+            dropped,
+            "clients made the node hold more than limits.memory_limit"
+        );
+    }
     let deadline = Instant::now() + args.stop_timeout;
     node.stop();
     if let Some(postgres) = postgres {

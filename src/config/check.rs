@@ -74,6 +74,7 @@ fn limits(limits: &Object<'_>) -> Limits {
     Limits {
         max_connections: limits.optional_integer("max_connections"),
         max_connections_per_address: limits.optional_integer("max_connections_per_address"),
+        memory_limit: limits.optional_integer("memory_limit"),
     }
 }
 

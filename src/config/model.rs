@@ -25,7 +25,7 @@ pub struct NodeConfig {
     pub databases: Vec<Database>,
     /// The components of all workers, routers' and containers', in the order of the document.
     pub components: Vec<Component>,
-    /// How many connections there may be.
+    /// What clients may take of the node.
     pub limits: Limits,
     /// What was accepted, but has no effect here.
     pub notes: Vec<Note>,
@@ -38,6 +38,8 @@ pub struct Limits {
     pub max_connections: Option<usize>,
     /// The most of them from one address; `None` is a share of what others leave, and 0 sets no limit.
     pub max_connections_per_address: Option<usize>,
+    /// The most bytes that clients may make the node hold; `None` is a quarter of what there is.
+    pub memory_limit: Option<usize>,
 }
 
 /// A worker of type `router`: realms, and the listeners through which sessions reach them.

@@ -5,6 +5,7 @@
 mod components;
 mod databases;
 mod listeners;
+mod memory_limit;
 mod settings;
 
 use std::{
@@ -26,8 +27,8 @@ use crate::config::{NodeConfig, RouterWorker};
 use component::Classes;
 use reactor::{Mailbox, Reactor};
 use wamp_router::Router;
-pub use wamp_transport::ConnectionStats;
-use wamp_transport::{ClockHandle, Connections, Mail, Realm, Realms};
+use wamp_transport::{ClockHandle, Connections, Mail, Memory, Realm, Realms};
+pub use wamp_transport::{ConnectionStats, MemoryStats};
 
 /// How long a stop may take by default: `docker stop` kills after 10 s.
 pub const STOP_TIMEOUT: Duration = Duration::from_secs(9);
@@ -45,6 +46,7 @@ pub struct Node {
     io_threads: Vec<JoinHandle<()>>,
     mailboxes: Arc<[Mailbox<Mail>]>,
     connections: Arc<Connections>,
+    memory: Arc<Memory>,
     databases: Arc<Databases>,
     components: Components,
     addresses: Vec<Address>,
@@ -166,8 +168,10 @@ impl Node {
         let reactors = reactors(threads)?;
         let mailboxes: Arc<[_]> = reactors.iter().map(Reactor::mailbox).collect();
         let clock = ClockHandle::default();
+        let memory_limit = memory_limit::of(config.limits.memory_limit);
+        let memory = Memory::new(memory_limit, clock.clone());
         let realms: Vec<_> = (config.routers.iter())
-            .map(|worker| realms_of(worker, &clock))
+            .map(|worker| realms_of(worker, &clock, &memory))
             .collect();
         let limits = settings::connection_limits(config, reactors.len());
         let connections = Arc::new(Connections::new(limits));
@@ -187,6 +191,7 @@ impl Node {
             io_threads: Vec::with_capacity(reactors.len()),
             mailboxes,
             connections,
+            memory,
             databases: Arc::default(),
             components: Components::default(),
             addresses,
@@ -213,7 +218,12 @@ impl Node {
     ) -> Result<(), Error> {
         let realms = self.realms.iter().flat_map(|realms| realms.iter());
         let first = reactors.first_mut().expect("a node has an I/O thread");
-        wamp_transport::start_clock(&clock, realms.cloned().collect(), first);
+        wamp_transport::start_clock(
+            &clock,
+            realms.cloned().collect(),
+            self.memory.clone(),
+            first,
+        );
         let io_threads = IoThreads {
             wait_asleep: threads.wait_asleep,
             mailboxes: self.mailboxes.clone(),
@@ -262,6 +272,11 @@ impl Node {
     /// The figures of the connections to its listeners.
     pub fn connections(&self) -> ConnectionStats {
         self.connections.stats()
+    }
+
+    /// What clients make it hold, by purpose, and how much that may be.
+    pub fn memory(&self) -> MemoryStats {
+        self.memory.stats()
     }
 
     /// Stops in order: accept nobody and begin no call, let the calls under way end within the
@@ -347,14 +362,15 @@ fn default_io_threads() -> usize {
     std::thread::available_parallelism().map_or(1, |processors| processors.get().div_ceil(2))
 }
 
-fn realms_of(worker: &RouterWorker, clock: &ClockHandle) -> Arc<Realms> {
+fn realms_of(worker: &RouterWorker, clock: &ClockHandle, memory: &Arc<Memory>) -> Arc<Realms> {
     let realm = |realm| {
         let options = settings::realm(realm);
         let name = options.name.clone();
         let router = Router::new(options, Box::new(settings::RandomIds));
-        (name, Arc::new(Realm::new(router, clock.clone())))
+        let realm = Realm::new(router, clock.clone(), memory.clone());
+        (name, Arc::new(realm))
     };
-    Arc::new(Realms::new(worker.realms.iter().map(realm)))
+    Arc::new(Realms::new(worker.realms.iter().map(realm), memory.clone()))
 }
 
 /// Joins a thread, or leaves it behind if it does not end in time.

@@ -111,6 +111,11 @@ impl Io<'_> {
         self.output.unsent() + self.unsent_below
     }
 
+    /// How many of those are bytes that others have too.
+    pub fn unsent_shared(&self) -> usize {
+        self.output.unsent_shared()
+    }
+
     /// Whether the kernel would not take all output when it was offered last. Output that waits
     /// only for its turn is not blocked.
     pub fn is_blocked(&self) -> bool {

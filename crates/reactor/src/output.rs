@@ -30,6 +30,8 @@ struct Before {
     pieces: VecDeque<Piece>,
     /// The sum of their lengths.
     len: usize,
+    /// The sum of the lengths of the shared ones.
+    shared: usize,
     /// So many bytes of the first piece, or of the end if there is none, have left.
     sent: usize,
 }
@@ -64,6 +66,7 @@ impl Output {
         }
         let before = self.before.get_or_insert_default();
         before.len += self.end.len() + bytes.len();
+        before.shared += bytes.len();
         if !self.end.is_empty() {
             before
                 .pieces
@@ -76,6 +79,17 @@ impl Output {
         match &self.before {
             None => self.end.len(),
             Some(before) => before.len + self.end.len() - before.sent,
+        }
+    }
+
+    /// How many of those are shared.
+    pub(super) fn unsent_shared(&self) -> usize {
+        let Some(before) = &self.before else {
+            return 0;
+        };
+        match before.pieces.front() {
+            Some(Piece::Shared(_)) => before.shared - before.sent,
+            _ => before.shared,
         }
     }
 
@@ -104,7 +118,9 @@ impl Output {
             }
             before.sent -= len;
             before.len -= len;
-            before.pieces.pop_front();
+            if let Some(Piece::Shared(_)) = before.pieces.pop_front() {
+                before.shared -= len;
+            }
         }
     }
 
@@ -241,6 +257,7 @@ mod tests {
                 }
                 begun = to;
                 assert_eq!(output.unsent(), begun - socket.taken.len());
+                assert!(output.unsent_shared() <= output.unsent());
                 if n % 5 == 0 {
                     output.write_to(&mut socket, usize::MAX).unwrap();
                     assert_eq!(output.unsent(), begun - socket.taken.len());
@@ -285,11 +302,15 @@ mod tests {
         output.end().push(1);
         output.append_shared(bytes.clone());
         assert_eq!(output.unsent(), 100_001);
+        assert_eq!(output.unsent_shared(), 100_000);
         assert!(!bytes.is_unique());
         let (before, end) = (output.before.as_ref().unwrap(), output.end.capacity());
         let shared = before.pieces[1].bytes();
         assert_eq!((shared.as_ptr(), end), (bytes.as_ptr(), 0));
-        output.advance(100_001);
+        output.advance(40_001);
+        assert_eq!(output.unsent_shared(), 60_000);
+        output.advance(60_000);
+        assert_eq!(output.unsent_shared(), 0);
         assert!(bytes.is_unique());
     }
 }

@@ -110,6 +110,7 @@ impl ClientSession {
                 Incoming::Binary => {
                     return Err(SessionError::Violation("a binary message".to_owned()));
                 }
+                Incoming::NoRoom(_) => unreachable!("a client takes what is announced"),
                 Incoming::Failed(reason) => return Err(SessionError::Violation(reason)),
                 Incoming::TooLarge(what) => {
                     return Err(SessionError::Violation(what.to_string()));

@@ -9,6 +9,7 @@ mod call_queue;
 mod calls;
 mod canceling;
 mod check;
+mod held;
 mod shares;
 
 use std::{
@@ -60,6 +61,8 @@ pub(super) struct Dealer {
     pending: usize,
     /// How many of those are queued, with how many octets.
     queued: Queued,
+    /// Octets of payloads that wait with invocations for a pool.
+    at_pools: usize,
     /// How many CALLs there have been.
     calls: u64,
     /// How many CANCELs for pending calls there have been.
@@ -329,7 +332,9 @@ impl Dealer {
     ) {
         let mut invocations: Vec<_> = (sessions.joined_mut(callee).invocations.drain()).collect();
         invocations.sort_unstable_by_key(|(request, _)| *request);
-        for call in invocations.into_iter().filter_map(|(_, asked)| asked.call) {
+        for (_, asked) in invocations {
+            self.note_over(&asked);
+            let Some(call) = asked.call else { continue };
             let stage = self.close(sessions, call);
             out.push(fail(call, error_uri::CANCELED, what, stage));
         }

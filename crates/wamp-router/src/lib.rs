@@ -24,6 +24,7 @@
 //! | `dealer/calls` | which invocation answers which call, and when |
 //! | `dealer/canceling` | calls that end before their callee answers |
 //! | `dealer/call_queue` | the concurrency of a registration and the calls that wait for it |
+//! | `dealer/held` | how many octets of calls are held, and for whom |
 //! | `dealer/shares` | how much of what callers have in common one of them may have |
 //! | `broker` | subscriptions; who receives an event |
 //! | `uri_map` | procedures and topics by their URI |
@@ -114,7 +115,7 @@ use dealer::Dealer;
 use refusal::Violation;
 use session::Sessions;
 use stats::Counters;
-use wamp::{Message, Uri};
+use wamp::{Message, OwnIds, Uri};
 
 /// One realm.
 pub struct Router {
@@ -244,6 +245,17 @@ impl Router {
             publications: self.broker.publications(),
             events: self.counters.events,
         }
+    }
+
+    /// How many octets of payloads are held: of calls that are queued at a registration, and of
+    /// those whose work waits in this process for a pool. Costs nothing.
+    pub fn held_octets(&self) -> usize {
+        self.dealer.held_octets()
+    }
+
+    /// The same by their callers. Takes as long as there are sessions and such calls.
+    pub fn held_by_callers(&self) -> HashMap<PeerId, usize, OwnIds> {
+        self.dealer.held_by_callers(&self.sessions)
     }
 
     /// Checks everything the router relies on, for tests; looks at all there is.

@@ -83,6 +83,8 @@ pub(super) struct Unanswered {
     pub(super) interrupted: bool,
     /// Whether the callee has been told that it may answer in parts.
     pub(super) progress: bool,
+    /// How many octets of payload wait with it, at a callee whose work waits in this process.
+    pub(super) octets: u32,
 }
 
 /// A call that is not answered.

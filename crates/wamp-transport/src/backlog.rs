@@ -3,15 +3,26 @@
 
 use std::sync::{
     Arc,
-    atomic::{AtomicBool, AtomicU32, AtomicUsize, Ordering},
+    atomic::{AtomicBool, AtomicU8, AtomicU32, AtomicUsize, Ordering},
 };
 
 use super::{
     limits::{BACKLOG_LIMIT, MARGIN, OUTBOX_HARD, REALM_EVENTS_LIMIT},
+    memory::{Held, Memory, Purpose},
     outbox::Mail,
+    session::IoThread,
 };
-use reactor::{ConnectionId, Mailbox};
+use reactor::ConnectionId;
 use wamp::Message;
+
+/// Whoever holds so many bytes is on the list of those who do.
+pub(super) const MUCH: usize = 4 * 1024;
+/// It is on that list.
+const LISTED: u8 = 1;
+/// Its message has come in further, or its socket has taken something, since this was asked for.
+const MOVED: u8 = 2;
+/// So many bytes of output are looked at before the kernel is offered them.
+const VERY_MUCH: usize = 64 * 1024;
 
 /// How much waits for one session and because of it, counted by all who put it there or take it.
 pub(super) struct Backlog {
@@ -19,13 +30,18 @@ pub(super) struct Backlog {
     in_mail: AtomicUsize,
     /// Bytes in the connection's output that the kernel has not taken.
     unsent: AtomicUsize,
-    /// Bytes of its client's messages that are not complete or not taken yet.
+    /// Bytes of its client's messages that are not complete or not taken yet: those that a frame
+    /// has announced as well, for which there is memory already.
     input: AtomicUsize,
     /// Bytes that wait elsewhere because of what it has sent.
     caused: AtomicUsize,
-    limit: usize,
+    /// At most 4 GiB, or no limit.
+    limit: u32,
+    /// Bytes of its own, no shared ones, among those that the kernel has not taken, as they are
+    /// counted in the node's memory.
+    output: AtomicU32,
     /// Where it is told that less waits because of it. A dialled connection is not asked to wait.
-    home: Option<(Mailbox<Mail>, ConnectionId)>,
+    home: Option<(Arc<IoThread>, ConnectionId)>,
     /// How many UNSUBSCRIBED are on the way to the connection.
     unsubscribed: AtomicU32,
     /// It waits until less waits because of it, and is to be told.
@@ -34,6 +50,8 @@ pub(super) struct Backlog {
     is_stalled: AtomicBool,
     /// The kernel would not take all output at the last flush.
     is_blocked: AtomicBool,
+    /// [`LISTED`] and [`MOVED`]. In one byte, so that an idle session is no larger.
+    holds: AtomicU8,
 }
 
 /// Bytes that a session is charged for, until this is released or dropped.
@@ -98,29 +116,31 @@ impl Drop for EventCharge {
 impl Backlog {
     /// The accounts of a session that has `limit` bytes of outbox and is told at `home` when it need
     /// not wait any more.
-    pub(super) fn new(limit: usize, home: Option<(Mailbox<Mail>, ConnectionId)>) -> Arc<Self> {
+    pub(super) fn new(limit: usize, home: Option<(Arc<IoThread>, ConnectionId)>) -> Arc<Self> {
         Arc::new(Self {
             in_mail: AtomicUsize::new(0),
             unsent: AtomicUsize::new(0),
             input: AtomicUsize::new(0),
             caused: AtomicUsize::new(0),
-            limit,
+            limit: u32::try_from(limit).unwrap_or(u32::MAX),
+            output: AtomicU32::new(0),
             home,
             unsubscribed: AtomicU32::new(0),
             is_waiting: AtomicBool::new(false),
             is_stalled: AtomicBool::new(false),
             is_blocked: AtomicBool::new(false),
+            holds: AtomicU8::new(0),
         })
     }
 
     /// How many bytes may wait for it before it is not read from.
     pub(super) fn limit(&self) -> usize {
-        self.limit
+        self.limit as usize
     }
 
     /// How many bytes may be in its output that its socket does not take.
     pub(super) fn hard_limit(&self) -> usize {
-        self.limit.saturating_mul(OUTBOX_HARD)
+        self.limit().saturating_mul(OUTBOX_HARD)
     }
 
     /// How many bytes of mail are on the way to it.
@@ -131,6 +151,32 @@ impl Backlog {
     /// How many bytes wait for it.
     pub(super) fn waiting(&self) -> usize {
         self.in_mail.load(Ordering::Relaxed) + self.unsent.load(Ordering::Relaxed)
+    }
+
+    /// The memory of its node. That of a dialled connection is not counted.
+    fn memory(&self) -> Option<&Arc<Memory>> {
+        (self.home.as_ref()).map(|(io_thread, _)| io_thread.realms.memory())
+    }
+
+    /// What it makes the node hold: its input, output that nobody else has, and output that others
+    /// may have.
+    pub(super) fn held(&self) -> (usize, usize, usize) {
+        let output = self.output.load(Ordering::Relaxed) as usize;
+        let unsent = self.unsent.load(Ordering::Relaxed);
+        let input = self.input.load(Ordering::Relaxed);
+        (input, output, unsent.saturating_sub(output))
+    }
+
+    /// Its message has come in further, or its socket has taken something.
+    pub(super) fn note_moved(&self) {
+        if self.holds.load(Ordering::Relaxed) & MOVED == 0 {
+            self.holds.fetch_or(MOVED, Ordering::Relaxed);
+        }
+    }
+
+    /// Whether something has moved since this was asked last.
+    pub(super) fn take_moved(&self) -> bool {
+        self.holds.fetch_and(!MOVED, Ordering::Relaxed) & MOVED != 0
     }
 
     /// How many bytes the session holds now, about: its outbox and its unfinished input.
@@ -175,6 +221,8 @@ impl Backlog {
             Mail::Invocation(..)
             | Mail::Resume
             | Mail::MakeRoom
+            | Mail::OverBudget(_)
+            | Mail::Room(_)
             | Mail::Deadline
             | Mail::Look
             | Mail::Dialler(_) => false,
@@ -186,16 +234,78 @@ impl Backlog {
         self.unsent.load(Ordering::Relaxed)
     }
 
-    /// The connection's output is this long now.
-    pub(super) fn set_unsent(&self, unsent: usize) {
+    /// The connection's output is this long now, `shared` bytes of it being others' as well.
+    pub(super) fn set_unsent(self: &Arc<Self>, unsent: usize, shared: usize) {
         self.unsent.store(unsent, Ordering::Relaxed);
+        if unsent - shared > VERY_MUCH {
+            self.set_output(unsent - shared);
+        }
     }
 
     /// So much of the output is left after a flush, because the kernel takes no more or because
-    /// it has to wait for its turn.
-    pub(super) fn flushed(&self, unsent: usize, is_blocked: bool) {
-        self.set_unsent(unsent);
+    /// it has to wait for its turn; `shared` bytes of it are others' as well.
+    pub(super) fn flushed(self: &Arc<Self>, unsent: usize, shared: usize, is_blocked: bool) {
+        if self.unsent() > unsent + MUCH {
+            self.note_moved();
+        }
+        self.unsent.store(unsent, Ordering::Relaxed);
         self.is_blocked.store(is_blocked, Ordering::Relaxed);
+        self.set_output(unsent - shared);
+        if unsent > MUCH {
+            self.list();
+        }
+    }
+
+    fn set_output(&self, own: usize) {
+        let own = u32::try_from(own).unwrap_or(u32::MAX);
+        let before = self.output.load(Ordering::Relaxed);
+        if own != before
+            && let Some(memory) = self.memory()
+        {
+            self.output.store(own, Ordering::Relaxed);
+            memory.change(Purpose::Output, before as usize, own as usize);
+        }
+    }
+
+    /// Puts it on the list of those who hold much.
+    fn list(self: &Arc<Self>) {
+        if self.holds.load(Ordering::Relaxed) & LISTED == 0
+            && let Some(memory) = self.memory()
+            && self.holds.fetch_or(LISTED, Ordering::SeqCst) & LISTED == 0
+        {
+            memory.list(self);
+        }
+    }
+
+    /// Whether it holds so much that it stays on that list; else it is not any more.
+    pub(super) fn stays_listed(&self) -> bool {
+        self.holds.fetch_and(!LISTED, Ordering::SeqCst);
+        let (input, output, shared) = self.held();
+        let stays = input + output + shared > MUCH;
+        if stays {
+            self.holds.fetch_or(LISTED, Ordering::SeqCst);
+        }
+        stays
+    }
+
+    /// Lets its connection know that it has to end, for it makes the node hold so much.
+    pub(super) fn ask_to_go(&self, held: usize) {
+        if let Some((io_thread, connection)) = &self.home {
+            (io_thread.mailbox).post(*connection, Mail::OverBudget(held));
+        }
+    }
+
+    /// Lets its connection know that there is room for its message.
+    pub(super) fn give_room(&self, room: Held) {
+        if let Some((io_thread, connection)) = &self.home {
+            io_thread.mailbox.post(*connection, Mail::Room(room));
+        }
+    }
+
+    /// The connection is gone, and what it held with it.
+    pub(super) fn gone(self: &Arc<Self>) {
+        self.set_input(0);
+        self.flushed(0, 0, false);
     }
 
     /// Whether the kernel would not take all of the output at the last flush.
@@ -204,8 +314,16 @@ impl Backlog {
     }
 
     /// So many bytes of input wait for their end or their turn.
-    pub(super) fn set_input(&self, octets: usize) {
-        self.input.store(octets, Ordering::Relaxed);
+    pub(super) fn set_input(self: &Arc<Self>, octets: usize) {
+        let before = self.input.swap(octets, Ordering::Relaxed);
+        if octets != before
+            && let Some(memory) = self.memory()
+        {
+            if octets > MUCH {
+                self.list();
+            }
+            memory.change(Purpose::Input, before, octets);
+        }
     }
 
     /// Charges the session for `messages` of this length that it has caused.
@@ -240,7 +358,7 @@ impl Backlog {
         if is_in_vain || waiting > callee.hard_limit() {
             return None;
         }
-        Some(if waiting > callee.limit {
+        Some(if waiting > callee.limit() {
             payer.charge_octets(WAIT + MARGIN + len)
         } else {
             payer.charge(1, len)
@@ -280,9 +398,19 @@ impl Backlog {
         if left <= ENOUGH
             && self.is_waiting.load(Ordering::SeqCst)
             && self.is_waiting.swap(false, Ordering::SeqCst)
-            && let Some((mailbox, connection)) = &self.home
+            && let Some((io_thread, connection)) = &self.home
         {
-            mailbox.post(*connection, Mail::Resume);
+            (io_thread.mailbox).post(*connection, Mail::Resume);
+        }
+    }
+}
+
+impl Drop for Backlog {
+    fn drop(&mut self) {
+        if *self.holds.get_mut() & LISTED != 0
+            && let Some(memory) = self.memory()
+        {
+            memory.unlist(self);
         }
     }
 }
@@ -311,6 +439,12 @@ impl Drop for Charge {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    /// Each session has one, and most are idle.
+    #[test]
+    fn the_accounts_are_no_larger_than_they_have_to_be() {
+        assert!(size_of::<Backlog>() <= 64);
+    }
 
     #[test]
     fn a_session_waits_above_the_limit_until_it_is_below_half() {
@@ -351,7 +485,7 @@ mod tests {
         let charge = || Backlog::charge_call(Some(&payer), &callee, 10);
         let room = charge().unwrap();
         assert_eq!(payer.caused(), 10 + MARGIN);
-        callee.flushed(101, true);
+        callee.flushed(101, 0, true);
         let wait = charge().unwrap();
         assert!(payer.has_to_wait());
         payer.set_stalled();

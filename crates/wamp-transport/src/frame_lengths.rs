@@ -1,5 +1,5 @@
-//! The lengths that frames announce: that each is written as short as it can be. Knows the head of
-//! a frame, not what is in it.
+//! The lengths that frames announce: that each is written as short as it can be, and that there is
+//! room for a long one before it begins. Knows the head of a frame, not what is in it.
 
 /// What is wrong with a length that is not.
 pub(super) const NOT_MINIMAL: &str =
@@ -8,13 +8,22 @@ pub(super) const NOT_MINIMAL: &str =
 /// A frame of more bytes than this is large: its buffer is not one to keep.
 const LARGE: u64 = 64 * 1024;
 
+/// Why the next byte is not to be read.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) enum Stop {
+    /// It ends a length that a shorter one could have said, or one with its top bit set.
+    NotMinimal,
+    /// It ends the head of a large frame, for which there is no room. It may be read later.
+    NoRoom,
+}
+
 /// Follows the frames of one direction of a connection, byte by byte.
 #[derive(Default)]
 pub(super) struct FrameLengths {
     /// The head that is coming in, without its mask.
     head: [u8; 10],
     /// How many bytes of the head have come, its mask among them.
-    seen: usize,
+    seen: u8,
     /// How many bytes of the payload are still to come.
     payload: u64,
     /// How many bytes of the payloads of the latest message have come.
@@ -26,12 +35,16 @@ pub(super) struct FrameLengths {
 }
 
 impl FrameLengths {
-    /// Looks at the next bytes. How many of them are in order: fewer than there are means that the
-    /// next one ends a length that a shorter one could have said, or one with its top bit set.
+    /// Looks at the next bytes. How many of them are in order, or what is wrong with the first. A
+    /// large frame begins only if it `fits`, which is given its length.
     ///
     /// Source: RFC 6455 5.2, "Payload length": the minimal number of bytes MUST be used, and the
     /// most significant bit of 64 MUST be 0.
-    pub(super) fn accept(&mut self, bytes: &[u8]) -> usize {
+    pub(super) fn accept(
+        &mut self,
+        bytes: &[u8],
+        fits: &dyn Fn(u64) -> bool,
+    ) -> Result<usize, Stop> {
         let mut at = 0;
         while at < bytes.len() {
             if self.payload > 0 {
@@ -42,17 +55,20 @@ impl FrameLengths {
                 self.message += skipped as u64;
                 continue;
             }
-            if let Some(place) = self.head.get_mut(self.seen) {
+            if let Some(place) = self.head.get_mut(usize::from(self.seen)) {
                 *place = bytes[at];
             }
             let seen = self.seen + 1;
             if seen >= 2 {
-                let extended = self.extended();
+                let extended = self.extended() as u8;
                 if seen == 2 + extended && !self.is_minimal() {
-                    return at;
+                    return in_order(at, Stop::NotMinimal);
                 }
                 let mask = if self.head[1] & 0x80 == 0 { 0 } else { 4 };
                 if seen == 2 + extended + mask {
+                    if self.length() > LARGE && !fits(self.length()) {
+                        return in_order(at, Stop::NoRoom);
+                    }
                     self.begin_payload();
                     at += 1;
                     continue;
@@ -61,13 +77,15 @@ impl FrameLengths {
             self.seen = seen;
             at += 1;
         }
-        at
+        Ok(at)
     }
 
     fn begin_payload(&mut self) {
         self.payload = self.length();
         self.seen = 0;
-        self.has_been_large |= self.payload > LARGE;
+        if self.payload > LARGE {
+            self.has_been_large = true;
+        }
         let is_control = self.head[0] & 0x08 != 0;
         if !is_control {
             if !self.is_message_open {
@@ -76,6 +94,13 @@ impl FrameLengths {
             let is_last = self.head[0] & 0x80 != 0;
             self.is_message_open = !is_last;
         }
+    }
+
+    /// How many bytes an unfinished message takes: what has come of it, and the rest of its frame,
+    /// for which there is room as soon as its head has come.
+    pub(super) fn held(&self) -> usize {
+        let rest = usize::try_from(self.payload).unwrap_or(usize::MAX);
+        self.unfinished().saturating_add(rest)
     }
 
     /// Whether a large frame has come, and all that has come is whole messages. Says so once.
@@ -92,7 +117,8 @@ impl FrameLengths {
 
     /// How many bytes of an unfinished message have come, about.
     pub(super) fn unfinished(&self) -> usize {
-        if self.is_unfinished() {
+        let is_control = self.head[0] & 0x08 != 0;
+        if self.is_message_open || self.payload > 0 && !is_control {
             usize::try_from(self.message).unwrap_or(usize::MAX)
         } else {
             0
@@ -108,7 +134,8 @@ impl FrameLengths {
         }
     }
 
-    fn length(&self) -> u64 {
+    /// How long the frame is whose head has come, or all of it but its last byte.
+    pub(super) fn length(&self) -> u64 {
         match self.extended() {
             0 => u64::from(self.head[1] & 0x7f),
             n => {
@@ -124,6 +151,11 @@ impl FrameLengths {
             (_, length) => length > 0xffff && length >> 63 == 0,
         }
     }
+}
+
+/// So many bytes are in order, after which there is a reason to stop.
+fn in_order(bytes: usize, stop: Stop) -> Result<usize, Stop> {
+    if bytes > 0 { Ok(bytes) } else { Err(stop) }
 }
 
 #[cfg(test)]
@@ -164,15 +196,42 @@ mod tests {
                     let mut lengths = FrameLengths::default();
                     let mut accepted = 0;
                     for piece in bytes.chunks(step) {
-                        let n = lengths.accept(piece);
+                        let n = lengths.accept(piece, &|_| true).unwrap_or(0);
                         accepted += n;
                         if n < piece.len() {
+                            let rest = lengths.accept(&piece[n..], &|_| true);
+                            assert_eq!(rest, Err(Stop::NotMinimal));
                             break;
                         }
                     }
                     assert_eq!(accepted, good, "{second} {length:?} by {step}");
                 }
             }
+        }
+    }
+
+    #[test]
+    fn a_large_frame_begins_when_there_is_room_and_what_comes_before_it_is_taken() {
+        let first = [head(3, &[], true), b"abc".to_vec()].concat();
+        let large = head(127, &70_000_u64.to_be_bytes(), true);
+        let bytes = [first, large].concat();
+        for step in 1..=bytes.len() {
+            let mut lengths = FrameLengths::default();
+            let (mut accepted, mut stopped) = (0, None);
+            for piece in bytes.chunks(step) {
+                let mut taken = 0;
+                while taken < piece.len() && stopped.is_none() {
+                    match lengths.accept(&piece[taken..], &|_| false) {
+                        Ok(n) => taken += n,
+                        Err(stop) => stopped = Some(stop),
+                    }
+                }
+                accepted += taken;
+            }
+            assert_eq!((accepted, stopped), (bytes.len() - 1, Some(Stop::NoRoom)));
+            assert_eq!((lengths.length(), lengths.held()), (70_000, 0), "by {step}");
+            assert_eq!(lengths.accept(&bytes[accepted..], &|_| true), Ok(1));
+            assert_eq!(lengths.held(), 70_000);
         }
     }
 }

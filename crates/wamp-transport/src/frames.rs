@@ -18,7 +18,7 @@ use tungstenite::{
     },
 };
 
-use super::frame_lengths::{FrameLengths, NOT_MINIMAL};
+use super::frame_lengths::{FrameLengths, NOT_MINIMAL, Stop};
 
 /// tungstenite reads into a buffer of this size, of which every connection has one, and fills it
 /// with zeros before each read. Few calls are larger; larger messages come in pieces. It is a quarter
@@ -64,6 +64,9 @@ pub enum Incoming {
     Closed,
     /// The other end broke the WebSocket protocol; a close frame has been written.
     Failed(String),
+    /// There is no memory for a large frame of so many bytes, which has not been taken out of the
+    /// input. Nothing is written.
+    NoRoom(u64),
     /// A message or a frame is too large; a close frame has been written.
     TooLarge(TooLarge),
 }
@@ -100,7 +103,20 @@ impl Frames {
 
     /// Takes the next message out of `input`, or all of an incomplete one and then `None`.
     pub fn next(&mut self, input: &mut &[u8], out: &mut Vec<u8>) -> Option<Incoming> {
-        let lengths = Some(&mut self.lengths);
+        self.next_within(input, out, &|_| true)
+    }
+
+    /// The same; a large frame that announces so many bytes is taken only if it `fits`.
+    pub(crate) fn next_within(
+        &mut self,
+        input: &mut &[u8],
+        out: &mut Vec<u8>,
+        fits: &dyn Fn(u64) -> bool,
+    ) -> Option<Incoming> {
+        // What is too large is refused for that, before there is memory for it.
+        let largest = self.limits.max_frame_size as u64;
+        let fits = |len| len > largest || fits(len);
+        let lengths = Some((&mut self.lengths, &fits as &dyn Fn(u64) -> bool));
         let read = (self.context).read(&mut Slices {
             input,
             out,
@@ -127,6 +143,9 @@ impl Frames {
             Err(Error::Io(e)) if e.kind() == io::ErrorKind::WouldBlock => {
                 self.give_memory_back();
                 return None;
+            }
+            Err(Error::Io(e)) if e.kind() == io::ErrorKind::OutOfMemory => {
+                Incoming::NoRoom(self.lengths.length())
             }
             Err(Error::ConnectionClosed | Error::AlreadyClosed) => Incoming::Closed,
             Err(Error::Capacity(CapacityError::MessageTooLong { size, max_size })) => {
@@ -172,6 +191,17 @@ impl Frames {
     /// Whether a message or frame has begun whose end has not come.
     pub(crate) fn is_unfinished(&self) -> bool {
         self.lengths.is_unfinished()
+    }
+
+    /// How many bytes an unfinished message takes, those that are announced included.
+    pub(crate) fn held(&self) -> usize {
+        self.lengths.held()
+    }
+
+    /// Gives back what an unfinished message takes. Nothing more can be read.
+    pub(crate) fn forget(&mut self) {
+        self.context = context(self.role, self.limits);
+        self.lengths = FrameLengths::default();
     }
 
     /// How many bytes of an unfinished message are here, about.
@@ -282,7 +312,8 @@ struct Slices<'a, 'b> {
     input: &'a mut &'b [u8],
     out: &'a mut Vec<u8>,
     /// Looks at what is read, which tungstenite does not hold against RFC 6455 5.2.
-    lengths: Option<&'a mut FrameLengths>,
+    /// Asks whether a large frame fits before tungstenite reserves its room.
+    lengths: Option<(&'a mut FrameLengths, &'a dyn Fn(u64) -> bool)>,
 }
 
 impl Read for Slices<'_, '_> {
@@ -291,11 +322,14 @@ impl Read for Slices<'_, '_> {
             return Err(io::ErrorKind::WouldBlock.into());
         }
         let most = buffer.len().min(self.input.len());
-        let lengths = self.lengths.as_deref_mut();
-        let good = lengths.map_or(most, |lengths| lengths.accept(&self.input[..most]));
-        if good == 0 {
-            return Err(io::Error::other(NOT_MINIMAL));
-        }
+        let good = match &mut self.lengths {
+            None => most,
+            Some((lengths, fits)) => match lengths.accept(&self.input[..most], *fits) {
+                Ok(good) => good,
+                Err(Stop::NotMinimal) => return Err(io::Error::other(NOT_MINIMAL)),
+                Err(Stop::NoRoom) => return Err(io::ErrorKind::OutOfMemory.into()),
+            },
+        };
         // What came before is read first; the rest is asked for again.
         let (read, rest) = self.input.split_at(good);
         buffer[..good].copy_from_slice(read);

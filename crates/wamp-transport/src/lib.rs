@@ -19,6 +19,7 @@ pub mod limits;
 mod listener;
 mod local;
 mod local_queue;
+mod memory;
 mod outbox;
 mod realm;
 mod refusal;
@@ -39,6 +40,7 @@ pub use connection_limits::{
 pub use frames::{FrameLimits, Frames, Incoming, TooLarge};
 pub use listener::{bind, bind_all, deal, set_peer_timeout};
 pub use local::open_local;
+pub use memory::{Memory, MemoryStats};
 pub use outbox::{Broadcast, DiallerEvent, Mail};
 pub use realm::Realm;
 pub use web_connection::{PathService, WebService};
@@ -47,17 +49,22 @@ use wamp::Uri;
 use web::AllowedOrigins;
 
 /// The realms that the clients of a listener can join.
-#[derive(Default)]
 pub struct Realms {
     by_name: HashMap<Uri, Arc<Realm>>,
+    memory: Arc<Memory>,
 }
 
 impl Realms {
-    /// The realms with their names.
-    pub fn new(realms: impl IntoIterator<Item = (Uri, Arc<Realm>)>) -> Self {
+    /// The realms with their names, and the memory that their clients have in common.
+    pub fn new(realms: impl IntoIterator<Item = (Uri, Arc<Realm>)>, memory: Arc<Memory>) -> Self {
         Self {
+            memory,
             by_name: realms.into_iter().collect(),
         }
+    }
+
+    pub(crate) fn memory(&self) -> &Arc<Memory> {
+        &self.memory
     }
 
     /// The realm of this name.

@@ -11,7 +11,11 @@ use std::{
 
 use bytes::Bytes;
 
-use super::backlog::{Backlog, Charge, EventCharge};
+use super::{
+    backlog::{Backlog, Charge, EventCharge},
+    limits::LARGEST_COPY,
+    memory::{Held, Memory, Purpose},
+};
 use reactor::{ConnectionId, Mailbox};
 use wamp::{Event, Invocation, Message, Serializer};
 
@@ -32,6 +36,10 @@ pub enum Mail {
     /// Another connection has the place of this one, unless a session or an answer has begun on it
     /// meanwhile.
     MakeRoom,
+    /// It makes the node hold so many bytes, more than others, and the node holds too much.
+    OverBudget(usize),
+    /// There is room for the message that it has announced.
+    Room(Held),
     /// For the clock: a realm has an earlier deadline than it knows of.
     Deadline,
     /// For whoever is no session: there may be something to do.
@@ -63,16 +71,26 @@ pub struct Broadcast {
     left: AtomicUsize,
     /// What is charged for it until all of them have.
     charge: EventCharge,
+    /// Counts a large one in the node's memory.
+    held: Option<Held>,
 }
 
 impl Broadcast {
     /// An event for so many connections, and what is charged for it.
-    pub(super) fn new(event: Arc<Event>, receivers: usize, charge: EventCharge) -> Self {
+    pub(super) fn new(
+        event: Arc<Event>,
+        receivers: usize,
+        charge: EventCharge,
+        memory: &Arc<Memory>,
+    ) -> Self {
+        let len = event.approximate_len();
+        let held = (len > LARGEST_COPY).then(|| memory.hold(Purpose::Events, len));
         Self {
             event,
             encoded: [const { OnceLock::new() }; _],
             left: AtomicUsize::new(receivers),
             charge,
+            held,
         }
     }
 
@@ -86,8 +104,13 @@ impl Broadcast {
     /// The event as a message of this serializer. A clone shares its bytes, and keeps them without
     /// the event: what a socket does not take must not count for the publisher.
     pub(super) fn encoded(&self, serializer: Serializer) -> &Bytes {
-        self.encoded[serializer as usize]
-            .get_or_init(|| serializer.encode_event(&self.event).into())
+        self.encoded[serializer as usize].get_or_init(|| {
+            let text = serializer.encode_event(&self.event);
+            match &self.held {
+                Some(held) => held.share(text),
+                None => text.into(),
+            }
+        })
     }
 
     /// About how many bytes it will be on the wire.
@@ -128,6 +151,8 @@ impl Mail {
             | Self::GoAway
             | Self::Resume
             | Self::MakeRoom
+            | Self::OverBudget(_)
+            | Self::Room(_)
             | Self::Deadline
             | Self::Look
             | Self::Dialler(_) => 0,

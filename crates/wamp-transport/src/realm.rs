@@ -21,6 +21,7 @@ use super::{
     clock_handle::ClockHandle,
     fan_out::FanOut,
     local_queue::LocalQueue,
+    memory::{Memory, Purpose},
     outbox::{Broadcast, Mail, Outbox},
 };
 use reactor::Mailbox;
@@ -32,6 +33,7 @@ pub struct Realm {
     state: Mutex<State>,
     next_peer: AtomicU64,
     clock: ClockHandle,
+    memory: Arc<Memory>,
 }
 
 struct State {
@@ -41,6 +43,8 @@ struct State {
     outputs: Vec<Output>,
     /// When the clock will look at this realm by itself.
     alarm: Option<Instant>,
+    /// How many octets of calls the node's memory counts for this realm.
+    counted: usize,
 }
 
 /// Where the messages of each session go.
@@ -68,18 +72,21 @@ struct Notifications<'a> {
 }
 
 impl Realm {
-    /// A realm around its router. It tells `clock` of deadlines that it does not know of.
-    pub fn new(router: Router, clock: ClockHandle) -> Self {
+    /// A realm around its router. It tells `clock` of deadlines that it does not know of, and counts
+    /// in `memory` what waits.
+    pub fn new(router: Router, clock: ClockHandle, memory: Arc<Memory>) -> Self {
         let state = State {
             router,
             destinations: Destinations::default(),
             outputs: Vec::new(),
             alarm: None,
+            counted: 0,
         };
         Self {
             state: Mutex::new(state),
             next_peer: AtomicU64::new(1),
             clock,
+            memory,
         }
     }
 
@@ -183,15 +190,20 @@ impl Realm {
             let state = &mut *state;
             state.router.handle(now, input, &mut state.outputs);
             for output in state.outputs.drain(..) {
-                (state.destinations).deliver(output, payer, &mut notifications);
+                (state.destinations).deliver(output, payer, &self.memory, &mut notifications);
             }
             while let Some((peer, request)) = state.destinations.refused.pop() {
                 let message = refuse_invocation(request).into();
                 let input = Input::Message { peer, message };
                 state.router.handle(now, input, &mut state.outputs);
                 for output in state.outputs.drain(..) {
-                    (state.destinations).deliver(output, None, &mut notifications);
+                    (state.destinations).deliver(output, None, &self.memory, &mut notifications);
                 }
+            }
+            let held = state.router.held_octets();
+            if held != state.counted {
+                let before = std::mem::replace(&mut state.counted, held);
+                self.memory.change(Purpose::Calls, before, held);
             }
             let next = state.router.next_deadline();
             if next.is_some_and(|next| state.alarm.is_none_or(|alarm| next < alarm)) {
@@ -200,6 +212,22 @@ impl Realm {
             }
         }
         notifications.send();
+    }
+
+    /// How many octets of calls are held, by the accounts of their callers.
+    pub(super) fn held_by_callers(&self) -> Vec<(Arc<Backlog>, usize)> {
+        let state = self.lock();
+        if state.counted == 0 {
+            return Vec::new();
+        }
+        let held = state.router.held_by_callers().into_iter();
+        held.filter_map(
+            |(caller, octets)| match state.destinations.by_peer.get(&caller) {
+                Some(Destination::Connection(outbox)) => Some((outbox.backlog.clone(), octets)),
+                _ => None,
+            },
+        )
+        .collect()
     }
 
     /// How often events have been handed over to an I/O thread.
@@ -231,6 +259,7 @@ impl Destinations {
         &mut self,
         output: Output,
         payer: Option<&Arc<Backlog>>,
+        memory: &Arc<Memory>,
         notifications: &mut Notifications<'_>,
     ) {
         match output {
@@ -263,7 +292,9 @@ impl Destinations {
                 }
                 None => {}
             },
-            Output::Event { to, event } => self.broadcast(&to, &event, payer, notifications),
+            Output::Event { to, event } => {
+                self.broadcast(&to, &event, (payer, memory), notifications)
+            }
             Output::Close { peer } => self.close(peer, Mail::Close, notifications),
             Output::GoAway { peer } => self.close(peer, Mail::GoAway, notifications),
         }
@@ -282,7 +313,7 @@ impl Destinations {
         &mut self,
         to: &[PeerId],
         event: &Arc<Event>,
-        payer: Option<&Arc<Backlog>>,
+        (payer, memory): (Option<&Arc<Backlog>>, &Arc<Memory>),
         notifications: &mut Notifications<'_>,
     ) {
         let len = event.approximate_len();
@@ -302,7 +333,7 @@ impl Destinations {
             return;
         }
         let charge = self.events_under_way.charge(payer, receivers, len);
-        let broadcast = Arc::new(Broadcast::new(event.clone(), receivers, charge));
+        let broadcast = Arc::new(Broadcast::new(event.clone(), receivers, charge, memory));
         (self.fan_out).hand_over(&broadcast, |io_thread, mailbox| {
             notifications.wake(io_thread, mailbox);
         });

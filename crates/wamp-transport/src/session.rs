@@ -1,6 +1,7 @@
 //! A WAMP session on a WebSocket connection, the router's end: from HELLO to the closing
 //! handshake, heartbeats and deadlines. Must not know what messages mean beyond HELLO.
 
+mod budget;
 mod ending;
 mod input;
 mod pressure;
@@ -93,7 +94,7 @@ impl Session {
             frames: Frames::new(Role::Server, limits),
             backlog: Backlog::new(
                 options.outbox_limit,
-                Some((context.io_thread.mailbox.clone(), io.id)),
+                Some((context.io_thread.clone(), io.id)),
             ),
             pressure: None,
             phase: Phase::Joining {
@@ -137,10 +138,12 @@ impl Session {
             Mail::Event(broadcast) => self.send_event(&broadcast, io),
             Mail::Close => self.close(CloseCode::Normal, "the session has ended", io),
             Mail::GoAway => self.go_away(io),
+            Mail::OverBudget(held) => return self.drop_for_memory(held, io),
+            Mail::Room(room) => self.take_room(room),
             // For what comes below; the others are for tasks, not for connections.
             Mail::Resume | Mail::MakeRoom | Mail::Deadline | Mail::Look | Mail::Dialler(_) => {}
         }
-        self.backlog.set_unsent(io.unsent());
+        (self.backlog).set_unsent(io.unsent(), io.unsent_shared());
         self.note_output(io);
         self.regulate(io);
     }
@@ -150,7 +153,7 @@ impl Session {
         if !self.backlog.is_blocked() || io.unsent() < self.backlog.unsent() {
             self.heartbeat.flushed(io.unsent());
         }
-        self.backlog.flushed(io.unsent(), io.is_blocked());
+        (self.backlog).flushed(io.unsent(), io.unsent_shared(), io.is_blocked());
         self.note_output(io);
         self.regulate(io);
     }
@@ -164,6 +167,10 @@ impl Session {
             }
             Phase::Closing { until } if due(*until) => return io.abort(),
             _ => {}
+        }
+        if self.waits_for_room() {
+            // What it answers is not read meanwhile.
+            self.heartbeat.sign_of_life();
         }
         match self.heartbeat.beat(io.now) {
             Beat::Nothing => {}
@@ -213,6 +220,7 @@ impl Session {
     /// The connection is gone.
     pub(super) fn on_lost(&mut self) {
         self.leave();
+        self.backlog.gone();
     }
 
     fn on_text(&mut self, text: &[u8], io: &mut Io<'_>) {

@@ -6,6 +6,7 @@ mod fan_out;
 mod identity;
 mod order;
 mod pressure;
+mod room;
 mod sizes;
 
 use std::{
@@ -45,6 +46,11 @@ impl IdSource for Counted {
     }
 }
 
+/// More than a test holds.
+fn memory() -> Arc<Memory> {
+    Memory::new(usize::MAX / 2, ClockHandle::default())
+}
+
 fn realm() -> Arc<Realm> {
     let everything = Permission {
         uri: String::new(),
@@ -65,6 +71,7 @@ fn realm() -> Arc<Realm> {
     Arc::new(Realm::new(
         Router::new(options, Box::new(Counted(0))),
         ClockHandle::default(),
+        memory(),
     ))
 }
 
@@ -94,6 +101,7 @@ pub(super) struct Served {
     pub(super) address: SocketAddr,
     pub(super) mailbox: Mailbox<Mail>,
     connections: Arc<Connections>,
+    memory: Arc<Memory>,
     pub(super) thread: Option<JoinHandle<()>>,
 }
 
@@ -120,7 +128,8 @@ fn serve_within(
     let socket = bind("127.0.0.1".parse().unwrap(), 0, 64).unwrap();
     let address = socket.local_addr().unwrap();
     let realm = realm();
-    let realms = Realms::new([("realm1".into(), realm.clone())]);
+    let memory = memory();
+    let realms = Realms::new([("realm1".into(), realm.clone())], memory.clone());
     let mut paths = Paths::new();
     paths.insert("ws", PathService::WebSocket(Arc::new(options)));
     let service = WebService::new(paths, head_timeout);
@@ -136,6 +145,7 @@ fn serve_within(
         address,
         mailbox,
         connections,
+        memory,
         thread: Some(thread::spawn(move || reactor.run().unwrap())),
     }
 }

@@ -60,6 +60,14 @@ pub(in crate::config) static LIMITS: Section = Section {
             "how many of them may come from one address; 0 sets no limit. Those of one IPv6 /64 count \
              as one, and behind a proxy all have the proxy's",
         ),
+        optional(
+            "memory_limit",
+            Kind::Integer(1 << 20..=1 << 50, "bytes"),
+            "a quarter of what this process may have",
+            "how much clients may make the node hold: messages that are not complete, what waits to \
+             be read, calls that wait; beyond it those who make it hold most are dropped. May have: \
+             the least of the machine's memory, that of its cgroup, and the address space that is left",
+        ),
     ],
 };
 

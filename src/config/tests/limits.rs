@@ -204,6 +204,12 @@ fn elsewhere() -> Vec<Row> {
             "`wamp.error.unavailable`",
         ),
         row(
+            "what all clients make the node hold",
+            "who makes it hold most",
+            described(&LIMITS, "memory_limit"),
+            "large messages wait, and who stands still or holds most is dropped, Close 1013; logged",
+        ),
+        row(
             "connections",
             "their address; then who has no session",
             format!(

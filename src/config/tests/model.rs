@@ -394,9 +394,17 @@ fn limits_are_what_is_written_or_left_to_the_node() {
         let expected = Limits {
             max_connections: all,
             max_connections_per_address: of_address,
+            memory_limit: None,
         };
         assert_eq!(limits, expected, "{written}");
     }
+}
+
+#[test]
+fn a_memory_limit_is_in_bytes() {
+    let text = r#""version": 2, "limits": {"memory_limit": 8388608}"#;
+    let limits = node(&node_with(&[(r#""version": 2"#, text)])).limits;
+    assert_eq!(limits.memory_limit, Some(8 << 20));
 }
 
 #[test]

@@ -11,7 +11,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use super::{Dealer, QueuedCall, Registration, shares::Common};
+use super::{Dealer, QueuedCall, Registration, held::octets_for_pool, shares::Common};
 use crate::{
     FEW_CALLS, Limits, Output, PeerId,
     authorization::Action,
@@ -124,7 +124,7 @@ impl Dealer {
         if let Some(queue) = &mut registration.queue {
             queue.begin();
         }
-        Ok(Some(invoke(sessions, now, endpoint, queued)))
+        Ok(Some(self.invoke(sessions, now, endpoint, queued)))
     }
 
     /// YIELD or ERROR of a callee: the invocation that it answers, unless that is over.
@@ -141,6 +141,7 @@ impl Dealer {
         let Some(answered) = callee.invocations.remove(&request) else {
             return over(callee, request);
         };
+        self.note_over(&answered);
         if let Some(call) = answered.call {
             self.close(sessions, call);
         }
@@ -202,7 +203,60 @@ impl Dealer {
         if !is_awaited {
             (self.awaited).remove(&(endpoint.callee, endpoint.registration));
         }
-        Some(invoke(sessions, now, endpoint, call))
+        Some(self.invoke(sessions, now, endpoint, call))
+    }
+
+    /// Notes an invocation at both its ends. There is room at the callee: a call that is invoked at
+    /// once has checked it, and one that had to wait follows another.
+    fn invoke(
+        &mut self,
+        sessions: &mut Sessions,
+        now: Instant,
+        endpoint: Endpoint,
+        call: QueuedCall,
+    ) -> Output {
+        let caller = sessions.joined(call.caller).identity.clone();
+        let callee = sessions.joined_mut(endpoint.callee);
+        let deadline = call.deadline.filter(|_| callee.features.call_timeout);
+        // "Progressive Call Results" wants `call_canceling` of the callee as well. AutobahnJS cannot be
+        // interrupted and gives progress, as it does behind Crossbar.io; what nobody waits for any more
+        // is ignored here.
+        let progress = call.progress && callee.features.progressive_call_results;
+        let details = InvocationDetails {
+            caller: call.disclose.then(|| caller.clone()),
+            timeout: deadline.and_then(|deadline| milliseconds(now, deadline)),
+            receive_progress: progress,
+        };
+        let request = callee.next_invocation;
+        callee.next_invocation = request.next();
+        let unanswered = Unanswered {
+            call: Some(call.id()),
+            counted_by: endpoint.is_counted.then_some(endpoint.registration),
+            interrupted: false,
+            progress,
+            octets: octets_for_pool(callee, &call),
+        };
+        self.note_begun(&unanswered);
+        callee.invocations.insert(request, unanswered);
+        let stage = Stage::Invoked(PendingInvocation {
+            callee: endpoint.callee,
+            request,
+        });
+        let caller_session = sessions.joined_mut(call.caller);
+        caller_session.asked.add(endpoint.callee);
+        caller_session.calls.insert(call.request, call.open(stage));
+        let invocation = Invocation {
+            request,
+            registration: endpoint.registration,
+            details: details.into(),
+            payload: call.payload,
+        };
+        Output::Invoke {
+            to: endpoint.callee,
+            invocation,
+            caller,
+            from: call.caller,
+        }
     }
 }
 
@@ -293,51 +347,6 @@ fn deadline(now: Instant, timeout: u64) -> Option<Instant> {
     (timeout > 0)
         .then(|| now.checked_add(Duration::from_millis(timeout)))
         .flatten()
-}
-
-/// Notes an invocation at both its ends. There is room at the callee: a call that is invoked at
-/// once has checked it, and one that had to wait follows another.
-fn invoke(sessions: &mut Sessions, now: Instant, endpoint: Endpoint, call: QueuedCall) -> Output {
-    let caller = sessions.joined(call.caller).identity.clone();
-    let callee = sessions.joined_mut(endpoint.callee);
-    let deadline = call.deadline.filter(|_| callee.features.call_timeout);
-    // "Progressive Call Results" wants `call_canceling` of the callee as well. AutobahnJS cannot be
-    // interrupted and gives progress, as it does behind Crossbar.io; what nobody waits for any more
-    // is ignored here.
-    let progress = call.progress && callee.features.progressive_call_results;
-    let details = InvocationDetails {
-        caller: call.disclose.then(|| caller.clone()),
-        timeout: deadline.and_then(|deadline| milliseconds(now, deadline)),
-        receive_progress: progress,
-    };
-    let request = callee.next_invocation;
-    callee.next_invocation = request.next();
-    let unanswered = Unanswered {
-        call: Some(call.id()),
-        counted_by: endpoint.is_counted.then_some(endpoint.registration),
-        interrupted: false,
-        progress,
-    };
-    callee.invocations.insert(request, unanswered);
-    let stage = Stage::Invoked(PendingInvocation {
-        callee: endpoint.callee,
-        request,
-    });
-    let caller_session = sessions.joined_mut(call.caller);
-    caller_session.asked.add(endpoint.callee);
-    caller_session.calls.insert(call.request, call.open(stage));
-    let invocation = Invocation {
-        request,
-        registration: endpoint.registration,
-        details: details.into(),
-        payload: call.payload,
-    };
-    Output::Invoke {
-        to: endpoint.callee,
-        invocation,
-        caller,
-        from: call.caller,
-    }
 }
 
 /// How many milliseconds a deadline is away; at least one, because 0 stands for no timeout.

@@ -164,7 +164,8 @@ impl Dealer {
         }
         if !is_counted {
             let callee = sessions.joined_mut(invocation.callee);
-            callee.invocations.remove(&invocation.request);
+            let ended = callee.invocations.remove(&invocation.request);
+            ended.iter().for_each(|ended| self.note_over(ended));
         }
     }
 }

@@ -20,6 +20,7 @@ impl Dealer {
         let queued = self.check_queues(sessions, limits, &running);
         assert_eq!(queued, self.queued, "calls that wait are counted");
         self.check_calls(sessions);
+        self.check_held(sessions);
     }
 
     fn check_registrations(&self, sessions: &Sessions) {

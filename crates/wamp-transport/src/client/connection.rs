@@ -184,6 +184,7 @@ impl DialledConnection {
                     );
                     return io.close();
                 }
+                Incoming::NoRoom(_) => unreachable!("a client takes what is announced"),
                 Incoming::Failed(reason) => {
                     tracing::warn!(target: crate::LOG, reason, "the router broke the WebSocket protocol, closing");
                     return io.close();
@@ -295,7 +296,7 @@ impl Protocol<Mail> for DialledConnection {
 
     fn on_flushed(&mut self, io: &mut Io<'_>) {
         self.heartbeat.flushed(io.unsent());
-        self.backlog.set_unsent(io.unsent());
+        self.backlog.set_unsent(io.unsent(), io.unsent_shared());
         io.pause_reading(io.unsent() > limits::DIALLED_OUTPUT_LIMIT);
     }
 
@@ -305,7 +306,7 @@ impl Protocol<Mail> for DialledConnection {
                 self.frames
                     .send_text(&Serializer::Json.encode(&message), io.out());
                 self.backlog.took(message.approximate_len());
-                self.backlog.set_unsent(io.unsent());
+                self.backlog.set_unsent(io.unsent(), io.unsent_shared());
                 self.await_answer(&message, io);
             }
             Mail::Event(broadcast) => {
@@ -317,6 +318,8 @@ impl Protocol<Mail> for DialledConnection {
             Mail::Invocation(..)
             | Mail::Resume
             | Mail::MakeRoom
+            | Mail::OverBudget(_)
+            | Mail::Room(_)
             | Mail::Deadline
             | Mail::Look
             | Mail::Dialler(_) => {}

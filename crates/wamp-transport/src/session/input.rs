@@ -5,8 +5,8 @@ use std::time::Instant;
 
 use super::Session;
 use crate::{
-    frames::Incoming,
-    limits::{MESSAGES_AT_ONCE, TIME_AT_ONCE, TIME_FOR_ALL},
+    frames::{Incoming, TooLarge},
+    limits::{LEAST_TAKEN, MESSAGES_AT_ONCE, TIME_AT_ONCE, TIME_FOR_ALL},
 };
 use reactor::Io;
 use wamp::SessionId;
@@ -47,13 +47,23 @@ impl Session {
         let mut has_message = false;
         let mut second = None;
         for _ in 0..MESSAGES_AT_ONCE {
-            let Some(incoming) = self.frames.next(bytes, io.out()) else {
+            let memory = self.context.io_thread.realms.memory();
+            let room = self.pressure.as_ref().map_or(0, |p| p.room());
+            let fits = |len| len <= room || memory.has_room(len);
+            let incoming = self.frames.next_within(bytes, io.out(), &fits);
+            let Some(incoming) = incoming else {
                 self.note_unfinished(has_message, io);
                 return true;
             };
             has_message |= matches!(incoming, Incoming::Text(_));
             match incoming {
-                Incoming::Text(text) => self.on_text(text.as_bytes(), io),
+                Incoming::Text(text) => {
+                    if text.len() > LEAST_TAKEN {
+                        // It does not wait any more.
+                        self.backlog.set_input(0);
+                    }
+                    self.on_text(text.as_bytes(), io);
+                }
                 Incoming::Binary => self.on_violation(
                     format!(
                         "received a binary message; {} has text messages only",
@@ -66,24 +76,13 @@ impl Session {
                     self.on_closed(io);
                     return true;
                 }
+                Incoming::NoRoom(len) => return !self.wait_for_room(len, io),
                 Incoming::Failed(reason) => {
-                    tracing::info!(
-                    target: crate::LOG,
-                                           client = %self.context.remote, session = self.session.map(SessionId::value), reason,
-                                           "closing a WebSocket connection that broke the protocol"
-                                       );
-                    self.fail("it broke the WebSocket protocol".to_owned(), io);
+                    self.on_failed(&reason, io);
                     return true;
                 }
                 Incoming::TooLarge(too_large) => {
-                    tracing::info!(
-                    target: crate::LOG,
-                                           client = %self.context.remote, session = self.session.map(SessionId::value),
-                                           option = too_large.option, limit = too_large.limit, size = too_large.size,
-                                           "closing a WebSocket connection that sent {too_large}; if that is expected, \
-                                            raise the option of its transport"
-                                       );
-                    self.fail(format!("it sent {too_large}, perhaps the answer"), io);
+                    self.on_too_large(&too_large, io);
                     return true;
                 }
             }
@@ -102,6 +101,31 @@ impl Session {
             }
         }
         false
+    }
+
+    fn on_failed(&mut self, reason: &str, io: &mut Io<'_>) {
+        tracing::info!(
+            target: crate::LOG,
+            client = %self.context.remote,
+            session = self.session.map(SessionId::value),
+            reason,
+            "closing a WebSocket connection that broke the protocol"
+        );
+        self.fail("it broke the WebSocket protocol".to_owned(), io);
+    }
+
+    fn on_too_large(&mut self, too_large: &TooLarge, io: &mut Io<'_>) {
+        tracing::info!(
+            target: crate::LOG,
+            client = %self.context.remote,
+            session = self.session.map(SessionId::value),
+            option = too_large.option,
+            limit = too_large.limit,
+            size = too_large.size,
+            "closing a WebSocket connection that sent {too_large}; if that is expected, raise the \
+             option of its transport"
+        );
+        self.fail(format!("it sent {too_large}, perhaps the answer"), io);
     }
 
     /// Keeps what has been read for later, behind what is kept already.
@@ -136,6 +160,6 @@ impl Session {
             .pressure
             .as_ref()
             .map_or(0, |pressure| pressure.unread());
-        self.backlog.set_input(self.frames.unfinished() + unread);
+        self.backlog.set_input(self.frames.held() + unread);
     }
 }

@@ -14,12 +14,14 @@ use std::{
 use tungstenite::protocol::frame::coding::CloseCode;
 
 use super::{Phase, Session};
-use crate::{backlog::Charge, limits::LEAST_TAKEN};
+use crate::{backlog::Charge, limits::LEAST_TAKEN, memory::Held};
 use reactor::Io;
 use wamp::SessionId;
 
 /// How long the kernel has to take what it has room for and has not told of.
 const RETRY: Duration = Duration::from_millis(10);
+/// A message comes in if so many bytes more of it have come.
+const MOVED: usize = 16 * 1024;
 
 /// What there is to know of a session that has had to wait, or has made others wait.
 #[derive(Default)]
@@ -43,6 +45,18 @@ pub(super) struct Pressure {
     stall: Option<(Instant, usize)>,
     /// By when the message that has begun has to be complete.
     complete_by: Option<Instant>,
+    /// How much of it had come when that was noted last.
+    received: usize,
+    /// What a large message needs before it is read.
+    pub(super) room: Option<Room>,
+}
+
+/// What a large message needs before it is read.
+pub(super) enum Room {
+    /// It waits until then.
+    Wanted(Option<Instant>),
+    /// The node holds it already, until the message begins.
+    Granted(Held),
 }
 
 /// By when the socket has to have taken so much.
@@ -66,7 +80,20 @@ impl Pressure {
     pub(super) fn deadline(&self) -> Option<Instant> {
         let slow = self.slow.as_ref().map(|slow| slow.at);
         let stall = self.stall.map(|(at, _)| at);
-        [slow, stall, self.complete_by].into_iter().flatten().min()
+        let room = match self.room {
+            Some(Room::Wanted(until)) => until,
+            _ => None,
+        };
+        let deadlines = [slow, stall, room, self.complete_by];
+        deadlines.into_iter().flatten().min()
+    }
+
+    /// How large a message may be that is read whatever the node holds.
+    pub(super) fn room(&self) -> u64 {
+        match &self.room {
+            Some(Room::Granted(held)) => held.octets() as u64,
+            _ => 0,
+        }
     }
 
     /// Notes how long the output is. What it has become shorter by has left.
@@ -109,7 +136,7 @@ impl Session {
             .as_ref()
             .map_or(0, |pressure| pressure.invoked);
         let own = self.backlog.in_mail() + io.unsent() - invoked.min(io.unsent());
-        own > self.backlog.limit() || self.backlog.has_to_wait()
+        own > self.backlog.limit() || self.backlog.has_to_wait() || self.waits_for_room()
     }
 
     /// All that was read is taken. Of a message that is not complete its client has to send the rest
@@ -118,11 +145,19 @@ impl Session {
         let is_open = !matches!(self.phase, Phase::Closing { .. });
         if self.frames.is_unfinished() && is_open {
             let by = self.options.message_timeout.map(|timeout| io.now + timeout);
-            let complete_by = &mut self.pressure_mut().complete_by;
+            let received = self.frames.unfinished();
+            let pressure = self.pressure_mut();
+            let complete_by = &mut pressure.complete_by;
             *complete_by = if has_message { by } else { complete_by.or(by) };
-            self.backlog.set_input(self.frames.unfinished());
+            pressure.room = None;
+            if received.abs_diff(pressure.received) >= MOVED {
+                pressure.received = received;
+                self.backlog.note_moved();
+            }
+            self.backlog.set_input(self.frames.held());
         } else if let Some(pressure) = &mut self.pressure {
             pressure.complete_by = None;
+            pressure.room = None;
             self.backlog.set_input(0);
         }
     }
@@ -218,6 +253,12 @@ impl Session {
             slow.is_retried = true;
             slow.at = io.now + RETRY;
             io.retry_output();
+        }
+        if let Some(Room::Wanted(Some(until))) = pressure.room
+            && until <= io.now
+        {
+            self.refuse_memory(io);
+            return false;
         }
         if pressure.complete_by.is_some_and(|at| at <= io.now) {
             self.drop_unfinished(io);
