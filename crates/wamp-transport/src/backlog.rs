@@ -173,9 +173,11 @@ impl Backlog {
                 _ => false,
             },
             Mail::Invocation(..)
+            | Mail::Part(..)
             | Mail::Resume
             | Mail::MakeRoom
             | Mail::Deadline
+            | Mail::Work(_)
             | Mail::Dialler(_) => false,
         }
     }

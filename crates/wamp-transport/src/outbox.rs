@@ -13,7 +13,7 @@ use bytes::Bytes;
 
 use super::backlog::{Backlog, Charge, EventCharge};
 use reactor::{ConnectionId, Mailbox};
-use wamp::{Event, Invocation, Message, Serializer};
+use wamp::{Event, Invocation, Message, Receipt, Serializer, Work};
 
 /// What other threads may send to a connection.
 pub enum Mail {
@@ -21,6 +21,8 @@ pub enum Mail {
     Message(Message),
     /// An invocation to write. Its caller is charged for it until the socket has taken it.
     Invocation(Invocation, Charge),
+    /// A part of an answer to write. The receipt is for when little waits to leave.
+    Part(Box<Message>, Receipt),
     /// An event to write, shared with other subscribers.
     Event(Arc<Broadcast>),
     /// Nothing more comes for this session: close, orderly.
@@ -34,6 +36,8 @@ pub enum Mail {
     MakeRoom,
     /// For the clock: a realm has an earlier deadline than it knows of.
     Deadline,
+    /// For the session of a component: something to do on its thread.
+    Work(Work),
     /// For a dialler: what has become of its attempt, or that it is to stop.
     Dialler(DiallerEvent),
 }
@@ -121,12 +125,14 @@ impl Mail {
         match self {
             Self::Message(message) => message.approximate_len(),
             Self::Invocation(invocation, _) => invocation.approximate_len(),
+            Self::Part(part, _) => part.approximate_len(),
             Self::Event(broadcast) => broadcast.len(),
             Self::Close
             | Self::GoAway
             | Self::Resume
             | Self::MakeRoom
             | Self::Deadline
+            | Self::Work(_)
             | Self::Dialler(_) => 0,
         }
     }

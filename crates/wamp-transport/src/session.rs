@@ -134,11 +134,15 @@ impl Session {
                 self.send(&Message::Invocation(invocation), io);
                 self.note_charge(charge, before, io);
             }
+            Mail::Part(part, receipt) => {
+                self.send(&part, io);
+                self.pressure_mut().receipts.push(receipt);
+            }
             Mail::Event(broadcast) => self.send_event(&broadcast, io),
             Mail::Close => self.close(CloseCode::Normal, "the session has ended", io),
             Mail::GoAway => self.go_away(io),
             // For what comes below; the others are for tasks, not for connections.
-            Mail::Resume | Mail::MakeRoom | Mail::Deadline | Mail::Dialler(_) => {}
+            Mail::Resume | Mail::MakeRoom | Mail::Deadline | Mail::Work(_) | Mail::Dialler(_) => {}
         }
         self.backlog.set_unsent(io.unsent());
         self.note_output(io);
