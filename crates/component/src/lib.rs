@@ -102,6 +102,9 @@ mod handler;
 #[cfg(feature = "adbapi")]
 pub mod hello;
 mod invocation;
+mod known;
+mod registry;
+mod reply_stream;
 mod session;
 mod session_handle;
 mod subscription;
@@ -113,6 +116,7 @@ pub use class::{Classes, Component, Instance, Procedure, Setup};
 pub use error::{Error, ErrorDetails};
 pub use handler::Status;
 pub use invocation::{Answer, Caller, Invocation, Later, Reply};
+pub use registry::{RegistrationHandle, SubscriptionHandle};
 pub use session::Session;
 pub use session_handle::{CallResult, SessionHandle};
 pub use subscription::{Event, Subscription};

@@ -1,0 +1,219 @@
+//! A reply that comes in parts: when its source is asked for the next one, and how it ends. Must not
+//! know where the parts come from, nor how they travel.
+
+use std::{
+    panic::{AssertUnwindSafe, catch_unwind},
+    sync::{Arc, Mutex, MutexGuard, PoisonError, Weak},
+};
+
+use super::{
+    Deferred, Error, Promise,
+    invocation::{Callee, Unanswered},
+};
+use deferred::{CancelHandle, Control, Interrupt};
+use wamp::{Outbound, Payload, Receipt, RequestId};
+
+/// The source is asked for no more while so many parts are on their way to the caller.
+const PARTS_AHEAD: usize = 2;
+/// Nor while those have so many bytes.
+const OCTETS_AHEAD: usize = 256 << 10;
+
+/// Gives the next part each time it is called, and `None` after the last.
+pub(super) type Source = Box<dyn FnMut() -> Deferred<Option<Payload>> + Send>;
+
+/// A reply in parts on its way to its caller.
+///
+/// It lives by what may stop it, which holds it until there is an answer; receipts do not, so that
+/// none of them is the last to let it go.
+struct ReplyStream {
+    this: Weak<Self>,
+    callee: Arc<dyn Callee>,
+    request: RequestId,
+    /// The thread that the invocation came on, where there is one: the source is asked there, and
+    /// the parts are sent from there.
+    home: Option<Arc<dyn Outbound>>,
+    state: Mutex<State>,
+}
+
+struct State {
+    /// Not there while it is being called, nor after the end.
+    source: Option<Source>,
+    /// The part that was asked for and is not sent yet, as far as it can be cancelled.
+    asked: Option<CancelHandle>,
+    is_asked: bool,
+    /// Somebody is asking, further up or on another thread, and looks again before it stops.
+    is_asking: bool,
+    /// What was sent and has not been taken.
+    parts: usize,
+    octets: usize,
+    /// The answer at the end; none once it is given.
+    end: Option<Promise<Payload>>,
+}
+
+/// Sends what `source` gives as the answer to an invocation. `end` is resolved after the last part,
+/// or earlier by whoever cancels it; then the source is dropped and what was asked of it cancelled.
+pub(super) fn start(
+    source: Source,
+    end: Promise<Payload>,
+    callee: Arc<dyn Callee>,
+    invocation: Unanswered,
+) {
+    let control = end.control();
+    let stream = Arc::new_cyclic(|this| ReplyStream {
+        this: this.clone(),
+        callee,
+        request: invocation.request,
+        home: invocation.outbound,
+        state: Mutex::new(State {
+            source: Some(source),
+            asked: None,
+            is_asked: false,
+            is_asking: false,
+            parts: 0,
+            octets: 0,
+            end: Some(end),
+        }),
+    });
+    let stop: Arc<dyn Interrupt<Error>> = stream.clone();
+    if control.begin(&stop) {
+        stream.go_on();
+    }
+}
+
+impl State {
+    fn has_room(&self) -> bool {
+        self.parts < PARTS_AHEAD && self.octets < OCTETS_AHEAD
+    }
+}
+
+impl ReplyStream {
+    /// Asks for the next part while there is room, and each time it has come.
+    fn go_on(&self) {
+        if std::mem::replace(&mut self.state().is_asking, true) {
+            return;
+        }
+        while let Some(source) = self.next_turn() {
+            self.ask(source);
+        }
+    }
+
+    /// The source, if it is to be asked now. If not, nobody asks any more; that is noted under the
+    /// same lock, so that no receipt can come between.
+    fn next_turn(&self) -> Option<Source> {
+        let mut state = self.state();
+        let is_due = !state.is_asked && state.has_room();
+        let source = state.source.take_if(|_| is_due);
+        state.is_asking = source.is_some();
+        state.is_asked |= source.is_some();
+        source
+    }
+
+    fn ask(&self, mut source: Source) {
+        // Its panic must not take the connections of its thread with it.
+        let asked = catch_unwind(AssertUnwindSafe(&mut source));
+        let Ok(part) = asked else {
+            tracing::error!(target: crate::LOG, "what gives the parts of a reply has panicked");
+            return self.finish(Err(Error::panicked()));
+        };
+        {
+            let mut state = self.state();
+            if state.end.is_none() {
+                // Ended meanwhile.
+                drop(state);
+                return part.cancel();
+            }
+            state.source = Some(source);
+            state.asked = Some(part.cancel_handle());
+        }
+        let Some(this) = self.this.upgrade() else {
+            return;
+        };
+        part.on_result(move |part| this.take(part));
+    }
+
+    /// The part that was asked for is here, on any thread.
+    fn take(self: Arc<Self>, part: Result<Option<Payload>, Error>) {
+        let part = match part {
+            Ok(Some(part)) => part,
+            Ok(None) => return self.finish(Ok(Payload::empty())),
+            Err(error) => return self.finish(Err(error)),
+        };
+        let octets = part.len();
+        {
+            let mut state = self.state();
+            if state.end.is_none() {
+                return;
+            }
+            state.parts += 1;
+            state.octets += octets;
+        }
+        let stream = self.clone();
+        self.at_home(move || stream.send(part));
+    }
+
+    /// Sends a part, and asks for the next one if there is room already.
+    fn send(&self, part: Payload) {
+        let (this, octets) = (self.this.clone(), part.len());
+        let taken = Receipt::new(move || {
+            if let Some(stream) = this.upgrade() {
+                stream.taken(octets);
+            }
+        });
+        self.callee.send_part(self.request, part, taken);
+        self.state().is_asked = false;
+        self.go_on();
+    }
+
+    /// The caller's connection has taken a part. May be called under a lock of whoever had it.
+    fn taken(self: Arc<Self>, octets: usize) {
+        let had_room = {
+            let mut state = self.state();
+            let had_room = state.has_room();
+            state.parts -= 1;
+            state.octets -= octets;
+            had_room || !state.has_room()
+        };
+        if !had_room {
+            let stream = self.clone();
+            self.at_home(move || stream.go_on());
+        }
+    }
+
+    /// Does something on the thread that the invocation came on. If that has ended, the session does
+    /// too, which stops this.
+    fn at_home(&self, work: impl FnOnce() + Send + 'static) {
+        match &self.home {
+            Some(home) => drop(home.run(Box::new(work))),
+            None => work(),
+        }
+    }
+
+    /// Gives the answer, unless there is one.
+    fn finish(&self, result: Result<Payload, Error>) {
+        let (source, asked, end) = {
+            let mut state = self.state();
+            (state.source.take(), state.asked.take(), state.end.take())
+        };
+        drop(source);
+        if let Some(asked) = asked {
+            asked.cancel();
+        }
+        if let Some(end) = end {
+            // It can be cancelled no more, so this is not held any longer.
+            let _ = end.control().end();
+            end.resolve(result);
+        }
+    }
+
+    /// No user code runs under the lock, so a poisoned one is as good as any.
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Interrupt<Error> for ReplyStream {
+    /// The call has ended otherwise.
+    fn interrupt(&self, _: Arc<dyn Control<Error>>) {
+        self.finish(Err(deferred::Failure::cancelled()));
+    }
+}
