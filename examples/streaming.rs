@@ -57,13 +57,8 @@ impl Exports {
             return self.few_numbers(count);
         }
         let numbers = Statement::new(NUMBERS, params![count]);
-        let mut rows = self.db.stream(Settings::new(), numbers, BATCH);
-        Reply::stream(&call, move || {
-            rows.next_batch().and_then(|batch| {
-                let rows = batch.map(|rows| rows.deserialize::<(i64, String)>());
-                rows.transpose()
-            })
-        })
+        let rows = self.db.stream(Settings::new(), numbers, BATCH);
+        Reply::rows(&call, rows, |batch| batch.deserialize::<(i64, String)>())
     }
 
     fn few_numbers(&self, count: i64) -> Answer {

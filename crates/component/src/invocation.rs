@@ -9,7 +9,11 @@ use std::{
 use deferred::{CancelHandle, Deferred, Failure};
 use serde::{Serialize, de::DeserializeOwned};
 
-use super::{Error, arguments, deferred, reply_stream};
+use super::{
+    Error, arguments, deferred,
+    reply_stream::{self, Batches, Source},
+};
+use sql::{RowStream, Rows};
 use wamp::{
     Identity, InvocationDetails, Outbound, Payload, PayloadError, Receipt, RequestId, SessionId,
     Sparse, Uri,
@@ -159,22 +163,19 @@ impl Reply {
     /// argument nor `progress`, says that this was all.
     ///
     /// ```
-    /// # use std::num::NonZeroU32;
-    /// use component::{Answer, Invocation, Reply};
-    /// use sql::{Database, Settings, Statement};
+    /// use component::{Answer, Deferred, Invocation, Reply};
     ///
-    /// fn all(db: &dyn Database, call: &Invocation) -> Answer {
-    ///     let goods = Statement::new("SELECT name, price FROM goods", ());
-    ///     let batch = NonZeroU32::new(500).expect("not 0");
-    ///     let mut rows = db.stream(Settings::new(), goods, batch);
+    /// fn count_down(call: &Invocation) -> Answer {
+    ///     let (mut left,): (u32,) = call.args()?;
     ///     Reply::stream(call, move || {
-    ///         rows.next_batch().and_then(|batch| {
-    ///             let parts = batch.map(|rows| rows.deserialize::<(String, f64)>());
-    ///             parts.transpose()
-    ///         })
+    ///         let part = (left > 0).then_some(left);
+    ///         left = left.saturating_sub(1);
+    ///         Deferred::ready(Ok(part))
     ///     })
     /// }
     /// ```
+    ///
+    /// [`Reply::rows`] does it with what a database gives.
     ///
     /// The source is asked as fast as the caller takes what it gives, which keeps at most two parts
     /// on their way, and no second one beside 256 KiB: while a caller does not read, nobody reads for
@@ -184,10 +185,8 @@ impl Reply {
     ///
     /// `next` is called on an I/O thread and must not block; one part is asked for at a time. What
     /// it holds is dropped at the end, and at once when the call ends early: it is canceled, its
-    /// timeout passes, its caller is gone. So a [`RowStream`](sql::RowStream) in it ends its portal
-    /// and its transaction. Each part begins the timeout of the call anew. A caller that stops
-    /// reading and keeps its connection keeps the source: give such a procedure a
-    /// [`concurrency`](super::Procedure::concurrency) below the number of connections of a pool.
+    /// timeout passes, its caller is gone. Each part begins the timeout of the call anew. A caller
+    /// that stops reading and keeps its connection keeps the source.
     ///
     /// # Errors
     /// `wamp.error.invalid_argument` if the caller has not asked for progress, who would get nothing
@@ -200,14 +199,55 @@ impl Reply {
         E: Failure,
         Error: From<E>,
     {
+        Self::parts(call, move || {
+            next().map_result(|part| part.map_err(Error::from)?.map(encoded).transpose())
+        })
+    }
+
+    /// Replies with the rows of a statement in parts: `encode` makes each of a batch, on the thread
+    /// that brings it; all else is as with [`Reply::stream`]. A call that ends early ends the portal
+    /// and the transaction.
+    ///
+    /// While a caller takes nothing, a connection of the database is taken and its transaction open:
+    /// give such a procedure a [`concurrency`](super::Procedure::concurrency) below the number of
+    /// connections. A canceled call of one that has it is answered when the connection is free.
+    ///
+    /// ```
+    /// use std::num::NonZeroU32;
+    ///
+    /// use component::{Answer, Invocation, Reply};
+    /// use sql::{Database, Settings, Statement};
+    ///
+    /// fn all(db: &dyn Database, call: &Invocation) -> Answer {
+    ///     let goods = Statement::new("SELECT name, price FROM goods", ());
+    ///     let batch = NonZeroU32::new(500).expect("not 0");
+    ///     let rows = db.stream(Settings::new(), goods, batch);
+    ///     Reply::rows(call, rows, |batch| batch.deserialize::<(String, f64)>())
+    /// }
+    /// ```
+    ///
+    /// # Errors
+    /// As [`Reply::stream`]; what PostgreSQL says ends the reply.
+    pub fn rows<T, E>(
+        call: &Invocation,
+        rows: RowStream,
+        encode: impl Fn(Rows) -> Result<T, E> + Send + Sync + 'static,
+    ) -> Answer
+    where
+        T: Serialize,
+        Error: From<E>,
+    {
+        let encode = Arc::new(move |rows| encoded(encode(rows)?));
+        Self::parts(call, Batches { rows, encode })
+    }
+
+    fn parts(call: &Invocation, source: impl Source + 'static) -> Answer {
         if !call.wants_progress() {
             return Err(Error::invalid_argument(format_args!(
                 "{} gives its result in parts: call it with the option receive_progress",
                 call.procedure
             )));
         }
-        let source =
-            move || next().map_result(|part| part.map_err(Error::from)?.map(encoded).transpose());
         let (end, deferred) = deferred();
         Ok(Self::Later(Later {
             cancel: deferred.cancel_handle(),

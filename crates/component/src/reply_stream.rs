@@ -11,6 +11,7 @@ use super::{
     invocation::{Callee, Unanswered},
 };
 use deferred::{CancelHandle, Control, Interrupt};
+use sql::{RowStream, Rows};
 use wamp::{Outbound, Payload, Receipt, RequestId};
 
 /// The source is asked for no more while so many parts are on their way to the caller.
@@ -18,8 +19,44 @@ const PARTS_AHEAD: usize = 2;
 /// Nor while those have so many bytes.
 const OCTETS_AHEAD: usize = 256 << 10;
 
-/// Gives the next part each time it is called, and `None` after the last.
-pub(super) type Source = Box<dyn FnMut() -> Deferred<Option<Payload>> + Send>;
+/// What the parts come from.
+pub(super) trait Source: Send {
+    /// The next part, and `None` after the last.
+    fn next(&mut self) -> Deferred<Option<Payload>>;
+
+    /// Ends it early. The deferred fires when what it had is free for others.
+    fn close(self: Box<Self>) -> Deferred<()>;
+}
+
+/// A function that gives the next part each time it is called.
+impl<F: FnMut() -> Deferred<Option<Payload>> + Send> Source for F {
+    fn next(&mut self) -> Deferred<Option<Payload>> {
+        self()
+    }
+
+    fn close(self: Box<Self>) -> Deferred<()> {
+        drop(self);
+        Deferred::ready(Ok(()))
+    }
+}
+
+/// The batches of a statement, and what makes parts of them.
+pub(super) struct Batches<F> {
+    pub(super) rows: RowStream,
+    pub(super) encode: Arc<F>,
+}
+
+impl<F: Fn(Rows) -> Result<Payload, Error> + Send + Sync + 'static> Source for Batches<F> {
+    fn next(&mut self) -> Deferred<Option<Payload>> {
+        let encode = self.encode.clone();
+        let batch = self.rows.next_batch();
+        batch.map_result(move |batch| batch?.map(|rows| encode(rows)).transpose())
+    }
+
+    fn close(self: Box<Self>) -> Deferred<()> {
+        self.rows.close().map_result(|end| Ok(end?))
+    }
+}
 
 /// A reply in parts on its way to its caller.
 ///
@@ -37,7 +74,7 @@ struct ReplyStream {
 
 struct State {
     /// Not there while it is being called, nor after the end.
-    source: Option<Source>,
+    source: Option<Box<dyn Source>>,
     /// The part that was asked for and is not sent yet, as far as it can be cancelled.
     asked: Option<CancelHandle>,
     is_asked: bool,
@@ -46,14 +83,17 @@ struct State {
     /// What was sent and has not been taken.
     parts: usize,
     octets: usize,
+    /// Canceled, and without an answer until the source is closed. Nothing of it is sent any more.
+    is_closing: bool,
     /// The answer at the end; none once it is given.
     end: Option<Promise<Payload>>,
 }
 
 /// Sends what `source` gives as the answer to an invocation. `end` is resolved after the last part,
-/// or earlier by whoever cancels it; then the source is dropped and what was asked of it cancelled.
+/// or earlier by whoever cancels it; then the source is dropped, or closed by whoever cancels on its
+/// end, and what was asked of it is cancelled.
 pub(super) fn start(
-    source: Source,
+    source: Box<dyn Source>,
     end: Promise<Payload>,
     callee: Arc<dyn Callee>,
     invocation: Unanswered,
@@ -71,6 +111,7 @@ pub(super) fn start(
             is_asking: false,
             parts: 0,
             octets: 0,
+            is_closing: false,
             end: Some(end),
         }),
     });
@@ -99,7 +140,7 @@ impl ReplyStream {
 
     /// The source, if it is to be asked now. If not, nobody asks any more; that is noted under the
     /// same lock, so that no receipt can come between.
-    fn next_turn(&self) -> Option<Source> {
+    fn next_turn(&self) -> Option<Box<dyn Source>> {
         let mut state = self.state();
         let is_due = !state.is_asked && state.has_room();
         let source = state.source.take_if(|_| is_due);
@@ -108,9 +149,9 @@ impl ReplyStream {
         source
     }
 
-    fn ask(&self, mut source: Source) {
+    fn ask(&self, mut source: Box<dyn Source>) {
         // Its panic must not take the connections of its thread with it.
-        let asked = catch_unwind(AssertUnwindSafe(&mut source));
+        let asked = catch_unwind(AssertUnwindSafe(|| source.next()));
         let Ok(part) = asked else {
             tracing::error!(target: crate::LOG, "what gives the parts of a reply has panicked");
             return self.finish(Err(Error::panicked()));
@@ -121,6 +162,11 @@ impl ReplyStream {
                 // Ended meanwhile.
                 drop(state);
                 return part.cancel();
+            }
+            if state.is_closing {
+                drop(state);
+                part.cancel();
+                return self.close(source);
             }
             state.source = Some(source);
             state.asked = Some(part.cancel_handle());
@@ -133,6 +179,9 @@ impl ReplyStream {
 
     /// The part that was asked for is here, on any thread.
     fn take(self: Arc<Self>, part: Result<Option<Payload>, Error>) {
+        if self.state().is_closing {
+            return;
+        }
         let part = match part {
             Ok(Some(part)) => part,
             Ok(None) => return self.finish(Ok(Payload::empty())),
@@ -141,7 +190,7 @@ impl ReplyStream {
         let octets = part.len();
         {
             let mut state = self.state();
-            if state.end.is_none() {
+            if state.end.is_none() || state.is_closing {
                 return;
             }
             state.parts += 1;
@@ -205,6 +254,14 @@ impl ReplyStream {
         }
     }
 
+    /// Gives the answer of a canceled call when the source is closed.
+    fn close(&self, source: Box<dyn Source>) {
+        if let Some(this) = self.this.upgrade() {
+            let closed = source.close();
+            closed.on_result(move |_| this.finish(Err(deferred::Failure::cancelled())));
+        }
+    }
+
     /// No user code runs under the lock, so a poisoned one is as good as any.
     fn state(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
@@ -213,7 +270,22 @@ impl ReplyStream {
 
 impl Interrupt<Error> for ReplyStream {
     /// The call has ended otherwise.
-    fn interrupt(&self, _: Arc<dyn Control<Error>>) {
-        self.finish(Err(deferred::Failure::cancelled()));
+    fn interrupt(&self, call: Arc<dyn Control<Error>>) {
+        if !call.take() {
+            return self.finish(Err(deferred::Failure::cancelled()));
+        }
+        // It has no answer yet, and is to have it when the source is closed.
+        let (source, asked) = {
+            let mut state = self.state();
+            state.is_closing = true;
+            (state.source.take(), state.asked.take())
+        };
+        if let Some(asked) = asked {
+            asked.cancel();
+        }
+        // If it is being asked, whoever does that closes it.
+        if let Some(source) = source {
+            self.close(source);
+        }
     }
 }

@@ -257,3 +257,62 @@ fn who_has_not_asked_for_progress_is_told() {
     assert!(message.contains("receive_progress"), "{message}");
     assert_eq!(playing.source.asked(), 0);
 }
+
+/// Replies with the rows that the test gives.
+struct Rows(Mutex<Option<sql::RowStream>>);
+
+impl Component for Rows {
+    fn on_join(_: Setup) -> Result<Self, Error> {
+        Ok(Self(Mutex::default()))
+    }
+
+    fn procedures(&self) -> Vec<Procedure<Self>> {
+        let rows = |one: &Self, call: Invocation| {
+            let rows = one
+                .0
+                .lock()
+                .unwrap()
+                .take()
+                .expect("the test has left them");
+            let affected = |rows: sql::Rows| Ok::<_, sql::Error>(rows.affected());
+            Reply::rows(&call, rows, affected)
+        };
+        let one = std::num::NonZeroU64::MIN;
+        vec![Procedure::new("com.example.rows", rows).concurrency(one)]
+    }
+}
+
+#[test]
+fn a_canceled_call_that_is_counted_is_answered_when_its_connection_is_free() {
+    struct Noted(AtomicBool);
+    impl ::deferred::Interrupt<sql::Error> for Noted {
+        fn interrupt(&self, _: Arc<dyn ::deferred::Control<sql::Error>>) {
+            self.0.store(true, Ordering::Relaxed);
+        }
+    }
+    let (promise, job) = ::deferred::deferred::<(), sql::Error>();
+    let (sink, stream) = sql::row_stream(job.cancel_handle());
+    let sink = Arc::new(sink);
+    let end = sink.clone();
+    job.on_result(move |result| end.finish(result));
+    let noted = Arc::new(Noted(AtomicBool::new(false)));
+    let interrupt: Arc<dyn ::deferred::Interrupt<sql::Error>> = noted.clone();
+    let control = promise.control();
+    assert!(control.take() && control.begin(&interrupt));
+    sink.send(sql::Rows::count(7)).unwrap();
+
+    let rows = Rows(Mutex::new(Some(stream)));
+    let played = super::Played::new(Instance::of(rows, SessionHandle::default()));
+    played.join();
+    played.hear(r#"[68, 1, 101, {"receive_progress": true}]"#);
+    assert_eq!(played.sent(), [json!([70, 1, {"progress": true}, [7]])]);
+    played.hear(r#"[69, 1, {"mode": "kill"}]"#);
+    assert!(noted.0.load(Ordering::Relaxed), "its statement is stopped");
+    assert!(sink.send(sql::Rows::count(8)).is_err());
+    assert_eq!(played.sent(), [] as [Value; 0], "its worker is not free");
+    assert!(control.end().is_err());
+    promise.resolve(Ok(()));
+    let answers = played.sent();
+    assert_eq!(answers.len(), 1, "{answers:?}");
+    assert_eq!(answers[0][4], "wamp.error.canceled");
+}
