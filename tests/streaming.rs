@@ -10,7 +10,7 @@ use crate::{
     support::{
         autobahn::{Autobahn, BOTH, Client as AutobahnClient},
         example::example,
-        node::Node,
+        node::{Node, config, container, router},
         postgres::{Database, Postgres},
         wait,
         websocket::{Client, Received, code},
@@ -246,6 +246,37 @@ fn no_more_than_its_concurrency_run_at_once_and_a_canceled_one_makes_room() {
     bench.wait_for_waiting(4);
     drop(clients);
     bench.wait_for_end();
+}
+
+#[test]
+fn a_component_on_another_router_streams_there() {
+    let router = Node::start(&config(&[router()]));
+    let database = Postgres::shared().create_database("streamed_elsewhere");
+    let mut extra = json!({"procedures": {NUMBERS: {"concurrency": 1}}});
+    extra["database"] = database.extra();
+    let component = container("shop.Exports", &router.websocket_url(), extra);
+    let mut exports = Node::start_program(&example("streaming"), &config(&[component]), &[]);
+    exports.wait_for_log("registered 2 procedures");
+    let mut client = Client::join(router.address());
+    let request = begin(&mut client, 100_000, &json!({}));
+    assert_eq!(read_all(&mut client, request, |_| {}), 100_000);
+    // The next one begins when the connection of the last one is free.
+    for mode in ["kill", "killnowait", "skip"] {
+        let request = begin(&mut client, MANY, &json!({}));
+        client.message();
+        client.cancel(request, Some(mode));
+        assert_eq!(read_error(&mut client, request), "wamp.error.canceled");
+    }
+    // The router is gone, and with it whoever wants the rest.
+    begin(&mut client, MANY, &json!({}));
+    client.message();
+    drop(router);
+    wait::until("the end of the transaction", || {
+        let busy = "SELECT 1 FROM pg_stat_activity WHERE datname = $1 \
+                    AND pid <> pg_backend_pid() AND xact_start IS NOT NULL";
+        let rows = database.client().query(busy, &[&database.name()]);
+        rows.expect("the activity").is_empty().then_some(())
+    });
 }
 
 #[test]

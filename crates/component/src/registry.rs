@@ -38,8 +38,8 @@ impl RegistrationHandle {
 pub struct SubscriptionHandle(Kept);
 
 impl SubscriptionHandle {
-    /// Ends the subscription: its method is not called again after this. The deferred fires when the
-    /// router has done it, or at once while there is no session.
+    /// Ends the subscription: no event that comes after this calls its method. The deferred fires when
+    /// the router has done it, or at once while there is no session.
     ///
     /// # Errors
     /// Later: what the router says.

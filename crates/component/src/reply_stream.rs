@@ -14,10 +14,11 @@ use deferred::{CancelHandle, Control, Interrupt};
 use sql::{RowStream, Rows};
 use wamp::{Outbound, Payload, Receipt, RequestId};
 
-/// The source is asked for no more while so many parts are on their way to the caller.
-const PARTS_AHEAD: usize = 2;
+/// The source of a [`Reply::stream`](super::Reply::stream) is asked for no more while so many parts
+/// are on their way to the caller.
+pub const PARTS_AHEAD: usize = 2;
 /// Nor while those have so many bytes.
-const OCTETS_AHEAD: usize = 256 << 10;
+pub const OCTETS_AHEAD: usize = 256 << 10;
 
 /// What the parts come from.
 pub(super) trait Source: Send {
