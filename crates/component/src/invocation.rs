@@ -252,13 +252,7 @@ impl Reply {
         Ok(Self::Later(Later {
             cancel: deferred.cancel_handle(),
             send: Box::new(move |callee, invocation| {
-                let unanswered = Unanswered {
-                    request: invocation.request,
-                    outbound: invocation.outbound.clone(),
-                };
-                let answerer = callee.clone();
-                deferred.on_result(move |answer| answerer.answer_later(unanswered, answer));
-                reply_stream::start(Box::new(source), end, callee, invocation);
+                reply_stream::start(Box::new(source), (end, deferred), callee, invocation);
             }),
         }))
     }

@@ -86,16 +86,22 @@ struct State {
     octets: usize,
     /// Canceled, and without an answer until the source is closed. Nothing of it is sent any more.
     is_closing: bool,
-    /// The answer at the end; none once it is given.
+    /// What fires with the answer; none once it is known.
     end: Option<Promise<Payload>>,
+    /// A part is being sent, and the answer has to wait for that.
+    is_sending: bool,
+    /// The answer is sent, or waits here. A router may end the session of a callee that goes on after
+    /// it.
+    is_answered: bool,
+    answer: Option<Result<Payload, Error>>,
 }
 
-/// Sends what `source` gives as the answer to an invocation. `end` is resolved after the last part,
+/// Sends what `source` gives as the answer to an invocation. The deferred fires with the last of it,
 /// or earlier by whoever cancels it; then the source is dropped, or closed by whoever cancels on its
 /// end, and what was asked of it is cancelled.
 pub(super) fn start(
     source: Box<dyn Source>,
-    end: Promise<Payload>,
+    (end, answer): (Promise<Payload>, Deferred<Payload>),
     callee: Arc<dyn Callee>,
     invocation: Unanswered,
 ) {
@@ -114,8 +120,13 @@ pub(super) fn start(
             octets: 0,
             is_closing: false,
             end: Some(end),
+            is_sending: false,
+            is_answered: false,
+            answer: None,
         }),
     });
+    let answering = stream.clone();
+    answer.on_result(move |answer| answering.answer(answer));
     let stop: Arc<dyn Interrupt<Error>> = stream.clone();
     if control.begin(&stop) {
         stream.go_on();
@@ -203,6 +214,13 @@ impl ReplyStream {
 
     /// Sends a part, and asks for the next one if there is room already.
     fn send(&self, part: Payload) {
+        {
+            let mut state = self.state();
+            if state.is_answered {
+                return;
+            }
+            state.is_sending = true;
+        }
         let (this, octets) = (self.this.clone(), part.len());
         let taken = Receipt::new(move || {
             if let Some(stream) = this.upgrade() {
@@ -210,8 +228,36 @@ impl ReplyStream {
             }
         });
         self.callee.send_part(self.request, part, taken);
-        self.state().is_asked = false;
-        self.go_on();
+        let answer = {
+            let mut state = self.state();
+            (state.is_sending, state.is_asked) = (false, false);
+            state.answer.take()
+        };
+        match answer {
+            Some(answer) => self.give(answer),
+            None => self.go_on(),
+        }
+    }
+
+    /// The answer is known: given now, or by whoever is sending a part.
+    fn answer(&self, answer: Result<Payload, Error>) {
+        {
+            let mut state = self.state();
+            state.is_answered = true;
+            if state.is_sending {
+                state.answer = Some(answer);
+                return;
+            }
+        }
+        self.give(answer);
+    }
+
+    fn give(&self, answer: Result<Payload, Error>) {
+        let invocation = Unanswered {
+            request: self.request,
+            outbound: self.home.clone(),
+        };
+        self.callee.answer_later(invocation, answer);
     }
 
     /// The caller's connection has taken a part. May be called under a lock of whoever had it.
@@ -238,7 +284,7 @@ impl ReplyStream {
         }
     }
 
-    /// Gives the answer, unless there is one.
+    /// Ends it with this answer, unless it has one.
     fn finish(&self, result: Result<Payload, Error>) {
         let (source, asked, end) = {
             let mut state = self.state();

@@ -87,6 +87,8 @@ struct Keeping {
     sent: mpsc::Sender<Message>,
     receipts: Arc<Mutex<Vec<Receipt>>>,
     keeps: bool,
+    /// What happens while a part is being sent.
+    meanwhile: Arc<Mutex<Option<Box<dyn FnOnce() + Send>>>>,
 }
 
 impl Transport for Keeping {
@@ -94,6 +96,9 @@ impl Transport for Keeping {
         self.sent.send(message).unwrap();
     }
     fn send_part(&self, part: Yield, taken: Receipt) {
+        if let Some(meanwhile) = self.meanwhile.lock().unwrap().take() {
+            meanwhile();
+        }
         self.send(part.into());
         if self.keeps {
             self.receipts.lock().unwrap().push(taken);
@@ -105,16 +110,19 @@ struct Playing {
     played: super::Played,
     source: Source,
     receipts: Arc<Mutex<Vec<Receipt>>>,
+    meanwhile: Arc<Mutex<Option<Box<dyn FnOnce() + Send>>>>,
 }
 
 impl Playing {
     fn new(keeps: bool, ready: impl IntoIterator<Item = Part>) -> Self {
         let (sender, sent) = mpsc::channel();
         let receipts = Arc::<Mutex<Vec<_>>>::default();
+        let meanwhile = Arc::<Mutex<Option<_>>>::default();
         let transport = Keeping {
             sent: sender,
             receipts: receipts.clone(),
             keeps,
+            meanwhile: meanwhile.clone(),
         };
         let source = Source::default();
         (source.0.lock().unwrap().ready).extend(ready.into_iter().map(Ok));
@@ -125,6 +133,7 @@ impl Playing {
             played,
             source,
             receipts,
+            meanwhile,
         }
     }
 
@@ -245,6 +254,21 @@ fn an_interrupt_or_the_end_of_the_session_ends_the_source_at_once() {
             }
         }
     }
+}
+
+#[test]
+fn no_part_comes_after_the_answer() {
+    let playing = Playing::new(true, []);
+    playing.invoke(101);
+    let session = playing.played.session.clone();
+    let interrupt = wamp::Serializer::Json.decode(br#"[69, 1, {"mode": "kill"}]"#);
+    let interrupt = interrupt.unwrap();
+    *playing.meanwhile.lock().unwrap() = Some(Box::new(move || session.on_message(interrupt)));
+    playing.source.give(Ok(text(1)));
+    let sent = playing.played.sent();
+    assert_eq!(sent.len(), 2, "{sent:?}");
+    assert_eq!(sent[0][2], json!({"progress": true}));
+    assert_eq!(sent[1][4], "wamp.error.canceled");
 }
 
 #[test]
