@@ -4,7 +4,7 @@ use std::collections::VecDeque;
 
 use super::*;
 use crate::{Deferred, Promise, deferred};
-use wamp::{Receipt, Yield};
+use wamp::{Receipt, Work, Yield};
 
 type Part = Option<String>;
 
@@ -88,7 +88,7 @@ struct Keeping {
     receipts: Arc<Mutex<Vec<Receipt>>>,
     keeps: bool,
     /// What happens while a part is being sent.
-    meanwhile: Arc<Mutex<Option<Box<dyn FnOnce() + Send>>>>,
+    meanwhile: Arc<Mutex<Option<Work>>>,
 }
 
 impl Transport for Keeping {
@@ -110,7 +110,7 @@ struct Playing {
     played: super::Played,
     source: Source,
     receipts: Arc<Mutex<Vec<Receipt>>>,
-    meanwhile: Arc<Mutex<Option<Box<dyn FnOnce() + Send>>>>,
+    meanwhile: Arc<Mutex<Option<Work>>>,
 }
 
 impl Playing {
