@@ -15,7 +15,7 @@ const SESSIONS: usize = 6;
 const NEAR: usize = 6 << 20;
 
 /// The resident memory of the node, in bytes.
-fn resident(node: &Node) -> usize {
+pub fn resident(node: &Node) -> usize {
     let status = std::fs::read_to_string(format!("/proc/{}/status", node.pid())).expect("proc(5)");
     let line = (status.lines())
         .find_map(|line| line.strip_prefix("VmRSS:"))

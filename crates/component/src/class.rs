@@ -25,6 +25,10 @@ pub trait Component: Send + Sync + Sized + 'static {
     /// of it is then filled in from the environment.
     const NEEDS_DATABASE: bool = false;
 
+    /// Whether the class registers procedures later than at the start, by
+    /// [`SessionHandle::register`]: then `extra.procedures` may name any.
+    const REGISTERS_LATER: bool = false;
+
     /// Called once for each new connection of the component's database, before its first job: it is
     /// told the process id of the backend, and gives the SQL that sets up the session. An error, or a
     /// panic, discards the connection and counts as a failure to connect. It must not block. A
@@ -90,6 +94,18 @@ impl<C> Procedure<C> {
         }
     }
 
+    pub(super) fn bind(self, component: &Arc<C>) -> BoundProcedure
+    where
+        C: Send + Sync + 'static,
+    {
+        let component = component.clone();
+        BoundProcedure {
+            uri: self.uri,
+            method: Box::new(move |call| (self.method)(&component, call)),
+            concurrency: self.concurrency,
+        }
+    }
+
     /// Lets at most `invocations` of the procedure run at once; further calls wait in the
     /// dealer. For what is slow, so that it does not take every worker of a pool. The
     /// configuration's `extra.procedures` overrides it.
@@ -97,6 +113,17 @@ impl<C> Procedure<C> {
     pub fn concurrency(mut self, invocations: NonZeroU64) -> Self {
         self.concurrency = Some(invocations);
         self
+    }
+}
+
+impl Procedure<()> {
+    /// The procedure with this URI, answered by a function that is no class's: for
+    /// [`SessionHandle::register`].
+    pub fn function(
+        uri: impl Into<Uri>,
+        function: impl Fn(Invocation) -> Answer + Send + Sync + 'static,
+    ) -> Self {
+        Self::new(uri, move |(), call| function(call))
     }
 }
 
@@ -223,6 +250,7 @@ pub struct Instance {
     pub(super) subscriptions: Vec<BoundSubscription>,
     pub(super) session: SessionHandle,
     pub(super) error_details: ErrorDetails,
+    registers_later: bool,
     on_ready: Box<dyn Fn() + Send + Sync>,
     on_leave: Box<dyn Fn() + Send + Sync>,
 }
@@ -238,29 +266,16 @@ pub(super) struct BoundProcedure {
 impl Instance {
     pub(super) fn of<C: Component>(component: C, session: SessionHandle) -> Self {
         let component = Arc::new(component);
-        let bind = |procedure: Procedure<C>| {
-            let component = component.clone();
-            BoundProcedure {
-                uri: procedure.uri,
-                method: Box::new(move |call| (procedure.method)(&component, call)),
-                concurrency: procedure.concurrency,
-            }
-        };
-        let procedures = component.procedures().into_iter().map(bind).collect();
-        let bind = |subscription: Subscription<C>| {
-            let component = component.clone();
-            BoundSubscription {
-                topic: subscription.topic,
-                options: subscription.options,
-                method: Box::new(move |event| (subscription.method)(&component, event)),
-            }
-        };
-        let subscriptions = component.subscriptions().into_iter().map(bind).collect();
+        let procedures = component.procedures().into_iter();
+        let procedures = procedures.map(|one| one.bind(&component)).collect();
+        let subscriptions = component.subscriptions().into_iter();
+        let subscriptions = subscriptions.map(|one| one.bind(&component)).collect();
         let ready = component.clone();
         Self {
             procedures,
             subscriptions,
             session,
+            registers_later: C::REGISTERS_LATER,
             error_details: ErrorDetails::default(),
             on_ready: Box::new(move || ready.on_ready()),
             on_leave: Box::new(move || component.on_leave()),
@@ -284,6 +299,10 @@ impl Instance {
             procedure.concurrency = Some(concurrency);
             return Ok(());
         }
+        if self.registers_later {
+            self.session.limit(uri, concurrency);
+            return Ok(());
+        }
         let uris: Vec<_> = self.procedures.iter().map(|p| p.uri.as_str()).collect();
         Err(Error::runtime(format_args!(
             "extra.procedures names {uri:?}, which is not a procedure of this component: {}",
@@ -304,5 +323,6 @@ impl Instance {
         if catch_unwind(AssertUnwindSafe(|| (self.on_leave)())).is_err() {
             tracing::error!(target: crate::LOG, "a component has panicked while it was closing");
         }
+        self.session.close();
     }
 }

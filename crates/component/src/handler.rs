@@ -4,18 +4,20 @@
 use std::{
     collections::HashMap,
     panic::{AssertUnwindSafe, catch_unwind},
-    sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock},
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
 
 use super::{
     Error, Event, Invocation, Reply,
-    class::Instance,
+    class::{BoundProcedure, Instance},
     invocation::{Callee, Unanswered},
+    known::{Known, KnownIds},
+    registry::What,
 };
 use deferred::CancelHandle;
 use wamp::{
-    Identity, Interrupt, Message, OwnIds, Payload, Peer, RegisterOptions, RegistrationId,
-    RequestId, Revoked, SHOWN, SubscriptionId, Uri, Welcome, error_uri, excerpt,
+    Identity, Interrupt, Message, OwnIds, Payload, Peer, Receipt, RegisterOptions, RequestId,
+    Revoked, SHOWN, Uri, Welcome, error_uri, excerpt,
 };
 use wamp_client::{Client, End, Handler, answer};
 
@@ -35,10 +37,7 @@ pub(super) struct ComponentHandler {
     name: String,
     pub(super) instance: Arc<Instance>,
     progress: Mutex<Progress>,
-    /// Which procedure a registration is of, by its index. Written while joining only.
-    registrations: RwLock<HashMap<RegistrationId, usize, OwnIds>>,
-    /// The same for subscriptions. Two of the same topic are one at the router.
-    subscriptions: RwLock<HashMap<SubscriptionId, Arc<[usize]>, OwnIds>>,
+    pub(super) known: KnownIds,
     /// The invocations that are not answered yet, to be stopped by INTERRUPT.
     under_way: Mutex<HashMap<RequestId, UnderWay, OwnIds>>,
 }
@@ -69,8 +68,7 @@ impl ComponentHandler {
                 status: Status::Joining,
                 unanswered,
             }),
-            registrations: RwLock::default(),
-            subscriptions: RwLock::default(),
+            known: KnownIds::default(),
             under_way: Mutex::default(),
         }
     }
@@ -89,7 +87,9 @@ impl ComponentHandler {
             client.register(procedure.uri.clone(), options, move |result| {
                 if let Some(client) = weak.upgrade() {
                     let handler = client.handler();
-                    let registered = result.map(|id| handler.note_registered(id, index));
+                    let registered = result.map(|id| {
+                        handler.known.note_registered(id, Known::AtStart(index));
+                    });
                     let procedure = &handler.instance.procedures[index].uri;
                     handler.on_answered(&client, "register", procedure, registered);
                 }
@@ -104,25 +104,14 @@ impl ComponentHandler {
             client.subscribe(subscription.topic.clone(), options, move |result| {
                 if let Some(client) = weak.upgrade() {
                     let handler = client.handler();
-                    let subscribed = result.map(|id| handler.note_subscribed(id, index));
+                    let subscribed = result.map(|id| {
+                        handler.known.note_subscribed(id, Known::AtStart(index));
+                    });
                     let topic = &handler.instance.subscriptions[index].topic;
                     handler.on_answered(&client, "subscribe to", topic, subscribed);
                 }
             });
         }
-    }
-
-    fn note_registered(&self, registration: RegistrationId, index: usize) {
-        let registrations = self.registrations.write();
-        let mut registrations = registrations.unwrap_or_else(PoisonError::into_inner);
-        registrations.insert(registration, index);
-    }
-
-    fn note_subscribed(&self, subscription: SubscriptionId, index: usize) {
-        let subscriptions = self.subscriptions.write();
-        let mut subscriptions = subscriptions.unwrap_or_else(PoisonError::into_inner);
-        let indices = subscriptions.entry(subscription).or_default();
-        *indices = indices.iter().copied().chain([index]).collect();
     }
 
     /// A REGISTER or a SUBSCRIBE is answered. A component without all its procedures and topics is
@@ -139,12 +128,21 @@ impl ComponentHandler {
                 self.progress().unanswered -= 1;
                 self.check_ready();
             }
-            Err(error) => {
-                let why = format!("cannot {what} {uri}: {error}");
-                if self.note_end(&excerpt(why, SHOWN)) {
-                    client.leave(error_uri::CLOSE_REALM);
-                }
-            }
+            Err(error) => self.fail(client, what, uri, &error),
+        }
+    }
+
+    /// Something that the component cannot do without is refused.
+    pub(super) fn fail(
+        &self,
+        client: &SessionClient,
+        what: &str,
+        uri: &Uri,
+        error: &wamp_client::Error,
+    ) {
+        let why = format!("cannot {what} {uri}: {error}");
+        if self.note_end(&excerpt(why, SHOWN)) {
+            client.leave(error_uri::CLOSE_REALM);
         }
     }
 
@@ -187,8 +185,14 @@ impl ComponentHandler {
     }
 
     /// Gives an event to the method of a subscription, whose failure is nobody else's.
-    fn take_event(&self, index: usize, event: wamp::Event) {
-        let subscription = &self.instance.subscriptions[index];
+    fn take_event(&self, known: &Known, event: wamp::Event) {
+        let subscription = match known {
+            Known::AtStart(index) => &self.instance.subscriptions[*index],
+            Known::Later(later) => match &later.what {
+                What::Subscription(subscription) => subscription,
+                What::Procedure(_) => return,
+            },
+        };
         let topic = &subscription.topic;
         let event = Event {
             topic: topic.clone(),
@@ -204,6 +208,20 @@ impl ComponentHandler {
             Err(_) => {
                 tracing::error!(target: crate::LOG, component = self.name, %topic, "what takes the events of a topic has panicked");
             }
+        }
+    }
+
+    /// The procedure that a registration is of, and whether its invocations are counted.
+    fn procedure<'a>(&'a self, known: &'a Known) -> Option<(&'a BoundProcedure, bool)> {
+        match known {
+            Known::AtStart(index) => {
+                let procedure = &self.instance.procedures[*index];
+                Some((procedure, procedure.concurrency.is_some()))
+            }
+            Known::Later(later) => match &later.what {
+                What::Procedure(procedure) => Some((procedure, later.concurrency().is_some())),
+                What::Subscription(_) => None,
+            },
         }
     }
 
@@ -228,6 +246,7 @@ impl Handler for ComponentHandler {
         self.instance.session.joined(&client.shared());
         self.register_all(client);
         self.subscribe_all(client);
+        self.instance.session.renew(&client.shared());
         self.check_ready();
     }
 
@@ -238,14 +257,9 @@ impl Handler for ComponentHandler {
         caller: Option<Arc<Identity>>,
     ) {
         let request = invocation.request;
-        let index = {
-            let registrations = self
-                .registrations
-                .read()
-                .unwrap_or_else(PoisonError::into_inner);
-            registrations.get(&invocation.registration).copied()
-        };
-        let Some(procedure) = index.map(|index| &self.instance.procedures[index]) else {
+        let known = self.known.registration(invocation.registration);
+        let procedure = known.as_ref().and_then(|known| self.procedure(known));
+        let Some((procedure, has_slot)) = procedure else {
             let why = "the component does not know this registration";
             let error = Error::new(error_uri::NO_SUCH_REGISTRATION, why);
             return client.answer(request, Err(error.into()));
@@ -268,7 +282,7 @@ impl Handler for ComponentHandler {
                 // Noted before the answer can come, which takes the note away again.
                 let under_way = UnderWay {
                     job: later.cancel_handle(),
-                    has_slot: procedure.concurrency.is_some(),
+                    has_slot,
                 };
                 self.under_way().insert(request, under_way);
                 let outbound = client.outbound();
@@ -299,35 +313,27 @@ impl Handler for ComponentHandler {
     }
 
     fn on_event(&self, _: &SessionClient, event: wamp::Event) {
-        let indices = {
-            let subscriptions = self
-                .subscriptions
-                .read()
-                .unwrap_or_else(PoisonError::into_inner);
-            subscriptions.get(&event.subscription).cloned()
-        };
-        let Some((last, others)) = indices.as_deref().and_then(<[usize]>::split_last) else {
+        let known = self.known.subscribers(event.subscription);
+        let Some((last, others)) = known.as_deref().and_then(<[Known]>::split_last) else {
             return;
         };
-        for index in others {
-            self.take_event(*index, event.clone());
+        for known in others {
+            self.take_event(known, event.clone());
         }
-        self.take_event(*last, event);
+        self.take_event(last, event);
     }
 
     /// Somebody else has the procedure now. The others stay with this component: what it would
     /// leave for and come again is no longer to be had.
     fn on_revoked(&self, _: &SessionClient, revoked: Revoked) {
-        let registrations = self.registrations.write();
-        let mut registrations = registrations.unwrap_or_else(PoisonError::into_inner);
-        let Some(index) = registrations.remove(&revoked.registration) else {
+        let known = self.known.forget_registration(revoked.registration);
+        let Some((procedure, _)) = known.as_ref().and_then(|known| self.procedure(known)) else {
             return;
         };
-        drop(registrations);
         tracing::error!(
             target: crate::LOG,
             component = self.name,
-            procedure = %self.instance.procedures[index].uri,
+            procedure = %procedure.uri,
             reason = revoked.reason.as_ref().map(Uri::as_str),
             "the router has ended the registration of a procedure: another session may have taken \
              it over with force_reregister"
@@ -371,5 +377,9 @@ impl Callee for SessionClient {
         if let Err(message) = left {
             self.on_posted(message);
         }
+    }
+
+    fn send_part(&self, request: RequestId, part: Payload, taken: Receipt) {
+        self.progress(request, part, taken);
     }
 }

@@ -9,9 +9,14 @@ use std::{
 use deferred::{CancelHandle, Deferred, Failure};
 use serde::{Serialize, de::DeserializeOwned};
 
-use super::{Error, arguments};
+use super::{
+    Error, arguments, deferred,
+    reply_stream::{self, Batches, Source},
+};
+use sql::{RowStream, Rows};
 use wamp::{
-    Identity, InvocationDetails, Outbound, Payload, PayloadError, RequestId, SessionId, Sparse, Uri,
+    Identity, InvocationDetails, Outbound, Payload, PayloadError, Receipt, RequestId, SessionId,
+    Sparse, Uri,
 };
 
 /// A call to a procedure.
@@ -62,6 +67,11 @@ impl Invocation {
         })
     }
 
+    /// Whether the caller takes the result in parts; see [`Reply::stream`].
+    pub fn wants_progress(&self) -> bool {
+        self.details.receive_progress
+    }
+
     /// The positional arguments as `T`, mostly a tuple: `let (a, b): (i64, String) = call.args()?`.
     /// `()` says that there are none to be.
     ///
@@ -103,6 +113,9 @@ pub struct Later {
 pub(super) trait Callee: Send + Sync {
     /// The answer to an invocation whose reply came later, on any thread. Must not block.
     fn answer_later(&self, invocation: Unanswered, answer: Result<Payload, Error>);
+
+    /// A part of an answer. `taken` is dropped when there is room for the next.
+    fn send_part(&self, request: RequestId, part: Payload, taken: Receipt);
 }
 
 /// An invocation that is to be answered later.
@@ -141,6 +154,106 @@ impl Reply {
         Ok(Self::Later(Later {
             cancel,
             send: Box::new(send),
+        }))
+    }
+
+    /// Replies in parts ("Progressive Call Results"), for a result that is too large to be held as a
+    /// whole. `next` is called for each part and gives `None` after the last: each part is the only
+    /// positional argument of a RESULT with `progress`, and the last RESULT, which has neither
+    /// argument nor `progress`, says that this was all.
+    ///
+    /// ```
+    /// use component::{Answer, Deferred, Invocation, Reply};
+    ///
+    /// fn count_down(call: &Invocation) -> Answer {
+    ///     let (mut left,): (u32,) = call.args()?;
+    ///     Reply::stream(call, move || {
+    ///         let part = (left > 0).then_some(left);
+    ///         left = left.saturating_sub(1);
+    ///         Deferred::ready(Ok(part))
+    ///     })
+    /// }
+    /// ```
+    ///
+    /// [`Reply::rows`] does it with what a database gives.
+    ///
+    /// The source is asked as fast as the caller takes what it gives, which keeps at most two parts
+    /// on their way, and no second one beside 256 KiB: while a caller does not read, nobody reads for
+    /// it. A connection to this node has taken a part when no more than 64 KiB wait for its socket; a
+    /// caller in this process when its callback has returned; of a caller of another router that
+    /// router's connection is asked instead, and what waits there is that router's matter.
+    ///
+    /// `next` is called on an I/O thread and must not block; one part is asked for at a time. What
+    /// it holds is dropped at the end, and at once when the call ends early: it is canceled, its
+    /// timeout passes, its caller is gone. Each part begins the timeout of the call anew. A caller
+    /// that stops reading and keeps its connection keeps the source.
+    ///
+    /// # Errors
+    /// `wamp.error.invalid_argument` if the caller has not asked for progress, who would get nothing
+    /// of it; see [`Invocation::wants_progress`]. An error of `next` ends the reply, and so does a
+    /// value that has no JSON form.
+    pub fn stream<T, E, N>(call: &Invocation, mut next: N) -> Answer
+    where
+        N: FnMut() -> Deferred<Option<T>, E> + Send + 'static,
+        T: Serialize + Send + 'static,
+        E: Failure,
+        Error: From<E>,
+    {
+        Self::parts(call, move || {
+            next().map_result(|part| part.map_err(Error::from)?.map(encoded).transpose())
+        })
+    }
+
+    /// Replies with the rows of a statement in parts: `encode` makes each of a batch, on the thread
+    /// that brings it; all else is as with [`Reply::stream`]. A call that ends early ends the portal
+    /// and the transaction.
+    ///
+    /// While a caller takes nothing, a connection of the database is taken and its transaction open:
+    /// give such a procedure a [`concurrency`](super::Procedure::concurrency) below the number of
+    /// connections. A canceled call of one that has it is answered when the connection is free.
+    ///
+    /// ```
+    /// use std::num::NonZeroU32;
+    ///
+    /// use component::{Answer, Invocation, Reply};
+    /// use sql::{Database, Settings, Statement};
+    ///
+    /// fn all(db: &dyn Database, call: &Invocation) -> Answer {
+    ///     let goods = Statement::new("SELECT name, price FROM goods", ());
+    ///     let batch = NonZeroU32::new(500).expect("not 0");
+    ///     let rows = db.stream(Settings::new(), goods, batch);
+    ///     Reply::rows(call, rows, |batch| batch.deserialize::<(String, f64)>())
+    /// }
+    /// ```
+    ///
+    /// # Errors
+    /// As [`Reply::stream`]; what PostgreSQL says ends the reply.
+    pub fn rows<T, E>(
+        call: &Invocation,
+        rows: RowStream,
+        encode: impl Fn(Rows) -> Result<T, E> + Send + Sync + 'static,
+    ) -> Answer
+    where
+        T: Serialize,
+        Error: From<E>,
+    {
+        let encode = Arc::new(move |rows| encoded(encode(rows)?));
+        Self::parts(call, Batches { rows, encode })
+    }
+
+    fn parts(call: &Invocation, source: impl Source + 'static) -> Answer {
+        if !call.wants_progress() {
+            return Err(Error::invalid_argument(format_args!(
+                "{} gives its result in parts: call it with the option receive_progress",
+                call.procedure
+            )));
+        }
+        let (end, deferred) = deferred();
+        Ok(Self::Later(Later {
+            cancel: deferred.cancel_handle(),
+            send: Box::new(move |callee, invocation| {
+                reply_stream::start(Box::new(source), (end, deferred), callee, invocation);
+            }),
         }))
     }
 
@@ -268,6 +381,7 @@ mod tests {
             fn answer_later(&self, _: Unanswered, answer: Result<Payload, Error>) {
                 self.0.lock().unwrap().push(answer);
             }
+            fn send_part(&self, _: RequestId, _: Payload, _: Receipt) {}
         }
         let answered = Arc::new(Answered::default());
         let (promise, deferred) = deferred::deferred::<_, sql::Error>();

@@ -42,7 +42,25 @@
 //! `Err(adbapi::Error::custom(component::Error::new("com.example.sold_out", "none left")))`, which
 //! is `sql::Error::custom` with txpostgres.
 //! What is not SQL can answer later through [`deferred()`].
-
+//!
+//! # In parts
+//!
+//! A result that is too large to be held goes to its caller in parts, as fast as that takes them:
+//! [`Reply::rows`] from the rows of a statement, [`Reply::stream`] from anything. A caller asks for
+//! it (`receive_progress`), and [`Invocation::wants_progress`] says whether it has: a procedure can
+//! give others a small result, or an error. `examples/streaming.rs` streams a million rows in a few
+//! MiB.
+//!
+//! | the caller | has taken a part when |
+//! |---|---|
+//! | is on a connection of this node | no more than 64 KiB wait for its socket |
+//! | is a component of this node | its callback has returned |
+//! | is at another router | no more than 64 KiB wait for that router's socket; what it does with slow callers is its own matter |
+//!
+//! Until then two parts are on their way at most, and no second one beside 256 KiB. The others of a
+//! component, and its answers, do not wait for them. However it ends there is one last answer: after
+//! the last part, or an ERROR. The source is let go with it, and at once if the call is canceled,
+//! runs out of time or loses its caller.
 //!
 //! # Calling, publishing, subscribing
 //!
@@ -94,6 +112,25 @@
 //! ```
 //!
 //! [`SessionHandle`] says what becomes of calls while there is no session, and when one ends.
+//!
+//! # Registering later
+//!
+//! What a class does not know at its start is registered by [`SessionHandle::register`], and
+//! subscribed to by [`SessionHandle::subscribe`], until its handle is dropped:
+//!
+//! ```
+//! use component::{Deferred, Procedure, RegistrationHandle, Reply, SessionHandle};
+//!
+//! fn serve(session: &SessionHandle, table: String) -> Deferred<RegistrationHandle> {
+//!     let uri = format!("com.example.describe.{table}");
+//!     let describe = move |_| Reply::now(&table);
+//!     session.register(Procedure::function(uri, describe))
+//! }
+//! ```
+//!
+//! It comes back with each new connection to another router, as the procedures of the class do. A
+//! class with [`Component::REGISTERS_LATER`] lets `extra.procedures` limit what it does not register
+//! at its start.
 
 #[cfg(not(any(feature = "adbapi", feature = "txpostgres")))]
 compile_error!("a node needs a backend for its databases: --features adbapi, txpostgres, or both");
@@ -105,7 +142,10 @@ mod error;
 mod handler;
 pub mod hello;
 mod invocation;
+mod known;
 mod pool;
+mod registry;
+mod reply_stream;
 mod session;
 mod session_handle;
 mod subscription;
@@ -118,6 +158,8 @@ pub use invocation::{Answer, Caller, Invocation, Later, Reply};
 #[cfg(feature = "adbapi")]
 pub use pool::OpenFun;
 pub use pool::{OnConnect, Pool};
+pub use registry::{RegistrationHandle, SubscriptionHandle};
+pub use reply_stream::{OCTETS_AHEAD, PARTS_AHEAD};
 pub use session::Session;
 pub use session_handle::{CallResult, SessionHandle};
 pub use subscription::{Event, Subscription};

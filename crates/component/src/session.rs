@@ -50,6 +50,7 @@ fn hello() -> HelloDetails {
     let callee = RpcFeatures {
         call_canceling: true,
         caller_identification: true,
+        progressive_call_results: true,
         registration_revocation: true,
         interrupt_on_skip: true,
         ..RpcFeatures::NONE

@@ -1,14 +1,21 @@
-//! What a component asks of its router: calls and publications by its session, while there is one.
+//! What a component asks of its router: calls and publications by its session, while there is one;
+//! procedures and subscriptions for all that come.
 //! Must not know where the router is.
 
 use std::{
+    num::NonZeroU64,
     panic::{AssertUnwindSafe, catch_unwind},
     sync::{Arc, PoisonError, RwLock, Weak},
 };
 
 use serde::{Serialize, de::DeserializeOwned};
 
-use super::{Deferred, Error, arguments, deferred, handler::ComponentHandler};
+use super::{
+    Deferred, Error, Procedure, RegistrationHandle, Subscription, SubscriptionHandle, arguments,
+    deferred,
+    handler::ComponentHandler,
+    registry::{self, Registry},
+};
 use deferred::{Control, Interrupt};
 use wamp::{
     CallOptions, CancelMode, Payload, PayloadError, PublicationId, PublishOptions, RequestId, Uri,
@@ -21,7 +28,7 @@ type SessionClient = Client<ComponentHandler>;
 /// The session of a component: calls procedures and publishes events. Cheap to clone, and to be used
 /// from any thread. It comes with [`Setup`](super::Setup), before there is a session.
 ///
-/// Nothing here waits for a session. While there is none (in `on_join`, while a connection to
+/// Calls and publications do not wait for a session. While there is none (in `on_join`, while a connection to
 /// another router is lost, and after the node has begun to stop) whatever is asked for fails at once
 /// with `wamp.error.unavailable`; nothing was sent then, so the same may be tried again. What is
 /// without its answer when the session ends fails with `wamp.error.canceled`: it may have been
@@ -36,7 +43,29 @@ type SessionClient = Client<ComponentHandler>;
 /// thread that is to bring it.
 #[derive(Clone, Default)]
 pub struct SessionHandle {
-    current: Arc<RwLock<Weak<SessionClient>>>,
+    shared: Arc<Shared>,
+}
+
+/// What all clones have together.
+#[derive(Default)]
+pub(super) struct Shared {
+    current: RwLock<Weak<SessionClient>>,
+    /// What the component has registered and subscribed to later.
+    pub(super) registry: Registry,
+}
+
+impl Shared {
+    /// The session that there is now.
+    pub(super) fn client(&self) -> Option<Arc<SessionClient>> {
+        let current = self.current.read();
+        current.unwrap_or_else(PoisonError::into_inner).upgrade()
+    }
+
+    /// Whether this session has not ended.
+    pub(super) fn is_current(&self, client: &Arc<SessionClient>) -> bool {
+        let current = self.client();
+        current.is_some_and(|current| Arc::ptr_eq(&current, client))
+    }
 }
 
 impl SessionHandle {
@@ -171,9 +200,59 @@ impl SessionHandle {
         deferred
     }
 
+    /// Registers one more procedure, for as long as the handle lives that the deferred fires with:
+    /// on each new session again. A `concurrency` holds for it as for those of the class, and so does
+    /// what the configuration says in `extra.procedures`, where the class has
+    /// [`REGISTERS_LATER`](super::Component::REGISTERS_LATER).
+    ///
+    /// Unlike a call it waits while there is no session, as in `on_join`.
+    ///
+    /// ```
+    /// # use component::{Deferred, Procedure, RegistrationHandle, Reply, SessionHandle};
+    /// fn serve(session: &SessionHandle) -> Deferred<RegistrationHandle> {
+    ///     let add2 = Procedure::function("com.example.add2", |call| {
+    ///         let (a, b): (i64, i64) = call.args()?;
+    ///         Reply::now(a + b)
+    ///     });
+    ///     session.register(add2)
+    /// }
+    /// ```
+    ///
+    /// # Errors
+    /// Later: why the router does not register it. `wamp.error.unavailable` once the node is
+    /// stopping.
+    pub fn register(&self, procedure: Procedure<()>) -> Deferred<RegistrationHandle> {
+        registry::register(&self.shared, procedure.bind(&Arc::new(())))
+    }
+
+    /// Subscribes to one more topic, in the same way.
+    ///
+    /// # Errors
+    /// As [`register`](Self::register).
+    pub fn subscribe(&self, subscription: Subscription<()>) -> Deferred<SubscriptionHandle> {
+        registry::subscribe(&self.shared, subscription.bind(&Arc::new(())))
+    }
+
+    /// Sets how many invocations of a procedure that is registered later may be under way at once.
+    pub(super) fn limit(&self, uri: &str, concurrency: NonZeroU64) {
+        self.shared.registry.limit(uri, concurrency);
+    }
+
     /// Takes the session that has just begun.
     pub(super) fn joined(&self, client: &Arc<SessionClient>) {
         *self.write() = Arc::downgrade(client);
+    }
+
+    /// Asks the session that has just begun for what came later on earlier ones.
+    pub(super) fn renew(&self, client: &Arc<SessionClient>) {
+        for later in self.shared.registry.all() {
+            later.ask(client);
+        }
+    }
+
+    /// The component has left for good.
+    pub(super) fn close(&self) {
+        self.shared.registry.close();
     }
 
     /// This session has ended.
@@ -185,12 +264,12 @@ impl SessionHandle {
     }
 
     fn write(&self) -> std::sync::RwLockWriteGuard<'_, Weak<SessionClient>> {
-        self.current.write().unwrap_or_else(PoisonError::into_inner)
+        let current = self.shared.current.write();
+        current.unwrap_or_else(PoisonError::into_inner)
     }
 
     fn client(&self) -> Result<Arc<SessionClient>, Error> {
-        let current = self.current.read().unwrap_or_else(PoisonError::into_inner);
-        current.upgrade().ok_or_else(|| {
+        self.shared.client().ok_or_else(|| {
             let why = "the component has no session with its router now: it has not joined yet, \
                        or the connection is lost, or the node is stopping";
             Error::new(error_uri::UNAVAILABLE, why)

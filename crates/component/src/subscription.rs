@@ -1,6 +1,8 @@
 //! The topics a class subscribes to, and an event as its method sees it. Must not know how events
 //! get here.
 
+use std::sync::Arc;
+
 use serde::de::DeserializeOwned;
 
 use super::{Error, arguments};
@@ -32,12 +34,35 @@ impl<C> Subscription<C> {
         }
     }
 
+    pub(super) fn bind(self, component: &Arc<C>) -> BoundSubscription
+    where
+        C: Send + Sync + 'static,
+    {
+        let component = component.clone();
+        BoundSubscription {
+            topic: self.topic,
+            options: self.options,
+            method: Box::new(move |event| (self.method)(&component, event)),
+        }
+    }
+
     /// Subscribes with these options. The router of this node serves no other than `exact` topics;
     /// one that is dialled may.
     #[must_use]
     pub fn options(mut self, options: SubscribeOptions) -> Self {
         self.options = options;
         self
+    }
+}
+
+impl Subscription<()> {
+    /// Has `function`, which is no class's, called with each event on `topic`: for
+    /// [`SessionHandle::subscribe`](super::SessionHandle::subscribe).
+    pub fn function(
+        topic: impl Into<Uri>,
+        function: impl Fn(Event) -> Result<(), Error> + Send + Sync + 'static,
+    ) -> Self {
+        Self::new(topic, move |(), event| function(event))
     }
 }
 

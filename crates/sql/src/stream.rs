@@ -65,6 +65,8 @@ struct State {
     end: Option<Result<(), Error>>,
     /// Nobody reads on.
     is_dropped: bool,
+    /// Whoever waits for the end after that.
+    closed: Option<deferred::Promise<(), Error>>,
     /// The backend waits for room, so PostgreSQL is at nothing.
     is_full: bool,
     /// A backend that does not block waits so.
@@ -101,6 +103,42 @@ impl RowStream {
         deferred
     }
 
+    /// Ends it early, as dropping it does, and fires when nothing runs for it any more.
+    pub fn close(self) -> Deferred<()> {
+        let (promise, deferred) = deferred::deferred();
+        self.let_go(Some(promise));
+        deferred
+    }
+
+    fn let_go(&self, closed: Option<deferred::Promise<(), Error>>) {
+        let mut state = self.channel.state();
+        if state.is_dropped {
+            return;
+        }
+        state.is_dropped = true;
+        state.batches.clear();
+        let asked = std::mem::take(&mut state.asked);
+        // A backend that waits does nothing but end the transaction, and keeps its connection.
+        let runs = state.end.is_none() && !state.is_full;
+        let is_awaited = closed.is_some();
+        let closed = if state.end.is_none() {
+            state.closed = closed;
+            None
+        } else {
+            closed
+        };
+        self.channel.tell_sender(state);
+        drop(asked);
+        if let Some(closed) = closed {
+            closed.resolve(Ok(()));
+        }
+        match (runs, is_awaited) {
+            (true, true) => self.job.cancel_on_end(),
+            (true, false) => self.job.cancel(),
+            (false, _) => {}
+        }
+    }
+
     /// A way to end it from elsewhere: after what was read already comes an error of the kind
     /// [`ErrorKind::Cancelled`](crate::ErrorKind::Cancelled).
     pub fn cancel_handle(&self) -> CancelHandle {
@@ -110,17 +148,7 @@ impl RowStream {
 
 impl Drop for RowStream {
     fn drop(&mut self) {
-        let mut state = self.channel.state();
-        state.is_dropped = true;
-        state.batches.clear();
-        let asked = std::mem::take(&mut state.asked);
-        // A backend that waits does nothing but end the transaction, and keeps its connection.
-        let runs = state.end.is_none() && !state.is_full;
-        self.channel.tell_sender(state);
-        drop(asked);
-        if runs {
-            self.job.cancel();
-        }
+        self.let_go(None);
     }
 }
 
@@ -186,6 +214,7 @@ impl RowSink {
             return;
         }
         let mut asked = std::mem::take(&mut state.asked);
+        let closed = state.closed.take();
         let first = asked.pop_front();
         let (told, left) = match &first {
             Some(_) => (end, Ok(())),
@@ -198,6 +227,9 @@ impl RowSink {
         }
         for later in asked {
             later.resolve(Ok(None));
+        }
+        if let Some(closed) = closed {
+            closed.resolve(Ok(()));
         }
     }
 }
@@ -262,7 +294,7 @@ impl fmt::Debug for RowSink {
 
 #[cfg(test)]
 mod tests {
-    use std::{sync::mpsc, thread};
+    use std::{sync::mpsc, thread, time::Duration};
 
     use super::*;
     use crate::error::ErrorKind;
@@ -384,6 +416,29 @@ mod tests {
         drop(full);
         assert_eq!(sender.join().unwrap(), Err(Ended));
         assert!(job.control().take(), "nothing was to be cancelled");
+    }
+
+    #[test]
+    fn a_stream_is_closed_when_its_job_has_ended() {
+        struct Nothing;
+        impl deferred::Interrupt<Error> for Nothing {
+            fn interrupt(&self, _: Arc<dyn deferred::Control<Error>>) {}
+        }
+        let (promise, job) = deferred::deferred();
+        let (sink, stream) = row_stream(job.cancel_handle());
+        job.on_result(move |end| sink.finish(end));
+        let control = promise.control();
+        assert!(control.take() && control.begin(&(Arc::new(Nothing) as Arc<_>)));
+        let Err(closed) = stream.close().wait_timeout(Duration::ZERO) else {
+            panic!("its worker is at it");
+        };
+        assert!(control.end().is_err(), "it was interrupted");
+        promise.resolve(Ok(()));
+        closed.wait().unwrap();
+
+        let (sink, stream, _job) = self::stream();
+        sink.finish(Ok(()));
+        stream.close().wait().unwrap();
     }
 
     #[test]

@@ -10,8 +10,8 @@ use super::{
 };
 use wamp::{
     Call, CallOptions, Cancel, CancelMode, CancelOptions, ClosingDetails, ErrorDetails, Goodbye,
-    HelloDetails, Message, Outbound, Payload, PublicationId, Publish, PublishOptions, Register,
-    RegisterOptions, RegistrationId, RequestId, RequestType, Subscribe, SubscribeOptions,
+    HelloDetails, Message, Outbound, Payload, PublicationId, Publish, PublishOptions, Receipt,
+    Register, RegisterOptions, RegistrationId, RequestId, RequestType, Subscribe, SubscribeOptions,
     SubscriptionId, Transport, Unregister, Unsubscribe, Uri, Yield, YieldOptions,
 };
 
@@ -249,13 +249,17 @@ impl<H: Handler> Client<H> {
     }
 
     /// Gives a part of the answer to an invocation whose caller takes it in parts
-    /// (`receive_progress`).
-    pub fn progress(&self, invocation: RequestId, part: Payload) {
-        self.send(Yield {
+    /// (`receive_progress`), now and from this thread. `taken` is dropped when there is room for the
+    /// next part; see [`Transport::send_part`].
+    pub fn progress(&self, invocation: RequestId, part: Payload, taken: Receipt) {
+        let part = Yield {
             request: invocation,
             options: YieldOptions { progress: true },
             payload: part,
-        });
+        };
+        if let Some(transport) = self.transport.get() {
+            transport.send_part(part, taken);
+        }
     }
 
     /// A way to answer later from this thread; see [`Transport::outbound`].

@@ -13,7 +13,7 @@ use serde_json::{Value, json};
 use super::*;
 use wamp::{
     CallOptions, CancelMode, HelloDetails, Message, Payload, Peer, PeerRoles, PublishOptions,
-    RequestId, RequestType, Serializer, SubscribeOptions, Transport,
+    Receipt, RequestId, RequestType, Serializer, SubscribeOptions, Transport,
 };
 
 /// Writes down what it is told.
@@ -411,7 +411,9 @@ fn what_comes_unasked_goes_to_the_owner() {
     assert_eq!(played.sent()[0][4], "wamp.error.no_such_registration");
     let six = RequestId::new(6).unwrap();
     played.client.on_posted(answer(six, Ok(Payload::empty())));
-    played.client.progress(six, Payload::empty());
+    played
+        .client
+        .progress(six, Payload::empty(), Receipt::new(|| {}));
     assert_eq!(
         json!(played.sent()),
         json!([[70, 6, {}], [70, 6, {"progress": true}]])

@@ -219,12 +219,14 @@ impl Backlog {
                 _ => false,
             },
             Mail::Invocation(..)
+            | Mail::Part(..)
             | Mail::Resume
             | Mail::MakeRoom
             | Mail::OverBudget(_)
             | Mail::Room(_)
             | Mail::Deadline
             | Mail::Look
+            | Mail::Work(_)
             | Mail::Dialler(_) => false,
         }
     }

@@ -26,7 +26,7 @@ use super::{
     outbox::{DiallerEvent, Mail},
 };
 use reactor::{ConnectionId, Mailbox, TaskId};
-use wamp::{Message, Peer, Transport};
+use wamp::{Message, Peer, Receipt, Transport, Yield};
 
 /// Where to dial.
 #[derive(Clone, Debug)]
@@ -71,6 +71,12 @@ impl Transport for DialledTransport {
     fn send(&self, message: Message) {
         self.backlog.put(message.approximate_len());
         self.mailbox.post(self.connection, Mail::Message(message));
+    }
+
+    fn send_part(&self, part: Yield, taken: Receipt) {
+        let part = Box::new(Message::from(part));
+        self.backlog.put(part.approximate_len());
+        (self.mailbox).post(self.connection, Mail::Part(part, taken));
     }
 
     fn unsent(&self) -> usize {

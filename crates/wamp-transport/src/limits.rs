@@ -20,6 +20,9 @@ pub const OUTBOX_HARD: usize = 4;
 /// The socket of a session above `outbox_limit` has to take so many bytes within each
 /// `slow_client_timeout`. A kernel tells of less only when its buffer is small.
 pub const LEAST_TAKEN: usize = 64 << 10;
+/// The next part of an answer is asked for when no more bytes than this wait for the socket of its
+/// caller, or for another router whose caller it is.
+pub const SHORT_OUTPUT: usize = 64 << 10;
 /// While more bytes than this wait for another router, nothing is read from it: every answer is to
 /// an invocation that was read, so this bounds the answers.
 pub const DIALLED_OUTPUT_LIMIT: usize = 16 << 20;

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use super::{outbox::Mail, realm::Realm};
 use reactor::{Context, Mailbox, Reactor, Task, TaskId};
-use wamp::{Hello, Message, Outbound, Peer, Transport, TransportKind};
+use wamp::{Hello, Message, Outbound, Peer, Receipt, Transport, TransportKind, Work, Yield};
 use wamp_router::{Capacity, PeerId};
 
 /// The way from a session that lives in this process to its router.
@@ -24,6 +24,10 @@ impl Transport for LocalTransport {
             Message::Hello(hello) => self.hello(hello),
             message => self.realm.receive(self.peer, message, None),
         }
+    }
+
+    fn send_part(&self, part: Yield, taken: Receipt) {
+        self.realm.receive_part(self.peer, part, taken);
     }
 
     fn outbound(&self) -> Option<Arc<dyn Outbound>> {
@@ -52,15 +56,25 @@ impl Outbound for LocalOutbound {
             _ => Ok(()),
         }
     }
+
+    fn run(&self, work: Work) -> Result<(), Work> {
+        match self.mailbox.post_to_task(self.task, Mail::Work(work)) {
+            Err(Mail::Work(work)) => Err(work),
+            _ => Ok(()),
+        }
+    }
 }
 
-/// Gives what is posted to the peer, on its I/O thread.
+/// Gives what is posted to the peer, and does what is to be done, on its I/O thread.
 struct Posted(Arc<dyn Peer>);
 
 impl Task<Mail> for Posted {
     fn on_mail(&mut self, mail: Mail, _: &mut Context<'_>) {
-        if let Mail::Message(message) = mail {
-            self.0.on_posted(message);
+        match mail {
+            Mail::Message(message) => self.0.on_posted(message),
+            Mail::Work(work) => work(),
+            // For connections.
+            _ => {}
         }
     }
 }

@@ -7,7 +7,7 @@ use std::{
 };
 
 use super::{backlog::Charge, limits::COMPONENT_EVENTS_LIMIT};
-use wamp::{Event, Identity, Invocation, Message, Peer};
+use wamp::{Event, Identity, Invocation, Message, Peer, Receipt};
 
 /// What waits for a local peer. Filled under the realm's lock, which gives the order, and
 /// emptied without it, by one thread at a time.
@@ -29,6 +29,8 @@ struct Queue {
 
 enum Delivery {
     Message(Message),
+    /// A part of an answer. The receipt is for when the peer has had it.
+    Part(Message, Receipt),
     /// An event, and what its publisher is charged until the peer has had it.
     Event(Event, Option<Charge>),
     Invocation(Invocation, Arc<Identity>),
@@ -45,6 +47,10 @@ impl LocalQueue {
 
     pub(super) fn put(&self, message: Message) {
         self.lock().waiting.push_back(Delivery::Message(message));
+    }
+
+    pub(super) fn put_part(&self, part: Message, receipt: Receipt) {
+        self.lock().waiting.push_back(Delivery::Part(part, receipt));
     }
 
     /// Puts an event, for which its publisher is charged if it is on a connection. There may be many
@@ -80,6 +86,10 @@ impl LocalQueue {
         while let Some(delivery) = delivering.next() {
             match delivery {
                 Delivery::Message(message) => self.peer.on_message(message),
+                Delivery::Part(part, receipt) => {
+                    self.peer.on_message(part);
+                    drop(receipt);
+                }
                 Delivery::Event(event, charge) => {
                     self.peer.on_message(event.into());
                     drop(charge);

@@ -17,7 +17,7 @@ use super::{
     memory::{Held, Memory, Purpose},
 };
 use reactor::{ConnectionId, Mailbox};
-use wamp::{Event, Invocation, Message, Serializer};
+use wamp::{Event, Invocation, Message, Receipt, Serializer, Work};
 
 /// What other threads may send to a connection.
 pub enum Mail {
@@ -25,6 +25,8 @@ pub enum Mail {
     Message(Message),
     /// An invocation to write. Its caller is charged for it until the socket has taken it.
     Invocation(Invocation, Charge),
+    /// A part of an answer to write. The receipt is for when little waits to leave.
+    Part(Box<Message>, Receipt),
     /// An event to write, shared with other subscribers.
     Event(Arc<Broadcast>),
     /// Nothing more comes for this session: close, orderly.
@@ -44,6 +46,8 @@ pub enum Mail {
     Deadline,
     /// For whoever is no session: there may be something to do.
     Look,
+    /// For the session of a component: something to do on its thread.
+    Work(Work),
     /// For a dialler: what has become of its attempt, or that it is to stop.
     Dialler(DiallerEvent),
 }
@@ -146,6 +150,7 @@ impl Mail {
         match self {
             Self::Message(message) => message.approximate_len(),
             Self::Invocation(invocation, _) => invocation.approximate_len(),
+            Self::Part(part, _) => part.approximate_len(),
             Self::Event(broadcast) => broadcast.len(),
             Self::Close
             | Self::GoAway
@@ -155,6 +160,7 @@ impl Mail {
             | Self::Room(_)
             | Self::Deadline
             | Self::Look
+            | Self::Work(_)
             | Self::Dialler(_) => 0,
         }
     }

@@ -25,7 +25,10 @@ use super::{
     outbox::{Broadcast, Mail, Outbox},
 };
 use reactor::Mailbox;
-use wamp::{Event, Hello, Invocation, Message, OwnIds, Peer, RequestId, TransportKind};
+use wamp::{
+    Event, Hello, Invocation, Message, OwnIds, Peer, Receipt, RequestId, Result as CallResult,
+    ResultDetails, TransportKind, Yield,
+};
 use wamp_router::{Capacity, Input, Output, PeerId, Router, Stats, refuse_invocation};
 
 /// A realm and its sessions.
@@ -69,6 +72,9 @@ struct Notifications<'a> {
     threads: SmallVec<[(usize, Mailbox<Mail>); 1]>,
     local: SmallVec<[Arc<LocalQueue>; 1]>,
     clock: Option<&'a ClockHandle>,
+    /// Of the part of an answer that is being routed, until the RESULT has it. If nobody waits for
+    /// that, it is dropped with this.
+    receipt: Option<Receipt>,
 }
 
 impl Realm {
@@ -141,6 +147,17 @@ impl Realm {
         self.handle_paid(Input::Message { peer, message }, backlog.filter(|_| pays));
     }
 
+    /// Takes a part of an answer. Its receipt is dropped when its caller's connection, or its caller
+    /// in this process, has taken it, or when no caller is to have it.
+    pub(super) fn receive_part(&self, peer: PeerId, part: Yield, receipt: Receipt) {
+        let message = part.into();
+        let notifications = Notifications {
+            receipt: Some(receipt),
+            ..Notifications::default()
+        };
+        self.handle_all(Input::Message { peer, message }, None, notifications);
+    }
+
     /// Takes a message without its payload, which is nested too deep.
     pub(super) fn too_deep(&self, peer: PeerId, message: Message) {
         self.handle(Input::TooDeep { peer, message });
@@ -182,7 +199,15 @@ impl Realm {
     }
 
     fn handle_paid(&self, input: Input, payer: Option<&Arc<Backlog>>) {
-        let mut notifications = Notifications::default();
+        self.handle_all(input, payer, Notifications::default());
+    }
+
+    fn handle_all<'a>(
+        &'a self,
+        input: Input,
+        payer: Option<&Arc<Backlog>>,
+        mut notifications: Notifications<'a>,
+    ) {
         {
             let mut state = self.lock();
             // Under the lock, so that the router's time does not go back.
@@ -265,10 +290,17 @@ impl Destinations {
         match output {
             Output::Send { to, message } => match self.by_peer.get(&to) {
                 Some(Destination::Connection(outbox)) => {
-                    notifications.put(outbox, Mail::Message(message));
+                    let mail = match notifications.receipt_of(&message) {
+                        None => Mail::Message(message),
+                        Some(receipt) => Mail::Part(Box::new(message), receipt),
+                    };
+                    notifications.put(outbox, mail);
                 }
                 Some(Destination::Local(queue)) => {
-                    queue.put(message);
+                    match notifications.receipt_of(&message) {
+                        None => queue.put(message),
+                        Some(receipt) => queue.put_part(message, receipt),
+                    }
                     notifications.local.push(queue.clone());
                 }
                 None => {}
@@ -372,6 +404,14 @@ impl Notifications<'_> {
             return true;
         }
         false
+    }
+
+    /// The receipt to go along with this message, if it is the part that is being routed.
+    fn receipt_of(&mut self, message: &Message) -> Option<Receipt> {
+        self.receipt.take_if(|_| {
+            let progress = ResultDetails { progress: true };
+            matches!(message, Message::Result(CallResult { details, .. }) if *details == progress)
+        })
     }
 
     fn wake(&mut self, io_thread: usize, mailbox: &Mailbox<Mail>) {

@@ -135,13 +135,22 @@ impl Session {
                 self.send(&Message::Invocation(invocation), io);
                 self.note_charge(charge, before, io);
             }
+            Mail::Part(part, receipt) => {
+                self.send(&part, io);
+                self.pressure_mut().receipts.push(receipt);
+            }
             Mail::Event(broadcast) => self.send_event(&broadcast, io),
             Mail::Close => self.close(CloseCode::Normal, "the session has ended", io),
             Mail::GoAway => self.go_away(io),
             Mail::OverBudget(held) => return self.drop_for_memory(held, io),
             Mail::Room(room) => self.take_room(room),
             // For what comes below; the others are for tasks, not for connections.
-            Mail::Resume | Mail::MakeRoom | Mail::Deadline | Mail::Look | Mail::Dialler(_) => {}
+            Mail::Resume
+            | Mail::MakeRoom
+            | Mail::Deadline
+            | Mail::Look
+            | Mail::Work(_)
+            | Mail::Dialler(_) => {}
         }
         (self.backlog).set_unsent(io.unsent(), io.unsent_shared());
         self.note_output(io);

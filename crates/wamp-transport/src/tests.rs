@@ -5,6 +5,7 @@ mod connections;
 mod fan_out;
 mod identity;
 mod order;
+mod parts;
 mod pressure;
 mod room;
 mod sizes;

@@ -59,7 +59,7 @@ pub use options::{
 };
 pub use options_dict::BadOption;
 pub use payload::{MAX_NESTING, Payload, PayloadError};
-pub use peer::{Outbound, Peer, Transport};
+pub use peer::{Outbound, Peer, Receipt, Transport, Work};
 pub use request_options::{
     CallOptions, PublishOptions, Receivers, RegisterOptions, SubscribeOptions,
 };

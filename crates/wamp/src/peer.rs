@@ -1,9 +1,9 @@
 //! The two ends of a session inside of a process: the client's end, and its way to the router.
 //! Must not know whether the router is in this process or at the end of a connection.
 
-use std::sync::Arc;
+use std::{fmt, sync::Arc};
 
-use super::{Identity, Invocation, Message};
+use super::{Identity, Invocation, Message, Yield};
 
 /// The client's end of a session, such as a component's.
 ///
@@ -37,6 +37,13 @@ pub trait Transport: Send + Sync {
     /// Sends a message, from any thread. The router's answer may come before this returns.
     fn send(&self, message: Message);
 
+    /// Sends a part of an answer, from any thread. `taken` is dropped when there is room for the next
+    /// part on the way to whoever it is for, or when it is for nobody any more.
+    fn send_part(&self, part: Yield, taken: Receipt) {
+        self.send(part.into());
+        drop(taken);
+    }
+
     /// A way to send from this thread later, if it is one that messages can be posted to. Whoever
     /// answers from another thread does better to post: what the router knows then stays near the
     /// processor of the thread that serves the session.
@@ -58,6 +65,41 @@ pub trait Outbound: Send + Sync {
     /// # Errors
     /// The message itself, if that thread has ended.
     fn post(&self, message: Message) -> Result<(), Message>;
+
+    /// Does `work` on the other thread, after what was posted there before. It must not block.
+    ///
+    /// # Errors
+    /// The work itself, if that thread has ended.
+    fn run(&self, work: Work) -> Result<(), Work>;
+}
+
+/// Something to do once, on any thread.
+pub type Work = Box<dyn FnOnce() + Send>;
+
+/// Goes along with a part of an answer, as far as this process sees it. Whoever drops it has taken
+/// the part, and tells the sender so. What that does is little and blocks nowhere: it may be dropped
+/// under a lock.
+pub struct Receipt(Option<Work>);
+
+impl Receipt {
+    /// A receipt that does this when it is dropped.
+    pub fn new(taken: impl FnOnce() + Send + 'static) -> Self {
+        Self(Some(Box::new(taken)))
+    }
+}
+
+impl Drop for Receipt {
+    fn drop(&mut self) {
+        if let Some(taken) = self.0.take() {
+            taken();
+        }
+    }
+}
+
+impl fmt::Debug for Receipt {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Receipt").finish_non_exhaustive()
+    }
 }
 
 /// A way that is the same from every thread.

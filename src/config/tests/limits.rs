@@ -93,6 +93,17 @@ fn at_a_connection() -> Vec<Row> {
 fn at_a_callee() -> Vec<Row> {
     vec![
         row(
+            "parts of an answer of a component",
+            "its source, such as PostgreSQL",
+            format!(
+                "{}, and no second one beside {}, until no more than {} wait for the caller's socket",
+                component::PARTS_AHEAD,
+                bytes(component::OCTETS_AHEAD),
+                bytes(transport::SHORT_OUTPUT)
+            ),
+            "the source is not asked for the next",
+        ),
+        row(
             "CALLs at a callee",
             "each caller",
             format!(

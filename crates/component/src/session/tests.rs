@@ -1,6 +1,8 @@
 //! A component's session with a router end that the test plays itself.
 
 mod calls;
+mod later;
+mod streaming;
 
 use std::sync::{
     Mutex,
@@ -18,7 +20,7 @@ use deferred::deferred;
 use sql::Deferred;
 use wamp::{
     ClosingDetails, Goodbye, Outbound, Payload, Registered, RegistrationId, RequestId, RequestType,
-    SessionId, Sparse, Welcome, WelcomeDetails,
+    SessionId, Sparse, Welcome, WelcomeDetails, Work,
 };
 
 /// Answers in every way there is.
@@ -201,8 +203,8 @@ fn it_joins_as_a_callee_and_registers_everything() {
     let hello = &played.sent()[0];
     assert_eq!((&hello[0], &hello[1]), (&json!(1), &json!("realm1")));
     let callee = json!({"features": {
-        "call_canceling": true, "caller_identification": true, "registration_revocation": true,
-        "_interrupt_on_skip": true
+        "call_canceling": true, "caller_identification": true, "progressive_call_results": true,
+        "registration_revocation": true, "_interrupt_on_skip": true
     }});
     let caller = json!({"features": {
         "call_canceling": true, "caller_identification": true, "progressive_call_results": true
@@ -326,6 +328,10 @@ impl Outbound for IoThread {
         }
         self.posted.send(message).unwrap();
         Ok(())
+    }
+
+    fn run(&self, work: Work) -> Result<(), Work> {
+        Err(work)
     }
 }
 

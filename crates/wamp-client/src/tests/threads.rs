@@ -3,7 +3,7 @@
 use std::sync::{Mutex, OnceLock, atomic::AtomicBool};
 
 use super::*;
-use wamp::Outbound;
+use wamp::{Outbound, Work};
 
 /// A router in this process: it answers each CALL before `send` returns, and the callback calls
 /// again. Kept in the order in which they came, the calls have ids one after the other.
@@ -101,6 +101,10 @@ impl Outbound for IoThread {
         }
         self.posted.send(message).unwrap();
         Ok(())
+    }
+
+    fn run(&self, work: Work) -> Result<(), Work> {
+        Err(work)
     }
 }
 

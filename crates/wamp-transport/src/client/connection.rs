@@ -20,7 +20,7 @@ use crate::{
 };
 use reactor::{Io, Mailbox, Protocol};
 use wamp::{
-    Abort, ClosingDetails, DecodeError, ErrorDetails, Message, Payload, Peer, RequestId,
+    Abort, ClosingDetails, DecodeError, ErrorDetails, Message, Payload, Peer, Receipt, RequestId,
     RequestType, Serializer, error_uri,
 };
 
@@ -38,6 +38,8 @@ pub(super) struct DialledConnection {
     heartbeat: Heartbeat,
     /// How much waits to leave. The peer looks at it; nothing is dropped here.
     backlog: Arc<Backlog>,
+    /// Of parts of answers in the output: for when it is short again.
+    receipts: Vec<Receipt>,
     peer: Option<Arc<dyn Peer>>,
     /// The answer that the router owes for what it was sent last.
     awaited: Option<Awaited>,
@@ -89,6 +91,7 @@ impl DialledConnection {
             frames: Frames::new(Role::Client, limits),
             heartbeat: Heartbeat::new(intervals, Instant::now()),
             backlog: Backlog::new(usize::MAX, None),
+            receipts: Vec::new(),
             peer: None,
             awaited: None,
             closing_until: None,
@@ -140,6 +143,21 @@ impl DialledConnection {
         let peer = self.peer.insert((self.make_peer)());
         peer.on_open(Arc::new(transport));
         self.set_deadline(io);
+    }
+
+    /// Writes a message that has come by mail.
+    fn send(&mut self, message: &Message, io: &mut Io<'_>) {
+        self.frames
+            .send_text(&Serializer::Json.encode(message), io.out());
+        self.backlog.took(message.approximate_len());
+        self.note_output(io);
+    }
+
+    fn note_output(&mut self, io: &Io<'_>) {
+        self.backlog.set_unsent(io.unsent(), io.unsent_shared());
+        if io.unsent() <= limits::SHORT_OUTPUT {
+            self.receipts.clear();
+        }
     }
 
     /// Keeps in mind what of this the router has to answer.
@@ -296,18 +314,19 @@ impl Protocol<Mail> for DialledConnection {
 
     fn on_flushed(&mut self, io: &mut Io<'_>) {
         self.heartbeat.flushed(io.unsent());
-        self.backlog.set_unsent(io.unsent(), io.unsent_shared());
+        self.note_output(io);
         io.pause_reading(io.unsent() > limits::DIALLED_OUTPUT_LIMIT);
     }
 
     fn on_mail(&mut self, mail: Mail, io: &mut Io<'_>) {
         match mail {
             Mail::Message(message) => {
-                self.frames
-                    .send_text(&Serializer::Json.encode(&message), io.out());
-                self.backlog.took(message.approximate_len());
-                self.backlog.set_unsent(io.unsent(), io.unsent_shared());
+                self.send(&message, io);
                 self.await_answer(&message, io);
+            }
+            Mail::Part(part, receipt) => {
+                self.receipts.push(receipt);
+                self.send(&part, io);
             }
             Mail::Event(broadcast) => {
                 self.frames
@@ -322,6 +341,7 @@ impl Protocol<Mail> for DialledConnection {
             | Mail::Room(_)
             | Mail::Deadline
             | Mail::Look
+            | Mail::Work(_)
             | Mail::Dialler(_) => {}
         }
     }

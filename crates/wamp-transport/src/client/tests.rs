@@ -103,7 +103,7 @@ fn a_router_that_answers_pings_but_neither_hello_nor_goodbye_is_dialled_again() 
 }
 
 /// The router's end of an opening handshake.
-pub(super) fn accept_websocket(stream: TcpStream) -> WebSocket<TcpStream> {
+pub(crate) fn accept_websocket(stream: TcpStream) -> WebSocket<TcpStream> {
     #[expect(clippy::result_large_err, reason = "it is tungstenite's")]
     let choose = |_: &Request, mut response: Response| {
         let protocol = Serializer::Json.subprotocol().parse().unwrap();

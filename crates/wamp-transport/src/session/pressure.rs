@@ -14,9 +14,13 @@ use std::{
 use tungstenite::protocol::frame::coding::CloseCode;
 
 use super::{Phase, Session};
-use crate::{backlog::Charge, limits::LEAST_TAKEN, memory::Held};
+use crate::{
+    backlog::Charge,
+    limits::{LEAST_TAKEN, SHORT_OUTPUT},
+    memory::Held,
+};
 use reactor::Io;
-use wamp::SessionId;
+use wamp::{Receipt, SessionId};
 
 /// How long the kernel has to take what it has room for and has not told of.
 const RETRY: Duration = Duration::from_millis(10);
@@ -39,6 +43,8 @@ pub(super) struct Pressure {
     charges: VecDeque<Charged>,
     /// Bytes of invocations in the output, for which callers are charged.
     invoked: usize,
+    /// Of parts of answers in the output: for when it is short again.
+    pub(super) receipts: Vec<Receipt>,
     /// What the socket has to take in time.
     slow: Option<Slow>,
     /// When to look whether less waits because of it than this.
@@ -183,6 +189,9 @@ impl Session {
             if let Some(pressure) = &mut self.pressure {
                 pressure.look(unsent);
                 pressure.slow = None;
+                if unsent <= SHORT_OUTPUT {
+                    pressure.receipts.clear();
+                }
             }
             return;
         }

@@ -1,0 +1,374 @@
+//! What a component registers and subscribes to later than at its start: kept until it is ended, and
+//! asked for on each new session. Must not know what becomes of invocations and events.
+
+use std::{
+    collections::HashMap,
+    num::NonZeroU64,
+    sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, Weak},
+};
+
+use super::{
+    Deferred, Error, Promise, class::BoundProcedure, deferred, handler::ComponentHandler,
+    known::Known, session_handle::Shared, subscription::BoundSubscription,
+};
+use wamp::{RegisterOptions, RegistrationId, SubscriptionId, Uri, error_uri};
+use wamp_client::Client;
+
+type SessionClient = Client<ComponentHandler>;
+
+/// A procedure that was registered later than at the start. Dropped, it is unregistered.
+#[derive(Debug)]
+#[must_use = "dropped, the procedure is unregistered"]
+pub struct RegistrationHandle(Kept);
+
+impl RegistrationHandle {
+    /// Unregisters the procedure. Calls that are under way are answered all the same. The deferred
+    /// fires when the router has done it, or at once while there is no session.
+    ///
+    /// # Errors
+    /// Later: what the router says, as when another session has taken the procedure over.
+    pub fn unregister(self) -> Deferred<()> {
+        self.0.end()
+    }
+}
+
+/// A subscription that began later than at the start. Dropped, it ends.
+#[derive(Debug)]
+#[must_use = "dropped, the subscription ends"]
+pub struct SubscriptionHandle(Kept);
+
+impl SubscriptionHandle {
+    /// Ends the subscription: no event that comes after this calls its method. The deferred fires when
+    /// the router has done it, or at once while there is no session.
+    ///
+    /// # Errors
+    /// Later: what the router says.
+    pub fn unsubscribe(self) -> Deferred<()> {
+        self.0.end()
+    }
+}
+
+/// What is to be there until this is dropped.
+#[derive(Debug)]
+struct Kept {
+    later: Weak<Later>,
+    shared: Weak<Shared>,
+}
+
+/// A procedure or a subscription, and how far it is.
+pub(super) struct Later {
+    pub(super) what: What,
+    /// The concurrency that the configuration says.
+    limit: OnceLock<NonZeroU64>,
+    shared: Weak<Shared>,
+    state: Mutex<State>,
+}
+
+pub(super) enum What {
+    Procedure(BoundProcedure),
+    Subscription(BoundSubscription),
+}
+
+#[derive(Default)]
+struct State {
+    /// The session that was asked for it last.
+    session: Weak<SessionClient>,
+    /// What that calls it.
+    id: Option<Id>,
+    /// Whoever waits for it to be there for the first time.
+    promise: Option<Promise<Kept>>,
+    is_over: bool,
+}
+
+#[derive(Clone, Copy)]
+enum Id {
+    Registration(RegistrationId),
+    Subscription(SubscriptionId),
+}
+
+/// All of them.
+#[derive(Default)]
+pub(super) struct Registry(Mutex<Entries>);
+
+#[derive(Default)]
+struct Entries {
+    all: Vec<Arc<Later>>,
+    /// What the configuration says of procedures that may come later, by their URIs.
+    limits: HashMap<String, NonZeroU64>,
+    /// The node is stopping.
+    is_closed: bool,
+}
+
+impl Registry {
+    pub(super) fn all(&self) -> Vec<Arc<Later>> {
+        self.entries().all.clone()
+    }
+
+    /// Sets the concurrency of a procedure that comes later, or has come.
+    pub(super) fn limit(&self, uri: &str, concurrency: NonZeroU64) {
+        let mut entries = self.entries();
+        entries.limits.insert(uri.to_owned(), concurrency);
+        for later in entries
+            .all
+            .iter()
+            .filter(|later| later.uri().as_str() == uri)
+        {
+            // The first one counts; a configuration has one for each URI.
+            let _ = later.limit.set(concurrency);
+        }
+    }
+
+    /// Keeps no more, and lets go of all that there is: what it calls may hold the component.
+    pub(super) fn close(&self) {
+        let all = {
+            let mut entries = self.entries();
+            entries.is_closed = true;
+            std::mem::take(&mut entries.all)
+        };
+        drop(all);
+    }
+
+    fn insert(&self, later: &Arc<Later>) -> Result<(), Error> {
+        let mut entries = self.entries();
+        if entries.is_closed {
+            let why = "the component has left its session for good: the node is stopping";
+            return Err(Error::new(error_uri::UNAVAILABLE, why));
+        }
+        if let What::Procedure(procedure) = &later.what
+            && let Some(limit) = entries.limits.get(procedure.uri.as_str())
+        {
+            let _ = later.limit.set(*limit);
+        }
+        entries.all.push(later.clone());
+        Ok(())
+    }
+
+    fn remove(&self, later: &Arc<Later>) {
+        self.entries().all.retain(|one| !Arc::ptr_eq(one, later));
+    }
+
+    fn entries(&self) -> MutexGuard<'_, Entries> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Registers a procedure, now if there is a session, and on each one that comes.
+pub(super) fn register(
+    shared: &Arc<Shared>,
+    procedure: BoundProcedure,
+) -> Deferred<RegistrationHandle> {
+    keep(shared, What::Procedure(procedure)).map(RegistrationHandle)
+}
+
+/// The same for a subscription.
+pub(super) fn subscribe(
+    shared: &Arc<Shared>,
+    subscription: BoundSubscription,
+) -> Deferred<SubscriptionHandle> {
+    keep(shared, What::Subscription(subscription)).map(SubscriptionHandle)
+}
+
+fn keep(shared: &Arc<Shared>, what: What) -> Deferred<Kept> {
+    let (promise, deferred) = deferred();
+    let later = Arc::new(Later {
+        what,
+        limit: OnceLock::new(),
+        shared: Arc::downgrade(shared),
+        state: Mutex::new(State {
+            promise: Some(promise),
+            ..State::default()
+        }),
+    });
+    if let Err(error) = shared.registry.insert(&later) {
+        return Deferred::ready(Err(error));
+    }
+    // A session that begins meanwhile asks for it as well; the later of the two finds it asked for.
+    if let Some(client) = shared.client() {
+        later.ask(&client);
+    }
+    deferred
+}
+
+impl Later {
+    /// How many invocations of the procedure may be under way at once.
+    pub(super) fn concurrency(&self) -> Option<NonZeroU64> {
+        match &self.what {
+            What::Procedure(procedure) => self.limit.get().copied().or(procedure.concurrency),
+            What::Subscription(_) => None,
+        }
+    }
+
+    pub(super) fn uri(&self) -> &Uri {
+        match &self.what {
+            What::Procedure(procedure) => &procedure.uri,
+            What::Subscription(subscription) => &subscription.topic,
+        }
+    }
+
+    /// Asks the router of this session for it, unless that is done.
+    pub(super) fn ask(self: &Arc<Self>, client: &Arc<SessionClient>) {
+        {
+            let mut state = self.state();
+            if state.is_over || std::ptr::eq(state.session.as_ptr(), Arc::as_ptr(client)) {
+                return;
+            }
+            state.session = Arc::downgrade(client);
+            state.id = None;
+        }
+        let (later, weak) = (self.clone(), Arc::downgrade(client));
+        let answered = move |result| {
+            if let Some(client) = weak.upgrade() {
+                later.answered(&client, result);
+            }
+        };
+        match &self.what {
+            What::Procedure(procedure) => {
+                let options = RegisterOptions {
+                    concurrency: self.concurrency(),
+                    ..RegisterOptions::default()
+                };
+                client.register(procedure.uri.clone(), options, move |result| {
+                    answered(result.map(Id::Registration));
+                });
+            }
+            What::Subscription(BoundSubscription { topic, options, .. }) => {
+                client.subscribe(topic.clone(), options.clone(), move |result| {
+                    answered(result.map(Id::Subscription));
+                });
+            }
+        }
+    }
+
+    fn answered(
+        self: &Arc<Self>,
+        client: &Arc<SessionClient>,
+        result: Result<Id, wamp_client::Error>,
+    ) {
+        let id = match result {
+            Ok(id) => id,
+            Err(error) => return self.refused(client, error),
+        };
+        let promise = {
+            let mut state = self.state();
+            if state.is_over {
+                drop(state);
+                drop(self.end_at(client, id));
+                return;
+            }
+            let known = &client.handler().known;
+            match id {
+                Id::Registration(id) => known.note_registered(id, Known::Later(self.clone())),
+                Id::Subscription(id) => known.note_subscribed(id, Known::Later(self.clone())),
+            }
+            state.id = Some(id);
+            state.promise.take()
+        };
+        if let Some(promise) = promise {
+            promise.resolve(Ok(Kept {
+                later: Arc::downgrade(self),
+                shared: self.shared.clone(),
+            }));
+        }
+    }
+
+    /// The router does not want it. One that was there before is missing then, and a component
+    /// without it is none: it leaves and comes again, as with those of its class.
+    fn refused(self: &Arc<Self>, client: &Arc<SessionClient>, error: wamp_client::Error) {
+        let shared = self.shared.upgrade();
+        let Some(shared) = shared.filter(|shared| shared.is_current(client)) else {
+            // The session has ended; the next one asks again.
+            return;
+        };
+        let promise = self.state().promise.take();
+        let Some(promise) = promise else {
+            let what = match &self.what {
+                What::Procedure(_) => "register",
+                What::Subscription(_) => "subscribe to",
+            };
+            return client.handler().fail(client, what, self.uri(), &error);
+        };
+        self.state().is_over = true;
+        shared.registry.remove(self);
+        promise.resolve(Err(error.into()));
+    }
+
+    /// Ends it at the router of a session.
+    fn end_at(self: &Arc<Self>, client: &Arc<SessionClient>, id: Id) -> Deferred<()> {
+        let (promise, deferred) = deferred();
+        let (later, weak) = (self.clone(), Arc::downgrade(client));
+        // With its session it has ended too.
+        let ended = move |result: Result<(), wamp_client::Error>| {
+            let shared = later.shared.upgrade();
+            let client = weak.upgrade().filter(|client| {
+                shared
+                    .as_ref()
+                    .is_some_and(|shared| shared.is_current(client))
+            });
+            promise.resolve(match client {
+                Some(_) => result.map_err(Error::from),
+                None => Ok(()),
+            });
+        };
+        let handler_of = Arc::downgrade(client);
+        match id {
+            Id::Registration(id) => client.unregister(id, move |result| {
+                // Not before: invocations may still come.
+                if let Some(client) = handler_of.upgrade() {
+                    client.handler().known.forget_registration(id);
+                }
+                ended(result);
+            }),
+            Id::Subscription(id) if client.handler().known.forget_subscriber(id, self) => {
+                client.unsubscribe(id, move |result| {
+                    if let Some(client) = handler_of.upgrade() {
+                        ask_again(&client, id);
+                    }
+                    ended(result);
+                });
+            }
+            // Others have the same topic.
+            Id::Subscription(_) => ended(Ok(())),
+        }
+        deferred
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// The router has ended a subscription. Whoever subscribed to the same topic just before has lost it
+/// with that.
+fn ask_again(client: &Arc<SessionClient>, id: SubscriptionId) {
+    let lost = client.handler().known.forget_subscribers(id);
+    for known in lost.as_deref().unwrap_or_default() {
+        if let Known::Later(later) = known {
+            later.state().session = Weak::new();
+            later.ask(client);
+        }
+    }
+}
+
+impl Kept {
+    fn end(&self) -> Deferred<()> {
+        let (Some(later), Some(shared)) = (self.later.upgrade(), self.shared.upgrade()) else {
+            return Deferred::ready(Ok(()));
+        };
+        shared.registry.remove(&later);
+        let (session, id) = {
+            let mut state = later.state();
+            state.is_over = true;
+            (state.session.upgrade(), state.id.take())
+        };
+        match (session, id) {
+            (Some(client), Some(id)) if shared.is_current(&client) => later.end_at(&client, id),
+            _ => Deferred::ready(Ok(())),
+        }
+    }
+}
+
+impl Drop for Kept {
+    fn drop(&mut self) {
+        drop(self.end());
+    }
+}
