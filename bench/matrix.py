@@ -22,7 +22,7 @@ import time
 
 import machine
 import syscalls
-from table import BACKENDS, CALLS, COUNTED, IDLE_SESSIONS, table
+from table import BACKENDS, CALLS, COUNTED, IDLE_SESSIONS, IN_FLIGHT, RATES, table
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent
 RESULTS = ROOT / "bench" / "results"
@@ -46,13 +46,21 @@ def end(process, patience=0):
         process.wait()
 
 
+def processor_time(pid):
+    """The processor time of a process so far, in seconds."""
+    stat = pathlib.Path(f"/proc/{pid}/stat").read_text()
+    user, system = stat.rpartition(")")[2].split()[11:13]
+    return (int(user) + int(system)) / os.sysconf("SC_CLK_TCK")
+
+
 class Node:
     """A node on a free port, with a PostgreSQL of its own or that of another node."""
 
     def __init__(
         self, program, directory, database=None, paths=None, options=(), backend=BACKENDS[0],
-        limits=None,
+        limits=None, settings=None, edit=None,
     ):
+        """`settings` are more of its database; `edit` changes the configuration last."""
         directory.mkdir(exist_ok=True)
         config = json.loads((ROOT / "config.json").read_text())
         router, container = config["workers"]
@@ -67,9 +75,11 @@ class Node:
         component["transport"]["url"] = "ws://127.0.0.1:0/ws"
         component["transport"]["endpoint"]["port"] = 0
         self.database = component["extra"]["database"]
-        self.database.update(cp_noisy=False, backend=backend)
+        self.database.update(cp_noisy=False, backend=backend, **(settings or {}))
         if database:
             self.database.update(host=database["host"], port=database["port"])
+        if edit:
+            edit(config)
         file = directory / "config.json"
         file.write_text(json.dumps(config))
         arguments = [] if database else ["--embedded-postgres", directory / "postgres"]
@@ -107,16 +117,21 @@ class Node:
                 runs = re.search(r"PostgreSQL \S+ runs on (\S+):(\d+)", self.log.read_text())
             self.database.update(host=runs.group(1), port=int(runs.group(2)))
 
-    def resident(self):
-        """Resident memory in KiB."""
+    def resident(self, most=False):
+        """Resident memory in KiB, now or at most so far."""
         status = pathlib.Path(f"/proc/{self.process.pid}/status").read_text()
-        return int(re.search(r"VmRSS:\s+(\d+)", status).group(1))
+        return int(re.search(rf"{'VmHWM' if most else 'VmRSS'}:\s+(\d+)", status).group(1))
 
     def processor_time(self):
         """Processor time so far, in seconds."""
-        stat = pathlib.Path(f"/proc/{self.process.pid}/stat").read_text()
-        user, system = stat.rpartition(")")[2].split()[11:13]
-        return (int(user) + int(system)) / os.sysconf("SC_CLK_TCK")
+        return processor_time(self.process.pid)
+
+    def postgres_time(self):
+        """The same of all processes of its own PostgreSQL."""
+        [file] = pathlib.Path(self.log.parent).glob("postgres/**/postmaster.pid")
+        postmaster = int(file.read_text().split()[0])
+        children = pathlib.Path(f"/proc/{postmaster}/task/{postmaster}/children").read_text()
+        return sum(map(processor_time, [postmaster, *map(int, children.split())]))
 
     def __enter__(self):
         return self
@@ -276,6 +291,33 @@ def count_system_calls(bench, node, figures):
             figures.add(f"{side} {connections}x{inflight}", number)
 
 
+def at_rates(bench, nodes, owner, figures):
+    """The processor time of a node and of PostgreSQL while calls come at a fixed rate. The generator
+    sleeps while it waits, as most clients do."""
+    for rate in RATES:
+        for backend, node in nodes.items():
+            before = node.processor_time(), owner.postgres_time()
+            options = ["--connections", 50, "--rate", rate, "--wait", "asleep", "--warmup", 0]
+            run = bench.load(node, f"{backend} rate {rate}", *options)
+            after = node.processor_time(), owner.postgres_time()
+            for who, began, ended in zip(["node", "postgres"], before, after):
+                figures[backend].add(f"{who} cpu {rate}", (ended - began) / run["seconds"] * 100)
+            figures[backend].add(f"p50 {rate} us", run["latency_us"]["p50"])
+            figures[backend].add(f"p99 {rate} us", run["latency_us"]["p99"])
+
+
+def in_flight(bench, backend, database, figures):
+    """How much memory a node takes for so many calls in flight, most of which wait."""
+    room = {"queue_limit": 2 * IN_FLIGHT}
+    directory = bench.scratch / "in-flight"
+    with Node(bench.program, directory, database, backend=backend, settings=room) as node:
+        bench.load(node, "first", "--calls", 1, timed=False)
+        before = node.resident()
+        run = bench.load(node, "in flight", "--connections", 100, "--inflight", IN_FLIGHT // 100)
+        figures.add("refused", sum(error["count"] for error in run["errors"].values()))
+        figures.add("memory in flight", (node.resident(most=True) - before) / 1024)
+
+
 def at_half(bench, node, runs, name, options):
     """The p99 of 50 connections at half the rate that they have just reached."""
     rate = max(1, round(runs[f"{name} 50x1"]["per_second"] / 2))
@@ -366,9 +408,11 @@ def measure(program, quick, both, backends):
                 of_machine.add("stood still %", machine.stood_still(bench.seconds))
                 of_machine.add("crossing us", machine.round_trip())
                 calls(bench, nodes, figures)
+                at_rates(bench, nodes, owner, figures)
                 for backend, node in nodes.items():
                     events(bench, node, figures[backend])
                     idle(bench, backend, owner.database, figures[backend])
+                    in_flight(bench, backend, owner.database, figures[backend])
     results["values"] = of_machine.values
     results["backends"] = {backend: figures[backend].values for backend in backends}
     LATEST.write_text(json.dumps(results, indent=2) + "\n")

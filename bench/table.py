@@ -15,6 +15,10 @@ CALLS = {
     (200, 1): (0.50, 0.95),
     (10, 16): (0.75, 1.8),
 }
+# Calls a second at which processor time is measured.
+RATES = [1_000, 5_000]
+# So many calls in flight for which memory is measured.
+IN_FLIGHT = 10_000
 # Those whose system calls are counted.
 COUNTED = [(50, 1), (10, 16)]
 
@@ -119,6 +123,21 @@ def system_calls(backends):
             yield f"{connections} x {inflight}: {name}", *counted
 
 
+def costs(backends):
+    """The rows of what calls cost."""
+    yield "cost", *backends
+    rows = [("memory in flight", f"memory for {IN_FLIGHT:,} calls in flight (MiB)")]
+    for rate in RATES:
+        rows += [
+            (f"node cpu {rate}", f"{rate:,} calls/s: processor time of the node (%)"),
+            (f"postgres cpu {rate}", f"{rate:,} calls/s: processor time of PostgreSQL (%)"),
+            (f"p50 {rate} us", f"{rate:,} calls/s: p50 (us)"),
+            (f"p99 {rate} us", f"{rate:,} calls/s: p99 (us)"),
+        ]
+    for key, name in rows:
+        yield name, *(f"{median(values, key)} ({spread(values, key)})" for values in backends.values())
+
+
 def remarks(name, values):
     """What there is to say besides the table about one backend."""
     yield (
@@ -157,6 +176,8 @@ def table(results):
         yield from aligned(list(alone(backend, values)))
     else:
         yield from aligned(list(side_by_side(backends)))
+    yield ""
+    yield from aligned(list(costs(backends)))
     yield ""
     counted = list(system_calls(backends))
     if counted:

@@ -108,9 +108,7 @@ impl<S> Builder<S> {
 
     /// Whether a worker that has had a job looks for the next one for some microseconds before it
     /// sleeps (yes). Waking a sleeping thread can take longer than a query; looking takes processor
-    /// time while jobs come quickly. While they come quickly and are done within microseconds, only
-    /// two workers for each processor and one more do so, and the others sleep until those do not
-    /// keep up.
+    /// time while jobs come quickly.
     pub fn wait_awake(mut self, awake: bool) -> Self {
         self.pool.wait_awake = awake;
         self

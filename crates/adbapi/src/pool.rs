@@ -1,7 +1,6 @@
 //! Owns the pool as its users see it, whatever its driver: start, submit, close. What happens on
 //! the workers is `pool/worker.rs`'s. Knows no database.
 
-pub(crate) mod active_workers;
 mod cancel;
 mod health;
 pub(crate) mod job;
@@ -123,15 +122,6 @@ impl<D: Driver> ConnectionPool<D> {
         match &*self.handle.phase() {
             Phase::Running(running) => running.stats(),
             Phase::Unstarted | Phase::Closed => Stats::default(),
-        }
-    }
-
-    /// Which workers of a pool that runs are active.
-    #[cfg(test)]
-    pub(super) fn active(&self) -> Option<Arc<active_workers::ActiveWorkers>> {
-        match &*self.handle.phase() {
-            Phase::Running(running) => running.active(),
-            Phase::Unstarted | Phase::Closed => None,
         }
     }
 

@@ -165,6 +165,12 @@ impl Io<'_> {
         self.requested.retry_output = true;
     }
 
+    /// Has this connection's output leave before that of others, from now on. For one whose other end
+    /// has work to do, which it can do while the rest leaves.
+    pub fn flush_first(&mut self) {
+        self.requested.flush_first = true;
+    }
+
     /// Whether the other end has closed or reset the connection, as far as the kernel knows by now.
     /// A look at a socket with unread input, or with a layer below, sees no end behind it.
     ///
@@ -188,6 +194,7 @@ pub(super) struct Requested {
     pub(super) reading_paused: bool,
     pub(super) call_again: bool,
     pub(super) retry_output: bool,
+    pub(super) flush_first: bool,
 }
 
 impl Requested {

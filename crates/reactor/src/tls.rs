@@ -150,6 +150,9 @@ impl<M> Tls<M> {
         if self.requested.take_retry_output() {
             io.retry_output();
         }
+        if self.requested.flush_first {
+            io.flush_first();
+        }
         io.pause_reading(!self.wants_input());
         let deadlines = [self.handshake_deadline, self.requested.deadline];
         io.set_deadline(deadlines.into_iter().flatten().min());

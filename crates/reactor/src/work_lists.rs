@@ -10,6 +10,8 @@ use super::{ConnectionId, connection::Connection};
 pub(super) struct WorkLists {
     readable: Vec<ConnectionId>,
     dirty: Vec<ConnectionId>,
+    /// How many of these, at the beginning, leave first.
+    first: usize,
     /// Those whose output may wait its turn. It is worked off in slices, and what comes for them
     /// meanwhile leaves in the same write.
     dirty_in_bulk: VecDeque<ConnectionId>,
@@ -28,6 +30,11 @@ impl WorkLists {
         if connection.wants_flush() && !connection.is_listed_dirty {
             connection.is_listed_dirty = true;
             self.dirty.push(connection.id);
+            if connection.requested.flush_first {
+                let last = self.dirty.len() - 1;
+                self.dirty.swap(self.first, last);
+                self.first += 1;
+            }
         }
     }
 
@@ -74,6 +81,7 @@ impl WorkLists {
 
     /// Those that have output or an end for the kernel. To be given back empty.
     pub(super) fn take_dirty(&mut self) -> Vec<ConnectionId> {
+        self.first = 0;
         mem::replace(&mut self.dirty, mem::take(&mut self.spare))
     }
 

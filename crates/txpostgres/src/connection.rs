@@ -88,6 +88,8 @@ impl<M> Protocol<M> for Speaker {
         io.set_nodelay(true);
         io.set_deadline(Some(self.deadline));
         if let Role::Session { shard, key } = self.role {
+            // PostgreSQL works while answers leave to callers.
+            io.flush_first();
             self.pool.opened(shard, key, io);
         }
         if !self.waits_for_tls {

@@ -85,8 +85,9 @@
 //! with their reasons):
 //!
 //! - Each kind of job, by the text of its statements, has a learnt duration. A quick kind (under
-//!   2 ms) is sent ahead to the connection with the fewest jobs, at most 16 deep. A slow one, or one
-//!   that was never seen, goes to a connection that is at nothing, and nothing is sent behind it.
+//!   2 ms) is sent ahead, at most 32 deep: to the connection with the most jobs while those take less
+//!   than 2 ms together, else to the one with the fewest. A slow one, or one that was never seen, goes
+//!   to a connection that is at nothing, and nothing is sent behind it.
 //! - A connection whose oldest job is unanswered for 2 ms gets nothing more until it answers.
 //! - While there were quick jobs within the last second, slow ones leave two open connections to
 //!   them, and unknown ones leave one; the last connection is for all.

@@ -63,6 +63,8 @@ pub(crate) struct Session<T> {
     entries: VecDeque<Entry<T>>,
     /// How many of them are on the wire.
     written: usize,
+    /// How many of them have the session for themselves.
+    alone: usize,
     /// The last of those is not wholly written.
     is_open: bool,
     /// The rows of the statement that answers.
@@ -181,6 +183,7 @@ impl<T> Session<T> {
             wire: Wire::new(shared, options.statement_cache),
             entries: VecDeque::new(),
             written: 0,
+            alone: 0,
             is_open: false,
             received: Received::default(),
             unresolved: Vec::new(),
@@ -212,6 +215,7 @@ impl<T> Session<T> {
     pub(crate) fn send(&mut self, ticket: T, work: Work, out: &mut Vec<u8>) {
         let mut entry = Entry::new(Some(ticket), work);
         entry.error = entry.refusal();
+        self.alone += usize::from(entry.is_alone);
         self.entries.push_back(entry);
         self.advance(out);
     }
@@ -289,7 +293,7 @@ impl<T> Session<T> {
     /// Whether only the next step of what is under way may be sent: an interaction that has begun or
     /// is to begin, a stream, a job with a transaction of its own.
     pub(crate) fn is_exclusive(&self) -> bool {
-        self.transaction.is_begun || self.entries.iter().any(|entry| entry.is_alone)
+        self.transaction.is_begun || self.alone > 0
     }
 
     /// Whether the server owes an answer.
@@ -318,7 +322,7 @@ impl<T> Session<T> {
     pub(crate) fn lose(&mut self, unsent: usize) -> impl Iterator<Item = (T, Option<Work>)> {
         let written = std::mem::take(&mut self.written);
         let left = self.entries.len().saturating_sub(unsent);
-        self.lookups = 0;
+        (self.lookups, self.alone) = (0, 0);
         let entries = std::mem::take(&mut self.entries).into_iter().enumerate();
         let entries = entries.filter_map(move |(n, entry)| {
             let is_harmless = n >= written.min(left) || !entry.has_run;

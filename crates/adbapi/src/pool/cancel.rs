@@ -23,8 +23,6 @@ const REPEAT_AT_MOST: Duration = Duration::from_secs(5);
 pub(crate) enum Command {
     /// Stop what a job does on its connection.
     Stop(CancelRequest),
-    /// Jobs are quick: let fewer workers be active, and review them.
-    ReduceWorkers,
     /// The pool has closed.
     End,
 }

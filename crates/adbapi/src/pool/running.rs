@@ -15,7 +15,6 @@ use sql::Stats;
 use tracing::warn;
 
 use super::{
-    active_workers::ActiveWorkers,
     cancel::Command,
     health::Health,
     job::Job,
@@ -50,8 +49,6 @@ pub(super) struct Running<D: Driver> {
     alive: Arc<LiveWorkers>,
     commands: Sender<Command>,
     watchdog: JoinHandle<()>,
-    #[cfg(test)]
-    active: Option<Arc<ActiveWorkers>>,
     connections: r2d2::Pool<Manager<D>>,
     health: Arc<Health>,
     /// How many jobs found the queue full.
@@ -69,10 +66,6 @@ impl<D: Driver> Running<D> {
         let alive = Arc::new(LiveWorkers::default());
         let states: Vec<Arc<WorkerState>> = (0..settings.cp_max).map(|_| Arc::default()).collect();
         let mut workers = Vec::new();
-        // If workers always sleep while they wait, none has to be sent to sleep.
-        let active = (ActiveWorkers::new(settings.cp_max, settings.quick))
-            .filter(|_| settings.wait_awake)
-            .map(Arc::new);
         for (number, state) in (1..).zip(&states) {
             let worker = Worker {
                 jobs: unworked.clone(),
@@ -83,9 +76,6 @@ impl<D: Driver> Running<D> {
                 closing: closing.clone(),
                 connectionless: connectionless.clone(),
                 settings: settings.clone(),
-                number,
-                active: active.clone(),
-                commands: commands.clone(),
             };
             let live = LiveWorker::begin(&alive);
             workers.push(spawn(format!("db-worker-{number}"), move || {
@@ -102,7 +92,6 @@ impl<D: Driver> Running<D> {
             states: states.clone(),
             statement_timeout: settings.statement_timeout,
             queue_deadlines: queue_deadlines.clone(),
-            active: active.clone(),
         };
         let watchdog = spawn("db-watch".into(), move || watchdog.run())?;
         Ok(Self {
@@ -115,8 +104,6 @@ impl<D: Driver> Running<D> {
             alive,
             commands,
             watchdog,
-            #[cfg(test)]
-            active,
             connections,
             health,
             refused: AtomicU64::new(0),
@@ -135,11 +122,6 @@ impl<D: Driver> Running<D> {
             queue.add(submitted, job);
         }
         Ok(())
-    }
-
-    #[cfg(test)]
-    pub(super) fn active(&self) -> Option<Arc<ActiveWorkers>> {
-        self.active.clone()
     }
 
     #[cfg(test)]

@@ -3,8 +3,6 @@
 
 use std::{fmt, time::Duration};
 
-use super::active_workers::QUICK;
-
 /// What no limit needs to exceed: 24 days, as much as PostgreSQL's own limits hold. An instant much
 /// further away may not exist.
 const LONGEST: Duration = Duration::from_millis(i32::MAX as u64);
@@ -25,8 +23,6 @@ pub(crate) struct PoolSettings {
     pub(crate) idle_timeout: Option<Duration>,
     pub(crate) max_lifetime: Option<Duration>,
     pub(crate) wait_awake: bool,
-    /// How quick jobs must be for some workers to sleep. Only tests set it.
-    pub(crate) quick: Duration,
     /// Where the connections go, for the log.
     pub(crate) target: String,
 }
@@ -47,7 +43,6 @@ impl Default for PoolSettings {
             idle_timeout: Some(Duration::from_secs(10 * 60)),
             max_lifetime: Some(Duration::from_secs(30 * 60)),
             wait_awake: true,
-            quick: QUICK,
             target: String::new(),
         }
     }

@@ -11,7 +11,6 @@ use crossbeam_channel::{Receiver, RecvTimeoutError};
 use deferred::Stage;
 
 use super::{
-    active_workers::{ActiveWorkers, REVIEW_PERIOD},
     cancel::{CancelRequest, Command, Senders},
     worker_state::WorkerState,
 };
@@ -26,25 +25,14 @@ pub(super) struct Watchdog {
     pub(super) states: Vec<Arc<WorkerState>>,
     pub(super) statement_timeout: Option<Duration>,
     pub(super) queue_deadlines: Option<Arc<QueueDeadlines>>,
-    pub(super) active: Option<Arc<ActiveWorkers>>,
-}
-
-/// A period in which the active workers are reviewed.
-struct Review {
-    began: Instant,
-    /// How many jobs each had done by then.
-    jobs: Vec<u64>,
 }
 
 impl Watchdog {
     pub(super) fn run(self) {
         let mut requests: Vec<CancelRequest> = Vec::new();
-        let mut review: Option<Review> = None;
         let senders = Senders::default();
         loop {
-            let deadline = self.next_deadline(&requests);
-            let review_ends = review.as_ref().map(|review| review.began + REVIEW_PERIOD);
-            let command = match deadline.into_iter().chain(review_ends).min() {
+            let command = match self.next_deadline(&requests) {
                 Some(deadline) => self.commands.recv_deadline(deadline),
                 None => self
                     .commands
@@ -54,20 +42,8 @@ impl Watchdog {
             let now = Instant::now();
             match command {
                 Ok(Command::Stop(request)) => requests.push(request),
-                Ok(Command::ReduceWorkers) => {
-                    // First a review must show that none of the workers that stay active has a long
-                    // job.
-                    review = review.or_else(|| Some(self.begin_review(now)));
-                }
-                Ok(Command::End) | Err(RecvTimeoutError::Disconnected) => {
-                    // Nobody would wake them later.
-                    self.active.iter().for_each(|active| active.wake_all());
-                    return;
-                }
+                Ok(Command::End) | Err(RecvTimeoutError::Disconnected) => return,
                 Err(RecvTimeoutError::Timeout) => {}
-            }
-            if let Some(ended) = review.take_if(|review| review.began + REVIEW_PERIOD <= now) {
-                review = self.end_review(&ended, now);
             }
             self.end_overdue_statements(now);
             if let Some(queue) = &self.queue_deadlines {
@@ -98,29 +74,6 @@ impl Watchdog {
             .map(|queue| queue.next_deadline(now));
         let requests = requests.iter().map(|request| request.due).min();
         [statements, queue, requests].into_iter().flatten().min()
-    }
-
-    fn begin_review(&self, began: Instant) -> Review {
-        let jobs = self.states.iter().map(|state| state.progress().0).collect();
-        Review { began, jobs }
-    }
-
-    /// Keeps few workers active for another period, or wakes all if the active ones do not keep up.
-    fn end_review(&self, review: &Review, now: Instant) -> Option<Review> {
-        let active = self.active.as_ref()?;
-        let (jobs, busy): (Vec<u64>, Vec<bool>) =
-            self.states.iter().map(|state| state.progress()).unzip();
-        let done: Vec<u64> = (jobs.iter().zip(&review.jobs))
-            .map(|(now, then)| now - then)
-            .collect();
-        let is_at_a_long_job = |(done, busy): (&u64, &bool)| *done == 0 && *busy;
-        let stuck = (done.iter().zip(&busy).take(active.size())).any(is_at_a_long_job);
-        if !stuck && active.keeps_up(done.iter().sum(), now - review.began) {
-            active.reduce();
-            return Some(Review { began: now, jobs });
-        }
-        active.wake_all();
-        None
     }
 
     fn end_overdue_statements(&self, now: Instant) {

@@ -11,13 +11,11 @@ use std::{
     time::{Duration, Instant},
 };
 
-use crossbeam_channel::{Receiver, Sender, TryRecvError};
+use crossbeam_channel::{Receiver, TryRecvError};
 use r2d2::{Pool, PooledConnection};
 use tracing::{error, info};
 
 use super::{
-    active_workers::{ActiveWorkers, AverageJobTime},
-    cancel::Command,
     health::Health,
     job::{Failure, Job},
     manager::Manager,
@@ -66,11 +64,6 @@ pub(super) struct Worker<D: Driver> {
     /// How many workers have a job and wait for a connection.
     pub(super) connectionless: Arc<AtomicU32>,
     pub(super) settings: PoolSettings,
-    /// From 1; those with the lowest stay active.
-    pub(super) number: u32,
-    pub(super) active: Option<Arc<ActiveWorkers>>,
-    /// To the watchdog, which reviews the active workers.
-    pub(super) commands: Sender<Command>,
 }
 
 impl<D: Driver> Worker<D> {
@@ -79,16 +72,7 @@ impl<D: Driver> Worker<D> {
         // worker sleeps.
         let mut kept: Option<Lent<D>> = None;
         let mut found_at_once = 0;
-        let mut job_time = AverageJobTime::new(Instant::now());
         loop {
-            if let Some(active) = &self.active
-                && active.may_sleep(self.number)
-                && self.jobs.is_empty()
-            {
-                kept = None;
-                active.sleep();
-                job_time = AverageJobTime::new(Instant::now());
-            }
             let job = match self.next_soon(&mut found_at_once) {
                 Ok(job) => job,
                 Err(TryRecvError::Disconnected) => return,
@@ -103,7 +87,6 @@ impl<D: Driver> Worker<D> {
                 continue;
             }
             let now = Instant::now();
-            self.reduce_workers_if_quick(job_time.count(now));
             // On busy processors it may have taken long to find a job.
             kept.take_if(|connection| !connection.is_trusted(now));
             kept = self.work(job, now, kept);
@@ -111,17 +94,6 @@ impl<D: Driver> Worker<D> {
                 kept = None;
                 self.yield_connection();
             }
-        }
-    }
-
-    /// Asks for fewer active workers if all, like this one, are quick.
-    fn reduce_workers_if_quick(&self, each_job: Option<Duration>) {
-        if let (Some(each_job), Some(active)) = (each_job, &self.active)
-            && active.is_quick(each_job)
-            && !active.is_reduced()
-        {
-            // Where the watchdog has too much to do already, the next sample asks again.
-            let _ = self.commands.try_send(Command::ReduceWorkers);
         }
     }
 

@@ -78,12 +78,6 @@ impl WorkerState {
         meanwhile(stats);
     }
 
-    /// How many jobs the worker has done, and whether it is at another.
-    pub(crate) fn progress(&self) -> (u64, bool) {
-        let current = self.current();
-        (current.tally.jobs, current.job.is_some())
-    }
-
     /// A statement is sent: its `statement_timeout` begins.
     pub fn statement_begins(&self) {
         self.current().statement_since = Some(Instant::now());

@@ -102,8 +102,10 @@ impl Locked<'_> {
         if !mem::replace(&mut slot.head_was_alone, false) {
             return (took, Duration::ZERO);
         }
-        slot.round_trip = slot.round_trip.min(took);
-        (took, slot.round_trip)
+        // One that is the first of all would be all way, however slow it is.
+        let way = self.state.round_trip;
+        self.state.round_trip = Some(way.map_or(took, |least| least.min(took)));
+        (took, way.unwrap_or_default())
     }
 
     /// The work at the head has ended.

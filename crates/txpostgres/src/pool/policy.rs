@@ -1,9 +1,11 @@
 //! Owns which connection a job is sent to, and which jobs wait. Must not know PostgreSQL: it sees
 //! figures of connections and of statements.
 //!
-//! - A job whose kind is known to be quick is sent ahead, to the connection with the fewest jobs, at
-//!   most [`DEPTH`] deep. PostgreSQL reads the next job while the answer to the last one travels, and
-//!   many jobs share one write and one read.
+//! - A job whose kind is known to be quick is sent ahead, at most [`DEPTH`] deep. PostgreSQL reads the
+//!   next job while the answer to the last one travels, and many jobs share one write and one read.
+//! - It goes to the connection with the most jobs, as long as those there take less than [`QUICK`]
+//!   together; if all have that many, to the one with the fewest. A backend that sleeps has to be woken,
+//!   and each one that runs wants a processor, which costs more than a quick job does.
 //! - A job whose kind is slow, or was never seen, goes to a connection that is at nothing, and
 //!   nothing is sent behind it: what PostgreSQL has been sent stays in its order, so whatever is
 //!   behind a slow statement waits for it.
@@ -22,7 +24,7 @@ use std::{
 };
 
 /// How many jobs are sent ahead on a connection at most.
-pub(crate) const DEPTH: usize = 16;
+pub(crate) const DEPTH: usize = 32;
 
 /// What a quick job takes at most.
 pub(crate) const QUICK: Duration = Duration::from_millis(2);
@@ -61,6 +63,13 @@ impl Durations {
             Some(&took) if u128::from(took) < QUICK.as_micros() => Class::Quick,
             Some(_) => Class::Slow,
         }
+    }
+
+    /// How many jobs of this kind a connection is given before another one gets any.
+    pub(crate) fn fill(&self, kind: Kind) -> usize {
+        let took = self.known.get(&kind).copied().unwrap_or(u32::MAX).max(1);
+        let jobs = QUICK.as_micros() / u128::from(took);
+        usize::try_from(jobs).map_or(DEPTH, |jobs| jobs.clamp(1, DEPTH))
     }
 
     /// A job of this kind has taken so long. One that took very long counts at once. Others move
@@ -112,6 +121,26 @@ impl View {
     pub(crate) fn is_idle(&self) -> bool {
         !self.is_taken && self.in_flight == 0
     }
+
+    /// Where this one stands among those that take a quick job; the least gets it.
+    fn rank(&self, fill: usize) -> (bool, usize) {
+        let is_being_filled = (1..fill).contains(&self.in_flight);
+        if is_being_filled {
+            (false, fill - self.in_flight)
+        } else {
+            (true, self.in_flight)
+        }
+    }
+}
+
+/// What the policy sees of a job.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Wish {
+    pub(crate) class: Class,
+    /// How many of its kind a connection is given before another one gets any.
+    pub(crate) fill: usize,
+    /// It wants a connection for itself.
+    pub(crate) needs_idle: bool,
 }
 
 /// How many connections slow jobs may have, of so many.
@@ -129,15 +158,19 @@ fn most_long(class: Class, connections: usize, quick_recently: bool) -> usize {
 pub(crate) fn pick<'a>(
     views: impl Iterator<Item = View> + Clone + 'a,
     connections: usize,
-    class: Class,
-    needs_idle: bool,
+    wish: Wish,
     quick_recently: bool,
     now: Instant,
 ) -> Option<usize> {
+    let Wish {
+        class,
+        fill,
+        needs_idle,
+    } = wish;
     if class == Class::Quick && !needs_idle {
         return (views.enumerate())
             .filter(|(_, view)| view.takes_more(now))
-            .min_by_key(|(_, view)| view.in_flight)
+            .min_by_key(|(_, view)| view.rank(fill))
             .map(|(at, _)| at);
     }
     let long = views.clone().filter(|view| view.is_long).count();
@@ -162,6 +195,14 @@ mod tests {
         }
     }
 
+    fn wish(class: Class) -> Wish {
+        Wish {
+            class,
+            fill: 1,
+            needs_idle: false,
+        }
+    }
+
     fn long(now: Instant) -> View {
         View {
             is_long: true,
@@ -174,7 +215,7 @@ mod tests {
         let now = Instant::now();
         let quick = |views: &[View]| {
             let views = views.to_vec();
-            pick(views.into_iter(), 3, Class::Quick, false, true, now)
+            pick(views.into_iter(), 3, wish(Class::Quick), true, now)
         };
         assert_eq!(quick(&[view(2, now), view(1, now), view(1, now)]), Some(1));
         assert_eq!(quick(&[view(DEPTH, now)]), None);
@@ -195,12 +236,41 @@ mod tests {
     }
 
     #[test]
+    fn a_connection_is_filled_before_another_one_gets_any() {
+        let now = Instant::now();
+        let quick = |fill: usize, in_flight: &[usize]| {
+            let views: Vec<_> = in_flight.iter().map(|&n| view(n, now)).collect();
+            let wish = Wish {
+                fill,
+                ..wish(Class::Quick)
+            };
+            pick(views.into_iter(), in_flight.len(), wish, true, now)
+        };
+        assert_eq!(quick(4, &[0, 1, 0]), Some(1));
+        assert_eq!(quick(4, &[0, 1, 3]), Some(2), "the one with the most");
+        assert_eq!(quick(4, &[0, 4, 4]), Some(0));
+        assert_eq!(quick(4, &[5, 4, 6]), Some(1), "all are full");
+        assert_eq!(quick(1, &[1, 0, 2]), Some(1));
+        assert_eq!(quick(DEPTH, &[DEPTH, 0]), Some(1));
+    }
+
+    #[test]
+    fn the_longer_jobs_take_the_fewer_fill_a_connection() {
+        let mut durations = Durations::default();
+        assert_eq!(durations.fill(0), 1, "nothing is known");
+        for (kind, micros, jobs) in [(1, 0, DEPTH), (2, 200, 10), (3, 700, 2), (4, 1500, 1)] {
+            durations.learn(kind, Duration::from_micros(micros));
+            assert_eq!(durations.fill(kind), jobs, "{micros}");
+        }
+    }
+
+    #[test]
     fn slow_jobs_have_a_connection_each_and_leave_some_to_the_quick() {
         let now = Instant::now();
         let at = |class, longs: usize, of: usize, quick_recently| {
             let views = (0..of).map(|n| if n < longs { long(now) } else { view(0, now) });
             let views: Vec<_> = views.collect();
-            pick(views.into_iter(), of, class, false, quick_recently, now)
+            pick(views.into_iter(), of, wish(class), quick_recently, now)
         };
         assert_eq!(at(Class::Slow, 7, 10, true), Some(7));
         assert_eq!(at(Class::Slow, 8, 10, true), None);
@@ -213,9 +283,13 @@ mod tests {
             assert_eq!(at(class, 1, 2, true), None);
         }
         let busy = [view(1, now)];
-        let slow = pick(busy.into_iter(), 1, Class::Slow, false, false, now);
+        let slow = pick(busy.into_iter(), 1, wish(Class::Slow), false, now);
         assert_eq!(slow, None, "it goes to a connection at nothing");
-        let alone = pick(busy.into_iter(), 1, Class::Quick, true, false, now);
+        let for_itself = Wish {
+            needs_idle: true,
+            ..wish(Class::Quick)
+        };
+        let alone = pick(busy.into_iter(), 1, for_itself, false, now);
         assert_eq!(alone, None, "as does a quick one that wants it for itself");
     }
 

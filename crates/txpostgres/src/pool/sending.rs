@@ -9,7 +9,7 @@ use std::{
 use sql::TargetSessionAttrs;
 
 use super::{
-    policy::{self, Class, RECENT},
+    policy::{self, Class, RECENT, Wish},
     shard::{Locked, TRUSTED},
     slot::Stage,
     ticket::{Owed, Ticket, Waiting},
@@ -30,7 +30,7 @@ impl Locked<'_> {
         self.state.last_quick.is_some_and(|at| age(at) < RECENT)
     }
 
-    pub(crate) fn pick(&mut self, class: Class, needs_idle: bool) -> Option<usize> {
+    pub(crate) fn pick(&mut self, wish: Wish) -> Option<usize> {
         let depth_is_one = self.pool.settings.reset == Reset::Discard;
         let has_quick = self.has_quick();
         let open = self
@@ -42,7 +42,7 @@ impl Locked<'_> {
         loop {
             let state = &*self.state;
             let views = state.slots.iter().map(|slot| slot.view(depth_is_one));
-            let at = policy::pick(views, open, class, needs_idle, has_quick, self.now)?;
+            let at = policy::pick(views, open, wish, has_quick, self.now)?;
             if !self.is_doubtful(at) {
                 return Some(at);
             }

@@ -14,7 +14,7 @@ use sql::{Error, Stats, TargetSessionAttrs};
 
 use super::{
     Pool,
-    policy::{Class, Durations},
+    policy::{Class, Durations, Wish},
     queue::Queue,
     slot::{Opening, Purpose, Slot},
     ticket::{Ticket, Waiting},
@@ -49,6 +49,8 @@ pub(crate) struct State {
     pub(crate) slots: Vec<Slot>,
     pub(crate) durations: Durations,
     pub(crate) last_quick: Option<Instant>,
+    /// The shortest time to the server and back.
+    pub(crate) round_trip: Option<Duration>,
     /// The task that keeps this shard's times, and when it will look.
     pub(crate) task: Option<TaskId>,
     pub(crate) armed: Option<Instant>,
@@ -77,6 +79,7 @@ impl Shard {
             slots: Vec::new(),
             durations: Durations::default(),
             last_quick: None,
+            round_trip: None,
             task: None,
             armed: None,
             is_looking: false,
@@ -137,7 +140,7 @@ impl Locked<'_> {
         }
         let class = self.class(&waiting);
         if self.state.queue.list_is_empty(class)
-            && let Some(at) = self.pick(class, waiting.ticket.needs_idle)
+            && let Some(at) = self.pick(self.wish(&waiting.ticket, class))
         {
             self.send(at, waiting, class);
             return self.grow();
@@ -162,6 +165,14 @@ impl Locked<'_> {
 
     fn class(&self, waiting: &Waiting) -> Class {
         waiting.class(self.state.durations.class(waiting.ticket.kind))
+    }
+
+    fn wish(&self, ticket: &Ticket, class: Class) -> Wish {
+        Wish {
+            class,
+            fill: self.state.durations.fill(ticket.kind),
+            needs_idle: ticket.needs_idle,
+        }
     }
 
     /// A job leaves the queue.
@@ -213,8 +224,8 @@ impl Locked<'_> {
             let Some(front) = self.state.queue.front(class) else {
                 continue;
             };
-            let needs_idle = front.ticket.needs_idle;
-            if let Some(at) = self.pick(class, needs_idle)
+            let wish = self.wish(&front.ticket, class);
+            if let Some(at) = self.pick(wish)
                 && let Some(waiting) = self.state.queue.pop(class)
             {
                 self.unqueued(&waiting.ticket);
@@ -228,7 +239,12 @@ impl Locked<'_> {
     /// The classes of which a job would be sent at once.
     pub(crate) fn takes(&mut self) -> Vec<Class> {
         let all = [Class::Quick, Class::Unknown, Class::Slow].into_iter();
-        all.filter(|class| self.pick(*class, true).is_some())
+        let wish = |class| Wish {
+            class,
+            fill: 1,
+            needs_idle: true,
+        };
+        all.filter(|class| self.pick(wish(*class)).is_some())
             .collect()
     }
 
@@ -253,8 +269,9 @@ impl Locked<'_> {
         let open = slots.iter().filter(|slot| slot.is_open());
         let fewest = open.map(|slot| slot.in_flight()).min();
         let mut wanted = match fewest {
-            Some(0) => 0,
-            // One more than what is there, as soon as jobs share a connection.
+            Some(0) if self.state.queue.is_empty() => 0,
+            // One more than what is there, as soon as jobs share a connection. What waits may not have
+            // the one at nothing.
             Some(_) => self.state.queue.len().max(1),
             None => self.state.queue.len(),
         };

@@ -54,8 +54,6 @@ pub(crate) struct Slot {
     pub(crate) head_was_alone: bool,
     pub(crate) last_used: Instant,
     pub(crate) expires: Option<Instant>,
-    /// The shortest time to the server and back.
-    pub(crate) round_trip: Duration,
     /// A slow job, or one that was never seen, is at it.
     pub(crate) is_long: bool,
     /// An interaction has it between two statements.
@@ -158,7 +156,6 @@ impl Slot {
             head_was_alone: false,
             last_used: now,
             expires: None,
-            round_trip: Duration::MAX,
             is_long: false,
             has_owner: false,
             limit_is_doubtful: false,

@@ -69,6 +69,7 @@ impl<T> Session<T> {
             return;
         };
         self.written -= 1;
+        self.alone -= usize::from(entry.is_alone);
         match entry.work {
             _ if entry.is_refused => {}
             Work::Begin(_) => self.transaction.is_begun = entry.error.is_none(),
@@ -79,6 +80,7 @@ impl<T> Session<T> {
         if entry.is_lookup() {
             self.end_lookup(events);
         } else if entry.is_outdated && entry.begin_again() {
+            self.alone += usize::from(entry.is_alone);
             self.entries.insert(self.written, entry);
         } else {
             self.tell(entry, events);

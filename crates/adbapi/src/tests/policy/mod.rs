@@ -1,7 +1,6 @@
 //! Owns the tests of what the pool does whatever the database, and the database that they use: one
 //! that does what a test tells it. None of them needs PostgreSQL.
 
-mod active_workers;
 mod cancelling;
 mod closing;
 mod connections;
