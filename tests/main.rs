@@ -15,6 +15,8 @@ mod component;
 mod config;
 mod connection_limits;
 mod container;
+#[cfg(feature = "txpostgres")]
+mod coroutine_component;
 #[cfg(feature = "adbapi")]
 mod custom_component;
 mod databases;

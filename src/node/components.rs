@@ -185,6 +185,8 @@ fn capacity(config: &NodeConfig, index: usize) -> Capacity {
             Transport::Dialled(_) => (None, component.json_path.as_str()),
         })
         .collect();
+    // What txpostgres sends ahead comes on top, but only as long as statements are quick: slow ones
+    // have a connection each, and more than this would be refused by the queue, whoever calls.
     let in_all = database.queue_limit + database.cp_max as usize;
     Capacity {
         pool: index,

@@ -21,6 +21,7 @@ const MARGIN: Duration = Duration::from_millis(1500);
 on_each_backend![
     calls_at_frozen_backends_end_with_their_timeouts_and_the_others_with_the_thaw,
     a_server_that_freezes_under_load_costs_no_more_than_the_timeouts_and_serves_on,
+    idle_connections_to_frozen_backends_are_replaced,
 ];
 
 fn calls_at_frozen_backends_end_with_their_timeouts_and_the_others_with_the_thaw(backend: Backend) {
@@ -114,15 +115,8 @@ fn a_server_that_freezes_under_load_costs_no_more_than_the_timeouts_and_serves_o
     bench.assert_whole(5);
 }
 
-/// adbapi asks a connection that has idled before it uses it; txpostgres looks at the socket alone.
-#[cfg(feature = "adbapi")]
-#[test]
-fn idle_connections_to_frozen_backends_are_replaced() {
-    let bench = Bench::start(
-        Backend::Adbapi,
-        "frozen_idle",
-        json!({"cp_min": 3, "cp_max": 3}),
-    );
+fn idle_connections_to_frozen_backends_are_replaced(backend: Backend) {
+    let bench = Bench::start(backend, "frozen_idle", json!({"cp_min": 3, "cp_max": 3}));
     let mut client = bench.join();
     bench.assert_whole(3);
     let frozen = Frozen::new(&bench.observe().backends());

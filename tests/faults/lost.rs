@@ -31,14 +31,6 @@ fn start(database: &Database) -> Node {
     node
 }
 
-/// How many statements may be under way on a connection.
-fn under_way(backend: Backend) -> usize {
-    match backend {
-        Backend::Adbapi => 1,
-        Backend::Txpostgres => 16,
-    }
-}
-
 /// Waits until the pool has all its connections.
 fn wait_until_full(database: &Database) {
     database.observe().wait_for_backends(CONNECTIONS);
@@ -63,7 +55,13 @@ fn a_restart_under_load_costs_only_calls_whose_statement_was_under_way(backend: 
             postgres.restart(mode);
             progress.results_for_all(3);
         });
-        tally.assert_lost_at_most(CONNECTIONS * under_way(backend), mode);
+        // A backend that is writing when it has to quit at once says no last word, so all that was
+        // sent ahead may have run.
+        let ahead = match (backend, mode) {
+            (Backend::Txpostgres, "immediate") => 16,
+            _ => 1,
+        };
+        tally.assert_lost_at_most(CONNECTIONS * ahead, mode);
 
         // While nobody calls it costs nothing.
         wait_until_full(&postgres.database().on(backend));
@@ -128,19 +126,10 @@ fn ending_all_backends_again_and_again_costs_a_call_for_each_at_most(backend: Ba
         progress.results_for_all(2);
     });
     assert!(ended >= 5, "{ended} backends ended");
-    let most = ended * under_way(backend);
-    tally.assert_lost_at_most(most, &format!("{ended} backends ended"));
+    tally.assert_lost_at_most(ended, &format!("{ended} backends ended"));
 
     observer.wait_for_backends(CONNECTIONS);
-    let old = observer.backends();
     observer.terminate_backends();
-    if backend == Backend::Txpostgres {
-        // It does not ask a connection before it sends: what crosses with its end was under way.
-        wait::until("the end of the backends", || {
-            let there = observer.backends();
-            (!old.iter().any(|pid| there.contains(pid))).then_some(())
-        });
-    }
     let tally = crowd.call_once(calls);
     assert_eq!(tally.results, CALLERS as u64, "idle: {tally:?}");
     observer.wait_for_backends(CONNECTIONS);

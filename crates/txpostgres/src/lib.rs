@@ -106,8 +106,9 @@
 //! | [`close_grace`](Builder::close_grace) | 5 s | what runs then is cancelled: `Closed` |
 //!
 //! Connections that die while they are idle are replaced at once. One that has idled for 10 ms is
-//! looked at before it is written to, and one that has idled for half a minute is asked
-//! `cp_good_sql`. A job that was not sent, or that PostgreSQL has not begun by its own last word,
+//! looked at before it is written to. If the server has ever answered within 5 ms, or it has idled
+//! for half a minute, it is asked `cp_good_sql` too, which is a round trip, and one that gives no
+//! answer within 1 s is replaced: so a job is not lost in a frozen backend. A job that was not sent, or that PostgreSQL has not begun by its own last word,
 //! moves to another connection; any other that was under way fails with `ConnectionLost`. A cancel
 //! request is sent on a connection of its own, encrypted as its parent, and nothing is sent to the
 //! session before the server has closed that; a neighbour that it hits all the same is run once more
@@ -140,21 +141,30 @@
 //!
 //! | `test_txpostgres.py`, `test_reconnection.py` | here |
 //! |---|---|
-//! | `test_simpleConnection`, `test_connectionSetup` | `closing::close_ends_connections`, `sessions::each_session_is_set_up_by_what_is_asked_for_it`, `suite::a_bare_statement_has_no_transaction_around_it` |
+//! | `test_empty`, `test_polling`, `test_interface`, `test_connectionLost`, `test_errors` of the polling mixin | none: no mixin waits for a descriptor; the reactor's own tests are those of its loop |
+//! | `test_simpleConnection` | `closing::close_ends_connections` |
+//! | `test_connectionSetup` | `sessions::each_session_is_set_up_by_what_is_asked_for_it`, `suite::a_bare_statement_has_no_transaction_around_it` |
+//! | `test_multipleConnections` | none: the pool connects, nobody else can; closing twice is in `closing` |
 //! | `test_errors` of connecting | `faults::an_absent_server_answers_within_the_limit_with_the_reason_and_serves_once_it_is_up`, `faults::a_wrong_database_is_named_and_the_password_never` |
 //! | `test_simpleQuery`, `test_queryResults`, `test_runQuery` | `suite::values_come_as_postgresql_sent_them` |
+//! | `test_simpleCallproc` | `interactions::procedures_and_server_side_cursors_are_sql` |
+//! | `test_closeCursor` | none: rows are whole when they come; a stream ends when its reader is dropped, as `suite` shows |
 //! | `test_errors` of a query, `test_wrongCall` | `suite::errors_have_all_that_postgresql_said`, `suite::parameters_go_there_and_wrong_ones_are_told` |
-//! | `test_manualTransactions` | `suite::nobody_else_ends_the_transaction` |
+//! | `test_manualTransactions` | `suite::nobody_else_ends_the_transaction`: BEGIN and COMMIT are the pool's to send |
 //! | `test_runQueryMultiple` | `fairness::quick_ones_are_sent_behind_each_other_on_one_connection` |
 //! | `test_runOperation` | `suite::a_count_keeps_no_rows` |
 //! | `test_runSimpleInteraction`, `test_runErrorInteraction` | `interactions::ok_commits_and_an_error_rolls_back`, `interactions::a_statement_that_fails_ends_the_transaction` |
-//! | `test_errorOnRollback`, `test_errorInInteraction` | `interactions::an_interaction_whose_connection_breaks_keeps_the_first_error`, `interactions::a_panic_ends_its_call_and_keeps_the_connection` |
-//! | of the notify observers | the six of `suite` about listening |
-//! | of the pool | `fairness`, `limits` and `closing` |
-//! | of cancelling | `cancels`, `suite::a_job_that_runs_can_be_cancelled_and_its_statement_stops` |
+//! | `test_errorOnRollback` | `interactions::an_interaction_whose_connection_breaks_keeps_the_first_error` |
+//! | `test_basics`, `test_simpleQuery` of the pool | `interactions::as_many_as_are_kept_open_run_beside_each_other` |
+//! | `test_moreQueries`, `test_operation` | `interactions::more_operations_than_connections_all_run` |
+//! | `test_interaction` of the pool | `interactions::procedures_and_server_side_cursors_are_sql` |
+//! | `test_errorsInInteractionHotswappingConnections`, `test_removeWhileBusy` | none: the pool replaces a broken connection itself, `faults::the_pool_reopens_after_a_lost_connection_and_tells_it_from_bad_sql` |
 //! | `TestDeadConnectionDetector.test_basic` | `faults::the_pool_reopens_after_a_lost_connection_and_tells_it_from_bad_sql`, `sessions::an_idle_connection_that_dies_is_replaced_before_the_next_job` |
-//! | `test_brokenRecovery` | `sessions::each_session_is_set_up_by_what_is_asked_for_it` |
-//! | the polling mixin's | none: the reactor's own tests |
+//! | `test_brokenRecovery` | `sessions::each_session_is_set_up_by_what_is_asked_for_it`, `poolers::an_on_connect_that_panics_fails_to_connect_and_the_next_one_serves` |
+//! | `test_brokenReconnectable` | none: to close a connection cannot fail here |
+//!
+//! Those of its later versions for notifying are the suite's about listening, and those for
+//! cancelling are in `cancels`.
 //!
 //! # Logging
 //!

@@ -45,7 +45,7 @@ pub(crate) use login::Login;
 pub(crate) use report::lost;
 pub(crate) use shared::Shared;
 
-use entry::Entry;
+use entry::{Entry, Step};
 use login::LoggingIn;
 use prepared::Prepared;
 use reader::Reader;
@@ -82,6 +82,10 @@ pub(crate) struct Session<T> {
     status: TransactionStatus,
     cancel_key: Option<CancelKey>,
     parameters: Vec<(Box<str>, Box<str>)>,
+    /// It may be a pooler's, which sends work on as it likes.
+    is_pooled: bool,
+    /// PostgreSQL itself has said that it ends the session.
+    is_over: bool,
     /// Notices that were handed out by the call that is under way, and those that were not.
     notices: (u64, u64),
 }
@@ -195,6 +199,8 @@ impl<T> Session<T> {
             status: TransactionStatus::Idle,
             cancel_key: None,
             parameters: Vec::new(),
+            is_pooled: options.statement_cache == 0,
+            is_over: false,
             notices: (0, 0),
         }
     }
@@ -316,20 +322,38 @@ impl<T> Session<T> {
         self.status
     }
 
-    /// Takes all that has not ended, in its order. What has had no effect, as nothing of it was told
-    /// to run, comes with its work.
-    /// The last `unsent` of it were written to `out` and have not left, so they had no effect either.
+    /// Takes all that has not ended, in its order. What has had no effect comes with its work: what
+    /// was not told to run, the last `unsent` of it, which were written to `out` and have not left,
+    /// and what PostgreSQL had not begun when it said its last word.
     pub(crate) fn lose(&mut self, unsent: usize) -> impl Iterator<Item = (T, Option<Work>)> {
-        let written = std::mem::take(&mut self.written);
-        let left = self.entries.len().saturating_sub(unsent);
+        let sent = self.entries.len().saturating_sub(unsent);
+        let mut begun = std::mem::take(&mut self.written).min(sent);
+        if self.is_over && !self.is_pooled {
+            // It answers in order, so it has begun nothing behind the head.
+            begun = begun.min(usize::from(self.head_has_begun()));
+        }
         (self.lookups, self.alone) = (0, 0);
         let entries = std::mem::take(&mut self.entries).into_iter().enumerate();
         let entries = entries.filter_map(move |(n, entry)| {
-            let is_harmless = n >= written.min(left) || !entry.has_run;
+            let is_harmless = n >= begun || !entry.has_run;
             Some((entry.ticket?, Some(entry.work).filter(|_| is_harmless)))
         });
         let held = std::mem::take(&mut self.held).into_iter();
         held.map(|(ticket, _)| (ticket, None)).chain(entries)
+    }
+
+    /// Whether PostgreSQL may have begun to run the first work, by what it has answered: it binds a
+    /// statement before it runs it.
+    fn head_has_begun(&self) -> bool {
+        let is_to_run = matches!(
+            self.wire.steps.front(),
+            None | Some(Step::Run { .. } | Step::Ready | Step::Script)
+        );
+        let head = self.entries.front();
+        let can_tell = head.is_some_and(
+            |head| matches!(&head.work, Work::Job(job) if job.is_bare() || head.is_undone()),
+        );
+        is_to_run || !can_tell
     }
 
     /// Says good-bye to the server.

@@ -74,8 +74,7 @@ impl<M: 'static> Reactor<M> {
             return;
         };
         if let Err(error) = connection.flush(most) {
-            connection.fail(&error);
-            return self.drop_connection(id);
+            return self.end_unwritable(id, &error, now);
         }
         if connection.is_closed_and_flushed() {
             // An end that has closed already is not waited for.

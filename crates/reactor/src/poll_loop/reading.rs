@@ -1,10 +1,13 @@
 //! What comes in: input, mail and deadlines, handed to the protocols in slices, so that none can
 //! keep the others waiting. Must not know when output leaves, nor what the protocols do.
 
-use std::time::Instant;
+use std::{
+    io,
+    time::{Duration, Instant},
+};
 
 use super::{ConnectionId, Reactor, TIME_AT_ONCE};
-use crate::{connection::Input, mailbox::Command, work_lists::WorkLists};
+use crate::{connection::Input, mailbox::Command, output::Output, work_lists::WorkLists};
 
 /// One read takes at most this much, and a connection gets one read an iteration, so that none can
 /// keep the others waiting.
@@ -17,6 +20,9 @@ pub(super) const BULK_AT_ONCE: usize = 1024;
 /// After so much of it, output that may wait is flushed, as it is when there is no more. Until then
 /// several events for a connection come together, and leave in one write.
 pub(super) const BULK_BEFORE_FLUSH: usize = COMMANDS_AT_ONCE;
+/// So many reads at most take what a connection that broke has left: more than the kernel holds of
+/// it by default.
+const LAST_READS: usize = 128;
 /// So many connections are read in any case. More of them are read while there is time.
 const READS_AT_LEAST: usize = 16;
 
@@ -68,6 +74,31 @@ impl<M: 'static> Reactor<M> {
                 self.drop_connection(id);
             }
         }
+    }
+
+    /// Drops a connection whose output the kernel refuses. What the other end sent before is still
+    /// there, and often says why; that comes first.
+    pub(super) fn end_unwritable(&mut self, id: ConnectionId, error: &io::Error, now: Instant) {
+        let mut buffer = std::mem::take(&mut self.buffer);
+        if let Some(connection) = self.connection(id) {
+            for _ in 0..LAST_READS {
+                connection.output = Output::default();
+                if connection.requested.take_call_again() {
+                    connection.call(now, |protocol, io| protocol.on_again(io));
+                    continue;
+                }
+                if !connection.wants_input() {
+                    break;
+                }
+                let Ok(Input::Bytes(n, _)) = connection.read(&mut buffer) else {
+                    break;
+                };
+                connection.call(now, |protocol, io| protocol.on_bytes(&buffer[..n], io));
+            }
+            connection.fail(error);
+        }
+        self.buffer = buffer;
+        self.drop_connection(id);
     }
 
     /// Reads the mail. `false` when the reactor is to stop.
@@ -145,6 +176,9 @@ impl<M: 'static> Reactor<M> {
                 }
                 connection.requested.deadline = None;
                 connection.call(now, |protocol, io| protocol.on_deadline(io));
+                // One that is over already is for the next iteration, or it would never end here.
+                let requested = &mut connection.requested.deadline;
+                *requested = requested.map(|at| at.max(now + Duration::from_nanos(1)));
             }
             self.after_call(id);
         }

@@ -173,6 +173,34 @@ fn a_deadline_comes_when_it_was_set_for_last() {
 }
 
 #[test]
+fn a_deadline_that_is_over_is_met_once_an_iteration() {
+    let (seen, each) = mpsc::channel();
+    let served = serve(move || {
+        let seen = seen.clone();
+        move |told: Told<'_>, io: &mut Io<'_>| match told {
+            Told::Open => io.set_deadline(Some(io.now)),
+            Told::Deadline => {
+                // The test may have seen enough.
+                let _ = seen.send(io.now);
+                io.set_deadline(Some(io.now));
+            }
+            _ => io.set_deadline(None),
+        }
+    });
+    let mut client = served.connect();
+    let iterations: Vec<_> = (0..10)
+        .map(|_| each.recv_timeout(PATIENCE).unwrap())
+        .collect();
+    assert!(
+        iterations.is_sorted_by(|one, next| one < next),
+        "{iterations:?}"
+    );
+    // The others are served meanwhile.
+    client.write_all(b"x").unwrap();
+    while each.recv_timeout(Duration::from_millis(50)).is_ok() {}
+}
+
+#[test]
 fn deadlines_that_move_to_and_fro_do_not_pile_up() {
     let (opened, is_open) = mpsc::channel();
     let (mut reactor, served) = listening(move || {

@@ -35,14 +35,16 @@ impl Protocol<u64> for Echo {
     fn on_lost(&mut self) {}
 }
 
-/// Tells what is wrong with its socket, and that it is lost.
+/// Tells what comes, what is wrong with its socket, and that it is lost.
 struct Teller(mpsc::Sender<String>);
 
 impl Protocol<u64> for Teller {
     fn on_open(&mut self, io: &mut Io<'_>) {
         io.out().extend_from_slice(b"for nobody");
     }
-    fn on_bytes(&mut self, _: &[u8], _: &mut Io<'_>) {}
+    fn on_bytes(&mut self, bytes: &[u8], _: &mut Io<'_>) {
+        self.0.send(String::from_utf8_lossy(bytes).into()).unwrap();
+    }
     fn on_mail(&mut self, _: u64, _: &mut Io<'_>) {}
     fn on_deadline(&mut self, _: &mut Io<'_>) {}
     fn on_error(&mut self, error: &io::Error) {
@@ -66,6 +68,26 @@ fn a_socket_that_cannot_be_connected_says_why() {
     assert_eq!(
         tells.iter().collect::<Vec<_>>(),
         ["connection refused", "lost"]
+    );
+    mailbox.stop();
+    running.join().unwrap();
+}
+
+#[test]
+fn what_came_before_a_write_fails_is_read_before_the_loss() {
+    let (mut client, served) = net::UnixStream::pair().unwrap();
+    served.set_nonblocking(true).unwrap();
+    client.write_all(b"last words").unwrap();
+    drop(client);
+    let reactor = Reactor::<u64>::new().unwrap();
+    let mailbox = reactor.mailbox();
+    let (told, tells) = mpsc::channel();
+    // It writes when it is opened, before anything is read.
+    mailbox.adopt(UnixStream::from_std(served), Box::new(Teller(told)));
+    let running = thread::spawn(move || reactor.run().unwrap());
+    assert_eq!(
+        tells.iter().collect::<Vec<_>>(),
+        ["last words", "broken pipe", "lost"]
     );
     mailbox.stop();
     running.join().unwrap();

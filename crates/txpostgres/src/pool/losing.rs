@@ -41,16 +41,8 @@ impl Locked<'_> {
                 self.turn.push(Todo::Noise(line));
             }
         }
-        // PostgreSQL answers in order and has ended with this word, so it has begun nothing behind
-        // the head. A pooler may have sent more on.
-        let is_last_word = error.sqlstate() == Some("57P01") && settings.statement_cache > 0;
-        let unsent = if is_last_word {
-            slot.in_flight().saturating_sub(1).max(slot.unflushed)
-        } else {
-            slot.unflushed
-        };
         let mut in_flight: Vec<_> = (slot.session.as_mut())
-            .map(|session| session.lose(unsent).collect())
+            .map(|session| session.lose(slot.unflushed).collect())
             .unwrap_or_default();
         // The last first, as each goes before all others.
         in_flight.reverse();

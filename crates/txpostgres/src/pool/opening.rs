@@ -21,7 +21,7 @@ use super::{
     turn::{Todo, Turn},
 };
 use crate::{
-    connecting::{Next, SILENT, Target, question},
+    connecting::{Attempt, Next, SILENT, Target, question},
     connection::{Fault, Role, Speaker},
     error::broken,
     session::{Login, Outcome, Session, SessionOptions},
@@ -38,6 +38,11 @@ const SETTINGS: &str = "SELECT format('SELECT pg_catalog.set_config(%L, %L, fals
 
 /// PostgreSQL's code when no line of pg_hba.conf lets the client in.
 const NOT_LET_IN: &str = "28000";
+
+/// PostgreSQL's code when somebody has ended the session.
+const ENDED: &str = "57P01";
+/// So often a session that was ended before its first job is opened at once again.
+const MOST_RUNS: u8 = 5;
 
 /// What to do next for an attempt, without the lock.
 enum Move {
@@ -234,6 +239,20 @@ impl Locked<'_> {
 
     /// The server has refused the session, or its set-up has failed.
     pub(crate) fn attempt_failed(&mut self, at: usize, error: &Error) {
+        let servers = &self.pool.servers;
+        let wanted = match self.state.slots[at].purpose {
+            Purpose::Jobs => self.wanted(),
+            Purpose::Listening => servers.wanted_to_listen(),
+        };
+        if let Stage::Opening(opening) = &mut self.state.slots[at].stage
+            && error.sqlstate() == Some(ENDED)
+            && opening.runs < MOST_RUNS
+        {
+            // That says nothing of the server, which lets the next one in.
+            opening.runs += 1;
+            opening.attempt = Attempt::new(servers, wanted);
+            return self.try_anew(at);
+        }
         let why = match &self.state.slots[at].stage {
             Stage::Opening(opening) => opening.hint.explain(error),
             _ => error.to_string(),
@@ -243,6 +262,10 @@ impl Locked<'_> {
 
     fn try_next(&mut self, at: usize, why: String, may_depend_on_encryption: bool) {
         self.note_failure(at, why, may_depend_on_encryption);
+        self.try_anew(at);
+    }
+
+    fn try_anew(&mut self, at: usize) {
         // What the old socket says is for nobody from now on.
         let key = self.pool.next_key();
         self.state.slots[at].key = key;

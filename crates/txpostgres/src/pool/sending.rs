@@ -24,6 +24,9 @@ use crate::{
 /// forgotten it.
 const STALE: Duration = Duration::from_secs(30);
 
+/// To ask a server that has ever answered within this time costs a call little.
+const NEAR: Duration = Duration::from_millis(5);
+
 impl Locked<'_> {
     fn has_quick(&self) -> bool {
         let age = |at: Instant| self.now.saturating_duration_since(at);
@@ -46,6 +49,11 @@ impl Locked<'_> {
             if !self.is_doubtful(at) {
                 return Some(at);
             }
+            // A job needs one connection, so it has one tried, not all that have idled.
+            let tried = state.slots.iter().filter(|slot| slot.is_checked()).count();
+            if tried >= state.queue.len().max(1) {
+                return None;
+            }
             self.check(at);
         }
     }
@@ -57,8 +65,11 @@ impl Locked<'_> {
         if slot.in_flight() > 0 || idled < TRUSTED || !self.pool.settings.cp_reconnect {
             return false;
         }
-        // A server that has become read-only, or is promoted, keeps its connections.
-        idled > STALE || may_change(self.wanted()) && self.pool.health.lost_since(slot.last_used)
+        // A near server answers at once if it is not frozen, and what it has been sent cannot be taken
+        // back. One that has become read-only, or is promoted, keeps its connections.
+        idled > STALE
+            || slot.round_trip < NEAR
+            || may_change(self.wanted()) && self.pool.health.lost_since(slot.last_used)
     }
 
     pub(crate) fn wanted(&self) -> TargetSessionAttrs {

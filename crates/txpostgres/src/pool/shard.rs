@@ -264,18 +264,16 @@ impl Locked<'_> {
         if there >= self.state.most || self.state.is_closing {
             return;
         }
-        let slots = &self.state.slots;
-        let opening = slots.iter().filter(|slot| slot.is_opening()).count();
-        let open = slots.iter().filter(|slot| slot.is_open());
-        let fewest = open.map(|slot| slot.in_flight()).min();
-        let mut wanted = match fewest {
-            Some(0) if self.state.queue.is_empty() => 0,
-            // One more than what is there, as soon as jobs share a connection. What waits may not have
-            // the one at nothing.
-            Some(_) => self.state.queue.len().max(1),
-            None => self.state.queue.len(),
-        };
-        wanted = wanted.saturating_sub(opening);
+        let (slots, waiting) = (&self.state.slots, self.state.queue.len());
+        // One that is being tried has a job next, or is replaced.
+        let will_take = |slot: &&Slot| slot.is_opening() || slot.is_checked();
+        let soon = slots.iter().filter(will_take).count();
+        let mut open = slots.iter().filter(|slot| slot.is_open());
+        let is_shared = open.all(|slot| slot.in_flight() > 0);
+        // One more than what is there, as soon as jobs share a connection. Where jobs wait beside
+        // idle ones, those are left to others.
+        let mut wanted = waiting.max(usize::from(is_shared && there > soon));
+        wanted = wanted.saturating_sub(soon);
         wanted = wanted.max(self.state.least.saturating_sub(there));
         for _ in 0..wanted.min(self.state.most - there) {
             if !self.open(Purpose::Jobs, self.wanted()) {
@@ -299,6 +297,7 @@ impl Locked<'_> {
         let key = self.pool.next_key();
         let opening = Opening {
             attempt: Attempt::new(&self.pool.servers, wanted),
+            runs: 0,
             hint: Hint::Nothing,
             deadline: self.now + self.pool.servers.limit,
             steps: Default::default(),

@@ -90,6 +90,8 @@ pub(crate) enum Stage {
 /// A connection that is not there yet.
 pub(crate) struct Opening {
     pub(crate) attempt: Attempt,
+    /// How often it was begun anew.
+    pub(crate) runs: u8,
     pub(crate) hint: Hint,
     /// When what is tried now is given up.
     pub(crate) deadline: Instant,
@@ -179,6 +181,11 @@ impl Slot {
 
     pub(crate) fn is_opening(&self) -> bool {
         matches!(self.stage, Stage::Opening(_))
+    }
+
+    /// Whether it is asked whether it is well.
+    pub(crate) fn is_checked(&self) -> bool {
+        matches!(self.stage, Stage::Checked(_))
     }
 
     /// Whether a job is on it.

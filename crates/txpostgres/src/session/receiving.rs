@@ -132,7 +132,9 @@ impl<T> Session<T> {
             *left_out += 1;
             return;
         }
-        let report = Reported::read(body).report;
+        let reported = Reported::read(body);
+        self.is_over |= reported.is_last_word();
+        let report = reported.report;
         if &*report.sqlstate != NO_TRANSACTION {
             *handed_out += 1;
             let of_head = !self.wire.steps.is_empty();
@@ -147,6 +149,7 @@ impl<T> Session<T> {
             self.wire.steps.front(),
             reported.ends_session() || self.login.is_some(),
         ) else {
+            self.is_over = reported.is_last_word();
             return Err(reported.into_fault());
         };
         if entry.error.is_none() {

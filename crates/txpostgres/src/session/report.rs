@@ -64,6 +64,13 @@ impl Reported {
         self.severity == Severity::Fatal || over.contains(&&*self.report.sqlstate)
     }
 
+    /// Whether PostgreSQL itself says nothing after this, and not a pooler before it, which names no
+    /// function. In an immediate shutdown it is a warning.
+    pub(super) fn is_last_word(&self) -> bool {
+        self.severity == Severity::Fatal && !self.routine.is_empty()
+            || &*self.routine == b"quickdie"
+    }
+
     /// Whether the statement is prepared on the server no more.
     pub(super) fn is_gone(&self) -> bool {
         &*self.report.sqlstate == "26000"

@@ -94,6 +94,11 @@ impl Cluster {
         self.0.set_access_rules(rules).unwrap();
     }
 
+    /// For what is put before it.
+    pub(crate) fn inner(&self) -> &TemporaryCluster {
+        &self.0
+    }
+
     pub(crate) fn port(&self) -> u16 {
         self.0.port()
     }

@@ -280,11 +280,8 @@ fn terminating_every_backend_under_load_answers_every_call_exactly_once() {
     assert!((0..answers.len()).all(|n| times(n) == 1), "answered twice");
     assert_eq!(other.load(Ordering::SeqCst), 0);
     let lost = lost.load(Ordering::SeqCst);
-    // One for each, if PostgreSQL's last word is read. Where a write fails before that, all that was
-    // sent ahead may have run.
-    let most = killed * i64::try_from(crate::pool::DEPTH).unwrap();
     assert!(
-        killed > 0 && i64::from(lost) <= most,
+        killed > 0 && i64::from(lost) <= killed,
         "{lost} calls lost for {killed} connections"
     );
     warm(&pool, 5);
@@ -295,7 +292,9 @@ fn a_restart_under_load_fails_at_most_the_calls_under_way() {
     let cluster = Cluster::start_new();
     let set = |b: Builder| b.cp_max(5).queue_limit(10_000).connect_timeout(LIMIT);
     let pool = pool_on(&cluster, set);
-    for (how, most) in [(Shutdown::Fast, 5), (Shutdown::Immediate, 200)] {
+    // A backend that is writing when it has to quit at once says no last word.
+    let silent = 5 * u32::try_from(crate::pool::DEPTH).unwrap();
+    for (how, most) in [(Shutdown::Fast, 5), (Shutdown::Immediate, silent)] {
         warm(&pool, 5);
         let restarted = Arc::new(AtomicBool::new(false));
         let callers: Vec<_> = (0..200)

@@ -192,3 +192,58 @@ fn many_interactions_take_turns() {
     let negative = "SELECT count(*) FROM turns WHERE n <= 0";
     assert_eq!(value::<i64>(&pool, negative), 200);
 }
+
+#[test]
+fn procedures_and_server_side_cursors_are_sql() {
+    let pool = pool(|b| b.cp_max(3).cp_min(3));
+    let rows = outcome(pool.run_query("SELECT now()", ())).unwrap();
+    assert_eq!(rows.len(), 1);
+    let interactions: Vec<_> = (0..60)
+        .map(|_| {
+            pool.run_interaction(|mut txn| async move {
+                // A cursor can be declared in a transaction only.
+                txn.execute("DECLARE x CURSOR FOR VALUES (1), (2)", ())
+                    .await?;
+                for expected in [1, 2] {
+                    let rows = txn.query("FETCH 1 FROM x", ()).await?;
+                    assert_eq!(rows.row(0).unwrap().get::<i32>(0)?, expected);
+                }
+                Ok(())
+            })
+        })
+        .collect();
+    for interaction in interactions {
+        outcome(interaction).unwrap();
+    }
+}
+
+#[test]
+fn as_many_as_are_kept_open_run_beside_each_other() {
+    let pool = pool(|b| b.cp_max(3).cp_min(3));
+    pool.start().unwrap();
+    eventually("it is open", || pool.stats().connections == 3);
+    let held: Vec<_> = (0..3)
+        .map(|_| pool.run_query("SELECT pg_sleep(600) /* beside */", ()))
+        .collect();
+    until_running(&observer(Cluster::shared()), "/* beside */", 3);
+    assert_eq!(pool.stats().waiting, 0);
+    for job in held {
+        job.cancel_handle().cancel();
+        assert_eq!(outcome(job).unwrap_err().kind(), ErrorKind::Cancelled);
+    }
+}
+
+#[test]
+fn more_operations_than_connections_all_run() {
+    let pool = pool(|b| b.cp_max(3).cp_min(3));
+    run(&pool, "CREATE TABLE operated (i int)");
+    let insert = "INSERT INTO operated VALUES ($1)";
+    let jobs: Vec<_> = (0..60_i32)
+        .map(|i| pool.run_operation(insert, params![i]))
+        .collect();
+    for job in jobs {
+        assert_eq!(outcome(job), Ok(1));
+    }
+    let all: i64 = value(&pool, "SELECT sum(i) FROM operated");
+    assert_eq!(all, (0..60).sum::<i64>());
+}

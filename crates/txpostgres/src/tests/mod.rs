@@ -8,6 +8,7 @@ mod fairness;
 mod faults;
 mod interactions;
 mod limits;
+mod poolers;
 mod sessions;
 mod suite;
 mod tls;
