@@ -117,11 +117,12 @@ const TABLE: &[Allowed] = &[
         ours: &[],
         others: &["tracing"],
     },
-    // adbapi can be left out; times of its database are chrono's.
+    // adbapi can be left out; times of its database are chrono's. Bytes are base64 in JSON.
     Allowed {
         package: "component",
         ours: &["adbapi", "deferred", "sql", "stdio", "wamp", "wamp-client"],
         others: &[
+            "base64",
             "chrono",
             "serde",
             "serde_json",

@@ -104,6 +104,7 @@ pub mod hello;
 mod invocation;
 mod session;
 mod session_handle;
+pub mod sql;
 mod subscription;
 
 pub use aliases::{Deferred, Promise, deferred};

@@ -1,0 +1,144 @@
+//! Owns the text of numbers. Must not know which JSON they become.
+
+use super::{Bytes, Malformed, write};
+
+macro_rules! integers {
+    ($($name:ident $type:ident)*) => {
+        $(pub(in super::super) fn $name(
+            to: &mut String,
+            mut bytes: Bytes<'_>,
+        ) -> Result<(), Malformed> {
+            write(to, format_args!("{}", bytes.$type()?));
+            bytes.end()
+        })*
+    };
+}
+
+integers!(int2 i16 int4 i32 int8 i64 unsigned4 u32 unsigned8 u64);
+
+pub(in super::super) fn float4(to: &mut String, mut bytes: Bytes<'_>) -> Result<(), Malformed> {
+    let value = bytes.f32()?;
+    // The fewest digits that are this number and no other of its type.
+    float(to, format_args!("{value:e}"), f64::from(value), 6);
+    bytes.end()
+}
+
+pub(in super::super) fn float8(to: &mut String, mut bytes: Bytes<'_>) -> Result<(), Malformed> {
+    double(to, bytes.f64()?);
+    bytes.end()
+}
+
+pub(super) fn double(to: &mut String, value: f64) {
+    float(to, format_args!("{value:e}"), value, 15);
+}
+
+/// As `double_to_shortest_decimal_buf` of PostgreSQL's `d2s.c` lays digits out: with an exponent if
+/// it is below -4, or not below `limit`.
+fn float(to: &mut String, scientific: std::fmt::Arguments<'_>, value: f64, limit: i32) {
+    if !value.is_finite() {
+        to.push_str(non_finite(value));
+        return;
+    }
+    let from = to.len();
+    write(to, scientific);
+    let Some(at) = to[from..].find('e').map(|at| from + at) else {
+        return;
+    };
+    let exponent: i32 = to[at + 1..].parse().unwrap_or_default();
+    to.truncate(at);
+    if !(-4..limit).contains(&exponent) {
+        let sign = if exponent < 0 { '-' } else { '+' };
+        write(to, format_args!("e{sign}{:02}", exponent.abs()));
+        return;
+    }
+    // The point moves: one digit stands before it now.
+    let first = from + usize::from(to[from..].starts_with('-'));
+    if let Some(point) = to[first..].find('.') {
+        to.remove(first + point);
+    }
+    if exponent < 0 {
+        let zeros = 1 + exponent.unsigned_abs() as usize;
+        to.insert_str(first, &"0.000"[..zeros]);
+        return;
+    }
+    let point = first + 1 + exponent.unsigned_abs() as usize;
+    while to.len() < point {
+        to.push('0');
+    }
+    if to.len() > point {
+        to.insert(point, '.');
+    }
+}
+
+/// The words of PostgreSQL for what is no number.
+pub(in super::super) fn non_finite(value: f64) -> &'static str {
+    if value.is_nan() {
+        "NaN"
+    } else if value > 0.0 {
+        "Infinity"
+    } else {
+        "-Infinity"
+    }
+}
+
+/// `numeric_send` in PostgreSQL's `numeric.c`: the number of digits, the weight of the first, the
+/// sign, the number of decimals to show, and the digits, each from 0 to 9999.
+pub(in super::super) fn numeric(to: &mut String, mut bytes: Bytes<'_>) -> Result<(), Malformed> {
+    let count = usize::from(bytes.u16()?);
+    let weight = i32::from(bytes.i16()?);
+    let sign = bytes.u16()?;
+    let mut decimals = usize::from(bytes.u16()?);
+    let digits = bytes.slice(2 * count)?;
+    bytes.end()?;
+    match sign {
+        0 => {}
+        0x4000 => to.push('-'),
+        0xc000 => to.push_str("NaN"),
+        0xd000 => to.push_str("Infinity"),
+        0xf000 => to.push_str("-Infinity"),
+        _ => return Err(Malformed),
+    }
+    if sign >= 0xc000 {
+        return Ok(());
+    }
+    // The digit of this weight; those that are not sent are zeros.
+    let digit = |of: i32| {
+        let at = usize::try_from(weight - of).ok();
+        let two = at.and_then(|at| digits.get(2 * at..2 * at + 2));
+        two.map_or(0, |two| u16::from_be_bytes([two[0], two[1]]))
+    };
+    let first = weight.max(0);
+    write(to, format_args!("{}", digit(first)));
+    for of in (0..first).rev() {
+        write(to, format_args!("{:04}", digit(of)));
+    }
+    if decimals > 0 {
+        to.push('.');
+    }
+    let mut of = -1;
+    while decimals > 0 {
+        write(to, format_args!("{:04}", digit(of)));
+        let surplus = 4_usize.saturating_sub(decimals);
+        to.truncate(to.len() - surplus);
+        decimals = decimals.saturating_sub(4);
+        of -= 1;
+    }
+    Ok(())
+}
+
+pub(in super::super) fn lsn(to: &mut String, mut bytes: Bytes<'_>) -> Result<(), Malformed> {
+    let (high, low) = (bytes.u32()?, bytes.u32()?);
+    write(to, format_args!("{high:X}/{low:X}"));
+    bytes.end()
+}
+
+/// The first transaction that runs, the next that will, and those between that run.
+pub(in super::super) fn snapshot(to: &mut String, mut bytes: Bytes<'_>) -> Result<(), Malformed> {
+    let count = bytes.count()?;
+    write(to, format_args!("{}:{}:", bytes.u64()?, bytes.u64()?));
+    for at in 0..count {
+        let comma = if at > 0 { "," } else { "" };
+        write(to, format_args!("{comma}{}", bytes.u64()?));
+    }
+    bytes.end()
+}
