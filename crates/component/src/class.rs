@@ -10,12 +10,12 @@ use std::{
 
 use serde_json::Value;
 
-#[cfg(feature = "adbapi")]
-use super::hello;
 use super::{
     Answer, Error, ErrorDetails, Invocation, SessionHandle, Subscription,
     subscription::BoundSubscription,
 };
+#[cfg(feature = "adbapi")]
+use super::{hello, sql};
 #[cfg(feature = "adbapi")]
 use adbapi::ConnectionPool;
 use wamp::Uri;
@@ -158,7 +158,9 @@ impl Default for Classes {
             by_name: BTreeMap::new(),
         };
         #[cfg(feature = "adbapi")]
-        let classes = classes.with::<hello::MyDatabaseComponent>(hello::CLASSNAME);
+        let classes = classes
+            .with::<hello::MyDatabaseComponent>(hello::CLASSNAME)
+            .with::<sql::Procedures>(sql::CLASSNAME);
         classes
     }
 }

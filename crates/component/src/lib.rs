@@ -97,6 +97,7 @@
 mod aliases;
 mod arguments;
 mod class;
+mod did_you_mean;
 mod error;
 mod handler;
 #[cfg(feature = "adbapi")]
@@ -111,6 +112,7 @@ pub use aliases::{Deferred, Promise, deferred};
 #[cfg(feature = "adbapi")]
 pub use class::OpenFun;
 pub use class::{Classes, Component, Instance, Procedure, Setup};
+pub use did_you_mean::did_you_mean;
 pub use error::{Error, ErrorDetails};
 pub use handler::Status;
 pub use invocation::{Answer, Caller, Invocation, Later, Reply};

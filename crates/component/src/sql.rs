@@ -1,4 +1,14 @@
-//! What knows both SQL and WAMP: how values travel between them. Must not know sockets nor the
-//! router.
+//! What knows both SQL and WAMP: procedures that are written in SQL, and how values travel. Must not
+//! know which backend runs the statements, nor sockets.
 
+mod class;
+mod definitions;
+mod files;
+mod options;
+mod procedure;
+mod text;
 pub mod types;
+
+pub use class::CLASSNAME;
+pub(crate) use class::Procedures;
+pub use options::{OPTIONS, OptionKind, OptionPlace, OptionRow};

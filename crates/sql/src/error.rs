@@ -31,6 +31,8 @@ pub enum ErrorKind {
     QueueTimeout,
     /// PostgreSQL gave no answer in time. Whether the statement ran is unknown.
     Timeout,
+    /// A statement changed or returned more rows than it may. Nothing of its job has taken effect.
+    TooManyRows,
     /// The job was cancelled.
     Cancelled,
     /// The database is closed.

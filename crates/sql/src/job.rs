@@ -2,6 +2,7 @@
 //! wanted back. Must not know who sends it.
 
 use super::{
+    error::{Error, ErrorKind},
     params::{Params, Sql},
     settings::Settings,
 };
@@ -15,6 +16,9 @@ pub struct Statement {
     pub params: Params<'static>,
     /// What is wanted back.
     pub wanted: Wanted,
+    /// How many rows it may change or return. Above, the job fails with
+    /// [`ErrorKind::TooManyRows`](crate::ErrorKind::TooManyRows), and nothing of it takes effect.
+    pub max_affected: Option<u64>,
 }
 
 /// What is wanted back of a statement.
@@ -34,6 +38,7 @@ impl Statement {
             sql: sql.into(),
             params: params.into(),
             wanted: Wanted::Rows,
+            max_affected: None,
         }
     }
 
@@ -43,13 +48,37 @@ impl Statement {
         self.wanted = Wanted::Count;
         self
     }
+
+    /// The same statement, which may change or return so many rows and no more.
+    #[must_use]
+    pub fn max_affected(mut self, rows: u64) -> Self {
+        self.max_affected = Some(rows);
+        self
+    }
+
+    /// Whether it may have changed or returned so many rows.
+    ///
+    /// # Errors
+    /// [`ErrorKind::TooManyRows`](crate::ErrorKind::TooManyRows) if not.
+    pub fn check_affected(&self, rows: u64) -> Result<(), Error> {
+        match self.max_affected {
+            Some(most) if rows > most => {
+                let text = format!(
+                    "a statement changed or returned {rows} rows, more than the {most} that it may; \
+                     all that its job did is undone"
+                );
+                Err(Error::new(ErrorKind::TooManyRows, text))
+            }
+            _ => Ok(()),
+        }
+    }
 }
 
 /// What is sent to PostgreSQL as one: it takes effect as a whole or not at all.
 ///
 /// A single statement without settings is sent as it is; if only its [count](Wanted::Count) is
 /// wanted, it may be one that no transaction can hold, such as VACUUM. Any other job is one
-/// transaction.
+/// transaction, also one that may have to be undone.
 #[derive(Debug)]
 pub struct Job {
     /// What holds for its transaction.
@@ -58,6 +87,9 @@ pub struct Job {
     pub first: Statement,
     /// Those after it.
     pub others: Vec<Statement>,
+    /// Whether its transaction is rolled back when all statements have run, on purpose: they give
+    /// their results, and nothing takes effect.
+    pub is_dry_run: bool,
 }
 
 impl Job {
@@ -67,6 +99,7 @@ impl Job {
             settings: Settings::new(),
             first: statement,
             others: Vec::new(),
+            is_dry_run: false,
         }
     }
 
@@ -84,9 +117,17 @@ impl Job {
         self
     }
 
+    /// The same job, rolled back on purpose at its end.
+    #[must_use]
+    pub fn dry_run(mut self) -> Self {
+        self.is_dry_run = true;
+        self
+    }
+
     /// Whether it needs no transaction around it, because PostgreSQL makes one for each statement.
     pub fn is_bare(&self) -> bool {
-        self.others.is_empty() && self.settings.is_empty()
+        let may_be_undone = self.is_dry_run || self.first.max_affected.is_some();
+        self.others.is_empty() && self.settings.is_empty() && !may_be_undone
     }
 }
 

@@ -21,10 +21,13 @@ impl Connection {
         statement: &sql::Statement,
     ) -> Result<Rows, Failure> {
         let (sql, params) = (&statement.sql, &statement.params);
-        match statement.wanted {
+        let rows = match statement.wanted {
             Wanted::Count => self.try_execute(sql, params).map(Rows::count),
             Wanted::Rows => self.try_rows(sql, params),
-        }
+        }?;
+        let checked = statement.check_affected(rows.affected());
+        checked.map_err(|error| Failure::Final(Error::Sql(Box::new(error))))?;
+        Ok(rows)
     }
 
     /// Runs one statement for its rows.

@@ -1,0 +1,86 @@
+//! A procedure that is written in SQL: what it takes, how it is prepared and run, and what its answer
+//! is made of. Must not know where its text is from, nor how calls get here.
+
+mod answer;
+mod arguments;
+mod plan;
+mod prepare;
+mod relay;
+mod run;
+#[cfg(test)]
+mod tests;
+
+use std::sync::{Arc, PoisonError, RwLock};
+
+use sql::Database;
+use wamp::Uri;
+
+use super::{
+    super::{Answer, Error, Invocation, Reply},
+    text::Fault,
+};
+pub(super) use plan::Plan;
+use prepare::Prepared;
+
+/// A procedure with the database that it asks.
+pub(super) struct Procedure {
+    pub(super) uri: Uri,
+    pub(super) plan: Plan,
+    db: Arc<dyn Database>,
+    /// What PostgreSQL has said of its statements, once it has.
+    prepared: RwLock<Option<Arc<Prepared>>>,
+}
+
+/// Why a procedure is not prepared.
+#[derive(Clone, Debug)]
+pub(super) enum Unprepared {
+    /// It cannot run as it is written.
+    Faulty(Vec<Fault>, Error),
+    /// PostgreSQL cannot be asked now.
+    Unavailable(Error),
+}
+
+impl Procedure {
+    pub(super) fn new(uri: Uri, plan: Plan, db: Arc<dyn Database>) -> Arc<Self> {
+        Arc::new(Self {
+            uri,
+            plan,
+            db,
+            prepared: RwLock::default(),
+        })
+    }
+
+    /// Answers a call. A procedure that is not prepared yet, or was at fault when it was, is
+    /// prepared first: what it needs may be there by now.
+    pub(super) fn call(self: &Arc<Self>, call: &Invocation) -> Answer {
+        let given = arguments::Given::read(&call.payload)?;
+        let arguments = given.ordered(&self.plan)?;
+        match self.prepared() {
+            Some(prepared) if self.plan.retry == 0 => {
+                Reply::later(run::once(&self.db, &self.plan, &prepared, &arguments)?)
+            }
+            prepared => Reply::later(run::with_care(self.clone(), prepared, arguments)),
+        }
+    }
+
+    /// Has PostgreSQL describe the statements, and tells when it is done. Does not block.
+    pub(super) fn prepare(
+        self: &Arc<Self>,
+        then: impl FnOnce(Result<Arc<Prepared>, Unprepared>) + Send + 'static,
+    ) {
+        let this = self.clone();
+        prepare::describe_all(self.clone(), move |result| {
+            let result = result.map(Arc::new);
+            if let Ok(prepared) = &result {
+                let slot = this.prepared.write();
+                *slot.unwrap_or_else(PoisonError::into_inner) = Some(prepared.clone());
+            }
+            then(result);
+        });
+    }
+
+    fn prepared(&self) -> Option<Arc<Prepared>> {
+        let prepared = self.prepared.read();
+        prepared.unwrap_or_else(PoisonError::into_inner).clone()
+    }
+}
