@@ -15,6 +15,7 @@ mod component;
 mod config;
 mod connection_limits;
 mod container;
+#[cfg(feature = "adbapi")]
 mod custom_component;
 mod databases;
 mod embedded;
@@ -29,6 +30,7 @@ mod packaging;
 mod readme;
 mod restart;
 mod scale;
+mod sql_procedures;
 mod support;
 mod wamp;
 mod websocket;

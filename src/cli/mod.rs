@@ -17,7 +17,7 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 use nix::sys::resource::{Resource, getrlimit, setrlimit};
 use serde_json::value::RawValue;
 
-use crate::config::{self, ConfigError, NodeConfig};
+use crate::config::{self, Backend, ConfigError, NodeConfig};
 use component::Classes;
 use wamp_bench::RouterUrl;
 
@@ -79,6 +79,10 @@ struct StartArgs {
     /// port
     #[arg(long, value_name = "DIR", num_args = 0..=1)]
     embedded_postgres: Option<Option<PathBuf>>,
+    /// Which backend speaks with the databases, whatever the configuration names: adbapi or
+    /// txpostgres
+    #[arg(long, value_name = "NAME")]
+    backend: Option<Backend>,
     /// How many threads serve connections [default: one for every two processors]. More are faster
     /// where few calls reach the database and events go to many subscribers
     #[arg(long, value_name = "N")]

@@ -2,7 +2,6 @@
 //! wanted back. Must not know who sends it.
 
 use super::{
-    error::{Error, ErrorKind},
     params::{Params, Sql},
     settings::Settings,
 };
@@ -16,9 +15,6 @@ pub struct Statement {
     pub params: Params<'static>,
     /// What is wanted back.
     pub wanted: Wanted,
-    /// How many rows it may change or return. Above, the job fails with
-    /// [`ErrorKind::TooManyRows`](crate::ErrorKind::TooManyRows), and nothing of it takes effect.
-    pub max_affected: Option<u64>,
 }
 
 /// What is wanted back of a statement.
@@ -38,7 +34,6 @@ impl Statement {
             sql: sql.into(),
             params: params.into(),
             wanted: Wanted::Rows,
-            max_affected: None,
         }
     }
 
@@ -48,37 +43,13 @@ impl Statement {
         self.wanted = Wanted::Count;
         self
     }
-
-    /// The same statement, which may change or return so many rows and no more.
-    #[must_use]
-    pub fn max_affected(mut self, rows: u64) -> Self {
-        self.max_affected = Some(rows);
-        self
-    }
-
-    /// Whether it may have changed or returned so many rows.
-    ///
-    /// # Errors
-    /// [`ErrorKind::TooManyRows`](crate::ErrorKind::TooManyRows) if not.
-    pub fn check_affected(&self, rows: u64) -> Result<(), Error> {
-        match self.max_affected {
-            Some(most) if rows > most => {
-                let text = format!(
-                    "a statement changed or returned {rows} rows, more than the {most} that it may; \
-                     all that its job did is undone"
-                );
-                Err(Error::new(ErrorKind::TooManyRows, text))
-            }
-            _ => Ok(()),
-        }
-    }
 }
 
 /// What is sent to PostgreSQL as one: it takes effect as a whole or not at all.
 ///
 /// A single statement without settings is sent as it is; if only its [count](Wanted::Count) is
 /// wanted, it may be one that no transaction can hold, such as VACUUM. Any other job is one
-/// transaction, also one that may have to be undone.
+/// transaction.
 #[derive(Debug)]
 pub struct Job {
     /// What holds for its transaction.
@@ -126,8 +97,7 @@ impl Job {
 
     /// Whether it needs no transaction around it, because PostgreSQL makes one for each statement.
     pub fn is_bare(&self) -> bool {
-        let may_be_undone = self.is_dry_run || self.first.max_affected.is_some();
-        self.others.is_empty() && self.settings.is_empty() && !may_be_undone
+        self.others.is_empty() && self.settings.is_empty() && !self.is_dry_run
     }
 }
 

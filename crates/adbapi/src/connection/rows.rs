@@ -7,10 +7,10 @@ use postgres::{
     Client, Row, Statement,
     types::{FromSql, Type},
 };
-use sql::{Column, Description, Format, Params, RawRows, Rows, Wanted};
+use sql::{Column, Description, Format, Params, RawRows, Rows, Wanted, transaction_control};
 
 use super::{
-    super::{error::Error, pool::job::Failure, statements::transaction_control},
+    super::{error::Error, pool::job::Failure},
     Connection,
 };
 
@@ -21,13 +21,10 @@ impl Connection {
         statement: &sql::Statement,
     ) -> Result<Rows, Failure> {
         let (sql, params) = (&statement.sql, &statement.params);
-        let rows = match statement.wanted {
+        match statement.wanted {
             Wanted::Count => self.try_execute(sql, params).map(Rows::count),
             Wanted::Rows => self.try_rows(sql, params),
-        }?;
-        let checked = statement.check_affected(rows.affected());
-        checked.map_err(|error| Failure::Final(Error::Sql(Box::new(error))))?;
-        Ok(rows)
+        }
     }
 
     /// Runs one statement for its rows.

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use sql::Database;
 
 use super::{
-    super::{Component, Error, Setup},
+    super::{Component, Error, Pool, Setup},
     definitions::Definitions,
     procedure::{Procedure, Unprepared},
     text::Fault,
@@ -58,10 +58,12 @@ impl Component for Procedures {
 
 /// The database of a component, of whichever backend.
 fn database(setup: Setup) -> Result<Arc<dyn Database>, Error> {
-    #[cfg(feature = "adbapi")]
-    return Ok(Arc::new(setup.database()?));
-    #[cfg(not(feature = "adbapi"))]
-    Err(Error::runtime("this program has no backend for databases"))
+    Ok(match setup.database()? {
+        #[cfg(feature = "adbapi")]
+        Pool::Adbapi(pool) => Arc::new(pool),
+        #[cfg(feature = "txpostgres")]
+        Pool::Txpostgres(pool) => Arc::new(pool),
+    })
 }
 
 /// All faults, a line each.

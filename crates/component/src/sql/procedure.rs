@@ -3,6 +3,7 @@
 
 mod answer;
 mod arguments;
+mod guard;
 mod plan;
 mod prepare;
 mod relay;

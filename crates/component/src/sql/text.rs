@@ -10,6 +10,7 @@ mod place;
 mod split;
 #[cfg(test)]
 mod tests;
+mod verb;
 
 use std::sync::Arc;
 
@@ -18,6 +19,7 @@ pub(super) use defaults::literal;
 pub(super) use header::Written;
 pub(super) use parameters::Parameter;
 pub(super) use place::{Fault, Place};
+pub(super) use verb::Verb;
 
 use parameters::{Parameters, Part};
 
@@ -45,6 +47,7 @@ pub(super) struct Statement {
     at: usize,
     /// The options right before it that are for a statement and not for all of them.
     pub(super) options: Vec<Written>,
+    pub(super) verb: Verb,
     parts: Vec<Part>,
 }
 
@@ -89,6 +92,7 @@ impl Source {
                 Ok(parts) => source.statements.push(Statement {
                     at: piece.tokens[0].at,
                     options: own,
+                    verb: Verb::of(piece.tokens),
                     parts,
                 }),
                 Err((at, why)) => faults.push(Fault::new(place(at), why)),

@@ -79,10 +79,9 @@ impl Answered {
             }
             let is_one = matches!(part.returns, Returns::Row | Returns::Value);
             if is_one && rows.len() > 1 {
-                let count = rows.len();
-                return Err(Error::runtime(format_args!(
-                    "the procedure answers with one row, and its statement gave {count}"
-                )));
+                return Err(Error::runtime(
+                    "the procedure answers with one row, and its statement gave more",
+                ));
             }
             let of_row = |row: Row<'_>| -> usize { row.values().flatten().map(<[u8]>::len).sum() };
             bytes += rows.iter().map(of_row).sum::<usize>() as u64;

@@ -6,8 +6,13 @@ use std::sync::Arc;
 use sql::{Description, ErrorKind, Sql, types::Type};
 
 use super::{
-    super::{super::Error, options::Returns, text::Fault, types::as_text},
-    Procedure, Unprepared,
+    super::{
+        super::Error,
+        options::Returns,
+        text::{Assembled, Fault},
+        types::as_text,
+    },
+    Procedure, Unprepared, guard,
     plan::Planned,
 };
 
@@ -86,7 +91,7 @@ impl Describing {
             }
         }
         let sql = planned.sql.clone();
-        self.accept(index, sql, description);
+        self.guard(index, sql, description);
     }
 
     /// Tries the statements in their order that give some columns as text.
@@ -108,16 +113,37 @@ impl Describing {
         let sql = candidates.remove(0);
         let described = self.procedure.db.describe(sql.clone());
         described.on_result(move |result| match result {
-            Ok(description) => self.accept(index, sql, description),
+            Ok(description) => self.guard(index, sql, description),
             Err(error) if is_fault(&error) => self.try_text(index, first, candidates),
             Err(error) => (self.then)(Err(Unprepared::Unavailable(error.into()))),
         });
     }
 
+    /// Lets PostgreSQL keep the limits, where there is a way to say them.
+    fn guard(self, index: usize, sql: Sql, description: Description) {
+        let plan = &self.procedure.plan;
+        let returns = returns(&plan.statements[index], &description);
+        let verb = plan.source.statements[index].verb;
+        let guarded = guard::guarded(plan, verb, &sql, &description, returns);
+        let Some((guarded, may_do_without)) = guarded else {
+            return self.accept(index, sql, description, returns);
+        };
+        let described = self.procedure.db.describe(guarded.clone());
+        described.on_result(move |result| match result {
+            Ok(_) => self.accept(index, guarded, description, returns),
+            Err(error) if is_fault(&error) && may_do_without => {
+                self.accept(index, sql, description, returns);
+            }
+            Err(error) if is_fault(&error) => {
+                let why = format!("`max_affected` cannot be kept for this statement: {error}");
+                self.refuse(index, why);
+            }
+            Err(error) => (self.then)(Err(Unprepared::Unavailable(error.into()))),
+        });
+    }
+
     /// Takes a statement as it is described.
-    fn accept(mut self, index: usize, sql: Sql, description: Description) {
-        let planned = &self.procedure.plan.statements[index];
-        let returns = returns(planned, &description);
+    fn accept(mut self, index: usize, sql: Sql, description: Description, returns: Returns) {
         let columns = &description.columns;
         let wrong = match returns {
             _ if columns.is_empty() && returns.is_of_rows() => {
@@ -177,8 +203,12 @@ impl Describing {
         if let Some(hint) = report.and_then(|report| report.hint.as_deref()) {
             text = format!("{text}; {hint}");
         }
-        if error.sqlstate() == Some(INDETERMINATE) {
-            text.push_str("; say it by `@param name type`");
+        if let Some(parameter) = indeterminate(error, assembled)
+            && let Some(parameter) = plan.source.parameters.get(parameter)
+        {
+            let name = &parameter.name;
+            let text = format!("{text}; say the type of `{name}` by `@param {name} type`");
+            return Fault::new(plan.source.place_of(parameter), text);
         }
         Fault::new(place, text)
     }
@@ -196,6 +226,17 @@ impl Describing {
 
 /// The SQLSTATE of a parameter whose type PostgreSQL cannot know.
 const INDETERMINATE: &str = "42P18";
+
+/// Which parameter it is of which PostgreSQL cannot know the type. It tells the number in a sentence
+/// alone, in whatever language.
+fn indeterminate(error: &sql::Error, assembled: &Assembled) -> Option<usize> {
+    let report = error.report()?;
+    let (_, number) = report.message.split_once('$')?;
+    let digits: String = number.chars().take_while(char::is_ascii_digit).collect();
+    let number: usize = digits.parse().ok()?;
+    let used = assembled.uses.get(number.checked_sub(1)?);
+    used.copied().filter(|_| &*report.sqlstate == INDETERMINATE)
+}
 
 /// Whether it is the statement's fault, and not that of the connection or of the server's moment.
 fn is_fault(error: &sql::Error) -> bool {

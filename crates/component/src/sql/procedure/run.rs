@@ -4,6 +4,7 @@
 use std::sync::Arc;
 
 use sql::{Database, Job, Params, Statement};
+use wamp::error_uri;
 
 use super::{
     super::{
@@ -13,6 +14,7 @@ use super::{
     },
     Procedure, Unprepared,
     answer::Answered,
+    guard,
     plan::Plan,
     prepare::{Prepared, PreparedStatement},
     relay::Relay,
@@ -88,6 +90,12 @@ fn attempt(
 
 /// An error as the caller is told it: PostgreSQL likes to repeat the values that it refuses.
 fn told(error: sql::Error, is_secret: bool) -> Error {
+    if let Some((is_result, why)) = guard::told(&error) {
+        return match is_result {
+            true => Error::new(error_uri::PAYLOAD_SIZE_EXCEEDED, why),
+            false => Error::runtime(why),
+        };
+    }
     let sqlstate = error.sqlstate().filter(|_| is_secret).map(str::to_owned);
     let told = Error::from(error);
     match sqlstate {
@@ -113,6 +121,11 @@ fn job(plan: &Plan, prepared: &Prepared, arguments: &[Option<Argument>]) -> Resu
     let mut job = Job::new(first).with(plan.settings.clone());
     for other in statements {
         job = job.then(other?);
+    }
+    if plan.options.dry_run == Some(true) {
+        // What a commit would find is to be found too.
+        let constraints = Statement::new("SET CONSTRAINTS ALL IMMEDIATE", ());
+        job = job.then(constraints.count()).dry_run();
     }
     Ok(job)
 }

@@ -249,7 +249,7 @@ fn results_have_the_shape_that_is_asked_for() {
     let many = procedure(&format!("-- @returns row\nSELECT id {two}"));
     let told = call(&many, json!([]), json!({})).unwrap_err();
     assert!(
-        told.ends_with("answers with one row, and its statement gave 2"),
+        told.ends_with("answers with one row, and its statement gave more"),
         "{told}"
     );
 }
@@ -287,7 +287,7 @@ fn what_cannot_be_prepared_is_told_with_its_place() {
         ),
         (
             "SELECT pg_typeof(:x)",
-            "a.sql:1:18: could not determine data type of parameter $1; say it by `@param name type`",
+            "a.sql:1:18: could not determine data type of parameter $1; say the type of `x` by `@param x type`",
         ),
         (
             "-- @param x nosuchtype\nSELECT :x",
@@ -319,7 +319,7 @@ fn what_cannot_be_prepared_is_told_with_its_place() {
 
 #[test]
 fn secret_parameters_are_repeated_nowhere() {
-    let text = "-- @secret\nSELECT (:card::text)::int, :n::int";
+    let text = "-- @secret\nSELECT (:card::text)::int AS card, :n::int AS n";
     for (args, why) in [
         (json!(["4711x", 1]), "SQLSTATE 22P02"),
         (json!(["4711", "47x11"]), "argument `n`: wanted"),
@@ -394,6 +394,85 @@ fn limits_are_told_and_never_cut() {
         call(&fits, json!([]), json!({})).unwrap()[2],
         json!({"id": 3})
     );
+}
+
+#[test]
+fn what_changes_too_much_is_undone() {
+    run(&*database(), "CREATE TABLE many (n int PRIMARY KEY)");
+    run(
+        &*database(),
+        "INSERT INTO many SELECT generate_series(1, 10)",
+    );
+    let sum = || value("SELECT sum(n) FROM many");
+    for (text, uri, why) in [
+        (
+            "-- @max_affected 9\nUPDATE many SET n = n + 100",
+            "wamp.error.runtime_error",
+            "changes 10 rows, more than 9, its `max_affected`",
+        ),
+        (
+            "-- @max_affected 9\nUPDATE many SET n = n + 100 RETURNING n",
+            "wamp.error.runtime_error",
+            "changes 10 rows, more than 9, its `max_affected`",
+        ),
+        (
+            "-- @max_rows 9\nUPDATE many SET n = n + 100 RETURNING n",
+            "wamp.error.payload_size_exceeded",
+            "changes 10 rows, more than 9, its `max_rows`",
+        ),
+        (
+            "-- @max_affected 0\nWITH gone AS (SELECT 1 AS n) DELETE FROM many USING gone WHERE many.n = gone.n",
+            "wamp.error.runtime_error",
+            "changes 1 rows, more than 0",
+        ),
+        (
+            "-- @max_affected 9\nINSERT INTO many VALUES (11); DELETE FROM many",
+            "wamp.error.runtime_error",
+            "changes 11 rows, more than 9",
+        ),
+    ] {
+        let told = call(&procedure(text), json!([]), json!({})).unwrap_err();
+        assert!(told.starts_with(uri) && told.contains(why), "{told}");
+        assert_eq!(sum(), 55, "{text}");
+    }
+    for (text, answer) in [
+        ("-- @max_affected 10\nUPDATE many SET n = n", json!(10)),
+        (
+            "-- @max_affected 1\nUPDATE many SET n = n WHERE n = :n := 3 RETURNING n",
+            json!([{"n": 3}]),
+        ),
+        (
+            "-- @max_affected 0\nDELETE FROM many WHERE n = 99",
+            json!(0),
+        ),
+        (
+            "-- @max_rows 1\nWITH kept AS (UPDATE many SET n = n WHERE n = 4 RETURNING n) SELECT n FROM kept",
+            json!([{"n": 4}]),
+        ),
+        (
+            "-- @max_affected 2\nSELECT n FROM many ORDER BY n DESC LIMIT 3",
+            json!([{"n": 10}, {"n": 9}, {"n": 8}]),
+        ),
+        (
+            "-- @dry_run\nDELETE FROM many; SELECT count(*) AS n FROM many",
+            json!([{"n": 0}]),
+        ),
+        ("-- @dry_run\nUPDATE many SET n = -n", json!(10)),
+    ] {
+        assert_eq!(
+            call(&procedure(text), json!([]), json!({})),
+            Ok(answer),
+            "{text}"
+        );
+        assert_eq!(sum(), 55, "{text}");
+    }
+    run(
+        &*database(),
+        "CREATE TABLE late_check (n int UNIQUE DEFERRABLE INITIALLY DEFERRED)",
+    );
+    let twice = procedure("-- @dry_run\nINSERT INTO late_check VALUES (1), (1)");
+    let told = call(&twice, json!([]), json!({})).unwrap_err();
+    assert!(told.contains("duplicate key"), "{told}");
 }
 
 #[test]
