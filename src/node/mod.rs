@@ -6,6 +6,7 @@ mod components;
 mod databases;
 mod listeners;
 mod settings;
+mod sql_check;
 
 use std::{
     io,
@@ -17,6 +18,7 @@ use std::{
 
 pub use self::databases::DatabaseStatus;
 pub use self::listeners::Address;
+pub use self::sql_check::check_sql;
 use self::{
     components::Components,
     databases::{Databases, IoThreads},

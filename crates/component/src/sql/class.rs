@@ -27,7 +27,7 @@ impl Component for Procedures {
     /// down is asked when the procedure is called.
     fn on_join(setup: Setup) -> Result<Self, Error> {
         let definitions = Definitions::read(&setup.extra);
-        let db = database(setup)?;
+        let db = shared(setup.database()?);
         if !definitions.faults.is_empty() {
             return Err(Error::runtime(listed(&definitions.faults)));
         }
@@ -56,14 +56,14 @@ impl Component for Procedures {
     }
 }
 
-/// The database of a component, of whichever backend.
-fn database(setup: Setup) -> Result<Arc<dyn Database>, Error> {
-    Ok(match setup.database()? {
+/// A pool as what all backends have in common.
+pub(super) fn shared(pool: Pool) -> Arc<dyn Database> {
+    match pool {
         #[cfg(feature = "adbapi")]
         Pool::Adbapi(pool) => Arc::new(pool),
         #[cfg(feature = "txpostgres")]
         Pool::Txpostgres(pool) => Arc::new(pool),
-    })
+    }
 }
 
 /// All faults, a line each.

@@ -58,7 +58,9 @@ impl Procedure {
         let arguments = given.ordered(&self.plan)?;
         match self.prepared() {
             Some(prepared) if self.plan.retry == 0 => {
-                Reply::later(run::once(&self.db, &self.plan, &prepared, &arguments)?)
+                let begun = run::once(self, &prepared, &arguments);
+                // A value of another type may be right by now.
+                Reply::later(begun.inspect_err(|_| self.forget())?)
             }
             prepared => Reply::later(run::with_care(self.clone(), prepared, arguments)),
         }
@@ -78,6 +80,14 @@ impl Procedure {
             }
             then(result);
         });
+    }
+
+    /// Lets the next call prepare it again.
+    fn forget(&self) {
+        *self
+            .prepared
+            .write()
+            .unwrap_or_else(PoisonError::into_inner) = None;
     }
 
     fn prepared(&self) -> Option<Arc<Prepared>> {

@@ -14,7 +14,7 @@ use super::{
         types::{Columns, Forms},
     },
     plan::Plan,
-    prepare::Prepared,
+    prepare::{Prepared, PreparedStatement},
 };
 
 /// The answer of a procedure, which is written out of PostgreSQL's own bytes.
@@ -25,11 +25,27 @@ pub(super) struct Answered {
 }
 
 /// A result that is in the answer.
-struct Part {
+#[derive(Debug)]
+pub(super) struct Part {
     /// The number of its statement.
     index: usize,
     name: Option<Arc<str>>,
     returns: Returns,
+}
+
+impl Part {
+    /// Those of a procedure, which its prepared statements come to.
+    pub(super) fn all(plan: &Plan, statements: &[PreparedStatement]) -> Arc<[Self]> {
+        let parts = statements.iter().enumerate();
+        parts
+            .filter(|(index, _)| plan.is_answer(*index))
+            .map(|(index, prepared)| Self {
+                index,
+                name: plan.statements[index].result.clone(),
+                returns: prepared.returns,
+            })
+            .collect()
+    }
 }
 
 /// What an answer may have at most.
@@ -45,16 +61,7 @@ impl Answered {
         plan: &Plan,
         prepared: &Prepared,
     ) -> impl FnOnce(Results) -> Result<Self, Error> + Send + 'static {
-        let statements = prepared.statements.iter().enumerate();
-        let shape: Arc<[Part]> = statements
-            .filter(|(index, _)| plan.is_answer(*index))
-            .map(|(index, prepared)| Part {
-                index,
-                name: plan.statements[index].result.clone(),
-                returns: prepared.returns,
-            })
-            .collect();
-        let forms = plan.forms;
+        let (shape, forms) = (prepared.shape.clone(), plan.forms);
         let limits = Limits {
             rows: plan.max_rows,
             bytes: plan.max_bytes,

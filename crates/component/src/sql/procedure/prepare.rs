@@ -12,7 +12,9 @@ use super::{
         text::{Assembled, Fault},
         types::as_text,
     },
-    Procedure, Unprepared, guard,
+    Procedure, Unprepared,
+    answer::Part,
+    guard,
     plan::Planned,
 };
 
@@ -21,6 +23,8 @@ use super::{
 pub(in crate::sql) struct Prepared {
     /// In the order of the plan's.
     pub(super) statements: Vec<PreparedStatement>,
+    /// What its answer has in it.
+    pub(super) shape: Arc<[Part]>,
 }
 
 /// A statement that PostgreSQL has described.
@@ -32,6 +36,8 @@ pub(super) struct PreparedStatement {
     pub(super) types: Vec<Type>,
     /// What its result is made into.
     pub(super) returns: Returns,
+    /// Whether its rows themselves are in the answer.
+    pub(super) is_kept: bool,
 }
 
 type Then = Box<dyn FnOnce(Result<Prepared, Unprepared>) + Send>;
@@ -166,9 +172,11 @@ impl Describing {
         if let Some(why) = wrong {
             return self.refuse(index, why);
         }
+        let plan = &self.procedure.plan;
         self.done.push(PreparedStatement {
             sql,
             types: description.params,
+            is_kept: returns.is_of_rows() && plan.is_answer(index),
             returns,
         });
         self.next();
@@ -216,6 +224,7 @@ impl Describing {
     fn end(self) {
         let result = match self.error {
             None => Ok(Prepared {
+                shape: Part::all(&self.procedure.plan, &self.done),
                 statements: self.done,
             }),
             Some(error) => Err(Unprepared::Faulty(self.faults, error)),

@@ -3,7 +3,7 @@
 
 use std::sync::Arc;
 
-use sql::{Database, Job, Params, Statement};
+use sql::{ErrorKind, Job, Params, Statement};
 use wamp::error_uri;
 
 use super::{
@@ -22,17 +22,17 @@ use super::{
 
 /// Runs a procedure. Does not block.
 pub(super) fn once(
-    db: &Arc<dyn Database>,
-    plan: &Plan,
+    procedure: &Arc<Procedure>,
     prepared: &Arc<Prepared>,
     arguments: &[Option<Argument>],
 ) -> Result<Deferred<Answered>, Error> {
-    let job = job(plan, prepared, arguments)?;
-    let answer = Answered::maker(plan, prepared);
-    let is_secret = plan.is_secret;
-    Ok(db.submit(job).map_result(move |result| match result {
+    let job = job(&procedure.plan, prepared, arguments)?;
+    let answer = Answered::maker(&procedure.plan, prepared);
+    let this = procedure.clone();
+    let results = procedure.db.submit(job);
+    Ok(results.map_result(move |result| match result {
         Ok(results) => answer(results),
-        Err(error) => Err(told(error, is_secret)),
+        Err(error) => Err(told(error, &this)),
     }))
 }
 
@@ -69,7 +69,10 @@ fn attempt(
     let plan = &procedure.plan;
     let job = match job(plan, &prepared, &arguments) {
         Ok(job) => job,
-        Err(error) => return relay.resolve(Err(error)),
+        Err(error) => {
+            procedure.forget();
+            return relay.resolve(Err(error));
+        }
     };
     if relay.is_over() {
         return;
@@ -80,7 +83,7 @@ fn attempt(
         Err(error) if left > 0 && is_worth_another_try(&error) => {
             attempt(procedure, prepared, arguments, left - 1, relay);
         }
-        Err(error) => relay.resolve(Err(told(error, procedure.plan.is_secret))),
+        Err(error) => relay.resolve(Err(told(error, &procedure))),
         Ok(results) => {
             let answer = Answered::maker(&procedure.plan, &prepared);
             relay.resolve(answer(results));
@@ -89,13 +92,20 @@ fn attempt(
 }
 
 /// An error as the caller is told it: PostgreSQL likes to repeat the values that it refuses.
-fn told(error: sql::Error, is_secret: bool) -> Error {
+///
+/// After one that says that tables or types have become others, the procedure is prepared again.
+fn told(error: sql::Error, procedure: &Procedure) -> Error {
+    let class = error.sqlstate().and_then(|state| state.get(..2));
+    if error.kind() == ErrorKind::Value || matches!(class, Some("42" | "0A")) {
+        procedure.forget();
+    }
     if let Some((is_result, why)) = guard::told(&error) {
         return match is_result {
             true => Error::new(error_uri::PAYLOAD_SIZE_EXCEEDED, why),
             false => Error::runtime(why),
         };
     }
+    let is_secret = procedure.plan.is_secret;
     let sqlstate = error.sqlstate().filter(|_| is_secret).map(str::to_owned);
     let told = Error::from(error);
     match sqlstate {
@@ -151,11 +161,9 @@ fn statement(
     });
     let params: Params<'static> = bound.collect::<Result<_, _>>()?;
     let statement = Statement::new(prepared.sql.clone(), params);
-    let is_kept = prepared.returns.is_of_rows() && plan.is_answer(index);
-    Ok(if is_kept {
-        statement
-    } else {
-        statement.count()
+    Ok(match prepared.is_kept {
+        true => statement,
+        false => statement.count(),
     })
 }
 
