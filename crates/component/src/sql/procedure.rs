@@ -28,8 +28,16 @@ pub(super) struct Procedure {
     pub(super) uri: Uri,
     pub(super) plan: Plan,
     db: Arc<dyn Database>,
-    /// What PostgreSQL has said of its statements, once it has.
-    prepared: RwLock<Option<Arc<Prepared>>>,
+    prepared: RwLock<Description>,
+}
+
+/// What PostgreSQL has said of the statements.
+#[derive(Default)]
+struct Description {
+    /// The last that it said.
+    last: Option<Arc<Prepared>>,
+    /// Whether the next call is to ask again.
+    is_doubtful: bool,
 }
 
 /// Why a procedure is not prepared.
@@ -73,25 +81,31 @@ impl Procedure {
     ) {
         let this = self.clone();
         prepare::describe_all(self.clone(), move |result| {
-            let result = result.map(Arc::new);
-            if let Ok(prepared) = &result {
-                let slot = this.prepared.write();
-                *slot.unwrap_or_else(PoisonError::into_inner) = Some(prepared.clone());
-            }
-            then(result);
+            then(result.map(|prepared| this.note(prepared)));
         });
+    }
+
+    /// Notes what PostgreSQL has said now.
+    fn note(&self, prepared: Prepared) -> Arc<Prepared> {
+        let slot = self.prepared.write();
+        let mut slot = slot.unwrap_or_else(PoisonError::into_inner);
+        let prepared = Arc::new(prepared.after(slot.last.as_deref()));
+        *slot = Description {
+            last: Some(prepared.clone()),
+            is_doubtful: false,
+        };
+        prepared
     }
 
     /// Lets the next call prepare it again.
     fn forget(&self) {
-        *self
-            .prepared
-            .write()
-            .unwrap_or_else(PoisonError::into_inner) = None;
+        let slot = self.prepared.write();
+        slot.unwrap_or_else(PoisonError::into_inner).is_doubtful = true;
     }
 
     fn prepared(&self) -> Option<Arc<Prepared>> {
-        let prepared = self.prepared.read();
-        prepared.unwrap_or_else(PoisonError::into_inner).clone()
+        let slot = self.prepared.read();
+        let slot = slot.unwrap_or_else(PoisonError::into_inner);
+        slot.last.clone().filter(|_| !slot.is_doubtful)
     }
 }

@@ -62,7 +62,7 @@ fn a_comment_and_the_configuration_say_the_same() {
 }
 
 #[test]
-fn what_is_wrong_is_told_with_its_place() {
+fn what_is_wrong_in_a_comment_is_told_with_its_place() {
     for (key, written, why) in [
         (
             "timout",
@@ -115,6 +115,10 @@ fn what_is_wrong_is_told_with_its_place() {
         let told = taken(key, Written::Text(written)).unwrap_err();
         assert!(told.starts_with(why), "{told}");
     }
+}
+
+#[test]
+fn what_is_wrong_in_the_configuration_is_told_with_its_place() {
     for (key, value, why) in [
         ("single", json!(true), "here: unknown option `single`"),
         ("params", json!(["n"]), "here: `params`: must be an object"),

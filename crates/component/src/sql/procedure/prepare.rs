@@ -25,6 +25,29 @@ pub(in crate::sql) struct Prepared {
     pub(super) statements: Vec<PreparedStatement>,
     /// What its answer has in it.
     pub(super) shape: Arc<[Part]>,
+    /// How often the types of parameters have become others.
+    changes: u64,
+}
+
+impl Prepared {
+    /// As it is to run after `before`. Where the types of parameters have become others, its text
+    /// becomes another too: connections have statements of the old one, which keep the old types.
+    pub(super) fn after(mut self, before: Option<&Self>) -> Self {
+        let Some(before) = before else { return self };
+        let types = |prepared: &Self| -> Vec<Vec<Type>> {
+            let statements = prepared.statements.iter();
+            statements
+                .map(|statement| statement.types.clone())
+                .collect()
+        };
+        self.changes = before.changes + u64::from(types(&self) != types(before));
+        if self.changes > 0 {
+            for statement in &mut self.statements {
+                statement.sql = format!("{} /* {} */", &*statement.sql, self.changes).into();
+            }
+        }
+        self
+    }
 }
 
 /// A statement that PostgreSQL has described.
@@ -225,6 +248,7 @@ impl Describing {
         let result = match self.error {
             None => Ok(Prepared {
                 shape: Part::all(&self.procedure.plan, &self.done),
+                changes: 0,
                 statements: self.done,
             }),
             Some(error) => Err(Unprepared::Faulty(self.faults, error)),

@@ -100,9 +100,10 @@ fn told(error: sql::Error, procedure: &Procedure) -> Error {
         procedure.forget();
     }
     if let Some((is_result, why)) = guard::told(&error) {
-        return match is_result {
-            true => Error::new(error_uri::PAYLOAD_SIZE_EXCEEDED, why),
-            false => Error::runtime(why),
+        return if is_result {
+            Error::new(error_uri::PAYLOAD_SIZE_EXCEEDED, why)
+        } else {
+            Error::runtime(why)
         };
     }
     let is_secret = procedure.plan.is_secret;
@@ -161,9 +162,11 @@ fn statement(
     });
     let params: Params<'static> = bound.collect::<Result<_, _>>()?;
     let statement = Statement::new(prepared.sql.clone(), params);
-    Ok(match prepared.is_kept {
-        true => statement,
-        false => statement.count(),
+    let is_kept = prepared.is_kept;
+    Ok(if is_kept {
+        statement
+    } else {
+        statement.count()
     })
 }
 

@@ -354,8 +354,11 @@ fn a_procedure_works_again_after_its_table_has_become_another() {
     assert_eq!(call(&insert, json!([1]), json!({})), Ok(json!([{"n": 1}])));
     run(&*database(), "ALTER TABLE changing ALTER n TYPE text");
     // A call may fail for it, or for what a connection has prepared.
-    let answers = (0..3).map(|_| call(&insert, json!(["two"]), json!({})));
-    assert_eq!(answers.last(), Some(Ok(json!([{"n": "two"}]))));
+    let mut answer = Ok(json!(null));
+    for _ in 0..3 {
+        answer = call(&insert, json!(["two"]), json!({}));
+    }
+    assert_eq!(answer, Ok(json!([{"n": "two"}])));
 }
 
 #[test]

@@ -73,29 +73,36 @@ fn what_changes_too_much_is_undone() {
         assert!(told.starts_with(uri) && told.contains(why), "{told}");
         assert_eq!(sum(), 55, "{text}");
     }
+}
+
+#[test]
+fn what_keeps_its_limits_runs_and_a_dry_run_has_no_effect() {
+    run(&*database(), "CREATE TABLE few (n int PRIMARY KEY)");
+    run(
+        &*database(),
+        "INSERT INTO few SELECT generate_series(1, 10)",
+    );
+    let sum = || value("SELECT sum(n) FROM few");
     for (text, answer) in [
-        ("-- @max_affected 10\nUPDATE many SET n = n", json!(10)),
+        ("-- @max_affected 10\nUPDATE few SET n = n", json!(10)),
         (
-            "-- @max_affected 1\nUPDATE many SET n = n WHERE n = :n := 3 RETURNING n",
+            "-- @max_affected 1\nUPDATE few SET n = n WHERE n = :n := 3 RETURNING n",
             json!([{"n": 3}]),
         ),
+        ("-- @max_affected 0\nDELETE FROM few WHERE n = 99", json!(0)),
         (
-            "-- @max_affected 0\nDELETE FROM many WHERE n = 99",
-            json!(0),
-        ),
-        (
-            "-- @max_rows 1\nWITH kept AS (UPDATE many SET n = n WHERE n = 4 RETURNING n) SELECT n FROM kept",
+            "-- @max_rows 1\nWITH kept AS (UPDATE few SET n = n WHERE n = 4 RETURNING n) SELECT n FROM kept",
             json!([{"n": 4}]),
         ),
         (
-            "-- @max_affected 2\nSELECT n FROM many ORDER BY n DESC LIMIT 3",
+            "-- @max_affected 2\nSELECT n FROM few ORDER BY n DESC LIMIT 3",
             json!([{"n": 10}, {"n": 9}, {"n": 8}]),
         ),
         (
-            "-- @dry_run\nDELETE FROM many; SELECT count(*) AS n FROM many",
+            "-- @dry_run\nDELETE FROM few; SELECT count(*) AS n FROM few",
             json!([{"n": 0}]),
         ),
-        ("-- @dry_run\nUPDATE many SET n = -n", json!(10)),
+        ("-- @dry_run\nUPDATE few SET n = -n", json!(10)),
     ] {
         assert_eq!(
             call(&procedure(text), json!([]), json!({})),
