@@ -23,7 +23,7 @@ mod print;
 mod reference;
 mod rule;
 mod table;
-#[cfg(test)]
+#[cfg(all(test, feature = "adbapi"))]
 mod tests;
 mod text_value;
 mod value;

@@ -11,7 +11,7 @@ use super::{
     argument::Shape,
     bind::{base, bytes, float4, float8, shape, whole},
     bytes::Bytes,
-    literals::quote,
+    literals::{delimiter, quote},
     mismatch::Mismatch,
     names::type_name,
     print,
@@ -143,7 +143,7 @@ fn array(
     to.push('{');
     for (at, value) in list.iter().enumerate() {
         if at > 0 {
-            to.push(',');
+            to.push(delimiter(element));
         }
         let written = match shape(value, element)? {
             Shape::List(list) if !is_json => array(to, &list, element, dimensions + 1),

@@ -18,8 +18,14 @@ integers!(int2 i16 int4 i32 int8 i64 unsigned4 u32 unsigned8 u64);
 
 pub(in super::super) fn float4(to: &mut String, mut bytes: Bytes<'_>) -> Result<(), Malformed> {
     let value = bytes.f32()?;
-    // The fewest digits that are this number and no other of its type.
-    float(to, format_args!("{value:e}"), f64::from(value), 6);
+    if value.is_finite() {
+        let from = to.len();
+        // The fewest digits that are this number and no other of its type.
+        write(to, format_args!("{value:e}"));
+        lay_out(to, from, 6);
+    } else {
+        to.push_str(non_finite(value.into()));
+    }
     bytes.end()
 }
 
@@ -29,18 +35,28 @@ pub(in super::super) fn float8(to: &mut String, mut bytes: Bytes<'_>) -> Result<
 }
 
 pub(super) fn double(to: &mut String, value: f64) {
-    float(to, format_args!("{value:e}"), value, 15);
-}
-
-/// As `double_to_shortest_decimal_buf` of PostgreSQL's `d2s.c` lays digits out: with an exponent if
-/// it is below -4, or not below `limit`.
-fn float(to: &mut String, scientific: std::fmt::Arguments<'_>, value: f64, limit: i32) {
     if !value.is_finite() {
         to.push_str(non_finite(value));
         return;
     }
     let from = to.len();
-    write(to, scientific);
+    write(to, format_args!("{value:e}"));
+    // Of two that are as near, PostgreSQL takes the even one.
+    let digits = to[from..].bytes().take_while(|byte| *byte != b'e');
+    let decimals = digits.filter(u8::is_ascii_digit).count() - 1;
+    let end = to.len();
+    write(to, format_args!("{value:.decimals$e}"));
+    if to[end..].parse() == Ok(value) {
+        to.replace_range(from..end, "");
+    } else {
+        to.truncate(end);
+    }
+    lay_out(to, from, 15);
+}
+
+/// Lays out digits with an exponent, as `double_to_shortest_decimal_buf` of PostgreSQL's `d2s.c` does:
+/// the exponent stays if it is below -4, or not below `limit`.
+fn lay_out(to: &mut String, from: usize, limit: i32) {
     let Some(at) = to[from..].find('e').map(|at| from + at) else {
         return;
     };
