@@ -1,7 +1,7 @@
 //! Values of every type go from SQL to WAMP and back again, before PostgreSQL's own `to_json` and
 //! `::text` as judges.
 
-use serde_json::{Value, value::RawValue};
+use serde_json::value::RawValue;
 use sql::{
     Database,
     types::{Kind, Type},
@@ -11,7 +11,9 @@ use super::{
     super::{Argument, Columns, Forms, table},
     database,
     generated::Random,
-    json, judge, run, try_run,
+    json,
+    judge::{Of, comparable},
+    run, try_run,
 };
 
 /// How many values of each type.
@@ -132,12 +134,13 @@ fn travels(database: &dyn Database, r#type: &str, seed: usize) -> Result<(), Str
 
 fn is_as_judged(r#type: &Type, written: &str, to_json: &str) -> Result<(), String> {
     let judged: &RawValue = serde_json::from_str(to_json).unwrap();
-    let value: Value = serde_json::from_str(written).unwrap();
-    let expected = judge::expected(r#type, judged);
+    let written: &RawValue = serde_json::from_str(written).unwrap();
+    let value = comparable(r#type, written, Of::Us);
+    let expected = comparable(r#type, judged, Of::Judge);
     if value != expected {
         return Err(format!("it is {value} and should be {expected}"));
     }
-    if *r#type == Type::JSON && written != judged.get() {
+    if *r#type == Type::JSON && written.get() != judged.get() {
         return Err(format!("{written} is not kept to the byte: {judged}"));
     }
     Ok(())
