@@ -11,7 +11,7 @@ use super::{
     argument::Shape,
     bind::{base, bytes, float4, float8, shape, whole},
     bytes::Bytes,
-    literals::{delimiter, quote},
+    literals::{delimiter, is_vector, quote},
     mismatch::Mismatch,
     names::type_name,
     print,
@@ -103,11 +103,6 @@ fn chars(to: &mut String, text: &str, r#type: &Type) -> Result<(), Mismatch> {
     }
     to.push_str(text);
     Ok(())
-}
-
-/// Whether it is one of the two arrays with a literal of their own.
-fn is_vector(r#type: &Type) -> bool {
-    [Type::INT2_VECTOR, Type::OID_VECTOR].contains(r#type)
 }
 
 fn vector(to: &mut String, list: &[&RawValue], element: &Type) -> Result<(), Mismatch> {

@@ -12,6 +12,11 @@ pub(super) fn delimiter(element: &Type) -> char {
     if *element == Type::BOX { ';' } else { ',' }
 }
 
+/// Whether it is one of the two arrays that have no braces, and spaces between their elements.
+pub(super) fn is_vector(array: &Type) -> bool {
+    [Type::INT2_VECTOR, Type::OID_VECTOR].contains(array)
+}
+
 /// An element of an array: text, or an array inside it.
 pub(super) enum Element<'a> {
     Null,
@@ -22,8 +27,13 @@ pub(super) enum Element<'a> {
 /// What is left of a literal.
 struct Rest<'a>(&'a str);
 
-/// Reads the literal of an array, whatever its lower bounds.
+/// Reads the literal of an array, whatever its lower bounds; with spaces between the elements, of one
+/// without braces.
 pub(super) fn array(literal: &str, delimiter: char) -> Result<Vec<Element<'_>>, Malformed> {
+    if delimiter == ' ' {
+        let elements = literal.split_ascii_whitespace();
+        return Ok(elements.map(|text| Element::Text(text.into())).collect());
+    }
     // Bounds other than 1 stand in front: `[0:1]={a,b}`.
     let braces = literal.find('{').ok_or(Malformed)?;
     let mut rest = Rest(&literal[braces..]);

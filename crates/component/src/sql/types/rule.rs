@@ -3,7 +3,7 @@
 use sql::types::{Kind, Type};
 
 use super::{
-    literals::delimiter,
+    literals::{delimiter, is_vector},
     print::Print,
     table::{self, Out},
 };
@@ -30,6 +30,7 @@ impl Rule {
         match r#type.kind() {
             Kind::Enum(_) => Self::One(Out::Chars),
             Kind::Domain(base) => Self::of(base),
+            Kind::Array(element) if is_vector(r#type) => Self::Array(Self::of(element).into(), ' '),
             Kind::Array(element) => Self::Array(Self::of(element).into(), delimiter(element)),
             Kind::Composite(fields) => Self::Composite(
                 (fields.iter().map(|field| {

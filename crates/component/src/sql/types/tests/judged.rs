@@ -20,7 +20,7 @@ use super::{
 const VALUES: usize = 60;
 
 /// Every type that is not made of others here, and some that are.
-const TYPES: &[&str] = &[
+pub(super) const TYPES: &[&str] = &[
     "bool",
     "int2",
     "int4",
@@ -95,6 +95,18 @@ fn quoted(literal: &str) -> String {
     format!("'{}'", literal.replace('\'', "''"))
 }
 
+/// The rows of a VALUES.
+fn rows_of(r#type: &str, literals: &[String]) -> String {
+    let row = |literal: &String| format!("({}::{type})", quoted(literal));
+    literals.iter().map(row).collect::<Vec<_>>().join(", ")
+}
+
+/// Values of a type as the rows of a VALUES.
+pub(super) fn values(r#type: &str, random: &mut Random) -> String {
+    let literals: Vec<_> = (0..VALUES).map(|_| random.literal(r#type)).collect();
+    rows_of(r#type, &literals)
+}
+
 fn has_arrays(r#type: &str) -> bool {
     r#type.ends_with("[]") || ["prices", "shelf"].contains(&r#type)
 }
@@ -103,10 +115,7 @@ fn has_arrays(r#type: &str) -> bool {
 fn travels(database: &dyn Database, r#type: &str, seed: usize) -> Result<(), String> {
     let random = &mut Random::new(17 + 1000 * seed as u64);
     let literals: Vec<_> = (0..VALUES).map(|_| random.literal(r#type)).collect();
-    let values: Vec<_> = (literals.iter())
-        .map(|literal| format!("({}::{type})", quoted(literal)))
-        .collect();
-    let values = values.join(", ");
+    let values = rows_of(r#type, &literals);
     let sql = format!("SELECT v, to_json(v)::text, v::text FROM (VALUES {values}) AS q (v)");
     let rows = try_run(database, &sql, Vec::new()).map_err(|error| format!("{type}: {error}"))?;
     let columns = Columns::new(rows.columns(), Forms::default());
