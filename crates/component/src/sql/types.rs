@@ -23,7 +23,7 @@ mod print;
 mod reference;
 mod rule;
 mod table;
-#[cfg(all(test, feature = "adbapi"))]
+#[cfg(test)]
 mod tests;
 mod text_value;
 mod value;

@@ -1,5 +1,8 @@
 //! Owns the tests of types: against a real PostgreSQL as the judge, and without one.
 
+// They open it by adbapi.
+#![cfg(feature = "adbapi")]
+
 mod documented;
 mod extensions;
 mod generated;
