@@ -1,6 +1,6 @@
 """Measures a node beside pgbench and prints both as ratios. scripts/bench builds and runs it.
 
-Usage: matrix.py PROGRAM [--both] [--quick | --markdown]
+Usage: matrix.py PROGRAM [--backend BACKEND] [--both] [--quick | --markdown]
 """
 
 import argparse
@@ -21,11 +21,14 @@ import threading
 import time
 
 import machine
-from table import CALLS, IDLE_SESSIONS, table
+import syscalls
+from table import BACKENDS, CALLS, COUNTED, IDLE_SESSIONS, table
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent
 RESULTS = ROOT / "bench" / "results"
 LATEST = RESULTS / "latest.json"
+# How many calls are made while system calls are counted.
+COUNTED_CALLS = 20_000
 # Seconds until a node has printed its address. Most of it is for making a PostgreSQL cluster.
 START_LIMIT = 60
 
@@ -46,7 +49,9 @@ def end(process, patience=0):
 class Node:
     """A node on a free port, with a PostgreSQL of its own or that of another node."""
 
-    def __init__(self, program, directory, database=None, paths=None, options=()):
+    def __init__(
+        self, program, directory, database=None, paths=None, options=(), backend=BACKENDS[0]
+    ):
         directory.mkdir(exist_ok=True)
         config = json.loads((ROOT / "config.json").read_text())
         router, container = config["workers"]
@@ -59,7 +64,7 @@ class Node:
         component["transport"]["url"] = "ws://127.0.0.1:0/ws"
         component["transport"]["endpoint"]["port"] = 0
         self.database = component["extra"]["database"]
-        self.database["cp_noisy"] = False
+        self.database.update(cp_noisy=False, backend=backend)
         if database:
             self.database.update(host=database["host"], port=database["port"])
         file = directory / "config.json"
@@ -123,6 +128,7 @@ class Bench:
 
     def __init__(self, program, seconds, scratch, both):
         self.program, self.seconds, self.scratch, self.both = program, seconds, scratch, both
+        self.counts = syscalls.can_count()
         bins = sorted(glob.glob("/usr/lib/postgresql/*/bin/pgbench"))
         self.pgbench_program = shutil.which("pgbench") or (bins and bins[-1])
         if not self.pgbench_program:
@@ -207,26 +213,41 @@ def read_figures(command):
     return json.loads(pathlib.Path(command[command.index("--json") + 1]).read_text())
 
 
-def calls(bench, node, figures):
-    """Measures calls of the database and of an echo, each between two runs of pgbench."""
+def calls(bench, nodes, figures):
+    """Measures calls of the database and of an echo, each between two runs of pgbench. The backends
+    take turns at each load, so that they are compared in the same minute."""
     loads = [
-        (f"now {c}x{i}", ["--connections", c, "--inflight", i]) for c, i, _ in CALLS
+        (f"now {c}x{i}", ["--connections", c, "--inflight", i]) for c, i in CALLS
     ] + [("echo 50x1", ["--mode", "echo", "--connections", 50])]
-    runs, before = {}, bench.pgbench(node.database)
+    database = next(iter(nodes.values())).database
+    runs, before = {backend: {} for backend in nodes}, bench.pgbench(database)
     for name, options in loads:
-        runs[name] = bench.load(node, name, *options)
-        after = bench.pgbench(node.database)
-        rate = runs[name]["per_second"]
-        figures.add(name, rate / statistics.mean([before, after]))
-        figures.add(f"{name} calls/s", rate)
-        figures.add("pgbench tps", after)
-        before = after
-        if bench.both and name.startswith("now"):
-            runs[f"{name} asleep"] = bench.load(node, f"{name} asleep", *options, "--wait", "asleep")
-            after = bench.pgbench(node.database)
-            rate = runs[f"{name} asleep"]["per_second"]
-            figures.add(f"{name} asleep", rate / statistics.mean([before, after]))
-            before = after
+        for backend, node in nodes.items():
+            waits = [(name, [])]
+            if bench.both and name.startswith("now"):
+                waits.append((f"{name} asleep", ["--wait", "asleep"]))
+            for key, wait in waits:
+                run = bench.load(node, f"{backend} {key}", *options, *wait)
+                after = bench.pgbench(database)
+                runs[backend][key] = run
+                figures[backend].add(key, run["per_second"] / statistics.mean([before, after]))
+                figures[backend].add(f"{key} calls/s", run["per_second"])
+                figures[backend].add("pgbench tps", after)
+                before = after
+    for backend, node in nodes.items():
+        latencies(bench, node, runs[backend], figures[backend])
+        count_system_calls(bench, node, figures[backend])
+    alone = bench.pgbench_latencies(database, "-c", "1")
+    half = ["-c", "10", "-j", "2", f"--rate={round(before / 2)}"]
+    paced = bench.pgbench_latencies(database, *half)
+    for backend in nodes:
+        figures[backend].add(
+            "pgbench p99 half", statistics.quantiles(paced, n=100)[98] / statistics.median(alone)
+        )
+
+
+def latencies(bench, node, runs, figures):
+    """What the runs of one backend say of errors and latencies, with those at half their rates."""
     errors = [error for run in runs.values() for error in run["errors"].values()]
     figures.add("refused", sum(error["count"] for error in errors))
     quiet = runs["now 1x1"]["latency_us"]["p50"]
@@ -235,12 +256,21 @@ def calls(bench, node, figures):
     figures.add("p50 1x1 us", quiet)
     figures.add("p99 half us", half_p99)
     figures.add("echo p99 half us", at_half(bench, node, runs, "echo", ["--mode", "echo"]))
-    alone = bench.pgbench_latencies(node.database, "-c", "1")
-    half = ["-c", "10", "-j", "2", f"--rate={round(before / 2)}"]
-    paced = bench.pgbench_latencies(node.database, *half)
-    figures.add(
-        "pgbench p99 half", statistics.quantiles(paced, n=100)[98] / statistics.median(alone)
-    )
+
+
+def count_system_calls(bench, node, figures):
+    """Counts the system calls of calls, where the kernel lets us."""
+    if not bench.counts:
+        return
+    for connections, inflight in COUNTED:
+        options = ["--connections", connections, "--inflight", inflight, "--calls", COUNTED_CALLS]
+        name = f"counted {connections}x{inflight}"
+        command = bench.command(node, name, *options)
+        counts = syscalls.count(
+            node.process.pid, node.database["port"], command, bench.scratch, COUNTED_CALLS
+        )
+        for side, number in counts.items():
+            figures.add(f"{side} {connections}x{inflight}", number)
 
 
 def at_half(bench, node, runs, name, options):
@@ -258,9 +288,9 @@ def events(bench, node, figures):
         figures.add(f"events {subscribers}", run["per_second"])
 
 
-def idle(bench, program, scratch, database, figures):
+def idle(bench, backend, database, figures):
     """Measures another node: how it starts, what it uses idle, and what idle sessions change."""
-    with Node(program, scratch / "idle", database) as node:
+    with Node(bench.program, bench.scratch / "idle", database, backend=backend) as node:
         bench.load(node, "first", "--calls", 1, timed=False)
         figures.add("start", (time.perf_counter() - node.started) * 1000)
         # By then the node has done what starting has left to do.
@@ -280,14 +310,14 @@ def idle(bench, program, scratch, database, figures):
 
 
 class Figures:
-    """The values of each figure, one a round."""
+    """The values of each figure of one backend, or of the machine, one a round."""
 
-    def __init__(self):
-        self.values = {}
+    def __init__(self, of):
+        self.of, self.values = of, {}
 
     def add(self, name, value):
         self.values.setdefault(name, []).append(value)
-        say(f"{name}: {value:,.3f}")
+        say(f"{self.of}, {name}: {value:,.3f}")
 
 
 def last_table():
@@ -301,33 +331,43 @@ def last_table():
         sys.exit(f"{name} is of another version, without {missing}; run again: scripts/bench")
 
 
-def measure(program, quick, both):
+def measure(program, quick, both, backends):
     """Runs all rounds and writes their figures."""
     _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
     if most != resource.RLIM_INFINITY and most < IDLE_SESSIONS + 1000:
         sys.exit(f"{most} open files are too few; as root: ulimit -Hn {IDLE_SESSIONS + 1000}")
     RESULTS.mkdir(exist_ok=True)
     rounds, seconds = (1, 1.5) if quick else (3, 5)
-    figures, began = Figures(), time.monotonic()
+    of_machine, began = Figures("machine"), time.monotonic()
+    figures = {backend: Figures(backend) for backend in backends}
     results = {"machine": machine.describe(), "rounds": rounds, "seconds": seconds}
     with tempfile.TemporaryDirectory(prefix="wampgres-bench-") as directory:
         scratch = pathlib.Path(directory)
         # The server of the private PostgreSQL may run as another user.
         scratch.chmod(0o755)
-        with contextlib.ExitStack() as nodes:
+        with contextlib.ExitStack() as running:
             # Nobody calls this node. It keeps the PostgreSQL, and reaches it over a Unix socket. The
             # measured nodes connect over TCP, as pgbench does.
-            owner = nodes.enter_context(Node(program, scratch / "owner"))
-            node = nodes.enter_context(Node(program, scratch / "node", owner.database))
+            owner = running.enter_context(
+                Node(program, scratch / "owner", backend=backends[0])
+            )
+            nodes = {}
+            for backend in backends:
+                node = Node(program, scratch / backend, owner.database, backend=backend)
+                nodes[backend] = running.enter_context(node)
             bench = Bench(program, seconds, scratch, both)
+            if not bench.counts:
+                say("system calls are not counted: there is no perf, or not for this user")
             for place in range(rounds):
                 say(f"round {place + 1} of {rounds}")
-                figures.add("stood still %", machine.stood_still(bench.seconds))
-                figures.add("crossing us", machine.round_trip())
-                calls(bench, node, figures)
-                events(bench, node, figures)
-                idle(bench, program, scratch, node.database, figures)
-    results["values"] = figures.values
+                of_machine.add("stood still %", machine.stood_still(bench.seconds))
+                of_machine.add("crossing us", machine.round_trip())
+                calls(bench, nodes, figures)
+                for backend, node in nodes.items():
+                    events(bench, node, figures[backend])
+                    idle(bench, backend, owner.database, figures[backend])
+    results["values"] = of_machine.values
+    results["backends"] = {backend: figures[backend].values for backend in backends}
     LATEST.write_text(json.dumps(results, indent=2) + "\n")
     say(f"{time.monotonic() - began:.0f} s; figures and plots are in {RESULTS.relative_to(ROOT)}")
 
@@ -335,6 +375,10 @@ def measure(program, quick, both):
 def main():
     parser = argparse.ArgumentParser(prog="scripts/bench")
     parser.add_argument("program", type=pathlib.Path, help=argparse.SUPPRESS)
+    parser.add_argument(
+        "--backend", choices=[*BACKENDS, "both"], default=BACKENDS[0],
+        help="who speaks with PostgreSQL; both are measured side by side",
+    )
     parser.add_argument(
         "--both", action="store_true",
         help="measure now.v1 also with a generator that sleeps while it waits, as most clients do",
@@ -348,7 +392,8 @@ def main():
     # So that everything that has been started ends too.
     signal.signal(signal.SIGTERM, lambda *_: sys.exit("terminated"))
     if not arguments.markdown:
-        measure(arguments.program.resolve(), arguments.quick, arguments.both)
+        backends = BACKENDS if arguments.backend == "both" else [arguments.backend]
+        measure(arguments.program.resolve(), arguments.quick, arguments.both, backends)
     print(last_table())
 
 

@@ -11,7 +11,7 @@ use std::{
 use criterion::{Criterion, Throughput, criterion_group, criterion_main};
 use crossbeam_channel::unbounded;
 use wampgres::{
-    adbapi::deferred,
+    component::deferred,
     wamp::{
         ANONYMOUS, Call, Message, Payload, Peer, PublicationId, Publish, RequestId,
         Result as CallResult, ResultDetails, Serializer, SessionId, Sparse, Transport,

@@ -23,7 +23,7 @@ struct Till {
 impl Component for Till {
     fn on_join(setup: Setup) -> Result<Self, Error> {
         // It connects when it is needed; `start` would connect now.
-        let db = setup.database()?;
+        let db = setup.database()?.adbapi()?;
         Ok(Self { db })
     }
 

@@ -42,8 +42,12 @@
 //! The crates stand below `crates/` and are named here again, so that a program with component
 //! classes of its own needs one dependency, this one.
 
+#[cfg(feature = "adbapi")]
+pub use adbapi;
+#[cfg(feature = "txpostgres")]
+pub use txpostgres;
 pub use {
-    adbapi, component, pg_cluster, reactor, sql, stdio, wamp, wamp_bench, wamp_client, wamp_router,
+    component, pg_cluster, reactor, sql, stdio, wamp, wamp_bench, wamp_client, wamp_router,
     wamp_transport, web,
 };
 

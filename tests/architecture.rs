@@ -5,6 +5,7 @@ use std::{
     collections::BTreeSet,
     fs,
     path::{Path, PathBuf},
+    process::Command,
 };
 
 /// What a crate below `crates/` may depend on. The compiler keeps its code to what its
@@ -35,11 +36,18 @@ const TABLE: &[Allowed] = &[
         others: &["serde_json"],
     },
     // Its timer is the kernel's, which mio polls and nix sets; rustls is its TLS layer; what many
-    // connections send is shared as Bytes.
+    // connections send is shared as Bytes; socket2 looks at a socket without reading.
     Allowed {
         package: "reactor",
         ours: &[],
-        others: &["bytes", "crossbeam-channel", "mio", "nix", "rustls"],
+        others: &[
+            "bytes",
+            "crossbeam-channel",
+            "mio",
+            "nix",
+            "rustls",
+            "socket2",
+        ],
     },
     Allowed {
         package: "deferred",
@@ -47,8 +55,9 @@ const TABLE: &[Allowed] = &[
         others: &[],
     },
     // tracing has the one thing that nobody can be told: a callback's panic. rustls and the crates
-    // with its name are TLS, with the system's certificates and what rustls cannot read of one. Rows
-    // become structs by serde, with serde_json for what is JSON and chrono for times.
+    // with its name are TLS, with the system's certificates and what rustls cannot read of one; sha2
+    // hashes the certificate that a password is bound to. Rows become structs by serde, with
+    // serde_json for what is JSON and chrono for times.
     Allowed {
         package: "sql",
         ours: &["deferred"],
@@ -59,6 +68,7 @@ const TABLE: &[Allowed] = &[
             "rustls-native-certs",
             "serde",
             "serde_json",
+            "sha2",
             "tracing",
             "x509-cert",
         ],
@@ -77,6 +87,21 @@ const TABLE: &[Allowed] = &[
             "serde",
             "thiserror",
             "tokio-postgres-rustls",
+            "tracing",
+        ],
+    },
+    // postgres-protocol proves passwords (SCRAM, md5); bytes is the buffer that values are
+    // converted into; mio and socket2 open sockets.
+    Allowed {
+        package: "txpostgres",
+        ours: &["deferred", "reactor", "sql"],
+        others: &[
+            "bytes",
+            "mio",
+            "postgres-protocol",
+            "rustls",
+            "smallvec",
+            "socket2",
             "tracing",
         ],
     },
@@ -117,10 +142,18 @@ const TABLE: &[Allowed] = &[
         ours: &[],
         others: &["tracing"],
     },
-    // adbapi can be left out; times of its database are chrono's. Bytes are base64 in JSON.
+    // Either backend can be left out; times of a database are chrono's. Bytes are base64 in JSON.
     Allowed {
         package: "component",
-        ours: &["adbapi", "deferred", "sql", "stdio", "wamp", "wamp-client"],
+        ours: &[
+            "adbapi",
+            "deferred",
+            "sql",
+            "stdio",
+            "txpostgres",
+            "wamp",
+            "wamp-client",
+        ],
         others: &[
             "base64",
             "chrono",
@@ -252,6 +285,39 @@ fn crates_depend_on_what_the_table_allows() {
         }
     }
     none(&offences);
+}
+
+#[test]
+fn a_program_with_txpostgres_alone_has_no_async_runtime() {
+    // Of each, whatever its name goes on with.
+    const RUNTIMES: [&str; 9] = [
+        "actix-rt",
+        "async-executor",
+        "async-io",
+        "async-std",
+        "futures-executor",
+        "glommio",
+        "monoio",
+        "smol",
+        "tokio",
+    ];
+    let arguments = "tree --offline --locked --edges normal --prefix none --no-default-features \
+                     --features txpostgres";
+    let tree = Command::new(env!("CARGO"))
+        .args(arguments.split_whitespace())
+        .current_dir(root())
+        .output()
+        .expect("cargo runs");
+    let said = String::from_utf8_lossy(&tree.stderr);
+    assert!(tree.status.success(), "{said}");
+    let tree = String::from_utf8(tree.stdout).expect("it prints UTF-8");
+    let packages: BTreeSet<&str> = tree.lines().filter_map(|l| l.split(' ').next()).collect();
+    for ours in ["wampgres", "txpostgres", "reactor"] {
+        assert!(packages.contains(ours), "{ours} is missing in {packages:?}");
+    }
+    let is_one = |package: &str| RUNTIMES.iter().any(|name| package.starts_with(name));
+    let found: Vec<_> = packages.iter().filter(|package| is_one(package)).collect();
+    assert!(found.is_empty(), "{found:?}");
 }
 
 #[test]

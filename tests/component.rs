@@ -3,16 +3,19 @@
 
 use chrono::{DateTime, Utc};
 use serde_json::{Value, json};
+#[cfg(feature = "txpostgres")]
+use wampgres::sql;
 use wampgres::{
-    adbapi::{self, ConnectionPool, params},
-    component::{Answer, Component, Error, Invocation, Procedure, Reply, Setup},
+    component::{Answer, Component, Error, Invocation, Pool, Procedure, Reply, Setup},
+    sql::params,
 };
 
 use crate::support::{
     autobahn::{Autobahn, Client},
+    backends::{Backend, on_each_backend},
     in_process::InProcess,
     node::{HERE, container, router},
-    postgres::{Database, Postgres},
+    postgres::Database,
     python_datetime,
 };
 
@@ -22,7 +25,7 @@ const CLASSNAME: &str = "test.Orders";
 
 /// Takes orders into a table, and fails in all ways there are.
 struct Orders {
-    db: ConnectionPool,
+    db: Pool,
 }
 
 impl Component for Orders {
@@ -46,39 +49,77 @@ impl Component for Orders {
 
 const INSERT: &str = "INSERT INTO orders (id, placed) VALUES ($1, now()) RETURNING placed";
 
+fn shown(placed: DateTime<Utc>) -> String {
+    placed.format("%Y-%m-%d %H:%M:%S%.f%:z").to_string()
+}
+
 impl Orders {
     /// Answers when the order was placed.
     fn order(&self, call: Invocation) -> Answer {
         let (id,): (i32,) = call.args()?;
-        Reply::later(self.db.run_interaction(move |txn| {
-            let rows = txn.query(INSERT, params![id])?;
-            let placed: DateTime<Utc> = rows[0].get(0);
-            Ok(placed.format("%Y-%m-%d %H:%M:%S%.f%:z").to_string())
-        }))
+        match &self.db {
+            #[cfg(feature = "adbapi")]
+            Pool::Adbapi(db) => Reply::later(db.run_interaction(move |txn| {
+                let rows = txn.query(INSERT, params![id])?;
+                Ok(shown(rows[0].get(0)))
+            })),
+            #[cfg(feature = "txpostgres")]
+            Pool::Txpostgres(db) => Reply::later(db.run_interaction(move |mut txn| async move {
+                let rows = txn.query(INSERT, params![id]).await?;
+                rows.row(0).expect("the new row").get(0).map(shown)
+            })),
+        }
     }
 
     fn order_and_fail(&self, call: Invocation) -> Answer {
         let (id,): (i32,) = call.args()?;
-        Reply::later(self.db.run_interaction(move |txn| {
-            txn.execute(INSERT, params![id])?;
-            Err::<(), _>(adbapi::Error::custom("out of stock"))
-        }))
+        match &self.db {
+            #[cfg(feature = "adbapi")]
+            Pool::Adbapi(db) => Reply::later(db.run_interaction(move |txn| {
+                txn.execute(INSERT, params![id])?;
+                Err::<(), _>(wampgres::adbapi::Error::custom("out of stock"))
+            })),
+            #[cfg(feature = "txpostgres")]
+            Pool::Txpostgres(db) => Reply::later(db.run_interaction(move |mut txn| async move {
+                txn.execute(INSERT, params![id]).await?;
+                Err::<(), _>(sql::Error::custom("out of stock"))
+            })),
+        }
     }
 
     fn order_and_panic(&self, call: Invocation) -> Answer {
         let (id,): (i32,) = call.args()?;
-        Reply::later(self.db.run_interaction(move |txn| -> Result<(), _> {
-            txn.execute(INSERT, params![id])?;
-            panic!("{BUG}");
-        }))
+        match &self.db {
+            #[cfg(feature = "adbapi")]
+            Pool::Adbapi(db) => Reply::later(db.run_interaction(move |txn| -> Result<(), _> {
+                txn.execute(INSERT, params![id])?;
+                panic!("{BUG}");
+            })),
+            #[cfg(feature = "txpostgres")]
+            Pool::Txpostgres(db) => Reply::later(db.run_interaction(move |mut txn| async move {
+                txn.execute(INSERT, params![id]).await?;
+                if id > 0 {
+                    panic!("{BUG}");
+                }
+                Ok(())
+            })),
+        }
     }
 
     fn order_twice(&self, call: Invocation) -> Answer {
         let (id,): (i32,) = call.args()?;
-        Reply::later(self.db.run_interaction(move |txn| {
-            txn.execute(INSERT, params![id])?;
-            txn.execute(INSERT, params![id])
-        }))
+        match &self.db {
+            #[cfg(feature = "adbapi")]
+            Pool::Adbapi(db) => Reply::later(db.run_interaction(move |txn| {
+                txn.execute(INSERT, params![id])?;
+                txn.execute(INSERT, params![id])
+            })),
+            #[cfg(feature = "txpostgres")]
+            Pool::Txpostgres(db) => Reply::later(db.run_interaction(move |mut txn| async move {
+                txn.execute(INSERT, params![id]).await?;
+                txn.execute(INSERT, params![id]).await
+            })),
+        }
     }
 
     fn panic(&self, _: Invocation) -> Answer {
@@ -108,13 +149,13 @@ fn join(node: &InProcess) -> Client {
 }
 
 /// A database with the table, and a node with the component on it.
-fn start(database: &str) -> (InProcess, Database) {
-    start_with(database, json!({}))
+fn start(backend: Backend, database: &str) -> (InProcess, Database) {
+    start_with(backend, database, json!({}))
 }
 
 /// The same, with more settings for the component's database.
-fn start_with(database: &str, more: Value) -> (InProcess, Database) {
-    let database = Postgres::shared().create_database(database);
+fn start_with(backend: Backend, database: &str, more: Value) -> (InProcess, Database) {
+    let database = Database::create(database, backend);
     let table = "CREATE TABLE orders (id int PRIMARY KEY, placed timestamptz)";
     database.client().batch_execute(table).expect("a table");
     // One connection: what one call leaves on it, the next one finds.
@@ -143,9 +184,15 @@ fn orders(database: &Database) -> Vec<i32> {
     rows.expect("the orders").iter().map(|r| r.get(0)).collect()
 }
 
-#[test]
-fn an_interaction_that_fails_half_way_leaves_nothing_behind() {
-    let (node, database) = start("half_way");
+on_each_backend![
+    an_interaction_that_fails_half_way_leaves_nothing_behind,
+    callers_get_as_much_of_postgresqls_report_as_the_setting_says,
+    a_wrong_argument_is_named,
+    a_procedure_that_panics_is_an_error_for_its_caller_alone,
+];
+
+fn an_interaction_that_fails_half_way_leaves_nothing_behind(backend: Backend) {
+    let (node, database) = start(backend, "half_way");
     let mut client = join(&node);
 
     let error = client.call_error("com.example.order_and_fail", json!([1]), json!({}));
@@ -173,8 +220,7 @@ fn an_interaction_that_fails_half_way_leaves_nothing_behind() {
     assert_eq!(orders(&database), [4]);
 }
 
-#[test]
-fn callers_get_as_much_of_postgresqls_report_as_the_setting_says() {
+fn callers_get_as_much_of_postgresqls_report_as_the_setting_says(backend: Backend) {
     const QUOTED: &str = "Key (id)=(3) already exists.";
     for (setting, names, detail) in [
         (None, Value::Null, Value::Null),
@@ -184,7 +230,7 @@ fn callers_get_as_much_of_postgresqls_report_as_the_setting_says() {
     ] {
         let more = setting.map_or(json!({}), |setting| json!({"error_details": setting}));
         let name = format!("details_{}", setting.unwrap_or("default"));
-        let (node, _database) = start_with(&name, more);
+        let (node, _database) = start_with(backend, &name, more);
         let mut client = join(&node);
         let error = client.call_error("com.example.order_twice", json!([3]), json!({}));
         let details = &error["kwargs"];
@@ -203,9 +249,8 @@ fn callers_get_as_much_of_postgresqls_report_as_the_setting_says() {
     }
 }
 
-#[test]
-fn a_wrong_argument_is_named() {
-    let (node, _database) = start("arguments");
+fn a_wrong_argument_is_named(backend: Backend) {
+    let (node, _database) = start(backend, "arguments");
     let mut client = join(&node);
     for (args, words) in [
         (json!(["four"]), "argument 1: invalid type: string \"four\""),
@@ -220,9 +265,8 @@ fn a_wrong_argument_is_named() {
     }
 }
 
-#[test]
-fn a_procedure_that_panics_is_an_error_for_its_caller_alone() {
-    let (node, _database) = start("panics");
+fn a_procedure_that_panics_is_an_error_for_its_caller_alone(backend: Backend) {
+    let (node, _database) = start(backend, "panics");
     let mut client = join(&node);
     let error = client.call_error("com.example.panic", json!([]), json!({}));
     assert_eq!(error["uri"], "wamp.error.runtime_error", "{error}");
@@ -234,7 +278,7 @@ fn a_procedure_that_panics_is_an_error_for_its_caller_alone() {
 
 #[test]
 fn the_caller_is_disclosed_where_the_permission_says_so() {
-    let (node, _database) = start("disclosed");
+    let (node, _database) = start(Backend::default(), "disclosed");
     let mut client = connect(&node);
     let session = client.expect("joined")["session"].clone();
     let caller = client.value("com.disclosed.caller");

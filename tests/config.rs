@@ -12,6 +12,7 @@ use serde_json::json;
 use tempfile::TempDir;
 
 use crate::support::{
+    backends::Backend,
     node::{ENVIRONMENT, HERE, Node, config, container, router},
     port,
     postgres::Postgres,
@@ -74,6 +75,21 @@ fn directory_with(config: &str) -> TempDir {
     std::fs::create_dir(directory.path().join("web")).expect("a directory for the page");
     std::fs::write(directory.path().join("config.json"), config).expect("a file");
     directory
+}
+
+#[test]
+fn a_backend_other_than_adbapi_or_txpostgres_or_not_built_in_starts_nothing() {
+    let directory = TempDir::new().expect("a temporary directory");
+    let start = |backend| run(directory.path(), &["start", "--backend", backend], &[]);
+    let ended = start("psycopg2");
+    assert_eq!(ended.code, Some(2), "{ended:?}");
+    let words = "must be `adbapi` or `txpostgres`";
+    assert!(ended.stderr.contains(words), "{ended:?}");
+    for missing in Backend::ALL.into_iter().filter(|b| !b.is_built_in()) {
+        let ended = start(missing.name());
+        assert_eq!(ended.code, Some(2), "{ended:?}");
+        assert!(ended.stderr.contains("cargo build"), "{ended:?}");
+    }
 }
 
 #[test]

@@ -5,11 +5,12 @@ use std::time::Duration;
 use nix::sys::signal::Signal;
 use serde_json::{Value, json};
 use wampgres::{
-    adbapi::{ConnectionPool, params},
-    component::{Answer, Component, Error, Invocation, Procedure, Reply, Setup},
+    component::{Answer, Component, Error, Invocation, Pool, Procedure, Reply, Setup},
+    sql::{Job, Statement, params},
 };
 
 use crate::support::{
+    backends::{Backend, on_each_backend},
     in_process::InProcess,
     node::{HERE, Node, config, container, router},
     postgres::{Database, PASSWORD, Postgres},
@@ -39,10 +40,14 @@ fn sessions(client: &mut postgres::Client, application: &str) -> i64 {
     row.expect("PostgreSQL answers").get(0)
 }
 
-#[test]
-fn two_components_share_one_pool_and_the_node_closes_it_once() {
-    let application = "two-components";
-    let database = Postgres::shared().database();
+on_each_backend![
+    two_components_share_one_pool_and_the_node_closes_it_once,
+    a_shared_database_stays_open_for_the_calls_of_all_its_components,
+];
+
+fn two_components_share_one_pool_and_the_node_closes_it_once(backend: Backend) {
+    let application = &format!("two-components-{backend}");
+    let database = Postgres::shared().database().on(backend);
     let mut router = router();
     let mut second = router["realms"][0].clone();
     second["name"] = json!("realm2");
@@ -91,7 +96,8 @@ fn two_components_share_one_pool_and_the_node_closes_it_once() {
         (sessions(&mut observer, application) == 0).then_some(())
     });
     let log = node.log();
-    assert_eq!(log.matches("adbapi closed: main").count(), 1, "{log}");
+    let closed = format!("{backend} closed: main");
+    assert_eq!(log.matches(&closed).count(), 1, "{log}");
     let told = format!(
         "main: database {} of testuser at 127.0.0.1:{}, 0 to 2 connections",
         database.name(),
@@ -103,7 +109,7 @@ fn two_components_share_one_pool_and_the_node_closes_it_once() {
 
 /// Lets PostgreSQL sleep, by a URI that its `extra` names.
 struct Sleeper {
-    db: ConnectionPool,
+    db: Pool,
     uri: String,
 }
 
@@ -122,15 +128,15 @@ impl Component for Sleeper {
 impl Sleeper {
     fn sleep(&self, call: Invocation) -> Answer {
         let (seconds,): (f64,) = call.args()?;
-        let slept = self.db.run_query("SELECT pg_sleep($1)", params![seconds]);
+        let statement = Statement::new("SELECT pg_sleep($1)", params![seconds]);
+        let slept = self.db.submit(Job::new(statement));
         Reply::later(slept.map(move |_| seconds))
     }
 }
 
-#[test]
-fn a_shared_database_stays_open_for_the_calls_of_all_its_components() {
-    let application = "all-components";
-    let database = Postgres::shared().database();
+fn a_shared_database_stays_open_for_the_calls_of_all_its_components(backend: Backend) {
+    let application = &format!("all-components-{backend}");
+    let database = Postgres::shared().database().on(backend);
     let other = Node::start(&config(&[router()]));
     let extra = |uri| json!({"uri": uri, "database": "main"});
     let node = InProcess::start_config::<Sleeper>(

@@ -19,6 +19,7 @@ use tempfile::TempDir;
 use crate::{
     hello::assert_serves,
     support::{
+        backends::{Backend, on_each_backend},
         node::{HERE, Node},
         wait,
     },
@@ -45,8 +46,14 @@ fn parent() -> TempDir {
 }
 
 fn start(cluster: &Path) -> Node {
+    start_on(cluster, Backend::default())
+}
+
+fn start_on(cluster: &Path, backend: Backend) -> Node {
     let cluster = cluster.to_str().expect("a path in UTF-8");
-    Node::start_with(&config(), &["--embedded-postgres", cluster])
+    let backend = ["--backend", backend.name()];
+    let arguments = [&["--embedded-postgres", cluster][..], &backend].concat();
+    Node::start_with(&config(), &arguments)
 }
 
 /// The server's process, by its own account.
@@ -103,12 +110,13 @@ fn stop(mut node: Node, cluster: &Path, signal: Signal) {
     assert!(!runs, "{signal}: the server still runs");
 }
 
-#[test]
-fn the_projects_configuration_runs_on_a_private_cluster() {
+on_each_backend![the_projects_configuration_runs_on_a_private_cluster,];
+
+fn the_projects_configuration_runs_on_a_private_cluster(backend: Backend) {
     let parent = parent();
     let cluster = parent.path().join("cluster");
 
-    let mut node = start(&cluster);
+    let mut node = start_on(&cluster, backend);
     assert_serves(&node);
     node.wait_for_log("making a PostgreSQL");
     let (over_tcp, over_socket) = connections(&mut node, &config());
@@ -116,7 +124,7 @@ fn the_projects_configuration_runs_on_a_private_cluster() {
     assert!(over_socket > 0);
     stop(node, &cluster, Signal::SIGTERM);
 
-    let mut node = start(&cluster);
+    let mut node = start_on(&cluster, backend);
     assert_serves(&node);
     assert!(
         !node.log().contains("making a PostgreSQL"),

@@ -14,6 +14,7 @@ use serde_json::{Value, json};
 
 use crate::support::{
     autobahn::{Autobahn, Client},
+    backends::{Backend, on_each_backend},
     node::{HERE, Node, config, container, router},
     postgres::{Database, PASSWORD, Postgres},
     python_datetime, wait,
@@ -55,9 +56,17 @@ pub(crate) fn assert_serves(router: &Node) {
     }
 }
 
-#[test]
-fn all_four_answer_the_databases_time_as_python_prints_it() {
-    let database = Postgres::shared().create_database("four");
+on_each_backend![
+    all_four_answer_the_databases_time_as_python_prints_it,
+    each_new_connection_is_told_of_with_its_backend,
+    a_database_that_comes_up_later_is_waited_for,
+    a_restart_of_the_database_costs_idle_connections_no_call,
+    a_reader_of_stdout_that_is_gone_keeps_nobody_from_the_database,
+    a_reader_of_the_log_that_is_gone_keeps_nobody_from_the_database,
+];
+
+fn all_four_answer_the_databases_time_as_python_prints_it(backend: Backend) {
+    let database = Database::create("four", backend);
     let node = start(&database, json!({}));
     let mut client = Client::join(Autobahn::Python, &node.websocket_url());
     let mut clock = database.client();
@@ -77,9 +86,8 @@ fn all_four_answer_the_databases_time_as_python_prints_it() {
     }
 }
 
-#[test]
-fn each_new_connection_is_told_of_with_its_backend() {
-    let database = Postgres::shared().create_database("backends");
+fn each_new_connection_is_told_of_with_its_backend(backend: Backend) {
+    let database = Database::create("backends", backend);
     let mut node = start(&database, json!({"cp_min": 2, "cp_max": 2}));
     let told = BTreeSet::from([created_backend(&mut node), created_backend(&mut node)]);
     let mut client = database.client();
@@ -95,12 +103,11 @@ fn each_new_connection_is_told_of_with_its_backend() {
     assert_eq!(told, real);
 }
 
-#[test]
-fn a_database_that_comes_up_later_is_waited_for() {
+fn a_database_that_comes_up_later_is_waited_for(backend: Backend) {
     let postgres = Postgres::stopped();
     let connect_timeout = Duration::from_secs(1);
     let mut node = start(
-        &postgres.database(),
+        &postgres.database().on(backend),
         json!({"connect_timeout": connect_timeout.as_secs(), "cp_noisy": true}),
     );
     std::fs::write(node.directory().join("web/index.html"), "the page").expect("a page");
@@ -121,7 +128,7 @@ fn a_database_that_comes_up_later_is_waited_for() {
     }
     node.wait_for_log("refused");
     // Those of the start, side by side; not one for each attempt since.
-    let attempts = node.log().matches("adbapi connecting").count();
+    let attempts = node.log().matches(&format!("{backend} connecting")).count();
     assert!((1..=3).contains(&attempts), "{}", node.log());
 
     postgres.start();
@@ -137,11 +144,13 @@ fn a_database_that_comes_up_later_is_waited_for() {
     assert!(!node.log().contains(PASSWORD), "{}", node.log());
 }
 
-#[test]
-fn a_restart_of_the_database_costs_idle_connections_no_call() {
+fn a_restart_of_the_database_costs_idle_connections_no_call(backend: Backend) {
     let postgres = Postgres::stopped();
     postgres.start();
-    let mut node = start(&postgres.database(), json!({"cp_min": 10, "cp_max": 10}));
+    let mut node = start(
+        &postgres.database().on(backend),
+        json!({"cp_min": 10, "cp_max": 10}),
+    );
     let old: BTreeSet<i32> = (0..10).map(|_| created_backend(&mut node)).collect();
     assert_eq!(old.len(), 10);
     let mut client = Client::join(Autobahn::Python, &node.websocket_url());
@@ -153,9 +162,8 @@ fn a_restart_of_the_database_costs_idle_connections_no_call() {
     }
 }
 
-#[test]
-fn a_reader_of_stdout_that_is_gone_keeps_nobody_from_the_database() {
-    let database = Postgres::shared().create_database("unread");
+fn a_reader_of_stdout_that_is_gone_keeps_nobody_from_the_database(backend: Backend) {
+    let database = Database::create("unread", backend);
     let mut node = start(&database, json!({"cp_min": 1, "cp_max": 1}));
     let mut backend = created_backend(&mut node);
     node.close_stdout();
@@ -178,11 +186,10 @@ fn a_reader_of_stdout_that_is_gone_keeps_nobody_from_the_database() {
     }
 }
 
-#[test]
-fn a_reader_of_the_log_that_is_gone_keeps_nobody_from_the_database() {
+fn a_reader_of_the_log_that_is_gone_keeps_nobody_from_the_database(backend: Backend) {
     let postgres = Postgres::stopped();
     let settings = json!({"connect_timeout": 1, "cp_min": 1, "cp_max": 1});
-    let mut node = start(&postgres.database(), settings);
+    let mut node = start(&postgres.database().on(backend), settings);
     node.wait_for_log("cannot connect");
     node.close_stderr();
     // Each is told of in the log. The first line is still read, the others are not.

@@ -12,14 +12,15 @@ use tempfile::TempDir;
 
 use crate::support::{
     answer::CallError,
+    backends::{Backend, on_each_backend},
     node::{ENVIRONMENT, HERE, Node, config, container, router},
     postgres::{PASSWORD, Postgres},
     websocket::Client,
 };
 
 /// A node whose component says nothing of its database, in this environment: what a call gets.
-fn call(environment: &[(&str, &str)]) -> Result<(), CallError> {
-    let mut database = json!({"cp_min": 0});
+fn call(backend: Backend, environment: &[(&str, &str)]) -> Result<(), CallError> {
+    let mut database = json!({"backend": backend.name(), "cp_min": 0});
     if !environment
         .iter()
         .any(|(_, value)| value.contains("connect_timeout"))
@@ -60,9 +61,10 @@ fn private_file(path: &Path, text: &str) {
     fs::set_permissions(path, Permissions::from_mode(0o600)).expect("its mode");
 }
 
-#[test]
+on_each_backend![the_environment_leads_a_node_where_it_leads_psql,];
+
 #[expect(clippy::too_many_lines, reason = "a table of cases")]
-fn the_environment_leads_a_node_where_it_leads_psql() {
+fn the_environment_leads_a_node_where_it_leads_psql(backend: Backend) {
     let postgres = Postgres::shared();
     let port = postgres.database().port().to_string();
     let socket = postgres.socket_directory().display().to_string();
@@ -170,7 +172,7 @@ fn the_environment_leads_a_node_where_it_leads_psql() {
         let home = path("");
         environment.push(("HOME", &home));
         assert_eq!(psql(&environment), said.is_none(), "psql: {environment:?}");
-        match (call(&environment), said) {
+        match (call(backend, &environment), said) {
             (Ok(()), None) => {}
             (Err(error), Some(said)) => {
                 assert_eq!(error.uri, "wamp.error.unavailable");

@@ -15,6 +15,7 @@ mod component;
 mod config;
 mod connection_limits;
 mod container;
+#[cfg(feature = "adbapi")]
 mod custom_component;
 mod databases;
 mod embedded;

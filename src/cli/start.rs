@@ -44,6 +44,9 @@ pub(super) fn run(args: &StartArgs, classes: &Classes) -> ExitCode {
             return ExitCode::FAILURE;
         }
     };
+    if let Some(backend) = args.backend {
+        (config.databases.iter_mut()).for_each(|database| database.backend = backend);
+    }
     for note in &config.notes {
         tracing::warn!("{}: {note}", file.display());
     }

@@ -22,7 +22,7 @@ use super::{
     context::Context,
     keys,
     model::{
-        ChannelBinding, Database, ErrorDetails, Keepalives, Reset, Secret, SslMode,
+        Backend, ChannelBinding, Database, ErrorDetails, Keepalives, Reset, Secret, SslMode,
         TargetSessionAttrs,
     },
     object::Object,
@@ -57,6 +57,7 @@ fn read(object: &Object<'_>, context: &Context<'_>) -> Database {
     Database {
         json_path: object.at.path().to_owned(),
         name: None,
+        backend: backend(object),
         servers,
         database: sources
             .find("database")
@@ -103,6 +104,18 @@ fn read(object: &Object<'_>, context: &Context<'_>) -> Database {
             Some("names") => ErrorDetails::Names,
             _ => ErrorDetails::None,
         },
+    }
+}
+
+/// The one that is written, which this program must have.
+fn backend(object: &Object<'_>) -> Backend {
+    let word = object.word("backend").map(str::parse);
+    match (word, object.member("backend")) {
+        (Some(Err(fault)), Some(member)) => {
+            member.fault(fault);
+            Backend::default()
+        }
+        (word, _) => word.and_then(Result::ok).unwrap_or_default(),
     }
 }
 

@@ -3,7 +3,8 @@
 use std::fmt::{self, Display, Formatter};
 
 use super::model::{
-    Component, Database, Listener, ListenerService, NodeConfig, Realm, TcpEndpoint, Transport,
+    Backend, Component, Database, Listener, ListenerService, NodeConfig, Realm, TcpEndpoint,
+    Transport,
 };
 
 impl Display for NodeConfig {
@@ -99,8 +100,12 @@ impl Display for Database {
 
 fn target(database: &Database) -> String {
     let servers: Vec<String> = database.servers.iter().map(ToString::to_string).collect();
+    let backend = match database.backend {
+        Backend::Adbapi => String::new(),
+        other => format!(" by {other}"),
+    };
     format!(
-        "{} of {} at {}, {} to {} connections",
+        "{} of {} at {}, {} to {} connections{backend}",
         database.database,
         database.user,
         servers.join(", "),

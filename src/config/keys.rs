@@ -286,6 +286,7 @@ pub(super) static CHOICES: &[&Choice] = &[
     &SERIALIZERS,
     &COMPONENT_TYPES,
     &CLIENT_TRANSPORT_TYPES,
+    &BACKENDS,
     &SSL_MODES,
     &SESSION_ATTRIBUTES,
 ];

@@ -53,8 +53,8 @@ mod words;
 pub use context::Options;
 pub use fault::{ConfigError, Fault, Note};
 pub use model::{
-    Allow, ChannelBinding, ClientCertificate, ClientTransport, Component, Database, Disclose,
-    ErrorDetails, IpVersion, Keepalives, Limits, Listener, ListenerService, MatchPolicy,
+    Allow, Backend, ChannelBinding, ClientCertificate, ClientTransport, Component, Database,
+    Disclose, ErrorDetails, IpVersion, Keepalives, Limits, Listener, ListenerService, MatchPolicy,
     NodeConfig, PathService, Permission, Realm, Reset, Role, RouterWorker, Secret, Server, SslMode,
     SslRootCert, StaticOptions, TargetSessionAttrs, TcpEndpoint, TlsVersion, Transport,
     WebSocketOptions,

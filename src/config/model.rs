@@ -7,8 +7,10 @@ use serde_json::Value;
 
 use super::fault::Note;
 
+mod backend;
 mod database;
 
+pub use backend::Backend;
 pub use database::{
     ChannelBinding, ClientCertificate, Database, ErrorDetails, Keepalives, Reset, Secret, Server,
     SslMode, SslRootCert, TargetSessionAttrs, TlsVersion,

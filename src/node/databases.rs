@@ -1,8 +1,10 @@
 //! The databases of a node: one pool for each, whichever components share it. Owns when a pool is
 //! made and closed; must not know what components ask of it.
 
+mod new_pool;
+
 use std::{
-    collections::BTreeMap,
+    collections::BTreeSet,
     sync::{
         Arc,
         atomic::{AtomicUsize, Ordering},
@@ -10,10 +12,12 @@ use std::{
     time::Duration,
 };
 
-use super::{Error, StopTimes, Threads, settings};
-use crate::config::{NodeConfig, Transport};
-use adbapi::{ConnectionPool, Stats};
-use component::{Classes, ErrorDetails, OpenFun};
+pub(super) use self::new_pool::IoThreads;
+use self::new_pool::NewPool;
+use super::{Error, StopTimes, settings};
+use crate::config::{self, NodeConfig, Transport};
+use component::{Classes, ErrorDetails, Pool};
+use sql::Stats;
 
 /// All databases of a node, in the order of [`NodeConfig::databases`].
 #[derive(Default)]
@@ -25,7 +29,9 @@ pub(super) struct Databases {
 pub(super) struct Database {
     label: String,
     target: String,
-    pool: ConnectionPool,
+    pool: Pool,
+    /// How long jobs may run on when the pool is closed.
+    grace: Duration,
     users: Users,
     /// What callers of its components get of PostgreSQL's report of an error.
     error_details: ErrorDetails,
@@ -58,26 +64,26 @@ impl Databases {
     pub(super) fn new(
         config: &NodeConfig,
         classes: &Classes,
-        threads: Threads,
+        threads: &IoThreads,
         stop_times: StopTimes,
     ) -> Result<Self, Error> {
-        let make = |(index, database): (usize, &crate::config::Database)| {
-            let users = Users::of(config, index);
-            let builder = settings::pool(database)
-                .close_grace(users.grace(stop_times))
-                .wait_awake(!threads.wait_asleep);
-            let builder = match open_funs(config, classes, index) {
-                funs if funs.is_empty() => builder,
-                funs => builder.cp_openfun(move |conn| funs.iter().try_for_each(|fun| fun(conn))),
+        let make = |(index, database): (usize, &config::Database)| {
+            let pool = NewPool {
+                database,
+                classes,
+                classnames: classnames(config, index),
+                threads,
             };
-            let pool = builder.build().map_err(|source| Error::Database {
+            let pool = pool.make().map_err(|source| Error::Database {
                 json_path: database.json_path.clone(),
                 source,
             })?;
+            let users = Users::of(config, index);
             Ok(Arc::new(Database {
                 label: database.label().to_owned(),
                 target: database.to_string(),
                 pool,
+                grace: users.grace(stop_times),
                 users,
                 error_details: settings::error_details(database),
                 present: AtomicUsize::new(0),
@@ -120,7 +126,7 @@ impl Databases {
     /// # Blocking
     /// For the grace time of each pool that still has jobs.
     pub(super) fn close(&self) {
-        self.all.iter().for_each(|database| database.pool.close());
+        self.all.iter().for_each(|database| database.close());
     }
 }
 
@@ -129,7 +135,7 @@ impl Database {
         self.error_details
     }
 
-    pub(super) fn pool(&self) -> ConnectionPool {
+    pub(super) fn pool(&self) -> Pool {
         self.pool.clone()
     }
 
@@ -139,8 +145,12 @@ impl Database {
     /// For the grace time of a pool that still has jobs.
     pub(super) fn leave(&self) {
         if self.present.fetch_sub(1, Ordering::AcqRel) == 1 {
-            self.pool.close();
+            self.close();
         }
+    }
+
+    fn close(&self) {
+        self.pool.close(self.grace);
     }
 }
 
@@ -175,15 +185,8 @@ impl Users {
     }
 }
 
-/// What the classes that use a database want done to each of its connections: once for a class,
-/// however many components there are of it.
-fn open_funs(config: &NodeConfig, classes: &Classes, index: usize) -> Vec<OpenFun> {
-    let users = config
-        .components
-        .iter()
-        .filter(|c| c.database == Some(index));
-    let by_class: BTreeMap<&str, OpenFun> = users
-        .filter_map(|c| Some((c.classname.as_str(), classes.cp_openfun(&c.classname)?)))
-        .collect();
-    by_class.into_values().collect()
+/// The classes of the components that use a database, each once however many there are of it.
+fn classnames(config: &NodeConfig, index: usize) -> BTreeSet<&str> {
+    let users = (config.components.iter()).filter(|c| c.database == Some(index));
+    users.map(|c| c.classname.as_str()).collect()
 }

@@ -19,7 +19,7 @@ pub use self::databases::DatabaseStatus;
 pub use self::listeners::Address;
 use self::{
     components::Components,
-    databases::Databases,
+    databases::{Databases, IoThreads},
     listeners::{Listening, listen},
 };
 use crate::config::{NodeConfig, RouterWorker};
@@ -118,7 +118,7 @@ pub enum Error {
         /// The database.
         json_path: String,
         /// What the pool says.
-        source: adbapi::Error,
+        source: sql::Error,
     },
     /// A component cannot do its work.
     #[error("{json_path}: {classname}: {source}")]
@@ -214,7 +214,11 @@ impl Node {
         let realms = self.realms.iter().flat_map(|realms| realms.iter());
         let first = reactors.first_mut().expect("a node has an I/O thread");
         wamp_transport::start_clock(&clock, realms.cloned().collect(), first);
-        let databases = Databases::new(config, classes, threads, self.stop_times)?;
+        let io_threads = IoThreads {
+            wait_asleep: threads.wait_asleep,
+            mailboxes: self.mailboxes.clone(),
+        };
+        let databases = Databases::new(config, classes, &io_threads, self.stop_times)?;
         self.databases = Arc::new(databases);
         self.components = Components::new(self.databases.clone());
         // Components are there before the first client is, so that no call comes too early.

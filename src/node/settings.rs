@@ -7,6 +7,7 @@ mod tests;
 use std::{
     io,
     net::{IpAddr, Ipv4Addr, Ipv6Addr, ToSocketAddrs},
+    path::PathBuf,
     sync::Arc,
     time::Duration,
 };
@@ -18,8 +19,8 @@ use crate::config::{
     self, ClientTransport, Database, IpVersion, Listener, ListenerService, NodeConfig, PathService,
     SslRootCert, TcpEndpoint,
 };
-use adbapi::{ChannelBinding, Config, ConnectionPool, LoadBalanceHosts, SslNegotiation};
 use component::ErrorDetails;
+use sql::{ConnectionSettings, Password};
 use wamp::{MAX_ID, PublicationId, SessionId, Uri};
 use wamp_router::{IdSource, Limits, RealmOptions};
 use wamp_transport::{AddressLimit, ConnectionLimits, Target, WebService, WebSocketOptions};
@@ -281,125 +282,73 @@ pub(super) fn error_details(database: &Database) -> ErrorDetails {
     }
 }
 
-/// The pool of a database, ready to be built.
-pub(super) fn pool(database: &Database) -> adbapi::Builder {
-    let builder = ConnectionPool::builder(connection(database))
-        .cp_min(database.cp_min)
-        .cp_max(database.cp_max)
-        .cp_noisy(database.cp_noisy)
-        .cp_reconnect(database.cp_reconnect)
-        .cp_good_sql(database.cp_good_sql.as_str())
-        .queue_limit(database.queue_limit)
-        .queue_timeout(database.queue_timeout)
-        .connect_timeout(database.connect_timeout.unwrap_or(Duration::MAX))
-        .statement_timeout(database.statement_timeout)
-        .idle_timeout(database.idle_timeout)
-        .max_lifetime(database.max_lifetime)
-        .slow_query(database.slow_query)
-        .statement_cache(database.statement_cache)
-        .reset(match database.reset {
-            config::Reset::None => adbapi::Reset::None,
-            config::Reset::Discard => adbapi::Reset::Discard,
-        })
-        .target_session_attrs(session_attrs(database.target_session_attrs))
-        .sslsni(database.sslsni)
-        .tls_versions(
-            tls_version(database.tls_versions.0),
-            tls_version(database.tls_versions.1),
-        );
-    let builder = match &database.passfile {
-        Some(file) => builder.passfile(file),
-        None => builder,
-    };
-    let builder = match &database.client_certificate {
-        Some(own) => builder.client_certificate(&own.certificate, &own.key),
-        None => builder,
-    };
-    let builder = match &database.sslrootcert {
-        Some(SslRootCert::File(file)) => builder.sslrootcert(file),
-        Some(SslRootCert::System) => builder.sslrootcert("system"),
-        None => builder,
-    };
-    let builder = builder.sslmode(sslmode(database.sslmode));
-    match database.cp_name.as_ref().or(database.name.as_ref()) {
-        Some(name) => builder.cp_name(name.as_str()),
-        None => builder,
-    }
+/// What the builders of both backends' pools are told, by the same names.
+macro_rules! pool_settings {
+    ($builder:expr, $database:expr) => {{
+        let database: &Database = $database;
+        let builder = $builder
+            .cp_min(database.cp_min)
+            .cp_max(database.cp_max)
+            .cp_noisy(database.cp_noisy)
+            .cp_reconnect(database.cp_reconnect)
+            .cp_good_sql(database.cp_good_sql.as_str())
+            .queue_limit(database.queue_limit)
+            .queue_timeout(database.queue_timeout)
+            .connect_timeout(database.connect_timeout.unwrap_or(Duration::MAX))
+            .statement_timeout(database.statement_timeout)
+            .idle_timeout(database.idle_timeout)
+            .max_lifetime(database.max_lifetime)
+            .slow_query(database.slow_query)
+            .statement_cache(database.statement_cache)
+            .reset(database.reset);
+        match database.cp_name.as_ref().or(database.name.as_ref()) {
+            Some(name) => builder.cp_name(name.as_str()),
+            None => builder,
+        }
+    }};
 }
 
-fn session_attrs(wanted: config::TargetSessionAttrs) -> adbapi::TargetSessionAttrs {
-    use adbapi::TargetSessionAttrs as Wanted;
-    use config::TargetSessionAttrs as Written;
-    match wanted {
-        Written::Any => Wanted::Any,
-        Written::ReadWrite => Wanted::ReadWrite,
-        Written::ReadOnly => Wanted::ReadOnly,
-        Written::Primary => Wanted::Primary,
-        Written::Standby => Wanted::Standby,
-        Written::PreferStandby => Wanted::PreferStandby,
-    }
+/// The pool of a database by adbapi, ready to be built.
+#[cfg(feature = "adbapi")]
+pub(super) fn adbapi(database: &Database) -> adbapi::Builder {
+    let settings = connection(database);
+    pool_settings!(adbapi::ConnectionPool::with_settings(&settings), database)
 }
 
-fn tls_version(version: config::TlsVersion) -> adbapi::TlsVersion {
-    match version {
-        config::TlsVersion::V1_2 => adbapi::TlsVersion::V1_2,
-        config::TlsVersion::V1_3 => adbapi::TlsVersion::V1_3,
-    }
+/// The pool of a database by txpostgres, ready to be built.
+#[cfg(feature = "txpostgres")]
+pub(super) fn txpostgres(database: &Database) -> txpostgres::Builder {
+    let settings = connection(database);
+    pool_settings!(txpostgres::ConnectionPool::builder(settings), database)
 }
 
-fn sslmode(mode: config::SslMode) -> adbapi::SslMode {
-    match mode {
-        config::SslMode::Disable => adbapi::SslMode::Disable,
-        config::SslMode::Allow => adbapi::SslMode::Allow,
-        config::SslMode::Prefer => adbapi::SslMode::Prefer,
-        config::SslMode::Require => adbapi::SslMode::Require,
-        config::SslMode::VerifyCa => adbapi::SslMode::VerifyCa,
-        config::SslMode::VerifyFull => adbapi::SslMode::VerifyFull,
-    }
-}
-
-/// How each connection of the pool is made.
-fn connection(database: &Database) -> Config {
-    let mut connection = Config::new();
-    for server in &database.servers {
-        connection.host(&server.host).port(server.port);
-        server.address.map(|address| connection.hostaddr(address));
-    }
-    connection
-        .dbname(&database.database)
-        .user(&database.user)
-        .application_name(&database.application_name)
-        .channel_binding(match database.channel_binding {
-            config::ChannelBinding::Disable => ChannelBinding::Disable,
-            config::ChannelBinding::Prefer => ChannelBinding::Prefer,
-            config::ChannelBinding::Require => ChannelBinding::Require,
-        })
-        .ssl_negotiation(if database.direct_tls {
-            SslNegotiation::Direct
-        } else {
-            SslNegotiation::Postgres
-        })
-        .load_balance_hosts(if database.load_balance_hosts {
-            LoadBalanceHosts::Random
-        } else {
-            LoadBalanceHosts::Disable
-        })
-        .keepalives(database.keepalives.is_some())
-        // Zero tells a socket that the system decides.
-        .tcp_user_timeout(database.tcp_user_timeout.unwrap_or_default());
-    if let Some(keepalives) = &database.keepalives {
-        connection
-            .keepalives_idle(keepalives.idle)
-            .keepalives_interval(keepalives.interval)
-            .keepalives_retries(keepalives.count);
-    }
+/// How each connection of the pool is made, whichever backend makes it.
+fn connection(database: &Database) -> ConnectionSettings {
     // As in libpq, an empty password is none.
     let password = database.password.as_ref().map(config::Secret::expose);
-    if let Some(password) = password.filter(|password| !password.is_empty()) {
-        connection.password(password);
+    let password = password.filter(|password| !password.is_empty());
+    let own = database.client_certificate.as_ref();
+    ConnectionSettings {
+        servers: database.servers.clone(),
+        load_balance_hosts: database.load_balance_hosts,
+        target_session_attrs: database.target_session_attrs,
+        database: database.database.clone(),
+        user: database.user.clone(),
+        password: password.map(Password::new),
+        passfile: database.passfile.clone(),
+        channel_binding: database.channel_binding,
+        sslmode: Some(database.sslmode),
+        sslrootcert: database.sslrootcert.as_ref().map(|trusted| match trusted {
+            SslRootCert::File(file) => file.clone(),
+            SslRootCert::System => PathBuf::from("system"),
+        }),
+        client_certificate: own.map(|own| (own.certificate.clone(), own.key.clone())),
+        sslsni: database.sslsni,
+        tls_versions: database.tls_versions,
+        is_direct_tls: database.direct_tls,
+        application_name: database.application_name.clone(),
+        options: database.options.clone(),
+        keepalives: database.keepalives,
+        tcp_user_timeout: database.tcp_user_timeout,
     }
-    if let Some(options) = &database.options {
-        connection.options(options);
-    }
-    connection
 }

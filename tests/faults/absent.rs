@@ -6,6 +6,7 @@ use serde_json::json;
 
 use super::crowd::{Calls, Crowd, nothing};
 use crate::support::{
+    backends::{Backend, on_each_backend},
     node::{HERE, Node, config, container, router},
     postgres::Postgres,
     wait,
@@ -16,10 +17,13 @@ const CONNECT_TIMEOUT: Duration = Duration::from_secs(1);
 /// The bar is a second. A pause between attempts that grows would be far beyond this.
 const FIRST_SUCCESS: Duration = Duration::from_secs(2);
 
-#[test]
-fn every_call_has_its_answer_in_time_and_succeeds_soon_after_the_databases_return() {
+on_each_backend![every_call_has_its_answer_in_time_and_succeeds_soon_after_the_databases_return,];
+
+fn every_call_has_its_answer_in_time_and_succeeds_soon_after_the_databases_return(
+    backend: Backend,
+) {
     let postgres = Postgres::stopped();
-    let mut extra = postgres.database().extra();
+    let mut extra = postgres.database().on(backend).extra();
     extra["connect_timeout"] = json!(CONNECT_TIMEOUT.as_secs());
     let extra = json!({"database": extra});
     let component = container("hello.MyDatabaseComponent", HERE, extra);

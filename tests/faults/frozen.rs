@@ -9,8 +9,8 @@ use super::{
     workbench::{Bench, HELD, HOLD, QUICK},
 };
 use crate::support::{
+    backends::{Backend, on_each_backend},
     postgres::{Frozen, Postgres},
-    wait,
     websocket::Echo,
 };
 
@@ -18,9 +18,17 @@ const ECHO: &str = "com.example.echo";
 /// How late an answer may be that a timeout gives, on a slow machine.
 const MARGIN: Duration = Duration::from_millis(1500);
 
-#[test]
-fn calls_at_frozen_backends_end_with_their_timeouts_and_the_others_with_the_thaw() {
-    let bench = Bench::start("frozen_backends", json!({"cp_min": 3, "cp_max": 3}));
+on_each_backend![
+    calls_at_frozen_backends_end_with_their_timeouts_and_the_others_with_the_thaw,
+    a_server_that_freezes_under_load_costs_no_more_than_the_timeouts_and_serves_on,
+];
+
+fn calls_at_frozen_backends_end_with_their_timeouts_and_the_others_with_the_thaw(backend: Backend) {
+    let bench = Bench::start(
+        backend,
+        "frozen_backends",
+        json!({"cp_min": 3, "cp_max": 3}),
+    );
     let _echo = Echo::start(bench.node.address(), ECHO);
     let mut client = bench.join();
     let timeout = Duration::from_secs(1);
@@ -63,11 +71,15 @@ fn calls_at_frozen_backends_end_with_their_timeouts_and_the_others_with_the_thaw
     bench.assert_whole(3);
 }
 
-#[test]
-fn a_server_that_freezes_under_load_costs_no_more_than_the_timeouts_and_serves_on() {
+fn a_server_that_freezes_under_load_costs_no_more_than_the_timeouts_and_serves_on(
+    backend: Backend,
+) {
     let postgres = Postgres::stopped();
     postgres.start();
-    let bench = Bench::start_on(postgres.database(), json!({"cp_min": 5, "cp_max": 5}));
+    let bench = Bench::start_on(
+        postgres.database().on(backend),
+        json!({"cp_min": 5, "cp_max": 5}),
+    );
     let _echo = Echo::start(bench.node.address(), ECHO);
     let mut crowd = Crowd::join(bench.node.address(), 50);
     let mut client = bench.join();
@@ -102,9 +114,15 @@ fn a_server_that_freezes_under_load_costs_no_more_than_the_timeouts_and_serves_o
     bench.assert_whole(5);
 }
 
+/// adbapi asks a connection that has idled before it uses it; txpostgres looks at the socket alone.
+#[cfg(feature = "adbapi")]
 #[test]
 fn idle_connections_to_frozen_backends_are_replaced() {
-    let bench = Bench::start("frozen_idle", json!({"cp_min": 3, "cp_max": 3}));
+    let bench = Bench::start(
+        Backend::Adbapi,
+        "frozen_idle",
+        json!({"cp_min": 3, "cp_max": 3}),
+    );
     let mut client = bench.join();
     bench.assert_whole(3);
     let frozen = Frozen::new(&bench.observe().backends());
@@ -114,7 +132,7 @@ fn idle_connections_to_frozen_backends_are_replaced() {
     }
     let waited = asked.elapsed();
     eprintln!("six calls past three frozen connections took {waited:?}");
-    assert!(waited < wait::PATIENCE / 5, "{waited:?}");
+    assert!(waited < crate::support::wait::PATIENCE / 5, "{waited:?}");
     drop(frozen);
     client.leave();
     bench.assert_whole(3);

@@ -4,17 +4,26 @@ use std::time::{Duration, Instant};
 
 use serde_json::json;
 
-use super::workbench::{BUSY, Bench, FEW, HELD, HOLD, HOLD_FEW, QUICK, TEND};
-use crate::support::websocket::Echo;
+#[cfg(feature = "adbapi")]
+use super::workbench::{BUSY, TEND};
+use super::workbench::{Bench, FEW, HELD, HOLD, HOLD_FEW, QUICK};
+use crate::support::{
+    backends::{Backend, on_each_backend},
+    websocket::Echo,
+};
 
 const ECHO: &str = "com.example.echo";
 /// What "at once" is on a slow machine.
 const AT_ONCE: Duration = Duration::from_secs(1);
 
-#[test]
-fn a_call_beyond_the_queue_is_refused_at_once_and_others_are_answered() {
+on_each_backend![
+    a_call_beyond_the_queue_is_refused_at_once_and_others_are_answered,
+    slow_calls_with_a_concurrency_leave_workers_to_a_quick_one,
+];
+
+fn a_call_beyond_the_queue_is_refused_at_once_and_others_are_answered(backend: Backend) {
     let settings = json!({"cp_min": 1, "cp_max": 1, "queue_limit": 2});
-    let bench = Bench::start("queue_full", settings);
+    let bench = Bench::start(backend, "queue_full", settings);
     let _echo = Echo::start(bench.node.address(), ECHO);
     let mut client = bench.join();
     let hold = bench.hold();
@@ -44,9 +53,8 @@ fn a_call_beyond_the_queue_is_refused_at_once_and_others_are_answered() {
     bench.assert_whole(1);
 }
 
-#[test]
-fn slow_calls_with_a_concurrency_leave_workers_to_a_quick_one() {
-    let bench = Bench::start("few", json!({"cp_min": 3, "cp_max": 3}));
+fn slow_calls_with_a_concurrency_leave_workers_to_a_quick_one(backend: Backend) {
+    let bench = Bench::start(backend, "few", json!({"cp_min": 3, "cp_max": 3}));
     let mut client = bench.join();
     let mut other = bench.join();
     let hold = bench.hold();
@@ -86,11 +94,16 @@ fn slow_calls_with_a_concurrency_leave_workers_to_a_quick_one() {
     bench.assert_whole(3);
 }
 
+#[cfg(feature = "adbapi")]
 #[test]
 fn a_cancelled_call_keeps_its_slot_while_it_keeps_a_worker() {
     for mode in [None, Some("kill"), Some("killnowait")] {
         let database = format!("slot_{}", mode.unwrap_or("default"));
-        let bench = Bench::start(&database, json!({"cp_min": 2, "cp_max": 2}));
+        let bench = Bench::start(
+            Backend::Adbapi,
+            &database,
+            json!({"cp_min": 2, "cp_max": 2}),
+        );
         let mut client = bench.join();
         let cancelled = client.call(BUSY, &json!([]));
         bench.wait_for_busy(&mut client, 1);

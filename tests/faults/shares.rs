@@ -4,8 +4,9 @@ use serde_json::json;
 
 use super::workbench::{self, Bench, CLASSNAME, FEW, HELD, HOLD, HOLD_FEW};
 use crate::support::{
+    backends::{Backend, on_each_backend},
     node::{HERE, Node, config, container, router},
-    postgres::Postgres,
+    postgres::Database,
     websocket::{ANY, Client, code, hello},
 };
 
@@ -34,8 +35,14 @@ fn expect_results(client: &mut Client, calls: u64) {
     }
 }
 
-fn shares_leave_room(database: &str, procedure: &str, granted: u64, mend: &str) {
-    let bench = Bench::start(database, json!({"cp_min": 2, "cp_max": 2}));
+on_each_backend![
+    one_caller_leaves_room_for_another_in_a_pools_queue,
+    one_caller_leaves_room_for_another_at_a_procedure_with_a_concurrency,
+    one_realms_callers_leave_room_for_another_realms_in_a_pool_that_both_have,
+];
+
+fn shares_leave_room(backend: Backend, database: &str, procedure: &str, granted: u64, mend: &str) {
+    let bench = Bench::start(backend, database, json!({"cp_min": 2, "cp_max": 2}));
     let [mut greedy, mut modest] = [bench.join(), bench.join()];
     let hold = bench.hold();
     call_greedily(&mut greedy, procedure, granted, mend);
@@ -49,18 +56,22 @@ fn shares_leave_room(database: &str, procedure: &str, granted: u64, mend: &str) 
     bench.assert_whole(2);
 }
 
-#[test]
-fn one_caller_leaves_room_for_another_in_a_pools_queue() {
+fn one_caller_leaves_room_for_another_in_a_pools_queue(backend: Backend) {
     let all = 1024 + 2;
     let mend = "raise queue_limit or cp_max";
-    shares_leave_room("share_of_a_pool", HOLD, all / 2, mend);
+    shares_leave_room(backend, "share_of_a_pool", HOLD, all / 2, mend);
 }
 
-#[test]
-fn one_caller_leaves_room_for_another_at_a_procedure_with_a_concurrency() {
+fn one_caller_leaves_room_for_another_at_a_procedure_with_a_concurrency(backend: Backend) {
     let all = 1024;
     let mend = "higher concurrency";
-    shares_leave_room("share_of_a_procedure", HOLD_FEW, all / 2 + FEW, mend);
+    shares_leave_room(
+        backend,
+        "share_of_a_procedure",
+        HOLD_FEW,
+        all / 2 + FEW,
+        mend,
+    );
 }
 
 #[test]
@@ -84,9 +95,8 @@ fn one_caller_leaves_room_for_another_at_a_callee_on_a_connection() {
     expect_results(&mut greedy, IN_FLIGHT);
 }
 
-#[test]
-fn one_realms_callers_leave_room_for_another_realms_in_a_pool_that_both_have() {
-    let database = Postgres::shared().create_database("share_of_a_realm");
+fn one_realms_callers_leave_room_for_another_realms_in_a_pool_that_both_have(backend: Backend) {
+    let database = Database::create("share_of_a_realm", backend);
     let mut router = router();
     let mut second = router["realms"][0].clone();
     second["name"] = json!("realm2");

@@ -14,8 +14,9 @@ use tungstenite::protocol::frame::coding::CloseCode;
 
 use super::workbench::{Bench, HELD, HOLD, QUICK};
 use crate::support::{
+    backends::{Backend, on_each_backend},
     node::{HERE, Node, config, container, router},
-    postgres::Postgres,
+    postgres::Database,
     wait,
     websocket::{ANY, Client, code},
 };
@@ -51,9 +52,18 @@ fn call_until_refused(client: &mut Client) {
     });
 }
 
-#[test]
-fn calls_that_run_and_calls_that_wait_end_well_when_a_node_stops() {
-    let bench = Bench::start("stop_in_time", json!({"cp_min": CP_MAX, "cp_max": CP_MAX}));
+on_each_backend![
+    calls_that_run_and_calls_that_wait_end_well_when_a_node_stops,
+    a_node_that_stops_under_load_answers_every_call_once,
+    calls_that_outlast_the_grace_are_answered_and_their_sql_is_stopped,
+];
+
+fn calls_that_run_and_calls_that_wait_end_well_when_a_node_stops(backend: Backend) {
+    let bench = Bench::start(
+        backend,
+        "stop_in_time",
+        json!({"cp_min": CP_MAX, "cp_max": CP_MAX}),
+    );
     let hold = bench.hold();
     let mut client = bench.join();
     let mut latecomer = bench.join();
@@ -83,10 +93,9 @@ fn calls_that_run_and_calls_that_wait_end_well_when_a_node_stops() {
     database.observe().wait_for_backends(0);
 }
 
-#[test]
-fn a_node_that_stops_under_load_answers_every_call_once() {
+fn a_node_that_stops_under_load_answers_every_call_once(backend: Backend) {
     const CALLERS: usize = 100;
-    let database = Postgres::shared().create_database("stop_under_load");
+    let database = Database::create("stop_under_load", backend);
     let extra = json!({"database": database.extra()});
     let component = container("hello.MyDatabaseComponent", HERE, extra);
     let mut node = Node::start(&config(&[router(), component]));
@@ -134,9 +143,12 @@ fn a_node_that_stops_under_load_answers_every_call_once() {
     database.observe().wait_for_backends(0);
 }
 
-#[test]
-fn calls_that_outlast_the_grace_are_answered_and_their_sql_is_stopped() {
-    let bench = Bench::start("stop_late", json!({"cp_min": CP_MAX, "cp_max": CP_MAX}));
+fn calls_that_outlast_the_grace_are_answered_and_their_sql_is_stopped(backend: Backend) {
+    let bench = Bench::start(
+        backend,
+        "stop_late",
+        json!({"cp_min": CP_MAX, "cp_max": CP_MAX}),
+    );
     let _hold = bench.hold();
     let mut client = bench.join();
     let held = occupy(&bench, &mut client);

@@ -13,6 +13,7 @@ use serde_json::{Value, json};
 use super::workbench::{self, Bench, FAIL, HOLD_FEW, NOTE, QUICK, SLEEP, SLEEP_FEW, SLEEPING};
 use crate::support::{
     answer::{Answer, CallError},
+    backends::{Backend, on_each_backend},
     wait,
     websocket::Client,
 };
@@ -181,10 +182,11 @@ impl Had {
     }
 }
 
-#[test]
-fn whatever_happens_every_call_is_answered_once_and_the_node_serves_on() {
+on_each_backend![whatever_happens_every_call_is_answered_once_and_the_node_serves_on,];
+
+fn whatever_happens_every_call_is_answered_once_and_the_node_serves_on(backend: Backend) {
     let settings = json!({"cp_min": 2, "cp_max": CP_MAX, "queue_limit": 60});
-    let bench = Bench::start("turmoil", settings);
+    let bench = Bench::start(backend, "turmoil", settings);
     let calm = AtomicBool::new(false);
     let end = Instant::now() + DURATION;
     let (had, ended) = std::thread::scope(|scope| {

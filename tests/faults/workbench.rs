@@ -1,8 +1,9 @@
 //! A component whose procedures take as long as a test wants them to, and a node with it. Owns no
 //! assertion about the product but what is awaited.
 
+use std::num::NonZeroU64;
+#[cfg(feature = "adbapi")]
 use std::{
-    num::NonZeroU64,
     sync::{
         Arc,
         atomic::{AtomicBool, Ordering},
@@ -13,14 +14,15 @@ use std::{
 use postgres::Client as PostgresClient;
 use serde_json::{Value, json};
 use wampgres::{
-    adbapi::{ConnectionPool, params},
-    component::{Answer, Component, Error, Invocation, Procedure, Reply, Setup},
+    component::{Answer, Component, Error, Invocation, Pool, Procedure, Reply, Setup},
+    sql::{Job, Statement, params},
 };
 
 use crate::support::{
+    backends::Backend,
     in_process::InProcess,
     node::{HERE, container, router},
-    postgres::{Database, Observer, Postgres},
+    postgres::{Database, Observer},
     wait,
     websocket::Client,
 };
@@ -42,9 +44,11 @@ pub(crate) const HOLD: &str = "com.example.hold";
 pub(crate) const HOLD_FEW: &str = "com.example.hold_few";
 /// `(n, seconds)`: notes the number in the table `notes`, and answers it after as many seconds.
 pub(crate) const NOTE: &str = "com.example.note";
-/// Holds a worker, in code and not in the database, until [`TEND`] is called. One at a time.
+/// Holds a worker of adbapi, in code and not in the database, until [`TEND`] is called. One at a time.
+#[cfg(feature = "adbapi")]
 pub(crate) const BUSY: &str = "com.example.busy";
 /// Lets all [`BUSY`] ones end, those that begin later too.
+#[cfg(feature = "adbapi")]
 pub(crate) const TEND: &str = "com.example.tend";
 /// Fails in the database.
 pub(crate) const FAIL: &str = "com.example.fail";
@@ -57,7 +61,8 @@ pub(crate) const SLEEPING: &str = "pg_sleep";
 pub(crate) const HELD: &str = "pg_advisory";
 
 struct Workbench {
-    db: ConnectionPool,
+    db: Pool,
+    #[cfg(feature = "adbapi")]
     is_tended: Arc<AtomicBool>,
 }
 
@@ -65,8 +70,11 @@ impl Component for Workbench {
     fn on_join(setup: Setup) -> Result<Self, Error> {
         let db = setup.database()?;
         db.start()?;
-        let is_tended = Arc::default();
-        Ok(Self { db, is_tended })
+        Ok(Self {
+            db,
+            #[cfg(feature = "adbapi")]
+            is_tended: Arc::default(),
+        })
     }
 
     fn procedures(&self) -> Vec<Procedure<Self>> {
@@ -78,7 +86,9 @@ impl Component for Workbench {
             Procedure::new(HOLD, Self::hold),
             Procedure::new(HOLD_FEW, Self::hold).concurrency(few),
             Procedure::new(NOTE, Self::note),
+            #[cfg(feature = "adbapi")]
             Procedure::new(BUSY, Self::busy).concurrency(NonZeroU64::MIN),
+            #[cfg(feature = "adbapi")]
             Procedure::new(TEND, Self::tend),
             Procedure::new(FAIL, Self::fail),
             Procedure::new(STATS, Self::stats),
@@ -89,36 +99,63 @@ impl Component for Workbench {
 impl Workbench {
     fn quick(&self, call: Invocation) -> Answer {
         let (n,): (i64,) = call.args()?;
-        let rows = self.db.run_query("SELECT $1::bigint", params![n]);
-        Reply::later(rows.map(|rows| rows[0].get::<_, i64>(0)))
+        let statement = Statement::new("SELECT $1::bigint", params![n]);
+        let results = self.db.submit(Job::new(statement));
+        Reply::later(results.and_then(|results| {
+            let row = results.first.row(0).expect("a row");
+            row.get::<i64>(0)
+        }))
     }
 
     fn sleep(&self, call: Invocation) -> Answer {
         let (seconds,): (f64,) = call.args()?;
-        let slept = self.db.run_query("SELECT pg_sleep($1)", params![seconds]);
+        let statement = Statement::new("SELECT pg_sleep($1)", params![seconds]);
+        let slept = self.db.submit(Job::new(statement));
         Reply::later(slept.map(move |_| seconds))
     }
 
     fn hold(&self, call: Invocation) -> Answer {
+        const LOCK: &str = "SELECT pg_advisory_xact_lock_shared(1)";
         let (n,): (i64,) = call.args()?;
-        Reply::later(self.db.run_interaction(move |txn| {
-            txn.execute("SELECT pg_advisory_xact_lock_shared(1)", ())?;
-            Ok(n)
-        }))
+        match &self.db {
+            #[cfg(feature = "adbapi")]
+            Pool::Adbapi(db) => Reply::later(db.run_interaction(move |txn| {
+                txn.execute(LOCK, ())?;
+                Ok(n)
+            })),
+            #[cfg(feature = "txpostgres")]
+            Pool::Txpostgres(db) => Reply::later(db.run_interaction(move |mut txn| async move {
+                txn.execute(LOCK, ()).await?;
+                Ok(n)
+            })),
+        }
     }
 
     fn note(&self, call: Invocation) -> Answer {
+        const INSERT: &str = "INSERT INTO notes VALUES ($1)";
+        const SLEEP: &str = "SELECT pg_sleep($1)";
         let (n, seconds): (i64, f64) = call.args()?;
-        Reply::later(self.db.run_interaction(move |txn| {
-            txn.execute("INSERT INTO notes VALUES ($1)", params![n])?;
-            txn.execute("SELECT pg_sleep($1)", params![seconds])?;
-            Ok(n)
-        }))
+        match &self.db {
+            #[cfg(feature = "adbapi")]
+            Pool::Adbapi(db) => Reply::later(db.run_interaction(move |txn| {
+                txn.execute(INSERT, params![n])?;
+                txn.execute(SLEEP, params![seconds])?;
+                Ok(n)
+            })),
+            #[cfg(feature = "txpostgres")]
+            Pool::Txpostgres(db) => Reply::later(db.run_interaction(move |mut txn| async move {
+                txn.execute(INSERT, params![n]).await?;
+                txn.execute(SLEEP, params![seconds]).await?;
+                Ok(n)
+            })),
+        }
     }
 
+    #[cfg(feature = "adbapi")]
     fn busy(&self, _: Invocation) -> Answer {
         let is_tended = self.is_tended.clone();
-        Reply::later(self.db.run_interaction(move |_| {
+        let db = self.db.clone().adbapi()?;
+        Reply::later(db.run_interaction(move |_| {
             while !is_tended.load(Ordering::Relaxed) {
                 std::thread::park_timeout(Duration::from_millis(1));
             }
@@ -126,13 +163,16 @@ impl Workbench {
         }))
     }
 
+    #[cfg(feature = "adbapi")]
     fn tend(&self, _: Invocation) -> Answer {
         self.is_tended.store(true, Ordering::Relaxed);
         Reply::now(())
     }
 
     fn fail(&self, _: Invocation) -> Answer {
-        Reply::later(self.db.run_operation("SELECT 1/0", ()))
+        let statement = Statement::new("SELECT 1/0", ()).count();
+        let failed = self.db.submit(Job::new(statement));
+        Reply::later(failed.map(|results| results.first.affected()))
     }
 
     fn stats(&self, _: Invocation) -> Answer {
@@ -158,9 +198,9 @@ pub(crate) struct Hold {
 }
 
 impl Bench {
-    /// On the shared cluster, in a database of this name, with these settings of the pool.
-    pub(crate) fn start(database: &str, settings: Value) -> Self {
-        Self::start_on(Postgres::shared().create_database(database), settings)
+    /// On the shared cluster, in a database of this name, with these settings of the backend's pool.
+    pub(crate) fn start(backend: Backend, database: &str, settings: Value) -> Self {
+        Self::start_on(Database::create(database, backend), settings)
     }
 
     /// In this database.
@@ -194,6 +234,7 @@ impl Bench {
     }
 
     /// Waits until so many jobs have a connection.
+    #[cfg(feature = "adbapi")]
     pub(crate) fn wait_for_busy(&self, client: &mut Client, busy: u64) {
         self.wait_for_stats(client, "busy", busy);
     }

@@ -2,6 +2,7 @@
 
 pub mod answer;
 pub mod autobahn;
+pub mod backends;
 pub mod browser;
 pub mod example;
 pub mod fake_router;

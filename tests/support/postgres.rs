@@ -12,7 +12,7 @@ use postgres::{Client, NoTls};
 use serde_json::{Value, json};
 use wampgres::pg_cluster::{Shutdown, TemporaryCluster};
 
-use super::wait;
+use super::{backends::Backend, wait};
 
 /// The password of every cluster; no log and no error may show it.
 pub const PASSWORD: &str = "the-secret-of-the-tests";
@@ -25,6 +25,7 @@ pub struct Postgres(TemporaryCluster);
 pub struct Database {
     port: u16,
     name: String,
+    backend: Backend,
 }
 
 impl Postgres {
@@ -95,6 +96,7 @@ impl Postgres {
         Database {
             port: self.0.port(),
             name: "postgres".to_owned(),
+            backend: Backend::default(),
         }
     }
 
@@ -106,16 +108,28 @@ impl Postgres {
         Database {
             port: self.0.port(),
             name: name.to_owned(),
+            backend: Backend::default(),
         }
     }
 }
 
 impl Database {
+    /// A new database of the shared cluster, for the test of one backend.
+    pub fn create(name: &str, backend: Backend) -> Self {
+        let name = format!("{name}_{backend}");
+        Postgres::shared().create_database(&name).on(backend)
+    }
+
+    /// The same database, which nodes reach by this backend.
+    pub fn on(self, backend: Backend) -> Self {
+        Self { backend, ..self }
+    }
+
     /// What leads a component there: its `extra.database`.
     pub fn extra(&self) -> Value {
         json!({
             "host": "127.0.0.1", "port": self.port, "database": self.name,
-            "user": USER, "password": PASSWORD
+            "user": USER, "password": PASSWORD, "backend": self.backend.name()
         })
     }
 

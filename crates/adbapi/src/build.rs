@@ -1,6 +1,8 @@
 //! Makes pools of their settings. Knows the driver for PostgreSQL, and what is checked before one is
 //! made.
 
+use sql::ConnectionSettings;
+
 use super::{
     builder::Builder, driver::Driver, error::Error, pool::ConnectionPool,
     postgres_driver::Postgres, postgres_settings::PostgresSettings, tls::Tls,
@@ -10,6 +12,12 @@ impl ConnectionPool {
     /// Starts the settings of a pool for the PostgreSQL database that `config` names.
     pub fn builder(config: postgres::Config) -> Builder {
         Builder::with(PostgresSettings::new(config))
+    }
+
+    /// The same of settings that no driver owns: [`Builder`] has setters for what they do not say.
+    /// Empty texts there are not set.
+    pub fn with_settings(settings: &ConnectionSettings) -> Builder {
+        Builder::with(PostgresSettings::of(settings))
     }
 }
 

@@ -18,14 +18,14 @@ use std::{
 use postgres::{
     CancelToken, Client, Row, Statement, error::SqlState, fallible_iterator::FallibleIterator,
 };
-use sql::Params;
+use sql::{Params, TargetSessionAttrs, transaction_control};
 use tracing::warn;
 
 use super::{
     error::{Error, means_lost, summary},
     pool::{job::Failure, worker_state::WorkerState},
-    session_attrs::TargetSessionAttrs,
-    statements::{Statements, transaction_control},
+    session_attrs::SessionAttrs,
+    statements::Statements,
 };
 
 use limit::Limit;

@@ -285,6 +285,8 @@
 //! parameters to the `log` facade at level DEBUG: keep `tokio_postgres` at INFO where those are
 //! secret.
 
+#![cfg(feature = "postgres")]
+
 mod aliases;
 mod build;
 mod builder;
@@ -316,9 +318,10 @@ pub use driver::{Canceller, Driver, R2d2};
 pub use error::Error;
 pub use pool::{ConnectionPool, worker::CANCEL_WAIT, worker_state::WorkerState};
 pub use postgres_driver::Postgres;
-pub use postgres_settings::{PostgresSettings, Reset};
-pub use session_attrs::TargetSessionAttrs;
-pub use sql::{ErrorCounts, Params, Sql, SslMode, Stats, TlsVersion, Value, params};
+pub use postgres_settings::PostgresSettings;
+pub use sql::{
+    ErrorCounts, Params, Reset, Sql, SslMode, Stats, TargetSessionAttrs, TlsVersion, Value, params,
+};
 pub use transaction::Transaction;
 
 /// What the values and rows of statements are made of: the `postgres` crate, in the version used

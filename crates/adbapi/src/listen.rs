@@ -13,7 +13,10 @@ use std::{
 };
 
 use postgres::{Client, fallible_iterator::FallibleIterator};
-use sql::{ErrorKind, ListenEvent, Listener, Notification, OnListenEvent, quote_channel};
+use sql::{
+    ErrorKind, ListenEvent, Listener, Notification, OnListenEvent, TargetSessionAttrs,
+    quote_channel,
+};
 use tracing::{error, info, warn};
 
 use super::{
@@ -21,7 +24,7 @@ use super::{
     builder::Builder,
     error::{Error, describe},
     server::Server,
-    session_attrs::TargetSessionAttrs,
+    session_attrs::SessionAttrs,
     tls::Tls,
 };
 

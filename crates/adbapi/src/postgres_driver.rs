@@ -3,7 +3,9 @@
 
 use std::{sync::Arc, thread, time::Duration};
 
+use postgres::Client;
 use r2d2::ManageConnection;
+use sql::{Reset, TargetSessionAttrs};
 use tracing::warn;
 
 use super::{
@@ -15,9 +17,9 @@ use super::{
     error::{Error, describe},
     listen::Listening,
     pool::{job::Failure, worker_state::WorkerState},
-    postgres_settings::{OpenFun, PostgresSettings, Reset},
+    postgres_settings::{OnConnect, OpenFun, PostgresSettings},
     server::Server,
-    session_attrs::TargetSessionAttrs,
+    session_attrs::SessionAttrs,
     tls::Tls,
     transaction::Transaction,
 };
@@ -29,6 +31,7 @@ pub struct Postgres {
     /// To be tried in turn.
     servers: Vec<Server>,
     cp_openfun: Option<OpenFun>,
+    on_connect: Option<OnConnect>,
     reset: Reset,
     good_sql: String,
     tls: Tls,
@@ -43,6 +46,7 @@ impl Postgres {
     pub(super) fn new(settings: &Builder, tls: Tls) -> Self {
         let PostgresSettings {
             cp_openfun,
+            on_connect,
             cp_good_sql,
             statement_cache,
             slow_query,
@@ -53,6 +57,7 @@ impl Postgres {
             servers: Server::all(settings, &tls),
             listening: Listening::new(settings, &tls),
             cp_openfun: cp_openfun.clone(),
+            on_connect: on_connect.clone(),
             reset: *reset,
             good_sql: cp_good_sql.clone(),
             tls,
@@ -69,6 +74,11 @@ impl Postgres {
             openfun(&mut client)
                 .map_err(|error| format!("cp_openfun failed: {}", describe(&error)))?;
         }
+        let has_set_up = match &self.on_connect {
+            Some(on_connect) => set_up(&mut client, on_connect)
+                .map_err(|why| format!("on_connect failed: {why}"))?,
+            None => false,
+        };
         let reset = match self.reset {
             Reset::None => None,
             Reset::Discard => Some(reset_script(&mut client).map_err(|error| describe(&error))?),
@@ -78,13 +88,25 @@ impl Postgres {
             slow_query: self.slow_query,
             wanted: self.wanted,
             statement_timeout: self.statement_timeout,
-            limit_is_doubtful: self.cp_openfun.is_some(),
+            limit_is_doubtful: self.cp_openfun.is_some() || has_set_up,
             reset,
         };
         let mut connection = Connection::new(client, settings);
         connection.measure().map_err(|error| error.reason())?;
         Ok(connection)
     }
+}
+
+/// Runs what `on_connect` wants run. Whether that is anything.
+fn set_up(client: &mut Client, on_connect: &OnConnect) -> Result<bool, String> {
+    let asked = client.query_one("SELECT pg_backend_pid()", &[]);
+    let backend: i32 = asked.map_err(|error| describe(&error))?.get(0);
+    let statements = on_connect(backend).map_err(|error| error.to_string())?;
+    for sql in &statements {
+        let done = client.batch_execute(sql);
+        done.map_err(|error| describe(&error))?;
+    }
+    Ok(!statements.is_empty())
 }
 
 impl std::fmt::Debug for Postgres {

@@ -24,13 +24,14 @@ use postgres::{
 };
 use r2d2::ManageConnection;
 use r2d2_postgres::PostgresConnectionManager;
+use sql::TargetSessionAttrs;
 
 use super::{
     builder::Builder,
     descriptors,
     error::describe,
     notices,
-    session_attrs::TargetSessionAttrs,
+    session_attrs::SessionAttrs,
     tls::{Tls, may_depend_on_encryption},
 };
 

@@ -2,30 +2,31 @@
 //! its server is one. Knows no pool and opens nothing.
 
 use postgres::{Client, SimpleQueryMessage, config};
+use sql::TargetSessionAttrs;
 
-/// What a server must be to be taken: libpq's `target_session_attrs`, see ["Parameter key
-/// words"](https://www.postgresql.org/docs/current/libpq-connect.html#LIBPQ-PARAMKEYWORDS) in
-/// PostgreSQL's manual.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum TargetSessionAttrs {
-    /// Anything.
-    #[default]
-    Any,
-    /// Its sessions can write.
-    ReadWrite,
-    /// Its sessions cannot write.
-    ReadOnly,
-    /// It is no standby.
-    Primary,
-    /// It is a standby.
-    Standby,
-    /// It is a standby, or none of the servers is one that can be reached.
-    PreferStandby,
+/// What the driver asks of a wish.
+pub(super) trait SessionAttrs: Copy {
+    /// The wish as the connection config says it, which knows only three of the six.
+    fn of_config(config: &config::Config) -> Self;
+
+    /// The part that the client library checks while it connects.
+    fn to_config(self) -> config::TargetSessionAttrs;
+
+    /// What to ask all servers for, one wish after the other, until one of them fits.
+    fn rounds(self) -> &'static [Self];
+
+    /// Whether the server must be able to write.
+    fn is_to_write(self) -> bool;
+
+    /// Whether a server can stop being the wanted kind and keep its connections.
+    fn may_change(self) -> bool;
+
+    /// Asks the server what it is now. Gives the reason if it is not what is wanted.
+    fn objection(self, client: &mut Client) -> Result<Option<&'static str>, postgres::Error>;
 }
 
-impl TargetSessionAttrs {
-    /// The wish as the connection config says it, which knows only three of the six.
-    pub(super) fn of_config(config: &config::Config) -> Self {
+impl SessionAttrs for TargetSessionAttrs {
+    fn of_config(config: &config::Config) -> Self {
         match config.get_target_session_attrs() {
             config::TargetSessionAttrs::ReadWrite => Self::ReadWrite,
             config::TargetSessionAttrs::ReadOnly => Self::ReadOnly,
@@ -33,8 +34,7 @@ impl TargetSessionAttrs {
         }
     }
 
-    /// The part that the client library checks while it connects.
-    pub(super) fn to_config(self) -> config::TargetSessionAttrs {
+    fn to_config(self) -> config::TargetSessionAttrs {
         match self {
             Self::ReadWrite => config::TargetSessionAttrs::ReadWrite,
             Self::ReadOnly => config::TargetSessionAttrs::ReadOnly,
@@ -42,8 +42,7 @@ impl TargetSessionAttrs {
         }
     }
 
-    /// What to ask all servers for, one wish after the other, until one of them fits.
-    pub(super) fn rounds(self) -> &'static [Self] {
+    fn rounds(self) -> &'static [Self] {
         match self {
             Self::Any => &[Self::Any],
             Self::ReadWrite => &[Self::ReadWrite],
@@ -54,21 +53,15 @@ impl TargetSessionAttrs {
         }
     }
 
-    /// Whether the server must be able to write.
-    pub(super) fn is_to_write(self) -> bool {
+    fn is_to_write(self) -> bool {
         matches!(self, Self::ReadWrite | Self::Primary)
     }
 
-    /// Whether a server can stop being the wanted kind and keep its connections.
-    pub(super) fn may_change(self) -> bool {
+    fn may_change(self) -> bool {
         matches!(self, Self::ReadWrite | Self::Primary | Self::Standby)
     }
 
-    /// Asks the server what it is now. Gives the reason if it is not what is wanted.
-    pub(super) fn objection(
-        self,
-        client: &mut Client,
-    ) -> Result<Option<&'static str>, postgres::Error> {
+    fn objection(self, client: &mut Client) -> Result<Option<&'static str>, postgres::Error> {
         let (question, unwanted, objection) = match self {
             Self::Any | Self::ReadOnly | Self::PreferStandby => return Ok(None),
             Self::ReadWrite => (

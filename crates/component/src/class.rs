@@ -11,13 +11,11 @@ use std::{
 use serde_json::Value;
 
 #[cfg(feature = "adbapi")]
-use super::hello;
+use super::OpenFun;
 use super::{
-    Answer, Error, ErrorDetails, Invocation, SessionHandle, Subscription,
+    Answer, Error, ErrorDetails, Invocation, OnConnect, Pool, SessionHandle, Subscription, hello,
     subscription::BoundSubscription,
 };
-#[cfg(feature = "adbapi")]
-use adbapi::ConnectionPool;
 use wamp::Uri;
 
 /// A class of components. One instance is made for each place in the configuration; its
@@ -27,10 +25,14 @@ pub trait Component: Send + Sync + Sized + 'static {
     /// of it is then filled in from the environment.
     const NEEDS_DATABASE: bool = false;
 
-    /// adbapi's `cp_openfun`: called once for each new connection of the component's database,
-    /// before its first job, to set up the session. An error, or a panic, discards the connection
-    /// and counts as a failure to connect. It runs on a thread of the pool and may block. A
+    /// Called once for each new connection of the component's database, before its first job: it is
+    /// told the process id of the backend, and gives the SQL that sets up the session. An error, or a
+    /// panic, discards the connection and counts as a failure to connect. It must not block. A
     /// database that components of several classes use has theirs called one after the other.
+    const ON_CONNECT: Option<OnConnect> = None;
+
+    /// The same by adbapi's means, its `cp_openfun`, for a component whose database is adbapi's. It
+    /// runs on a thread of the pool and may block.
     #[cfg(feature = "adbapi")]
     const CP_OPENFUN: Option<OpenFun> = None;
 
@@ -63,10 +65,6 @@ pub trait Component: Send + Sync + Sized + 'static {
     /// is the node's, which closes it when all components that use it have left.
     fn on_leave(&self) {}
 }
-
-/// Sets up a new connection of a database: [`Component::CP_OPENFUN`].
-#[cfg(feature = "adbapi")]
-pub type OpenFun = fn(&mut adbapi::Client) -> Result<(), adbapi::ClientError>;
 
 /// A procedure of a class: its URI and the method that answers.
 pub struct Procedure<C> {
@@ -110,22 +108,21 @@ pub struct Setup {
     pub extra: Value,
     /// The pool of the database that `extra.database` names or describes. Other components may use
     /// it as well.
-    #[cfg(feature = "adbapi")]
-    pub database: Option<ConnectionPool>,
+    pub database: Option<Pool>,
     /// The component's session, for calls and publications. Nothing can be asked of it before
     /// [`on_ready`](Component::on_ready).
     pub session: SessionHandle,
 }
 
-#[cfg(feature = "adbapi")]
 impl Setup {
     /// The pool of the database that `extra.database` names or describes. It connects when it is
-    /// first used or [started](ConnectionPool::start), and the node closes it. Takes the setup: take
-    /// what else you need of it before.
+    /// first used or [started](Pool::start), and the node closes it. Takes the setup: take what else
+    /// you need of it before. A component for one backend asks it for [`Pool::adbapi`] or
+    /// [`Pool::txpostgres`].
     ///
     /// # Errors
     /// When the configuration describes none; the message names the key that is missing.
-    pub fn database(self) -> Result<ConnectionPool, Error> {
+    pub fn database(self) -> Result<Pool, Error> {
         self.database.ok_or_else(|| {
             Error::runtime(
                 "this component needs a database: describe it in extra.database, or let the class \
@@ -145,6 +142,7 @@ pub struct Classes {
 struct Class {
     make: Make,
     needs_database: bool,
+    on_connect: Option<OnConnect>,
     #[cfg(feature = "adbapi")]
     cp_openfun: Option<OpenFun>,
 }
@@ -157,9 +155,7 @@ impl Default for Classes {
         let classes = Self {
             by_name: BTreeMap::new(),
         };
-        #[cfg(feature = "adbapi")]
-        let classes = classes.with::<hello::MyDatabaseComponent>(hello::CLASSNAME);
-        classes
+        classes.with::<hello::MyDatabaseComponent>(hello::CLASSNAME)
     }
 }
 
@@ -176,6 +172,7 @@ impl Classes {
             Class {
                 make,
                 needs_database: C::NEEDS_DATABASE,
+                on_connect: C::ON_CONNECT,
                 #[cfg(feature = "adbapi")]
                 cp_openfun: C::CP_OPENFUN,
             },
@@ -197,6 +194,11 @@ impl Classes {
     }
 
     /// What the class called `name` wants done to each new connection of its database.
+    pub fn on_connect(&self, name: &str) -> Option<OnConnect> {
+        self.by_name.get(name)?.on_connect
+    }
+
+    /// The same by adbapi's means.
     #[cfg(feature = "adbapi")]
     pub fn cp_openfun(&self, name: &str) -> Option<OpenFun> {
         self.by_name.get(name)?.cp_openfun

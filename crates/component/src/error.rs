@@ -158,17 +158,8 @@ impl std::error::Error for Error {}
 
 #[cfg(feature = "adbapi")]
 impl From<adbapi::Error> for Error {
-    /// A [`component::Error`](Error) that a job returned by [`adbapi::Error::custom`] is handed out
-    /// again; all others are as those of `sql`.
+    /// As those of `sql`, whichever backend has them.
     fn from(error: adbapi::Error) -> Self {
-        use adbapi::Error as E;
-        let error = match error {
-            E::Custom(own) => match own.downcast::<Self>() {
-                Ok(own) => return *own,
-                Err(other) => E::Custom(other),
-            },
-            error => error,
-        };
         sql::Error::from(error).into()
     }
 }
@@ -177,8 +168,12 @@ impl From<sql::Error> for Error {
     /// What PostgreSQL said goes into the details: `sqlstate`, `severity`, `detail`, `hint`,
     /// `constraint`, `table`, `column`, each where it was given, of which callers get what
     /// [`ErrorDetails`] says; `retryable` is true where the
-    /// same call may succeed when made again.
+    /// same call may succeed when made again. A [`component::Error`](Error) that a job returned by
+    /// [`sql::Error::custom`], or adbapi's, is handed out again.
     fn from(error: sql::Error) -> Self {
+        if let Some(own) = error.get_custom::<Self>() {
+            return own.clone();
+        }
         let uri = match error.kind() {
             // What a panic says is for operators, who find it in the log.
             ErrorKind::Panicked => return Self::panicked(),
@@ -368,18 +363,24 @@ mod tests {
         assert_eq!(own.kwargs::<Value>().unwrap()["item"], "tea");
     }
 
-    #[cfg(feature = "adbapi")]
     #[test]
     fn a_job_may_answer_with_an_error_of_its_own() {
         let sold_out = Error::new("com.example.sold_out", "none left").with_detail("left", 0);
-        let job = adbapi::Error::custom(sold_out.clone());
-        let answered = Error::from(job);
-        assert_eq!(answered.to_string(), "com.example.sold_out: none left");
-        assert_eq!(
-            answered.payload(ErrorDetails::None),
-            sold_out.payload(ErrorDetails::None)
-        );
-        let other = Error::from(adbapi::Error::custom("oh"));
-        assert_eq!(other.uri().as_str(), error_uri::RUNTIME_ERROR);
+        let answers = [
+            Error::from(sql::Error::custom(sold_out.clone())),
+            #[cfg(feature = "adbapi")]
+            Error::from(adbapi::Error::custom(sold_out.clone())),
+        ];
+        for answered in answers {
+            assert_eq!(answered, sold_out);
+        }
+        let others = [
+            Error::from(sql::Error::custom("oh")),
+            #[cfg(feature = "adbapi")]
+            Error::from(adbapi::Error::custom("oh")),
+        ];
+        for other in others {
+            assert_eq!(other, Error::runtime("oh"));
+        }
     }
 }

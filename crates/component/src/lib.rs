@@ -32,14 +32,15 @@
 //!
 //! # With a database
 //!
-//! `examples/custom_component.rs` asks PostgreSQL. Rows become what serializes by
-//! [`Deferred::map`](adbapi::Deferred::map). Parameters and columns have the Rust type of
+//! `examples/custom_component.rs` asks PostgreSQL, by the [`Pool`] that `Setup::database` gives. Rows
+//! become what serializes by [`Deferred::map`](deferred::Deferred::map). Parameters and columns have the Rust type of
 //! the PostgreSQL type: `int4` is `i32`, `int8` `i64`, `float8` `f64`, `text` `String`; `numeric`
-//! has none, so cast it in SQL (`price::float8`). [`run_query_as`](adbapi::ConnectionPool::run_query_as)
-//! gives structs of one's own instead of rows, and `examples/orm` uses Diesel's models. `get` panics on another type, and the caller is
-//! told no more than that; `try_get` in [`and_then`](adbapi::Deferred::and_then) says why.
+//! has none, so cast it in SQL (`price::float8`). `run_query_as` gives structs of one's own instead
+//! of rows, and `examples/orm` uses Diesel's models. `get` panics on another type, and the caller is
+//! told no more than that; `try_get` in [`and_then`](deferred::Deferred::and_then) says why.
 //! A job answers with an error URI of its own by
-//! `Err(adbapi::Error::custom(component::Error::new("com.example.sold_out", "none left")))`.
+//! `Err(adbapi::Error::custom(component::Error::new("com.example.sold_out", "none left")))`, which
+//! is `sql::Error::custom` with txpostgres.
 //! What is not SQL can answer later through [`deferred()`].
 
 //!
@@ -94,26 +95,30 @@
 //!
 //! [`SessionHandle`] says what becomes of calls while there is no session, and when one ends.
 
+#[cfg(not(any(feature = "adbapi", feature = "txpostgres")))]
+compile_error!("a node needs a backend for its databases: --features adbapi, txpostgres, or both");
+
 mod aliases;
 mod arguments;
 mod class;
 mod error;
 mod handler;
-#[cfg(feature = "adbapi")]
 pub mod hello;
 mod invocation;
+mod pool;
 mod session;
 mod session_handle;
 pub mod sql;
 mod subscription;
 
 pub use aliases::{Deferred, Promise, deferred};
-#[cfg(feature = "adbapi")]
-pub use class::OpenFun;
 pub use class::{Classes, Component, Instance, Procedure, Setup};
 pub use error::{Error, ErrorDetails};
 pub use handler::Status;
 pub use invocation::{Answer, Caller, Invocation, Later, Reply};
+#[cfg(feature = "adbapi")]
+pub use pool::OpenFun;
+pub use pool::{OnConnect, Pool};
 pub use session::Session;
 pub use session_handle::{CallResult, SessionHandle};
 pub use subscription::{Event, Subscription};

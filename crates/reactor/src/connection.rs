@@ -44,6 +44,12 @@ pub trait Protocol<M>: Send {
         io.close();
     }
 
+    /// The layer below is encrypted from now on; the other end has shown this certificate (DER), if
+    /// it has shown one. Comes before the first bytes.
+    fn on_secured(&mut self, certificate: Option<&[u8]>, io: &mut Io<'_>) {
+        let _ = (certificate, io);
+    }
+
     /// Mail from another thread, that of each lane in the order it was posted.
     fn on_mail(&mut self, mail: M, io: &mut Io<'_>);
 
@@ -152,6 +158,14 @@ impl Io<'_> {
     /// takes a slow reader long. [`Protocol::on_flushed`] tells what has come of it.
     pub fn retry_output(&mut self) {
         self.requested.retry_output = true;
+    }
+
+    /// Whether the other end has closed or reset the connection, as far as the kernel knows by now.
+    /// A look at a socket with unread input, or with a layer below, sees no end behind it.
+    ///
+    /// A system call. For a protocol that is about to use a connection that has idled.
+    pub fn has_ended(&self) -> bool {
+        self.socket.has_ended()
     }
 
     /// Whether the kernel sends small writes at once, or waits to join them (RFC 9293, 3.7.4).

@@ -2,6 +2,7 @@
 
 use std::{
     io::{self, IoSlice, Read, Write},
+    mem::MaybeUninit,
     net::Shutdown,
 };
 
@@ -10,6 +11,7 @@ use mio::{
     event::Source,
     net::{TcpStream, UnixStream},
 };
+use socket2::SockRef;
 
 /// A connected socket.
 #[derive(Debug)]
@@ -34,6 +36,22 @@ impl Stream {
         match self {
             Self::Tcp(socket) => socket.shutdown(Shutdown::Write),
             Self::Unix(socket) => socket.shutdown(Shutdown::Write),
+        }
+    }
+
+    /// See [`Io::has_ended`](super::Io::has_ended).
+    pub(super) fn has_ended(&self) -> bool {
+        let socket = match self {
+            Self::Tcp(socket) => SockRef::from(socket),
+            Self::Unix(socket) => SockRef::from(socket),
+        };
+        let mut byte = [MaybeUninit::uninit()];
+        match socket.peek(&mut byte) {
+            Ok(n) => n == 0,
+            Err(error) => !matches!(
+                error.kind(),
+                io::ErrorKind::WouldBlock | io::ErrorKind::Interrupted
+            ),
         }
     }
 

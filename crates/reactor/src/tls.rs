@@ -55,6 +55,8 @@ pub struct Tls<M> {
     has_more: bool,
     /// Set until the handshake is complete.
     handshake_deadline: Option<Instant>,
+    /// The protocol knows that the handshake is complete.
+    is_secured: bool,
     /// Bytes have come.
     has_begun: bool,
     /// The protocol knows that the other end sends no more.
@@ -98,6 +100,7 @@ impl<M> Tls<M> {
             held: Vec::new(),
             has_more: false,
             handshake_deadline: None,
+            is_secured: false,
             has_begun: false,
             has_told_end: false,
             is_over: false,
@@ -182,8 +185,28 @@ impl<M> Tls<M> {
         }
     }
 
+    /// Tells the protocol once that the handshake is complete.
+    fn tell_secured(&mut self, io: &Io<'_>) {
+        if self.session.is_handshaking() || mem::replace(&mut self.is_secured, true) {
+            return;
+        }
+        let mut inner = Io {
+            id: io.id,
+            now: io.now,
+            socket: io.socket,
+            unsent_below: io.unsent(),
+            is_blocked: io.is_blocked,
+            output: &mut self.output,
+            requested: &mut self.requested,
+        };
+        let shown = self.session.peer_certificates().and_then(<[_]>::first);
+        self.protocol
+            .on_secured(shown.map(|certificate| certificate.as_ref()), &mut inner);
+    }
+
     /// Gives the protocol what is decrypted, as far as it wants it. Whether more is wanted.
     fn deliver(&mut self, records: &mut usize, io: &Io<'_>) -> bool {
+        self.tell_secured(io);
         while self.requested.wants_input() {
             self.has_more |= *records == 0;
             if self.has_more {

@@ -1,6 +1,6 @@
 //! Owns why a job has no result, whichever backend ran it. Must not know a driver.
 
-use std::{error::Error as StdError, fmt};
+use std::{error::Error as StdError, fmt, sync::Arc};
 
 use deferred::Failure;
 use tracing::error;
@@ -10,8 +10,28 @@ use tracing::error;
 pub struct Error {
     kind: ErrorKind,
     text: Box<str>,
-    report: Option<Box<Report>>,
+    cause: Option<Box<Cause>>,
 }
+
+/// What is behind an error.
+#[derive(Clone, Debug)]
+enum Cause {
+    Report(Report),
+    Custom(Arc<dyn StdError + Send + Sync>),
+}
+
+impl PartialEq for Cause {
+    /// An error of a job's own is equal to itself alone.
+    fn eq(&self, other: &Self) -> bool {
+        match (self, other) {
+            (Self::Report(one), Self::Report(other)) => one == other,
+            (Self::Custom(one), Self::Custom(other)) => Arc::ptr_eq(one, other),
+            _ => false,
+        }
+    }
+}
+
+impl Eq for Cause {}
 
 /// What kind of [`Error`] it is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -77,15 +97,26 @@ impl Error {
         Self {
             kind,
             text: text.into(),
-            report: None,
+            cause: None,
         }
     }
 
     /// The same error with what PostgreSQL said.
     #[must_use]
     pub fn with_report(mut self, report: Report) -> Self {
-        self.report = Some(Box::new(report));
+        self.cause = Some(Box::new(Cause::Report(report)));
         self
+    }
+
+    /// Wraps an error, or just a message, of a job's own, so that it reaches the caller through the
+    /// pool.
+    pub fn custom(error: impl Into<Box<dyn StdError + Send + Sync>>) -> Self {
+        let error: Arc<dyn StdError + Send + Sync> = error.into().into();
+        Self {
+            kind: ErrorKind::Other,
+            text: error.to_string().into(),
+            cause: Some(Box::new(Cause::Custom(error))),
+        }
     }
 
     /// A setting or a job that cannot be.
@@ -100,7 +131,18 @@ impl Error {
 
     /// What PostgreSQL said, if it said anything.
     pub fn report(&self) -> Option<&Report> {
-        self.report.as_deref()
+        match self.cause.as_deref()? {
+            Cause::Report(report) => Some(report),
+            Cause::Custom(_) => None,
+        }
+    }
+
+    /// The error of the job's own that [`custom`](Self::custom) wrapped, if it is of this type.
+    pub fn get_custom<T: StdError + 'static>(&self) -> Option<&T> {
+        match self.cause.as_deref()? {
+            Cause::Custom(error) => error.downcast_ref(),
+            Cause::Report(_) => None,
+        }
     }
 
     /// The SQLSTATE, where PostgreSQL gave one.
@@ -170,6 +212,18 @@ mod tests {
     #[test]
     fn it_stays_small_because_every_result_carries_it() {
         assert!(size_of::<Error>() <= 32, "{} bytes", size_of::<Error>());
+    }
+
+    #[test]
+    fn an_error_of_a_jobs_own_keeps_its_type_and_text() {
+        let own = std::io::Error::other("no stock left");
+        let error = Error::custom(own).clone();
+        assert_eq!(error.to_string(), "no stock left");
+        assert_eq!(error.kind(), ErrorKind::Other);
+        assert!(error.get_custom::<std::io::Error>().is_some());
+        assert!(error.get_custom::<fmt::Error>().is_none());
+        assert_eq!(error.clone(), error);
+        assert_ne!(error, Error::custom("no stock left"));
     }
 
     #[test]

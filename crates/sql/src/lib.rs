@@ -26,12 +26,14 @@
 //! ```
 
 mod certificate;
+mod connection_settings;
 mod database;
 mod error;
 mod job;
 mod listen;
 mod params;
 mod passfile;
+mod reset;
 mod rows;
 mod settings;
 mod ssl_mode;
@@ -40,7 +42,11 @@ mod stream;
 #[cfg(feature = "suite")]
 pub mod suite;
 mod tls;
+mod words;
 
+pub use connection_settings::{
+    ChannelBinding, ConnectionSettings, Keepalives, Password, Server, TargetSessionAttrs,
+};
 pub use database::{Database, Description};
 pub use error::{Deferred, Error, ErrorKind, Report};
 pub use job::{Job, Statement, Wanted};
@@ -49,12 +55,14 @@ pub use params::{Params, Sql, Value, params};
 pub use passfile::{PasswordLogin, find_password};
 /// PostgreSQL's types and the Rust types of their values.
 pub use postgres_types as types;
+pub use reset::Reset;
 pub use rows::{Column, ColumnIndex, Format, RawRows, Results, Row, Rows};
 pub use settings::{Isolation, Settings};
 pub use ssl_mode::{SslMode, TlsVersion};
 pub use stats::{ErrorCounts, Stats};
-pub use stream::{Ended, RowSink, RowStream, row_stream};
-pub use tls::TlsSettings;
+pub use stream::{Ended, NotSent, RowSink, RowStream, row_stream};
+pub use tls::{TlsSettings, tls_server_end_point};
+pub use words::{is_atomic, transaction_control};
 
 /// The target of all log records.
 const LOG: &str = "wampgres::sql";

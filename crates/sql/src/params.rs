@@ -1,7 +1,13 @@
 //! Owns the shape of a statement's text and its parameters on their way to PostgreSQL; must not
 //! know jobs nor connections.
 
-use std::{borrow::Cow, fmt, ops::Deref, sync::Arc};
+use std::{
+    borrow::{Borrow, Cow},
+    fmt,
+    hash::{Hash, Hasher},
+    ops::Deref,
+    sync::Arc,
+};
 
 use postgres_types::ToSql;
 
@@ -22,6 +28,27 @@ impl Deref for Sql {
             Self::Static(text) => text,
             Self::Shared(text) => text,
         }
+    }
+}
+
+/// By its text, so that a `&str` finds it in a map.
+impl Borrow<str> for Sql {
+    fn borrow(&self) -> &str {
+        self
+    }
+}
+
+impl PartialEq for Sql {
+    fn eq(&self, other: &Self) -> bool {
+        **self == **other
+    }
+}
+
+impl Eq for Sql {}
+
+impl Hash for Sql {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        str::hash(self, state);
     }
 }
 
@@ -89,12 +116,19 @@ impl<'a> Params<'a> {
         self.0.is_empty()
     }
 
+    /// How many there are.
+    pub fn len(&self) -> usize {
+        self.0.len()
+    }
+
+    /// The values, `$1` first.
+    pub fn iter(&self) -> impl ExactSizeIterator<Item = &(dyn ToSql + Sync)> {
+        (self.0.iter()).map(|value| &**value as &(dyn ToSql + Sync))
+    }
+
     /// The values as a driver takes them.
     pub fn refs(&self) -> Vec<&(dyn ToSql + Sync)> {
-        self.0
-            .iter()
-            .map(|value| &**value as &(dyn ToSql + Sync))
-            .collect()
+        self.iter().collect()
     }
 }
 

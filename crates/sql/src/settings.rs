@@ -110,6 +110,16 @@ impl Settings {
     /// # Errors
     /// As for [`local`](Self::local).
     pub fn begin(&self) -> Result<String, Error> {
+        let mut script = self.begin_alone();
+        if let Some(local) = self.local()? {
+            script.push_str("; ");
+            script.push_str(&local);
+        }
+        Ok(script)
+    }
+
+    /// The statement that begins a transaction, without what [`local`](Self::local) sets.
+    pub fn begin_alone(&self) -> String {
         let mut script = String::from("BEGIN");
         script.push_str(match self.isolation {
             None => "",
@@ -122,11 +132,20 @@ impl Settings {
             Some(true) => " READ ONLY",
             Some(false) => " READ WRITE",
         });
-        if let Some(local) = self.local()? {
-            script.push_str("; ");
-            script.push_str(&local);
-        }
-        Ok(script)
+        script
+    }
+
+    /// What is set inside of a transaction, in the order in which it is to be set: the names and
+    /// values for `set_config(name, value, true)`. Isolation and whether it may write are not in it.
+    pub fn each(&self) -> impl Iterator<Item = (&str, Cow<'_, str>)> {
+        let zone = self.time_zone.as_deref().map(Cow::Borrowed);
+        let timeout = self.statement_timeout.map(milliseconds).map(Cow::Owned);
+        let first = [("TimeZone", zone), ("statement_timeout", timeout)];
+        let first = (first.into_iter()).filter_map(|(name, value)| Some((name, value?)));
+        let local = (self.local.iter()).map(|(name, value)| (&**name, Cow::Borrowed(&**value)));
+        // The last one, because the role may not be allowed to set the others.
+        let role = (self.role.as_deref()).map(|role| ("role", Cow::Borrowed(role)));
+        first.chain(local).chain(role)
     }
 
     /// The statement that sets, inside of a transaction, what BEGIN cannot say; `None` if that is
@@ -136,24 +155,13 @@ impl Settings {
     /// [`ErrorKind::Config`](crate::ErrorKind::Config) if a name or a value has a NUL in it, which
     /// PostgreSQL's text cannot have.
     pub fn local(&self) -> Result<Option<String>, Error> {
-        let timeout = self.statement_timeout.map(milliseconds);
-        let first = [
-            ("TimeZone", self.time_zone.as_deref()),
-            ("statement_timeout", timeout.as_deref()),
-        ];
-        let first = first
-            .into_iter()
-            .filter_map(|(name, value)| Some((name, value?)));
-        let local = self.local.iter().map(|(name, value)| (&**name, &**value));
-        // The last one, because the role may not be allowed to set the others.
-        let role = self.role.as_deref().map(|role| ("role", role));
         let mut script = String::new();
-        for (name, value) in first.chain(local).chain(role) {
+        for (name, value) in self.each() {
             script.push_str(if script.is_empty() { "SELECT " } else { ", " });
             script.push_str("pg_catalog.set_config(");
             push_literal(&mut script, name)?;
             script.push_str(", ");
-            push_literal(&mut script, value)?;
+            push_literal(&mut script, &value)?;
             script.push_str(", true)");
         }
         Ok(Some(script).filter(|script| !script.is_empty()))

@@ -36,6 +36,18 @@ pub struct RowSink {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Ended;
 
+/// Why a batch was not taken.
+#[derive(Debug)]
+pub enum NotSent {
+    /// The consumer has not asked for the batch before this one. Here it is again.
+    Full(Rows),
+    /// As [`Ended`].
+    Ended,
+}
+
+/// Called when there may be room again.
+type OnRoom = Box<dyn FnOnce() + Send>;
+
 type Asked = deferred::Promise<Option<Rows>, Error>;
 
 #[derive(Default)]
@@ -46,7 +58,7 @@ struct Channel {
 
 #[derive(Default)]
 struct State {
-    /// Read and not asked for, at most [`AHEAD`].
+    /// Read and not asked for, at most [`AHEAD`] and the last one.
     batches: VecDeque<Rows>,
     /// Asked for and not read. Then there are no `batches`.
     asked: VecDeque<Asked>,
@@ -55,6 +67,8 @@ struct State {
     is_dropped: bool,
     /// The backend waits for room, so PostgreSQL is at nothing.
     is_full: bool,
+    /// A backend that does not block waits so.
+    on_room: Option<OnRoom>,
 }
 
 /// Makes both ends of a streamed result. The handle cancels the job that it comes from.
@@ -75,8 +89,7 @@ impl RowStream {
     pub fn next_batch(&mut self) -> Deferred<Option<Rows>> {
         let mut state = self.channel.state();
         if let Some(batch) = state.batches.pop_front() {
-            drop(state);
-            self.channel.room.notify_one();
+            self.channel.tell_sender(state);
             return Deferred::ready(Ok(Some(batch)));
         }
         if let Some(end) = &mut state.end {
@@ -103,8 +116,7 @@ impl Drop for RowStream {
         let asked = std::mem::take(&mut state.asked);
         // A backend that waits does nothing but end the transaction, and keeps its connection.
         let runs = state.end.is_none() && !state.is_full;
-        drop(state);
-        self.channel.room.notify_one();
+        self.channel.tell_sender(state);
         drop(asked);
         if runs {
             self.job.cancel();
@@ -121,27 +133,49 @@ impl RowSink {
     /// # Errors
     /// [`Ended`] if nobody wants it any more.
     pub fn send(&self, batch: Rows) -> Result<(), Ended> {
+        let mut batch = batch;
         let mut state = self.channel.state();
         loop {
-            if state.is_dropped || state.end.is_some() {
-                return Err(Ended);
-            }
-            // One whose deferred was cancelled is passed over.
-            while let Some(asked) = state.asked.pop_front() {
-                if asked.control().take() {
-                    drop(state);
-                    asked.resolve(Ok(Some(batch)));
-                    return Ok(());
-                }
-            }
-            if state.batches.len() < AHEAD {
-                state.batches.push_back(batch);
-                return Ok(());
-            }
+            (batch, state) = match Channel::offer(state, batch) {
+                Ok(()) => return Ok(()),
+                Err((NotSent::Ended, _)) => return Err(Ended),
+                Err((NotSent::Full(batch), state)) => (batch, state),
+            };
             state.is_full = true;
             let waited = self.channel.room.wait(state);
             state = waited.unwrap_or_else(PoisonError::into_inner);
             state.is_full = false;
+        }
+    }
+
+    /// Hands a batch on if there is room for it. If there is none, `on_room` is called once, as soon
+    /// as there may be: on the consumer's thread, where it must not block.
+    ///
+    /// # Errors
+    /// The batch while there is no room, and [`NotSent::Ended`] if nobody wants it any more. Then
+    /// `on_room` is not called.
+    pub fn try_send(
+        &self,
+        batch: Rows,
+        on_room: impl FnOnce() + Send + 'static,
+    ) -> Result<(), NotSent> {
+        let mut state = self.channel.state();
+        (state.is_full, state.on_room) = (false, None);
+        Channel::offer(state, batch).map_err(|(not_sent, mut state)| {
+            if let NotSent::Full(_) = not_sent {
+                state.is_full = true;
+                state.on_room = Some(Box::new(on_room));
+            }
+            not_sent
+        })
+    }
+
+    /// Hands the last batch on even if there is no room for it, for a backend that has done all else
+    /// and is not to wait.
+    pub fn send_last(&self, batch: Rows) {
+        if let Err((NotSent::Full(batch), mut state)) = Channel::offer(self.channel.state(), batch)
+        {
+            state.batches.push_back(batch);
         }
     }
 
@@ -158,8 +192,7 @@ impl RowSink {
             None => (Ok(()), end),
         };
         state.end = Some(left);
-        drop(state);
-        self.channel.room.notify_one();
+        self.channel.tell_sender(state);
         if let Some(first) = first {
             first.resolve(told.map(|()| None));
         }
@@ -179,6 +212,39 @@ impl Channel {
     /// No user code runs under the lock, so a poisoned one is as good as any.
     fn state(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Takes a batch if there is room for it, or somebody waits for it.
+    fn offer(
+        mut state: MutexGuard<'_, State>,
+        batch: Rows,
+    ) -> Result<(), (NotSent, MutexGuard<'_, State>)> {
+        if state.is_dropped || state.end.is_some() {
+            return Err((NotSent::Ended, state));
+        }
+        // One whose deferred was cancelled is passed over.
+        while let Some(asked) = state.asked.pop_front() {
+            if asked.control().take() {
+                drop(state);
+                asked.resolve(Ok(Some(batch)));
+                return Ok(());
+            }
+        }
+        if state.batches.len() < AHEAD {
+            state.batches.push_back(batch);
+            return Ok(());
+        }
+        Err((NotSent::Full(batch), state))
+    }
+
+    /// There may be room, or nobody wants anything any more.
+    fn tell_sender(&self, mut state: MutexGuard<'_, State>) {
+        let on_room = state.on_room.take();
+        drop(state);
+        self.room.notify_one();
+        if let Some(on_room) = on_room {
+            on_room();
+        }
     }
 }
 
@@ -235,6 +301,44 @@ mod tests {
         assert_eq!(affected(stream.next_batch()), None);
         assert_eq!(affected(stream.next_batch()), None);
         sender.join().unwrap();
+    }
+
+    #[test]
+    fn a_sender_that_does_not_block_is_told_when_there_is_room() {
+        let (sink, mut stream, job) = stream();
+        let (told, room) = mpsc::channel();
+        let send = |n: u64| {
+            let told = told.clone();
+            sink.try_send(Rows::count(n), move || told.send(n).unwrap())
+        };
+        let asked = stream.next_batch();
+        send(1).unwrap();
+        assert_eq!(affected(asked), Some(1));
+        send(2).unwrap();
+        let held = match send(3) {
+            Err(NotSent::Full(held)) => held.affected(),
+            other => panic!("{other:?}"),
+        };
+        assert!(room.try_recv().is_err());
+        assert_eq!(affected(stream.next_batch()), Some(2));
+        assert_eq!((room.try_recv(), held), (Ok(3), 3));
+        send(held).unwrap();
+        assert!(matches!(send(4), Err(NotSent::Full(_))));
+        drop(stream);
+        assert_eq!(room.try_recv(), Ok(4), "it is to see that nobody reads on");
+        assert!(matches!(send(4), Err(NotSent::Ended)));
+        assert!(job.control().take(), "PostgreSQL was at nothing");
+    }
+
+    #[test]
+    fn the_last_batch_needs_no_room() {
+        let (sink, mut stream, _job) = stream();
+        sink.send(Rows::count(1)).unwrap();
+        sink.send_last(Rows::count(2));
+        sink.finish(Ok(()));
+        assert_eq!(affected(stream.next_batch()), Some(1));
+        assert_eq!(affected(stream.next_batch()), Some(2));
+        assert_eq!(affected(stream.next_batch()), None);
     }
 
     #[test]

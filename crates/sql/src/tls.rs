@@ -23,6 +23,7 @@ use rustls::{
     server::ParsedCertificate,
     sign::{CertifiedKey, SingleCertAndKey},
 };
+use sha2::{Digest, Sha256, Sha384, Sha512};
 use x509_cert::der::Encode;
 
 use super::{
@@ -247,6 +248,26 @@ impl Trust {
             given: Vec::new(),
         })
     }
+}
+
+/// What a password is bound to on a channel with a server that has shown this certificate (DER): its
+/// hash by the algorithm of its signature, or by SHA-256 in place of a weaker one (RFC 5929, 4.1).
+/// `None` if the signature's algorithm names no hash.
+pub fn tls_server_end_point(certificate: &[u8]) -> Option<Vec<u8>> {
+    let parsed = parse(&CertificateDer::from(certificate)).ok()?;
+    let algorithm = parsed.signature_algorithm.oid.to_string();
+    Some(match algorithm.as_str() {
+        // MD5, SHA-1 and SHA-256 with RSA; SHA-1 and SHA-256 with ECDSA.
+        "1.2.840.113549.1.1.4"
+        | "1.2.840.113549.1.1.5"
+        | "1.2.840.113549.1.1.11"
+        | "1.2.840.10045.4.1"
+        | "1.2.840.10045.4.3.2" => Sha256::digest(certificate).to_vec(),
+        // SHA-384 and SHA-512 with RSA and with ECDSA.
+        "1.2.840.113549.1.1.12" | "1.2.840.10045.4.3.3" => Sha384::digest(certificate).to_vec(),
+        "1.2.840.113549.1.1.13" | "1.2.840.10045.4.3.4" => Sha512::digest(certificate).to_vec(),
+        _ => return None,
+    })
 }
 
 /// Checks the certificate of the server as the mode demands.

@@ -176,6 +176,7 @@ impl Backlog {
             | Mail::Resume
             | Mail::MakeRoom
             | Mail::Deadline
+            | Mail::Look
             | Mail::Dialler(_) => false,
         }
     }

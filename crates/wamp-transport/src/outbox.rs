@@ -34,6 +34,8 @@ pub enum Mail {
     MakeRoom,
     /// For the clock: a realm has an earlier deadline than it knows of.
     Deadline,
+    /// For whoever is no session: there may be something to do.
+    Look,
     /// For a dialler: what has become of its attempt, or that it is to stop.
     Dialler(DiallerEvent),
 }
@@ -127,6 +129,7 @@ impl Mail {
             | Self::Resume
             | Self::MakeRoom
             | Self::Deadline
+            | Self::Look
             | Self::Dialler(_) => 0,
         }
     }

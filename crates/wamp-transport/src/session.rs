@@ -138,7 +138,7 @@ impl Session {
             Mail::Close => self.close(CloseCode::Normal, "the session has ended", io),
             Mail::GoAway => self.go_away(io),
             // For what comes below; the others are for tasks, not for connections.
-            Mail::Resume | Mail::MakeRoom | Mail::Deadline | Mail::Dialler(_) => {}
+            Mail::Resume | Mail::MakeRoom | Mail::Deadline | Mail::Look | Mail::Dialler(_) => {}
         }
         self.backlog.set_unsent(io.unsent());
         self.note_output(io);

@@ -1,8 +1,14 @@
-//! Owns the table of a database and the words that its choices take: libpq's where libpq has them,
-//! adbapi's with `cp_`, and the pool's own.
+//! Owns the table of a database: libpq's keys where libpq has them, adbapi's with `cp_`, and the
+//! pool's own.
 
+mod choices;
+
+pub(in crate::config) use self::choices::{BACKENDS, SESSION_ATTRIBUTES, SSL_MODES};
+use self::choices::{
+    CHANNEL_BINDING, ERROR_DETAILS, LEAST_TLS, LOAD_BALANCE, NEWEST_TLS, REQUIRE_AUTH, RESET,
+    SSL_CERT_MODE, SSL_NEGOTIATION,
+};
 use super::{
-    Choice,
     DefaultValue::{Boolean, Number, Special, Text},
     Key, Kind, Section, Times, boolean, inert, instead, integer, optional, served, word,
 };
@@ -33,6 +39,12 @@ const fn text(name: &'static str, default: &'static str, meaning: &'static str) 
 pub(in crate::config) static DATABASE: Section = Section {
     heading: "Database",
     keys: &[
+        optional(
+            "backend",
+            Kind::Word(&BACKENDS),
+            "`adbapi`, where the program has it",
+            "who speaks with PostgreSQL ([which to choose](performance.md#which-backend))",
+        ),
         optional(
             "host",
             Kind::Text,
@@ -334,67 +346,3 @@ pub(in crate::config) static DATABASE: Section = Section {
         ),
     ],
 };
-
-/// libpq's.
-pub(in crate::config) static SSL_MODES: Choice = Choice {
-    heading: "TLS modes",
-    served: &[
-        ("disable", "no TLS"),
-        ("allow", "TLS if the server takes nobody without"),
-        ("prefer", "TLS if the server has it"),
-        ("require", "TLS"),
-        (
-            "verify-ca",
-            "TLS, and a certificate that `sslrootcert` vouches for",
-        ),
-        (
-            "verify-full",
-            "the same, and it is for the host that is dialled",
-        ),
-    ],
-    not_yet: &[],
-};
-
-/// libpq's.
-pub(in crate::config) static SESSION_ATTRIBUTES: Choice = Choice {
-    heading: "Session attributes",
-    served: &[
-        ("any", ""),
-        ("read-write", "it can write"),
-        ("read-only", ""),
-        ("primary", "it is no standby"),
-        ("standby", ""),
-        (
-            "prefer-standby",
-            "a standby if there is one that can be reached, else any",
-        ),
-    ],
-    not_yet: &[],
-};
-
-/// A choice that its key explains.
-const fn words(served: &'static [(&'static str, &'static str)]) -> Choice {
-    Choice {
-        heading: "",
-        served,
-        not_yet: &[],
-    }
-}
-
-static CHANNEL_BINDING: Choice = words(&[("disable", ""), ("prefer", ""), ("require", "")]);
-static SSL_NEGOTIATION: Choice = words(&[("postgres", ""), ("direct", "")]);
-/// Without libpq's `require`: whether a server has asked for a certificate is not seen.
-static SSL_CERT_MODE: Choice = words(&[("disable", ""), ("allow", "")]);
-/// The two old ones ask for no more than what is so anyway.
-static LEAST_TLS: Choice = words(&[
-    ("TLSv1", ""),
-    ("TLSv1.1", ""),
-    ("TLSv1.2", ""),
-    ("TLSv1.3", ""),
-]);
-static NEWEST_TLS: Choice = words(&[("TLSv1.2", ""), ("TLSv1.3", "")]);
-static LOAD_BALANCE: Choice = words(&[("disable", ""), ("random", "")]);
-static REQUIRE_AUTH: Choice = words(&[("scram-sha-256", "")]);
-/// The pool's.
-static RESET: Choice = words(&[("none", ""), ("discard", "")]);
-static ERROR_DETAILS: Choice = words(&[("none", ""), ("names", ""), ("all", "")]);

@@ -1,7 +1,11 @@
 //! Owns the checked database: where it is, how it is reached and the limits of its pool. Knows
 //! nothing of JSON keys or of how the values came to be.
 
-use std::{fmt, net::IpAddr, path::PathBuf, time::Duration};
+use std::{fmt, path::PathBuf, time::Duration};
+
+use super::Backend;
+
+pub use sql::{ChannelBinding, Keepalives, Reset, Server, SslMode, TargetSessionAttrs, TlsVersion};
 
 /// A PostgreSQL database and the pool of connections to it; the `cp_` names are those of Twisted's
 /// adbapi, the others those of libpq where it has them.
@@ -12,6 +16,8 @@ pub struct Database {
     pub json_path: String,
     /// Its name in the node's `databases`; `None` for one component's own.
     pub name: Option<String>,
+    /// Who speaks with it; a backend that this program has.
+    pub backend: Backend,
     /// The servers to try in this order; at least one.
     pub servers: Vec<Server>,
     /// The database's name.
@@ -110,48 +116,6 @@ impl Database {
     }
 }
 
-/// Where a PostgreSQL server listens.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Server {
-    /// A name, an address, or the directory of a Unix socket (then it begins with `/`).
-    pub host: String,
-    /// Where to connect, if not to where `host` leads.
-    pub address: Option<IpAddr>,
-    /// TCP port, or the number in the Unix socket's name.
-    pub port: u16,
-}
-
-impl fmt::Display for Server {
-    /// `db.example:5432`, `[::1]:5432`.
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        if self.host.contains(':') {
-            write!(f, "[{}]:{}", self.host, self.port)
-        } else {
-            write!(f, "{}:{}", self.host, self.port)
-        }
-    }
-}
-
-/// How connections to PostgreSQL are secured (PostgreSQL's manual, 34.19). Not on Unix sockets,
-/// which are not networks.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub enum SslMode {
-    /// Without TLS.
-    Disable,
-    /// With TLS if the server takes nobody without.
-    Allow,
-    /// With TLS if the server has it.
-    #[default]
-    Prefer,
-    /// With TLS. In this mode and those above, the other end is verified only if there is an
-    /// `sslrootcert`.
-    Require,
-    /// With TLS and a certificate from an authority that we trust.
-    VerifyCa,
-    /// With TLS and a certificate from an authority that we trust, for the host that is dialled.
-    VerifyFull,
-}
-
 /// Whose certificates are trusted.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum SslRootCert {
@@ -161,48 +125,6 @@ pub enum SslRootCert {
     File(PathBuf),
 }
 
-/// What a session must be able to do. A server whose sessions cannot is passed over.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub enum TargetSessionAttrs {
-    /// Nothing in particular.
-    #[default]
-    Any,
-    /// Write: the server is a primary.
-    ReadWrite,
-    /// Only read.
-    ReadOnly,
-    /// The server is no standby.
-    Primary,
-    /// The server is a standby.
-    Standby,
-    /// A standby if there is one, else any.
-    PreferStandby,
-}
-
-/// How the other end of an idle TCP connection is probed. `0` leaves it to the system.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Keepalives {
-    /// After which silence the first probe is sent; whole seconds.
-    pub idle: Duration,
-    /// How long the answer to a probe may take before the next one; whole seconds.
-    pub interval: Duration,
-    /// After how many unanswered probes the connection counts as lost.
-    pub count: u32,
-}
-
-/// Whether a password is bound to the channel it is sent through, so that nobody between can use
-/// it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub enum ChannelBinding {
-    /// Never.
-    Disable,
-    /// If the server can.
-    #[default]
-    Prefer,
-    /// Always: who cannot is no server of ours.
-    Require,
-}
-
 /// A certificate to show to servers, and its key. Absolute, and there when they were checked.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ClientCertificate {
@@ -210,25 +132,6 @@ pub struct ClientCertificate {
     pub certificate: PathBuf,
     /// A PEM file that nobody else may read.
     pub key: PathBuf,
-}
-
-/// The versions of TLS that there are here; older ones are not spoken.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub enum TlsVersion {
-    /// TLS 1.2.
-    V1_2,
-    /// TLS 1.3.
-    V1_3,
-}
-
-/// What becomes of what a job leaves in its session.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub enum Reset {
-    /// It stays for the next job.
-    #[default]
-    None,
-    /// It is undone, as by `DISCARD ALL`; prepared statements stay.
-    Discard,
 }
 
 /// What callers get of what PostgreSQL reports with an error, besides its message, its hint,

@@ -4,8 +4,8 @@ use std::{path::Path, time::Duration};
 
 use super::{NODE, check_in, faults, me, node, node_with, server};
 use crate::config::{
-    ChannelBinding, ClientCertificate, Component, Database, ErrorDetails, Keepalives, Reset,
-    Secret, Server, SslMode, SslRootCert, TargetSessionAttrs, TlsVersion,
+    Backend, ChannelBinding, ClientCertificate, Component, Database, ErrorDetails, Keepalives,
+    Reset, Secret, Server, SslMode, SslRootCert, TargetSessionAttrs, TlsVersion,
     database::socket_directory,
 };
 
@@ -21,6 +21,7 @@ fn an_empty_database_has_the_defaults_of_libpq_and_adbapi() {
     let expected = Database {
         json_path: PLACE.to_owned(),
         name: None,
+        backend: Backend::default(),
         servers: vec![server(socket_directory(), 5432)],
         database: me(),
         user: me(),
@@ -65,9 +66,27 @@ fn an_empty_database_has_the_defaults_of_libpq_and_adbapi() {
     assert_eq!(super::database("{}", &environment), expected);
 }
 
+#[test]
+fn adbapi_or_txpostgres_is_taken_if_it_is_built_in_and_else_says_how_to_get_it() {
+    for backend in Backend::ALL {
+        let fields = format!(r#"{{"backend": "{backend}"}}"#);
+        if backend.is_built_in() {
+            assert_eq!(database(&fields).backend, backend);
+            let shown = database(&fields).to_string();
+            let is_told = shown.ends_with(&format!(" connections by {backend}"));
+            assert_eq!(is_told, backend != Backend::Adbapi, "{shown}");
+        } else {
+            let written = (r#"{"user": "testuser", "password": "s3cret"}"#, &*fields);
+            let told = faults(&node_with(&[written])).join("\n");
+            assert!(told.starts_with(&format!("{PLACE}.backend: ")), "{told}");
+            assert!(told.contains("cargo build"), "{told}");
+        }
+    }
+}
+
 /// Each key of a database with a value that is not its default.
 const ALL: &str = r#"{
-    "host": "one.example, two.example,::1", "port": "5433,,5434", "database": "shop", "user": "app",
+    "backend": "txpostgres", "host": "one.example, two.example,::1", "port": "5433,,5434", "database": "shop", "user": "app",
     "password": "s3cret", "sslmode": "verify-ca", "sslrootcert": "Cargo.toml",
     "target_session_attrs": "read-write", "application_name": "till", "options": "-c geqo=off",
     "search_path": "shop,public", "cp_min": 1, "cp_max": 4, "cp_noisy": true, "cp_reconnect": false,
@@ -83,6 +102,10 @@ const ALL: &str = r#"{
     "error_details": "names"
 }"#;
 
+/// How that is shown.
+const SHOWN: &str = "database shop of app at one.example:5433, two.example:5432, [::1]:5434, \
+                     1 to 4 connections by txpostgres";
+
 #[test]
 fn everything_can_be_written() {
     let here = |file| Path::new(env!("CARGO_MANIFEST_DIR")).join(file);
@@ -93,6 +116,7 @@ fn everything_can_be_written() {
     let expected = Database {
         json_path: PLACE.to_owned(),
         name: None,
+        backend: Backend::Txpostgres,
         servers: vec![
             at("127.0.0.1", server("one.example", 5433)),
             at("127.0.0.2", server("two.example", 5432)),
@@ -141,10 +165,7 @@ fn everything_can_be_written() {
     };
     let database = database(ALL);
     assert_eq!(database, expected);
-    assert_eq!(
-        database.to_string(),
-        "database shop of app at one.example:5433, two.example:5432, [::1]:5434, 1 to 4 connections"
-    );
+    assert_eq!(database.to_string(), SHOWN);
 }
 
 #[test]
@@ -417,7 +438,7 @@ const FAULTS: &[(&str, &str)] = &[
     ),
     (
         r#""queue_timout": 5"#,
-        "queue_timout: unknown key, did you mean `queue_timeout`?; allowed: host, port, database, user, password, \
+        "queue_timout: unknown key, did you mean `queue_timeout`?; allowed: backend, host, port, database, user, password, \
          hostaddr, service, passfile, channel_binding, require_auth, sslmode, sslrootcert, sslcert, sslkey, \
          sslcertmode, sslnegotiation, sslsni, ssl_min_protocol_version, ssl_max_protocol_version, \
          load_balance_hosts, target_session_attrs, application_name, options, search_path, cp_min, cp_max, \

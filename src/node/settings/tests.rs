@@ -5,7 +5,7 @@ use std::path::Path;
 use super::*;
 
 /// How connections are made to a component's database with these fields.
-fn connection_with(fields: &str) -> Config {
+fn connection_with(fields: &str) -> ConnectionSettings {
     connection(&database_with(fields))
 }
 
@@ -80,25 +80,32 @@ fn the_head_of_a_request_has_a_limit_whatever_is_written_for_handshakes() {
 }
 
 #[test]
-fn what_is_written_of_tcp_is_what_a_socket_is_told() {
+fn what_is_written_of_tcp_is_what_a_backend_is_told() {
     let tcp = |fields| {
-        let config = connection_with(fields);
-        let idle = config.get_keepalives_idle();
+        let settings = connection_with(fields);
+        let keepalives = settings.keepalives;
         (
-            config.get_keepalives().then_some(idle),
-            config.get_keepalives_interval(),
-            config.get_keepalives_retries(),
-            config.get_tcp_user_timeout().copied(),
+            keepalives.map(|probes| (probes.idle, probes.interval, probes.count)),
+            settings.tcp_user_timeout,
         )
     };
-    let seconds = |seconds| Some(Duration::from_secs(seconds));
-    assert_eq!(tcp(""), (seconds(30), seconds(10), Some(3), seconds(30)));
+    let seconds = Duration::from_secs;
+    let default = Some((seconds(30), seconds(10), 3));
+    assert_eq!(tcp(""), (default, Some(seconds(30))));
     let written = r#""keepalives_idle": 60, "keepalives_interval": 5, "keepalives_count": 2,
         "tcp_user_timeout": 20"#;
-    assert_eq!(
-        tcp(written),
-        (seconds(60), seconds(5), Some(2), seconds(20))
-    );
+    let set = Some((seconds(60), seconds(5), 2));
+    assert_eq!(tcp(written), (set, Some(seconds(20))));
     let off = r#""keepalives": false, "tcp_user_timeout": 0"#;
-    assert_eq!(tcp(off), (None, None, None, seconds(0)));
+    assert_eq!(tcp(off), (None, None));
+}
+
+#[test]
+fn an_empty_password_is_none() {
+    let password = |fields| connection_with(fields).password;
+    assert_eq!(
+        password(r#""password": "hunter2""#),
+        Some(Password::new("hunter2"))
+    );
+    assert_eq!(password(r#""password": """#), None);
 }

@@ -3,10 +3,9 @@
 use std::{path::PathBuf, sync::Arc, time::Duration};
 
 use postgres::Client;
-use sql::{SslMode, TlsVersion};
+use sql::{Reset, Sql, SslMode, TargetSessionAttrs, TlsVersion};
 
 use super::Builder;
-use crate::{postgres_settings::Reset, session_attrs::TargetSessionAttrs};
 
 /// The settings of a pool on PostgreSQL.
 impl Builder {
@@ -18,6 +17,17 @@ impl Builder {
         F: Fn(&mut Client) -> Result<(), postgres::Error> + Send + Sync + 'static,
     {
         self.driver.cp_openfun = Some(Arc::new(openfun));
+        self
+    }
+
+    /// The same without a client library's type, so that it serves any backend: it is told the
+    /// process id of the connection's backend, and gives the SQL that sets up the session. Called
+    /// after [`cp_openfun`](Self::cp_openfun).
+    pub fn on_connect<F>(mut self, on_connect: F) -> Self
+    where
+        F: Fn(i32) -> Result<Vec<Sql>, sql::Error> + Send + Sync + 'static,
+    {
+        self.driver.on_connect = Some(Arc::new(on_connect));
         self
     }
 

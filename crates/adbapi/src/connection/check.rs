@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use postgres::fallible_iterator::FallibleIterator;
 
 use super::{
-    super::{error::Error, pool::manager::SILENT},
+    super::{error::Error, pool::manager::SILENT, session_attrs::SessionAttrs},
     Connection,
 };
 

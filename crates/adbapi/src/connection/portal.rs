@@ -2,14 +2,14 @@
 //! no job.
 
 use postgres::{Client, IsolationLevel, Statement, error::DbError};
-use sql::{Isolation, RowSink, Settings};
+use sql::{Isolation, RowSink, Settings, transaction_control};
 
 use super::{
     super::{
         error::Error,
         notices,
         pool::{job::Failure, worker_state::WorkerState},
-        statements::{Statements, transaction_control},
+        statements::Statements,
     },
     Connection,
     limit::may_change_limit,

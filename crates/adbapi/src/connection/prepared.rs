@@ -5,9 +5,10 @@ use postgres::{
     Client, Statement,
     error::{DbError, SqlState},
 };
+use sql::transaction_control;
 
 use super::{
-    super::{error::Error, pool::job::Failure, statements::transaction_control},
+    super::{error::Error, pool::job::Failure},
     Connection,
 };
 

@@ -7,10 +7,10 @@ use postgres::{
     Client, Row, Statement,
     types::{FromSql, Type},
 };
-use sql::{Column, Description, Format, Params, RawRows, Rows, Wanted};
+use sql::{Column, Description, Format, Params, RawRows, Rows, Wanted, transaction_control};
 
 use super::{
-    super::{error::Error, pool::job::Failure, statements::transaction_control},
+    super::{error::Error, pool::job::Failure},
     Connection,
 };
 

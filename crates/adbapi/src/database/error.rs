@@ -9,6 +9,7 @@ impl From<Error> for sql::Error {
     fn from(error: Error) -> Self {
         let error = match error {
             Error::Sql(told) => return *told,
+            Error::Custom(own) => return Self::custom(own),
             error => error,
         };
         let kind = match &error {

@@ -371,6 +371,32 @@ fn openfun_is_called_once_for_each_connection_before_its_first_job() {
 }
 
 #[test]
+fn on_connect_is_told_each_backend_and_sets_its_session_up() {
+    let opened = Arc::new(Mutex::new(Vec::new()));
+    let seen = opened.clone();
+    let pool = pool(move |b| {
+        b.on_connect(move |backend| {
+            seen.lock().unwrap().push(backend);
+            Ok(vec!["SET my.greeting = 'hello'".into()])
+        })
+    });
+    let asked = "SELECT pg_backend_pid(), current_setting('my.greeting')";
+    let rows = outcome(pool.run_query(asked, ())).unwrap();
+    assert!(opened.lock().unwrap().contains(&rows[0].get(0)));
+    assert_eq!(rows[0].get::<_, String>(1), "hello");
+
+    let refusing = self::pool(|b| {
+        b.connect_timeout(Duration::from_millis(500))
+            .on_connect(|_| Err(sql::Error::config("not today")))
+    });
+    let error = outcome(refusing.run_query("SELECT 1", ())).unwrap_err();
+    assert!(
+        error.to_string().contains("on_connect failed: not today"),
+        "{error}"
+    );
+}
+
+#[test]
 fn an_openfun_that_fails_or_panics_says_so_to_the_caller() {
     let pool_failing = pool(|b| {
         b.connect_timeout(Duration::from_millis(500))

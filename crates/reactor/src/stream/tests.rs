@@ -71,6 +71,20 @@ fn a_socket_that_cannot_be_connected_says_why() {
     running.join().unwrap();
 }
 
+#[test]
+fn the_end_of_an_idle_socket_is_seen_without_reading() {
+    let (client, served) = net::UnixStream::pair().unwrap();
+    served.set_nonblocking(true).unwrap();
+    let served = Stream::from(UnixStream::from_std(served));
+    assert!(!served.has_ended());
+    (&client).write_all(b"unread").unwrap();
+    assert!(!served.has_ended());
+    let (idle, ended) = net::UnixStream::pair().unwrap();
+    ended.set_nonblocking(true).unwrap();
+    drop(idle);
+    assert!(Stream::from(UnixStream::from_std(ended)).has_ended());
+}
+
 /// The address of a port that nobody listens at any more.
 fn socket_without_listener() -> SocketAddr {
     let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();

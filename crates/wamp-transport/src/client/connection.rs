@@ -318,6 +318,7 @@ impl Protocol<Mail> for DialledConnection {
             | Mail::Resume
             | Mail::MakeRoom
             | Mail::Deadline
+            | Mail::Look
             | Mail::Dialler(_) => {}
         }
     }

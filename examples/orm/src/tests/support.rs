@@ -2,11 +2,15 @@
 #![allow(
     dead_code,
     unreachable_pub,
+    unused_imports,
+    unused_macros,
     reason = "these tests need less of it, and pub says what a file offers"
 )]
 
 #[path = "../../../../tests/support/answer.rs"]
 pub mod answer;
+#[path = "../../../../tests/support/backends.rs"]
+pub(super) mod backends;
 #[path = "../../../../tests/support/in_process.rs"]
 pub mod in_process;
 #[path = "../../../../tests/support/postgres.rs"]

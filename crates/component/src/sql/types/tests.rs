@@ -1,7 +1,7 @@
 //! Owns the tests of types: against a real PostgreSQL as the judge, and without one.
 
-// They open it by adbapi.
-#![cfg(feature = "adbapi")]
+// They open it by both backends.
+#![cfg(all(feature = "adbapi", feature = "txpostgres"))]
 
 mod documented;
 mod extensions;
@@ -13,6 +13,7 @@ mod written;
 
 use std::{
     sync::{Arc, OnceLock},
+    thread,
     time::Duration,
 };
 
@@ -23,23 +24,22 @@ use sql::{Database, Job, Rows, Settings, Statement, Value};
 /// Longer than anything here takes.
 const LIMIT: Duration = Duration::from_secs(60);
 
-/// The database of all tests here.
-fn database() -> Arc<dyn Database> {
-    static SERVER: OnceLock<(TemporaryCluster, Arc<dyn Database>)> = OnceLock::new();
-    let (_, database) = SERVER.get_or_init(|| {
+/// The database of all tests here, by each backend.
+fn databases() -> impl Iterator<Item = Arc<dyn Database>> {
+    static SERVER: OnceLock<(TemporaryCluster, [Arc<dyn Database>; 2])> = OnceLock::new();
+    let (_, databases) = SERVER.get_or_init(|| {
         let cluster = TemporaryCluster::create("app", None).unwrap();
         cluster.start().unwrap();
-        let database = open(&cluster);
+        let databases = [by_adbapi(&cluster), by_txpostgres(&cluster)];
         for sql in SCHEMA {
-            run(&*database, sql, Vec::new());
+            run(&*databases[0], sql, Vec::new());
         }
-        (cluster, database)
+        (cluster, databases)
     });
-    database.clone()
+    databases.iter().cloned()
 }
 
-/// By the backend adbapi.
-fn open(cluster: &TemporaryCluster) -> Arc<dyn Database> {
+fn by_adbapi(cluster: &TemporaryCluster) -> Arc<dyn Database> {
     let mut config = adbapi::postgres::Config::new();
     config.host_path(cluster.socket_directory());
     config.port(cluster.port()).user("app").dbname("postgres");
@@ -47,6 +47,24 @@ fn open(cluster: &TemporaryCluster) -> Arc<dyn Database> {
     let pool = pool.build().unwrap();
     pool.start().unwrap();
     Arc::new(pool)
+}
+
+/// On an I/O thread that runs as long as the test's process.
+fn by_txpostgres(cluster: &TemporaryCluster) -> Arc<dyn Database> {
+    let reactor = reactor::Reactor::<()>::new().unwrap();
+    let mailbox = reactor.mailbox();
+    thread::spawn(move || reactor.run().unwrap());
+    let server = sql::Server {
+        host: cluster.socket_directory().display().to_string(),
+        address: None,
+        port: cluster.port(),
+    };
+    let settings = sql::ConnectionSettings::new(server, "postgres", "app");
+    let pool = txpostgres::ConnectionPool::builder(settings)
+        .cp_min(1)
+        .cp_max(4);
+    let reactors = txpostgres::Reactors::new([mailbox], || ());
+    Arc::new(pool.build(reactors).unwrap())
 }
 
 /// What users make themselves.

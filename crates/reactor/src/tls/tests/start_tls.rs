@@ -95,3 +95,32 @@ fn tls_begins_in_the_middle_of_a_stream() {
     client.read_exact(&mut echoed).unwrap();
     assert_eq!(&echoed, b"at once");
 }
+
+/// Tells which certificate the other end has shown.
+struct Secured(mpsc::Sender<Option<Vec<u8>>>);
+
+impl Protocol<u64> for Secured {
+    fn on_open(&mut self, io: &mut Io<'_>) {
+        io.out().extend_from_slice(b"x");
+    }
+    fn on_secured(&mut self, certificate: Option<&[u8]>, _: &mut Io<'_>) {
+        self.0.send(certificate.map(<[u8]>::to_vec)).unwrap();
+    }
+    fn on_bytes(&mut self, _: &[u8], io: &mut Io<'_>) {
+        io.close();
+    }
+    fn on_mail(&mut self, _: u64, _: &mut Io<'_>) {}
+    fn on_deadline(&mut self, _: &mut Io<'_>) {}
+    fn on_lost(&mut self) {}
+}
+
+#[test]
+fn the_protocol_is_told_once_with_the_certificate_of_the_other_end() {
+    let served = run(listening_in(server_layer, || echo));
+    let (told, tells) = mpsc::channel();
+    let socket = TcpStream::connect(served.address).unwrap();
+    let layer = client_layer(Box::new(Secured(told)));
+    served.mailbox.adopt(socket, layer);
+    let shown: Vec<_> = tells.iter().collect();
+    assert_eq!(shown, [Some(certificates().server.to_vec())]);
+}

@@ -9,7 +9,7 @@ use sql::{
 
 use super::{
     super::{Argument, Columns, Forms, table},
-    database,
+    databases,
     generated::Random,
     json,
     judge::{Of, comparable},
@@ -162,63 +162,69 @@ fn none(faults: impl Iterator<Item = String>) {
 
 #[test]
 fn values_of_every_type_travel_there_and_back() {
-    let database = database();
-    let types = TYPES.iter().enumerate();
-    none(types.filter_map(|(seed, r#type)| travels(&*database, r#type, seed).err()));
+    for database in databases() {
+        let types = TYPES.iter().enumerate();
+        none(types.filter_map(|(seed, r#type)| travels(&*database, r#type, seed).err()));
+    }
 }
 
 #[test]
 fn arrays_of_every_type_travel_there_and_back() {
-    let database = database();
-    // Arrays of these would be arrays of arrays.
-    let is_flat = |r#type: &&&str| !["prices", "int2vector", "oidvector"].contains(*r#type);
-    let types = TYPES.iter().filter(is_flat).enumerate();
-    none(types.filter_map(|(seed, r#type)| {
-        let array = format!("{type}[]");
-        travels(&*database, &array, seed).err()
-    }));
+    for database in databases() {
+        // Arrays of these would be arrays of arrays.
+        let is_flat = |r#type: &&&str| !["prices", "int2vector", "oidvector"].contains(*r#type);
+        let types = TYPES.iter().filter(is_flat).enumerate();
+        none(types.filter_map(|(seed, r#type)| {
+            let array = format!("{type}[]");
+            travels(&*database, &array, seed).err()
+        }));
+    }
 }
 
 #[test]
 fn every_type_of_postgresql_is_in_the_table() {
-    let sql = "SELECT oid, typname::text FROM pg_type AS t
+    for database in databases() {
+        let sql = "SELECT oid, typname::text FROM pg_type AS t
                WHERE typnamespace = 'pg_catalog'::regnamespace AND typrelid = 0
                  AND NOT EXISTS (SELECT FROM pg_type AS e WHERE e.oid = t.typelem AND e.typrelid > 0)
                  AND (typtype <> 'p' OR typname IN ('void', 'cstring', 'unknown'))";
-    let rows = run(&*database(), sql, Vec::new());
-    assert!(rows.len() > 100);
-    for row in rows.iter() {
-        let (oid, name): (u32, &str) = (row.get(0).unwrap(), row.get(1).unwrap());
-        let r#type = Type::from_oid(oid).unwrap_or_else(|| panic!("{name} is not known"));
-        let is_made_of_others = matches!(
-            r#type.kind(),
-            Kind::Array(_) | Kind::Range(_) | Kind::Multirange(_)
-        );
-        assert!(
-            is_made_of_others || table::find(&r#type).is_some(),
-            "{name}"
-        );
+        let rows = run(&*database, sql, Vec::new());
+        assert!(rows.len() > 100);
+        for row in rows.iter() {
+            let (oid, name): (u32, &str) = (row.get(0).unwrap(), row.get(1).unwrap());
+            let r#type = Type::from_oid(oid).unwrap_or_else(|| panic!("{name} is not known"));
+            let is_made_of_others = matches!(
+                r#type.kind(),
+                Kind::Array(_) | Kind::Range(_) | Kind::Multirange(_)
+            );
+            assert!(
+                is_made_of_others || table::find(&r#type).is_some(),
+                "{name}"
+            );
+        }
     }
 }
 
 #[test]
 fn ranges_of_everything_have_their_texts() {
-    let sql = "SELECT v, v::text FROM (VALUES
+    for database in databases() {
+        let sql = "SELECT v, v::text FROM (VALUES
         (tstzrange('infinity', NULL)), (tstzrange('2026-01-01', '2026-01-02', '[]')),
         ('(-infinity,\"0044-03-15 12:00:00 BC\")')) AS q (v)
         UNION ALL SELECT NULL, NULL";
-    let rows = run(&*database(), sql, Vec::new());
-    let columns = Columns::new(rows.columns(), Forms::default());
-    for row in rows.iter() {
-        let text: Option<&str> = row.get(1).unwrap();
-        assert_eq!(json(columns.value(row, 0)), json(text));
-    }
-    let sql = "SELECT v, v::text FROM (VALUES
+        let rows = run(&*database, sql, Vec::new());
+        let columns = Columns::new(rows.columns(), Forms::default());
+        for row in rows.iter() {
+            let text: Option<&str> = row.get(1).unwrap();
+            assert_eq!(json(columns.value(row, 0)), json(text));
+        }
+        let sql = "SELECT v, v::text FROM (VALUES
         (int4multirange(int4range(1, 3), int4range(7, NULL))), ('{[1,2),(,-5]}')) AS q (v)";
-    let rows = run(&*database(), sql, Vec::new());
-    let columns = Columns::new(rows.columns(), Forms::default());
-    for row in rows.iter() {
-        let text: &str = row.get(1).unwrap();
-        assert_eq!(json(columns.value(row, 0)), json(text));
+        let rows = run(&*database, sql, Vec::new());
+        let columns = Columns::new(rows.columns(), Forms::default());
+        for row in rows.iter() {
+            let text: &str = row.get(1).unwrap();
+            assert_eq!(json(columns.value(row, 0)), json(text));
+        }
     }
 }

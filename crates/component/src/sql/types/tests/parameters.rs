@@ -7,22 +7,26 @@ use wamp::Payload;
 
 use super::{
     super::{Argument, type_name, typescript},
-    database, described, run, try_run,
+    databases, described, run, try_run,
 };
 
 fn argument(json: &str) -> Argument {
     Argument::from_json(json).unwrap()
 }
 
-/// The value of a statement with one parameter, or what is wrong with the argument.
-fn ask<T: FromSqlOwned>(sql: &str, json: &str) -> Result<T, String> {
-    let database = database();
-    let to = described(&*database, sql).unwrap().params.remove(0);
-    let param = argument(json)
-        .bind(&to)
-        .map_err(|mismatch| mismatch.to_string())?;
-    let rows = try_run(&*database, sql, vec![param]).map_err(|error| error.to_string())?;
-    Ok(rows.row(0).unwrap().get(0).unwrap())
+/// The value of a statement with one parameter, or what is wrong with the argument: the same by
+/// both backends.
+fn ask<T: FromSqlOwned + PartialEq>(sql: &str, json: &str) -> Result<T, String> {
+    let mut answers = databases().map(|database| {
+        let to = described(&*database, sql).unwrap().params.remove(0);
+        let param = argument(json).bind(&to);
+        let param = param.map_err(|mismatch| mismatch.to_string())?;
+        let rows = try_run(&*database, sql, vec![param]).map_err(|error| error.to_string())?;
+        Ok(rows.row(0).unwrap().get(0).unwrap())
+    });
+    let (first, second) = (answers.next().unwrap(), answers.next().unwrap());
+    assert!(first == second, "{sql} {json}");
+    first
 }
 
 /// Asks for what is said of values that do not fit.
@@ -334,36 +338,37 @@ fn nothing_shows_a_value() {
 
 #[test]
 fn types_have_names_for_people_and_for_typescript() {
-    let database = database();
-    let sql =
-        "SELECT NULL::int4, NULL::text[], NULL::mood, NULL::goods, NULL::price[], NULL::hstore,
+    for database in databases() {
+        let sql =
+            "SELECT NULL::int4, NULL::text[], NULL::mood, NULL::goods, NULL::price[], NULL::hstore,
                       ROW(1), NULL::int8";
-    let columns = described(&*database, sql).unwrap().columns;
-    let names: Vec<_> = columns
-        .iter()
-        .map(|(_, r#type)| type_name(r#type))
-        .collect();
-    let expected = [
-        "int4", "text[]", "mood", "goods", "price[]", "hstore", "record", "int8",
-    ];
-    assert_eq!(names, expected);
-    let types: Vec<_> = columns
-        .iter()
-        .map(|(_, r#type)| typescript(r#type))
-        .collect();
-    let goods = "{ \"id\": number | string | null; \"name\": string | null; \
+        let columns = described(&*database, sql).unwrap().columns;
+        let names: Vec<_> = columns
+            .iter()
+            .map(|(_, r#type)| type_name(r#type))
+            .collect();
+        let expected = [
+            "int4", "text[]", "mood", "goods", "price[]", "hstore", "record", "int8",
+        ];
+        assert_eq!(names, expected);
+        let types: Vec<_> = columns
+            .iter()
+            .map(|(_, r#type)| typescript(r#type))
+            .collect();
+        let goods = "{ \"id\": number | string | null; \"name\": string | null; \
                  \"price\": number | string | null; \"made\": string | null; \
                  \"mood\": \"sad\" | \"so, so\" | \"very \\\"happy\\\"\" | null }";
-    let expected = [
-        "number",
-        "Array<string | null>",
-        "\"sad\" | \"so, so\" | \"very \\\"happy\\\"\"",
-        goods,
-        "Array<number | string | null>",
-        "string",
-        "Record<string, unknown>",
-        "number | string",
-    ];
-    assert_eq!(types, expected);
-    run(&*database, "SELECT 1", Vec::new());
+        let expected = [
+            "number",
+            "Array<string | null>",
+            "\"sad\" | \"so, so\" | \"very \\\"happy\\\"\"",
+            goods,
+            "Array<number | string | null>",
+            "string",
+            "Record<string, unknown>",
+            "number | string",
+        ];
+        assert_eq!(types, expected);
+        run(&*database, "SELECT 1", Vec::new());
+    }
 }
