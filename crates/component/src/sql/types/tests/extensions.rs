@@ -177,3 +177,18 @@ fn without_the_cast_the_column_is_named() {
         assert!(try_run(&*database, "SELECT '=r/app'::aclitem", Vec::new()).is_err());
     }
 }
+
+#[test]
+fn an_array_of_any_type_is_what_to_json_makes_of_it() {
+    for database in databases() {
+        run(&*database, "ANALYZE pg_type", Vec::new());
+        let sql = "SELECT most_common_vals AS v, to_json(most_common_vals)::text FROM pg_stats
+                   WHERE tablename = 'pg_type' AND attname = 'typtype'";
+        let rows = texts(&*database, sql, Vec::new());
+        let columns = Columns::new(rows.columns(), Forms::default());
+        let row = rows.row(0).unwrap();
+        let expected: &str = row.get(1).unwrap();
+        assert!(expected.starts_with("[\""), "{expected}");
+        assert_eq!(json(columns.value(row, 0)), expected);
+    }
+}

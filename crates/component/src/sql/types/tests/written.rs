@@ -136,6 +136,10 @@ fn rows_are_objects_lists_or_values() {
         assert_eq!(json(columns.array(row)), r#"[2,"x",[null,3]]"#);
         assert_eq!(json(columns.value(row, 1)), "\"x\"");
         assert_eq!(columns.duplicate(), None);
+        // Straight into a payload.
+        let payload = wamp::Payload::from_args(&(columns.arrays(&rows),)).unwrap();
+        let (read,): (Value,) = payload.args().unwrap();
+        assert_eq!(read, json!([[1, null, []], [2, "x", [null, 3]]]));
         let none = run(
             &*database,
             "SELECT 1 AS a, 2 AS b, 3 AS a WHERE false",
