@@ -196,3 +196,12 @@ fn an_answer_that_is_being_sent_is_not_cut_for_a_newcomer() {
     download.expect_end();
     latecomer.leave();
 }
+
+/// A table of files that the kernel has to enlarge while clients come holds up an I/O thread.
+#[test]
+fn the_table_of_files_is_as_large_as_the_limit_from_the_start() {
+    let (_program, node) = node_with_files(4096, json!({}));
+    let status = fs::read_to_string(format!("/proc/{}/status", node.pid())).expect("proc(5)");
+    let size = status.lines().find_map(|line| line.strip_prefix("FDSize:"));
+    assert_eq!(size.map(str::trim), Some("4096"));
+}

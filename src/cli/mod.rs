@@ -14,7 +14,11 @@ use std::{
 };
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
-use nix::sys::resource::{Resource, getrlimit, setrlimit};
+use nix::{
+    fcntl::{FcntlArg, fcntl},
+    sys::resource::{Resource, getrlimit, setrlimit},
+    unistd::close,
+};
 use serde_json::value::RawValue;
 
 use crate::config::{self, Backend, ConfigError, NodeConfig};
@@ -241,12 +245,28 @@ pub fn run(classes: &Classes) -> ExitCode {
     }
 }
 
+/// So many files get their room in the kernel at the start: half a megabyte there.
+const MANY_FILES: u64 = 1 << 16;
+
 /// Lets this process open as many files as it may: each connection takes one, and the usual soft
 /// limit of 1,024 is soon reached. The new limit.
 fn raise_file_limit() -> nix::Result<u64> {
     let (_, hard) = getrlimit(Resource::RLIMIT_NOFILE)?;
     setrlimit(Resource::RLIMIT_NOFILE, hard, hard)?;
+    make_room_for_files(hard);
     Ok(hard)
+}
+
+/// Has the kernel make its table of this process's files as large as many clients need. It doubles
+/// the table when that is full, and whoever opens a file then waits until each processor has had a
+/// turn: some ten milliseconds, in which an I/O thread would serve nobody.
+fn make_room_for_files(limit: u64) {
+    let last = limit.min(MANY_FILES).saturating_sub(1);
+    let last = i32::try_from(last).unwrap_or(i32::MAX);
+    // If it cannot be done, the table grows as it is needed.
+    if let Ok(file) = fcntl(std::io::stdin(), FcntlArg::F_DUPFD_CLOEXEC(last)) {
+        let _ = close(file);
+    }
 }
 
 fn load(file: &Path, classes: &Classes) -> Result<NodeConfig, ConfigError> {

@@ -9,10 +9,11 @@
 //! binary form in which results come. [`as_text`] has PostgreSQL make text of them.
 
 mod argument;
-mod as_text;
+
 mod binary;
 mod bind;
 mod bytes;
+mod cast;
 mod columns;
 mod forms;
 mod literal;
@@ -29,7 +30,7 @@ mod text_value;
 mod value;
 
 pub use argument::Argument;
-pub use as_text::as_text;
+pub use cast::as_text;
 pub use columns::Columns;
 pub use forms::{Forms, Int8Form, NumericForm};
 pub use mismatch::Mismatch;

@@ -11,6 +11,7 @@ use sql::{Format, Row, Rows};
 
 use super::{
     forms::Forms,
+    names::type_name,
     rule::Rule,
     text_value::TextValue,
     value::{Context, Value},
@@ -40,7 +41,7 @@ impl Columns {
     pub fn new<'a>(columns: impl IntoIterator<Item = sql::Column<'a>>, forms: Forms) -> Self {
         let columns = columns.into_iter().map(|column| Written {
             name: column.name.to_owned(),
-            type_name: column.r#type.to_string(),
+            type_name: type_name(column.r#type),
             rule: Rule::of(column.r#type),
             format: column.format,
         });

@@ -11,7 +11,7 @@ use super::{
     argument::Shape,
     bind::{base, bytes, float4, float8, shape, whole},
     bytes::Bytes,
-    literals::quote,
+    literals::{delimiter, is_vector, quote},
     mismatch::Mismatch,
     names::type_name,
     print,
@@ -105,11 +105,6 @@ fn chars(to: &mut String, text: &str, r#type: &Type) -> Result<(), Mismatch> {
     Ok(())
 }
 
-/// Whether it is one of the two arrays with a literal of their own.
-fn is_vector(r#type: &Type) -> bool {
-    [Type::INT2_VECTOR, Type::OID_VECTOR].contains(r#type)
-}
-
 fn vector(to: &mut String, list: &[&RawValue], element: &Type) -> Result<(), Mismatch> {
     for (at, value) in list.iter().enumerate() {
         if at > 0 {
@@ -143,7 +138,7 @@ fn array(
     to.push('{');
     for (at, value) in list.iter().enumerate() {
         if at > 0 {
-            to.push(',');
+            to.push(delimiter(element));
         }
         let written = match shape(value, element)? {
             Shape::List(list) if !is_json => array(to, &list, element, dimensions + 1),

@@ -1,9 +1,21 @@
-//! Owns PostgreSQL's literals of arrays and rows: their quoting, both ways. Must not know the types
-//! of what is in them.
+//! Owns PostgreSQL's literals of arrays and rows: their quoting, both ways. Must not know how
+//! what is in them is written.
 
 use std::borrow::Cow;
 
+use sql::types::Type;
+
 use super::bytes::Malformed;
+
+/// What stands between the elements of an array: `typdelim` in `pg_type`.
+pub(super) fn delimiter(element: &Type) -> char {
+    if *element == Type::BOX { ';' } else { ',' }
+}
+
+/// Whether it is one of the two arrays that have no braces, and spaces between their elements.
+pub(super) fn is_vector(array: &Type) -> bool {
+    [Type::INT2_VECTOR, Type::OID_VECTOR].contains(array)
+}
 
 /// An element of an array: text, or an array inside it.
 pub(super) enum Element<'a> {
@@ -15,12 +27,17 @@ pub(super) enum Element<'a> {
 /// What is left of a literal.
 struct Rest<'a>(&'a str);
 
-/// Reads the literal of an array, whatever its lower bounds.
-pub(super) fn array(literal: &str) -> Result<Vec<Element<'_>>, Malformed> {
+/// Reads the literal of an array, whatever its lower bounds; with spaces between the elements, of one
+/// without braces.
+pub(super) fn array(literal: &str, delimiter: char) -> Result<Vec<Element<'_>>, Malformed> {
+    if delimiter == ' ' {
+        let elements = literal.split_ascii_whitespace();
+        return Ok(elements.map(|text| Element::Text(text.into())).collect());
+    }
     // Bounds other than 1 stand in front: `[0:1]={a,b}`.
     let braces = literal.find('{').ok_or(Malformed)?;
     let mut rest = Rest(&literal[braces..]);
-    let elements = rest.array(0)?;
+    let elements = rest.array(delimiter, 0)?;
     match rest.0 {
         "" => Ok(elements),
         _ => Err(Malformed),
@@ -57,7 +74,7 @@ impl<'a> Rest<'a> {
         }
     }
 
-    fn array(&mut self, depth: usize) -> Result<Vec<Element<'a>>, Malformed> {
+    fn array(&mut self, delimiter: char, depth: usize) -> Result<Vec<Element<'a>>, Malformed> {
         if depth == super::MAX_DIMENSIONS || !self.has('{') {
             return Err(Malformed);
         }
@@ -67,9 +84,9 @@ impl<'a> Rest<'a> {
         }
         loop {
             elements.push(match self.0.chars().next() {
-                Some('{') => Element::Array(self.array(depth + 1)?),
-                Some('"') => Element::Text(self.text(&[',', '}'])?),
-                _ => match self.text(&[',', '}'])? {
+                Some('{') => Element::Array(self.array(delimiter, depth + 1)?),
+                Some('"') => Element::Text(self.text(&[delimiter, '}'])?),
+                _ => match self.text(&[delimiter, '}'])? {
                     null if null.eq_ignore_ascii_case("null") => Element::Null,
                     text => Element::Text(text),
                 },
@@ -77,7 +94,7 @@ impl<'a> Rest<'a> {
             if self.has('}') {
                 return Ok(elements);
             }
-            if !self.has(',') {
+            if !self.has(delimiter) {
                 return Err(Malformed);
             }
         }
@@ -144,11 +161,11 @@ mod tests {
             (r#"{{"a,b","c\"}"},{"\\",d}}"#, r#"<a,b><c"}><\><d>"#),
             (r#"{"(1,\"x y\")"}"#, r#"<(1,"x y")>"#),
         ] {
-            let read = array(literal).unwrap_or_else(|_| panic!("{literal}"));
+            let read = array(literal, ',').unwrap_or_else(|_| panic!("{literal}"));
             assert_eq!(read.iter().map(shown).collect::<String>(), elements);
         }
         for wrong in ["", "{", "{1", "{1,", "{\"a}", "{1}x", "{{{{{{{1}}}}}}}"] {
-            assert!(array(wrong).is_err(), "{wrong}");
+            assert!(array(wrong, ',').is_err(), "{wrong}");
         }
     }
 

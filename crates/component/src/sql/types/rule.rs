@@ -3,6 +3,7 @@
 use sql::types::{Kind, Type};
 
 use super::{
+    literals::{delimiter, is_vector},
     print::Print,
     table::{self, Out},
 };
@@ -10,8 +11,8 @@ use super::{
 /// How the values of a type are written.
 pub(super) enum Rule {
     One(Out),
-    /// Of any number of dimensions.
-    Array(Box<Self>),
+    /// Of any number of dimensions; with what stands between its elements in text.
+    Array(Box<Self>, char),
     Composite(Vec<(String, Self)>),
     /// A row that says for itself of which types it is.
     Record,
@@ -29,7 +30,8 @@ impl Rule {
         match r#type.kind() {
             Kind::Enum(_) => Self::One(Out::Chars),
             Kind::Domain(base) => Self::of(base),
-            Kind::Array(element) => Self::Array(Self::of(element).into()),
+            Kind::Array(element) if is_vector(r#type) => Self::Array(Self::of(element).into(), ' '),
+            Kind::Array(element) => Self::Array(Self::of(element).into(), delimiter(element)),
             Kind::Composite(fields) => Self::Composite(
                 (fields.iter().map(|field| {
                     let rule = Self::of(field.type_());
@@ -56,7 +58,7 @@ impl Rule {
     pub(super) fn has_cast(&self) -> bool {
         match self {
             Self::Cast => true,
-            Self::Array(element) => element.has_cast(),
+            Self::Array(element, _) => element.has_cast(),
             Self::Composite(fields) => fields.iter().any(|(_, rule)| rule.has_cast()),
             Self::One(_) | Self::Record | Self::Range(_) | Self::Multirange(_) => false,
         }

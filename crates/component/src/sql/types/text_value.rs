@@ -36,8 +36,8 @@ impl Serialize for TextValue<'_> {
         let text = Bytes(self.bytes).text().map_err(malformed)?;
         match self.rule {
             Rule::One(out) => one(*out, text, self.context, serializer),
-            Rule::Array(element) => {
-                let elements = literals::array(text).map_err(malformed)?;
+            Rule::Array(element, delimiter) => {
+                let elements = literals::array(text, *delimiter).map_err(malformed)?;
                 let context = self.context;
                 Elements {
                     elements: &elements,

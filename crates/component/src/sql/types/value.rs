@@ -63,7 +63,7 @@ impl Serialize for Value<'_> {
             Rule::Multirange(print) => {
                 context.text(serializer, |to| print::multirange(to, bytes, *print))
             }
-            Rule::Array(element) => array(element, bytes, context, serializer),
+            Rule::Array(element, _) => array(element, bytes, context, serializer),
             Rule::Composite(fields) => {
                 let count = bytes.count().map_err(malformed)?;
                 if count != fields.len() {

@@ -25,11 +25,11 @@ pub(in super::super) fn inet(to: &mut String, mut bytes: Bytes<'_>) -> Result<()
     bytes.end()
 }
 
-/// PostgreSQL shows an IPv4 address in the end where the rest is zeros.
+/// PostgreSQL shows an IPv4 address at the end where exactly the six groups before it are zeros.
 fn ipv6(to: &mut String, address: Ipv6Addr) {
     let number = u128::from(address);
     match u32::try_from(number) {
-        Ok(v4) if v4 > 1 => write(to, format_args!("::{}", Ipv4Addr::from(v4))),
+        Ok(v4) if v4 > 0xffff => write(to, format_args!("::{}", Ipv4Addr::from(v4))),
         _ => write(to, format_args!("{address}")),
     }
 }

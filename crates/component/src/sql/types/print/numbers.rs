@@ -1,5 +1,7 @@
 //! Owns the text of numbers. Must not know which JSON they become.
 
+use std::{fmt::LowerExp, str::FromStr};
+
 use super::{Bytes, Malformed, write};
 
 macro_rules! integers {
@@ -18,8 +20,13 @@ integers!(int2 i16 int4 i32 int8 i64 unsigned4 u32 unsigned8 u64);
 
 pub(in super::super) fn float4(to: &mut String, mut bytes: Bytes<'_>) -> Result<(), Malformed> {
     let value = bytes.f32()?;
-    // The fewest digits that are this number and no other of its type.
-    float(to, format_args!("{value:e}"), f64::from(value), 6);
+    if value.is_finite() {
+        let from = to.len();
+        digits(to, value, 9);
+        lay_out(to, from, 6);
+    } else {
+        to.push_str(non_finite(value.into()));
+    }
     bytes.end()
 }
 
@@ -29,18 +36,64 @@ pub(in super::super) fn float8(to: &mut String, mut bytes: Bytes<'_>) -> Result<
 }
 
 pub(super) fn double(to: &mut String, value: f64) {
-    float(to, format_args!("{value:e}"), value, 15);
+    if value.is_finite() {
+        let from = to.len();
+        digits(to, value, 17);
+        lay_out(to, from, 15);
+    } else {
+        to.push_str(non_finite(value));
+    }
 }
 
-/// As `double_to_shortest_decimal_buf` of PostgreSQL's `d2s.c` lays digits out: with an exponent if
-/// it is below -4, or not below `limit`.
-fn float(to: &mut String, scientific: std::fmt::Arguments<'_>, value: f64, limit: i32) {
-    if !value.is_finite() {
-        to.push_str(non_finite(value));
-        return;
-    }
+/// Prints the fewest digits, at most `most`, that are this number and no other of its type. What lies
+/// half way to the next number is none to PostgreSQL, for not everybody rounds it alike.
+fn digits<T>(to: &mut String, value: T, most: usize)
+where
+    T: Copy + PartialEq + FromStr + LowerExp,
+{
     let from = to.len();
-    write(to, scientific);
+    write(to, format_args!("{value:e}"));
+    let fewest = to[from..].bytes().take_while(|byte| *byte != b'e');
+    let fewest = fewest.filter(u8::is_ascii_digit).count();
+    for count in fewest..=most {
+        to.truncate(from);
+        let decimals = count - 1;
+        write(to, format_args!("{value:.decimals$e}"));
+        if is_inside(to, from, value) {
+            return;
+        }
+    }
+}
+
+/// Whether what is a little more than the printed number, or less, is still the value.
+fn is_inside<T: PartialEq + FromStr>(to: &mut String, from: usize, value: T) -> bool {
+    let end = to.len();
+    let printed = &to[from..];
+    let sign = if printed.starts_with('-') { "-" } else { "" };
+    let Some((mantissa, exponent)) = printed.split_once('e') else {
+        return true;
+    };
+    let number = |digit: u8| u64::from(digit - b'0');
+    let digits = mantissa.bytes().filter(u8::is_ascii_digit);
+    let (count, whole) = digits.fold((0, 0), |(count, whole), digit| {
+        (count + 1, whole * 10 + number(digit))
+    });
+    let exponent = exponent.parse().unwrap_or(0) - (count - 1) - 20;
+    if whole == 0 {
+        return true;
+    }
+    let mut is_value = |digits: u64, rest: &str| {
+        write(to, format_args!("{sign}{digits}{rest}e{exponent}"));
+        let is_value = matches!(to[end..].parse(), Ok(near) if value == near);
+        to.truncate(end);
+        is_value
+    };
+    is_value(whole, "00000000000000000001") && is_value(whole - 1, "99999999999999999999")
+}
+
+/// Lays out digits with an exponent, as `double_to_shortest_decimal_buf` of PostgreSQL's `d2s.c` does:
+/// the exponent stays if it is below -4, or not below `limit`.
+fn lay_out(to: &mut String, from: usize, limit: i32) {
     let Some(at) = to[from..].find('e').map(|at| from + at) else {
         return;
     };

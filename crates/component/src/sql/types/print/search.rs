@@ -128,8 +128,7 @@ fn infix(to: &mut String, bytes: &mut Bytes<'_>, outer: Outer) -> Result<(), Mal
     };
     // Phrases are not commutative.
     let is_phrase = matches!(token, Token::Phrase(_));
-    let has_parentheses = priority < outer.priority
-        || is_phrase && (priority == outer.priority || outer.is_right_of_phrase);
+    let has_parentheses = priority < outer.priority || is_phrase && outer.is_right_of_phrase;
     if has_parentheses {
         to.push_str("( ");
     }

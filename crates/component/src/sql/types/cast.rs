@@ -58,7 +58,7 @@ fn cast(r#type: &Type) -> Cast {
         // Its elements say for themselves of which type they are, which may be any.
         _ if *r#type == Type::ANYARRAY => Cast::Json,
         (Rule::Cast, _) => Cast::Text,
-        (Rule::Array(element), Kind::Array(_)) if matches!(*element, Rule::Cast) => Cast::Texts,
+        (Rule::Array(element, _), Kind::Array(_)) if matches!(*element, Rule::Cast) => Cast::Texts,
         (rule, _) if rule.has_cast() => Cast::Json,
         _ => Cast::None,
     }
