@@ -6,7 +6,7 @@ use std::process::ExitCode;
 use wampgres::{
     cli,
     component::{Answer, Classes, Component, Error, Pool, Procedure, Reply, Setup},
-    sql::{Database, Job, Statement},
+    sql::{Job, Statement},
 };
 
 struct SlowAndQuick(Pool);

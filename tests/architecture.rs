@@ -142,7 +142,7 @@ const TABLE: &[Allowed] = &[
         ours: &[],
         others: &["tracing"],
     },
-    // Either backend can be left out; times of a database are chrono's.
+    // Either backend can be left out; times of a database are chrono's. Bytes are base64 in JSON.
     Allowed {
         package: "component",
         ours: &[
@@ -155,6 +155,7 @@ const TABLE: &[Allowed] = &[
             "wamp-client",
         ],
         others: &[
+            "base64",
             "chrono",
             "serde",
             "serde_json",

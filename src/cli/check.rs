@@ -1,17 +1,66 @@
-//! `wampgres check`: says whether a configuration is sound and what it describes. Starts nothing.
+//! `wampgres check`: says whether a configuration is sound and what it describes, and with
+//! `--database` whether PostgreSQL can prepare its SQL. Serves nothing.
 
-use std::process::ExitCode;
+use std::{process::ExitCode, time::Duration};
 
-use super::{CheckArgs, explain, load};
+use super::{CheckArgs, FAULTY, explain, load};
+use crate::{
+    config::NodeConfig,
+    node::{StopTimes, check_sql},
+};
 use component::Classes;
+
+/// How long it may take to close the databases.
+const CLOSE_TIME: Duration = Duration::from_secs(2);
 
 pub(super) fn run(args: &CheckArgs, classes: &Classes) -> ExitCode {
     let file = &args.config.config;
     match load(file, classes) {
         Ok(config) => {
             println!("{}: no faults\n{config}", file.display());
+            if args.database {
+                return check_database(&config, classes);
+            }
             ExitCode::SUCCESS
         }
         Err(error) => explain(file, &error),
     }
+}
+
+/// Prints what PostgreSQL says of the SQL.
+fn check_database(config: &NodeConfig, classes: &Classes) -> ExitCode {
+    let checked = match check_sql(config, classes, StopTimes::of(CLOSE_TIME)) {
+        Ok(checked) => checked,
+        Err(error) => {
+            eprintln!("{error}");
+            return ExitCode::FAILURE;
+        }
+    };
+    let mut code = ExitCode::SUCCESS;
+    if checked.is_empty() {
+        println!("no component has SQL: none is of the class sql.Procedures");
+    }
+    for (json_path, check) in checked {
+        println!(
+            "{json_path}: PostgreSQL has prepared {} procedures",
+            check.prepared
+        );
+        if let Some(why) = check.unavailable {
+            eprintln!("{json_path}: PostgreSQL could not be asked for all procedures: {why}");
+            code = ExitCode::FAILURE;
+        }
+        if !check.faults.is_empty() {
+            let noun = if check.faults.len() == 1 {
+                "fault"
+            } else {
+                "faults"
+            };
+            eprintln!("{json_path}: {} {noun} in the SQL", check.faults.len());
+            for fault in check.faults {
+                eprintln!("  {fault}");
+            }
+            code = ExitCode::from(FAULTY);
+        }
+    }
+    code
 }

@@ -108,6 +108,10 @@ struct StartArgs {
 struct CheckArgs {
     #[command(flatten)]
     config: ConfigArgs,
+    /// Also ask PostgreSQL to prepare the SQL of all components of the class sql.Procedures, and list
+    /// what it refuses. Nothing of it is run
+    #[arg(long)]
+    database: bool,
 }
 
 const BENCH_EXAMPLES: &str = "\

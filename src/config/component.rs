@@ -1,8 +1,9 @@
 //! Owns the components in the document and the question where each joins: in this process or at
 //! another router. Knows nothing of what component classes do.
 
-use std::{collections::BTreeMap, net::IpAddr, num::NonZeroU64, time::Duration};
+use std::{collections::BTreeMap, net::IpAddr, num::NonZeroU64, path::Path, time::Duration};
 
+use component::sql;
 use serde_json::Value;
 use wamp::ANONYMOUS;
 
@@ -153,9 +154,15 @@ fn extra(
             .map(|(_, member)| member)
             .next_back()
     };
+    let is_sql = classname == Some(sql::CLASSNAME);
     if let Some(fields) = value.as_object_mut() {
         fields.remove("database");
-        fields.remove("procedures");
+        if !is_sql {
+            fields.remove("procedures");
+        }
+    }
+    if let (true, Some(member)) = (is_sql, &member) {
+        sql_procedures(member, &mut value, context);
     }
     if let (true, Some(member)) = (wanted, &member)
         && !matches!(value, Value::Object(_) | Value::Null)
@@ -172,11 +179,40 @@ fn extra(
         }
         None => None,
     };
-    let concurrency = written("procedures").map(|procedures| concurrency(&procedures));
+    let procedures = written("procedures").filter(|_| !is_sql);
+    let concurrency = procedures.map(|procedures| concurrency(&procedures));
     Extra {
         value,
         database,
         concurrency: concurrency.unwrap_or_default(),
+    }
+}
+
+/// Checks which keys the `extra` of the class for SQL has, and makes its directory absolute; their
+/// values are the class's to read.
+fn sql_procedures(member: &Cursor<'_>, value: &mut Value, context: &Context<'_>) {
+    let Some(object) = member.object(&keys::SQL_EXTRA) else {
+        return;
+    };
+    if let Some(procedures) = object.member("procedures") {
+        if !matches!(procedures.value(), Json::Object(_)) {
+            procedures.fault("must be an object with an object for each URI of a procedure");
+        }
+        for (_, procedure) in procedures.members() {
+            procedure.object(&keys::SQL_PROCEDURE);
+        }
+    }
+    let directory = object.member("directory");
+    if let Some((member, written)) = directory.and_then(|member| member.text().map(|t| (member, t)))
+    {
+        let directory = context.base_dir.join(Path::new(written));
+        if !directory.is_dir() {
+            member.fault(format!(
+                "there is no directory {}; relative ones are relative to the config file",
+                unless_secret(directory.display().to_string())
+            ));
+        }
+        value["directory"] = directory.to_string_lossy().into();
     }
 }
 

@@ -5,13 +5,16 @@
 
 use std::ops::RangeInclusive;
 
+use ::component::sql::OptionKind;
+
 mod component;
 mod database;
 mod node;
+mod sql;
 mod times;
 mod transport;
 
-pub(super) use self::{component::*, database::*, node::*, times::Times, transport::*};
+pub(super) use self::{component::*, database::*, node::*, sql::*, times::Times, transport::*};
 
 /// One kind of object in the document, and its keys.
 #[derive(Debug)]
@@ -73,6 +76,8 @@ pub(super) enum Kind {
     /// A string that is not empty.
     Text,
     Uri,
+    /// An option of procedures in SQL, which their class reads.
+    Option(&'static OptionKind),
     /// An object with a table of its own.
     Object(&'static Section),
     /// An array of what the words say.
@@ -273,6 +278,8 @@ pub(super) static SECTIONS: &[&Section] = &[
     &CLIENT_TRANSPORT,
     &CLIENT_ENDPOINT,
     &PROCEDURE,
+    &SQL_EXTRA,
+    &SQL_PROCEDURE,
     &DATABASE,
 ];
 

@@ -124,6 +124,7 @@ impl fmt::Display for Kind {
                 f.write_str(&either(&choice.words()))
             }
             Self::Word(choice) => write!(f, "one of the {}", link(choice.heading)),
+            Self::Option(kind) => kind.fmt(f),
             Self::Text => f.write_str("string"),
             Self::Uri => f.write_str("URI"),
             Self::Object(section) => write!(f, "object: {}", link(section.heading)),

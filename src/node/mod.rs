@@ -7,6 +7,7 @@ mod databases;
 mod listeners;
 mod memory_limit;
 mod settings;
+mod sql_check;
 
 use std::{
     io,
@@ -18,6 +19,7 @@ use std::{
 
 pub use self::databases::DatabaseStatus;
 pub use self::listeners::Address;
+pub use self::sql_check::check_sql;
 use self::{
     components::Components,
     databases::{Databases, IoThreads},

@@ -122,6 +122,10 @@ impl Work<Postgres> for Submitted {
         match self.run_all(connection) {
             Ok(results) => {
                 self.results = Some(results);
+                if self.job.is_dry_run {
+                    connection.rollback();
+                    return Ok(());
+                }
                 connection.commit().map_err(Failure::Final)
             }
             Err(failure) => {

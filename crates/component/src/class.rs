@@ -14,7 +14,7 @@ use serde_json::Value;
 use super::OpenFun;
 use super::{
     Answer, Error, ErrorDetails, Invocation, OnConnect, Pool, SessionHandle, Subscription, hello,
-    subscription::BoundSubscription,
+    sql, subscription::BoundSubscription,
 };
 use wamp::Uri;
 
@@ -182,7 +182,9 @@ impl Default for Classes {
         let classes = Self {
             by_name: BTreeMap::new(),
         };
-        classes.with::<hello::MyDatabaseComponent>(hello::CLASSNAME)
+        classes
+            .with::<hello::MyDatabaseComponent>(hello::CLASSNAME)
+            .with::<sql::Procedures>(sql::CLASSNAME)
     }
 }
 

@@ -138,6 +138,7 @@ compile_error!("a node needs a backend for its databases: --features adbapi, txp
 mod aliases;
 mod arguments;
 mod class;
+mod did_you_mean;
 mod error;
 mod handler;
 pub mod hello;
@@ -148,10 +149,12 @@ mod registry;
 mod reply_stream;
 mod session;
 mod session_handle;
+pub mod sql;
 mod subscription;
 
 pub use aliases::{Deferred, Promise, deferred};
 pub use class::{Classes, Component, Instance, Procedure, Setup};
+pub use did_you_mean::did_you_mean;
 pub use error::{Error, ErrorDetails};
 pub use handler::Status;
 pub use invocation::{Answer, Caller, Invocation, Later, Reply};

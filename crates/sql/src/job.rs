@@ -58,6 +58,9 @@ pub struct Job {
     pub first: Statement,
     /// Those after it.
     pub others: Vec<Statement>,
+    /// Whether its transaction is rolled back when all statements have run, on purpose: they give
+    /// their results, and nothing takes effect.
+    pub is_dry_run: bool,
 }
 
 impl Job {
@@ -67,6 +70,7 @@ impl Job {
             settings: Settings::new(),
             first: statement,
             others: Vec::new(),
+            is_dry_run: false,
         }
     }
 
@@ -84,9 +88,16 @@ impl Job {
         self
     }
 
+    /// The same job, rolled back on purpose at its end.
+    #[must_use]
+    pub fn dry_run(mut self) -> Self {
+        self.is_dry_run = true;
+        self
+    }
+
     /// Whether it needs no transaction around it, because PostgreSQL makes one for each statement.
     pub fn is_bare(&self) -> bool {
-        self.others.is_empty() && self.settings.is_empty()
+        self.others.is_empty() && self.settings.is_empty() && !self.is_dry_run
     }
 }
 

@@ -75,6 +75,7 @@ macro_rules! database_suite {
             transactions: a_statement_has_the_time_that_its_job_gives_it,
             transactions: several_statements_are_one,
             transactions: a_failure_at_the_commit_is_the_result,
+            transactions: a_dry_run_gives_results_and_has_no_effect,
             transactions: a_bare_statement_has_no_transaction_around_it,
             transactions: nobody_else_ends_the_transaction,
         }

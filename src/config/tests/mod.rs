@@ -10,13 +10,14 @@ mod libpq;
 mod limits;
 mod model;
 mod secrets;
+mod sql;
 mod syntax;
 
 use std::path::Path;
 
 use super::{ConfigError, Database, NodeConfig, Options, Server, check_text};
 
-const CLASSES: &[&str] = &["hello.MyDatabaseComponent", "test.Plain"];
+const CLASSES: &[&str] = &["hello.MyDatabaseComponent", "sql.Procedures", "test.Plain"];
 const DATABASE_CLASSES: &[&str] = &["hello.MyDatabaseComponent"];
 
 /// A router with realm1, files at `/`, a WebSocket at `ws` and a plain component, and a container

@@ -168,6 +168,24 @@ pub fn a_failure_at_the_commit_is_the_result(open: Open) {
     assert_eq!(value::<i64>(&*db, "SELECT count(*) FROM suite_deferred"), 0);
 }
 
+/// Its statements see what those before them did, and nobody else ever does.
+pub fn a_dry_run_gives_results_and_has_no_effect(open: Open) {
+    let db = open(2);
+    rows(&*db, "DROP TABLE IF EXISTS suite_dry");
+    rows(&*db, "CREATE TABLE suite_dry (n int PRIMARY KEY)");
+    let insert = || Statement::new("INSERT INTO suite_dry VALUES (1)", ());
+    let results = outcome(db.submit(Job::new(insert().count()).dry_run())).expect("it runs");
+    assert_eq!(results.first.affected(), 1);
+    let select = Statement::new("SELECT n FROM suite_dry", ());
+    let results = outcome(db.submit(Job::new(insert()).then(select).dry_run()));
+    assert_eq!(first::<i32>(results.expect("both run").last()), 1);
+    let error = failure(db.submit(Job::new(insert()).then(insert()).dry_run()));
+    assert_eq!(error.sqlstate(), Some("23505"));
+    assert_eq!(value::<i64>(&*db, "SELECT count(*) FROM suite_dry"), 0);
+    outcome(db.submit(insert().into())).expect("the sessions are as before");
+    assert_eq!(value::<i64>(&*db, "SELECT count(*) FROM suite_dry"), 1);
+}
+
 /// So it may be one that no transaction can hold.
 pub fn a_bare_statement_has_no_transaction_around_it(open: Open) {
     let db = open(1);

@@ -68,7 +68,7 @@ impl Locked<'_> {
         // A near server answers at once if it is not frozen, and what it has been sent cannot be taken
         // back. One that has become read-only, or is promoted, keeps its connections.
         idled > STALE
-            || slot.round_trip < NEAR
+            || self.state.round_trip.is_some_and(|way| way < NEAR)
             || may_change(self.wanted()) && self.pool.health.lost_since(slot.last_used)
     }
 

@@ -232,7 +232,7 @@ impl<T> Entry<T> {
     }
 }
 
-/// Whether a work needs BEGIN: for an isolation, or where something in it may commit in between,
+/// Whether a work needs BEGIN: for an isolation, to be rolled back, or where something in it may commit in between,
 /// which is refused then. All other jobs are implicit transactions.
 fn is_explicit(work: &Work) -> bool {
     let job = match work {
@@ -240,6 +240,9 @@ fn is_explicit(work: &Work) -> bool {
         Work::Job(job) if !job.is_bare() => job,
         _ => return false,
     };
+    if job.is_dry_run {
+        return true;
+    }
     let settings = &job.settings;
     let statements = std::iter::once(&job.first).chain(&job.others);
     settings.get_isolation().is_some()

@@ -145,8 +145,9 @@ impl<T> Session<T> {
             }
             return;
         }
-        if entry.begins() && matches!(entry.work, Work::Job(_)) {
-            wire.control("COMMIT", out);
+        if let (true, Work::Job(job)) = (entry.begins(), &entry.work) {
+            let end = if job.is_dry_run { "ROLLBACK" } else { "COMMIT" };
+            wire.control(end, out);
         }
         wire.sync(out);
     }

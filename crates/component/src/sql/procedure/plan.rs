@@ -1,0 +1,240 @@
+//! Owns what is known of a procedure without a database: its statements, its parameters and its
+//! options, each fault with its place. Must not know PostgreSQL's types.
+
+use std::{collections::BTreeSet, sync::Arc};
+
+use sql::{Settings, Sql};
+
+use super::super::{
+    super::did_you_mean::did_you_mean,
+    options::{MAX_BYTES, MAX_ROWS, Options, Returns, Written},
+    text::{Assembled, Fault, Source, Statement},
+    types::{Argument, Forms, Int8Form, NumericForm},
+};
+
+/// A procedure as it is written.
+#[derive(Debug)]
+pub(in crate::sql) struct Plan {
+    pub(super) source: Source,
+    pub(in crate::sql) options: Options,
+    /// In the order of positional arguments.
+    pub(super) parameters: Vec<Parameter>,
+    pub(super) statements: Vec<Planned>,
+    pub(super) settings: Settings,
+    pub(super) forms: Forms,
+    pub(super) retry: u64,
+    pub(super) max_rows: u64,
+    pub(super) max_bytes: u64,
+    pub(super) is_secret: bool,
+}
+
+/// A parameter of a procedure.
+#[derive(Debug)]
+pub(super) struct Parameter {
+    /// What it is called: `price`, `$1`.
+    pub(super) name: String,
+    /// Its value where a call has none.
+    pub(super) default: Option<Argument>,
+}
+
+/// A statement of a procedure.
+#[derive(Debug)]
+pub(super) struct Planned {
+    pub(super) assembled: Assembled,
+    pub(super) sql: Sql,
+    /// What is said about its result.
+    pub(super) returns: Option<Returns>,
+    /// The name of its result.
+    pub(super) result: Option<Arc<str>>,
+    /// Its result is left out.
+    pub(super) is_skipped: bool,
+}
+
+impl Plan {
+    /// What a source and the options around it come to; `options` are what the configuration says of
+    /// this procedure, `defaults` what it says of all.
+    pub(in crate::sql) fn new(
+        source: Source,
+        options: Options,
+        defaults: &Options,
+    ) -> Result<Self, Vec<Fault>> {
+        let mut faults = Vec::new();
+        let mut own = Options::default();
+        for option in &source.options {
+            let written = Written::Text(&option.value);
+            faults.extend(own.take(&option.place, &option.key, written).err());
+        }
+        if options.returns.is_some() && source.statements.len() > 1 {
+            let why = "there are several statements: say `-- @returns` before each that it is for";
+            faults.push(Fault::new(source.place(), why));
+        }
+        let options = options.or(&own).or(defaults);
+        let parameters = parameters(&source, &options, &mut faults);
+        let statements = (source.statements.iter())
+            .map(|statement| planned(&source, statement, &options, &mut faults))
+            .collect::<Vec<_>>();
+        check_names(&source, &statements, &mut faults);
+        if !faults.is_empty() {
+            return Err(faults);
+        }
+        Ok(Self {
+            settings: settings(&options),
+            forms: forms(&options),
+            retry: options.retry.unwrap_or(0),
+            max_rows: options.max_rows.unwrap_or(MAX_ROWS),
+            max_bytes: options.max_bytes.unwrap_or(MAX_BYTES),
+            is_secret: options.secret.unwrap_or(false),
+            source,
+            options,
+            parameters,
+            statements,
+        })
+    }
+
+    /// What the procedure does, for people.
+    pub(in crate::sql) fn description(&self) -> &str {
+        let said = self.options.description.as_deref();
+        said.unwrap_or(&self.source.description)
+    }
+
+    /// The names of its parameters, for people.
+    pub(in crate::sql) fn takes(&self) -> String {
+        match self.parameters.as_slice() {
+            [] => "none".to_owned(),
+            parameters => {
+                let names: Vec<_> = parameters.iter().map(|p| &*p.name).collect();
+                names.join(", ")
+            }
+        }
+    }
+
+    /// Whether the answer is an object of named results.
+    pub(super) fn is_named(&self) -> bool {
+        self.statements
+            .iter()
+            .any(|planned| planned.result.is_some())
+    }
+
+    /// Whether the answer has the result of a statement in it: those with a name where there are
+    /// any, else the last one.
+    pub(super) fn is_answer(&self, index: usize) -> bool {
+        if self.is_named() {
+            return self.statements[index].result.is_some();
+        }
+        let last = self
+            .statements
+            .iter()
+            .rposition(|planned| !planned.is_skipped);
+        last == Some(index)
+    }
+}
+
+/// The parameters of the source with what the options say of them.
+fn parameters(source: &Source, options: &Options, faults: &mut Vec<Fault>) -> Vec<Parameter> {
+    let names: Vec<_> = source.parameters.iter().map(|p| p.name.as_str()).collect();
+    for said in &options.params {
+        let name = said.name.as_str();
+        if !names.contains(&name) {
+            let has = match names.as_slice() {
+                [] => "none".to_owned(),
+                names => names.join(", "),
+            };
+            let meant = did_you_mean(name, &names);
+            let why = format!("there is no parameter `{name}` in the SQL{meant}; it has: {has}");
+            faults.push(Fault::new(said.place.clone(), why));
+        }
+    }
+    let mut ordered: Vec<_> = source.parameters.iter().collect();
+    ordered.sort_by_key(|parameter| parameter.number());
+    let parameter = |parameter: &&super::super::text::Parameter| {
+        let said = options
+            .params
+            .iter()
+            .find(|said| said.name == parameter.name);
+        let default = said.and_then(|said| said.default.as_ref());
+        let default = default.or(parameter.default.as_ref());
+        let default = default.map(|json| Argument::from_json(json));
+        Parameter {
+            name: parameter.name.clone(),
+            default: default.and_then(|default| match default {
+                Ok(default) => Some(default),
+                Err(error) => {
+                    let why = format!("the default of `{}`: {error}", parameter.name);
+                    faults.push(Fault::new(source.place_of(parameter), why));
+                    None
+                }
+            }),
+        }
+    };
+    ordered.iter().map(parameter).collect()
+}
+
+fn planned(
+    source: &Source,
+    statement: &Statement,
+    options: &Options,
+    faults: &mut Vec<Fault>,
+) -> Planned {
+    let mut own = Options::default();
+    for option in &statement.options {
+        let written = Written::Text(&option.value);
+        faults.extend(own.take(&option.place, &option.key, written).err());
+    }
+    let type_of = |index: usize| {
+        let name = &source.parameters[index].name;
+        let said = options.params.iter().find(|said| said.name == *name)?;
+        said.r#type.as_deref()
+    };
+    let assembled = source.assemble(statement, type_of);
+    let is_single = own.single.unwrap_or(false);
+    let is_only = source.statements.len() == 1;
+    Planned {
+        sql: assembled.sql.clone().into(),
+        assembled,
+        returns: (own.returns)
+            .or(is_single.then_some(Returns::Row))
+            .or(options.returns.filter(|_| is_only)),
+        result: own.result.map(Into::into),
+        is_skipped: own.skip.unwrap_or(false),
+    }
+}
+
+/// Checks that results have names of their own, and that those of a configuration's `returns` mean
+/// one statement.
+fn check_names(source: &Source, statements: &[Planned], faults: &mut Vec<Fault>) {
+    let mut seen = BTreeSet::new();
+    for (statement, planned) in source.statements.iter().zip(statements) {
+        if let Some(name) = &planned.result
+            && !seen.insert(name)
+        {
+            let place = source.locate(statement, &planned.assembled, None);
+            let why = format!("there are two results with the name `{name}`");
+            faults.push(Fault::new(place, why));
+        }
+    }
+}
+
+fn settings(options: &Options) -> Settings {
+    let mut settings = Settings::new();
+    if let Some(timeout) = options.timeout {
+        settings = settings.statement_timeout(timeout);
+    }
+    if let Some(read_only) = options.read_only {
+        settings = settings.read_only(read_only);
+    }
+    if let Some(isolation) = options.isolation {
+        settings = settings.isolation(isolation);
+    }
+    settings
+}
+
+fn forms(options: &Options) -> Forms {
+    let mut forms = Forms::default();
+    if let Some(form) = options.int8.as_deref().and_then(Int8Form::from_name) {
+        forms.int8 = form;
+    }
+    if let Some(form) = options.numeric.as_deref().and_then(NumericForm::from_name) {
+        forms.numeric = form;
+    }
+    forms
+}

@@ -1,0 +1,178 @@
+//! Owns how a prepared procedure is run: values bound, one job, tried again where that is wanted. Must
+//! not know how the answer is written.
+
+use std::sync::Arc;
+
+use sql::{ErrorKind, Job, Params, Statement};
+use wamp::error_uri;
+
+use super::{
+    super::{
+        super::{Deferred, Error},
+        options::Returns,
+        types::Argument,
+    },
+    Procedure, Unprepared,
+    answer::Answered,
+    guard,
+    plan::Plan,
+    prepare::{Prepared, PreparedStatement},
+    relay::Relay,
+};
+
+/// Runs a procedure. Does not block.
+pub(super) fn once(
+    procedure: &Arc<Procedure>,
+    prepared: &Arc<Prepared>,
+    arguments: &[Option<Argument>],
+) -> Result<Deferred<Answered>, Error> {
+    let job = job(&procedure.plan, prepared, arguments)?;
+    let answer = Answered::maker(&procedure.plan, prepared);
+    let this = procedure.clone();
+    let results = procedure.db.submit(job);
+    Ok(results.map_result(move |result| match result {
+        Ok(results) => answer(results),
+        Err(error) => Err(told(error, &this)),
+    }))
+}
+
+/// Prepares a procedure first if it is not, and runs it again as often as its `retry` says.
+pub(super) fn with_care(
+    procedure: Arc<Procedure>,
+    prepared: Option<Arc<Prepared>>,
+    arguments: Vec<Option<Argument>>,
+) -> Deferred<Answered> {
+    let (relay, deferred) = Relay::new();
+    let left = procedure.plan.retry;
+    match prepared {
+        Some(prepared) => attempt(procedure, prepared, arguments, left, relay),
+        None => {
+            let this = procedure.clone();
+            procedure.prepare(move |result| match result {
+                Ok(prepared) => attempt(this, prepared, arguments, left, relay),
+                Err(Unprepared::Faulty(_, error) | Unprepared::Unavailable(error)) => {
+                    relay.resolve(Err(error));
+                }
+            });
+        }
+    }
+    deferred
+}
+
+fn attempt(
+    procedure: Arc<Procedure>,
+    prepared: Arc<Prepared>,
+    arguments: Vec<Option<Argument>>,
+    left: u64,
+    relay: Relay<Answered>,
+) {
+    let plan = &procedure.plan;
+    let job = match job(plan, &prepared, &arguments) {
+        Ok(job) => job,
+        Err(error) => {
+            procedure.forget();
+            return relay.resolve(Err(error));
+        }
+    };
+    if relay.is_over() {
+        return;
+    }
+    let job = procedure.db.submit(job);
+    relay.interrupts(job.cancel_handle());
+    job.on_result(move |result| match result {
+        Err(error) if left > 0 && is_worth_another_try(&error) => {
+            attempt(procedure, prepared, arguments, left - 1, relay);
+        }
+        Err(error) => relay.resolve(Err(told(error, &procedure))),
+        Ok(results) => {
+            let answer = Answered::maker(&procedure.plan, &prepared);
+            relay.resolve(answer(results));
+        }
+    });
+}
+
+/// An error as the caller is told it: PostgreSQL likes to repeat the values that it refuses.
+///
+/// After one that says that tables or types have become others, the procedure is prepared again.
+fn told(error: sql::Error, procedure: &Procedure) -> Error {
+    let class = error.sqlstate().and_then(|state| state.get(..2));
+    if error.kind() == ErrorKind::Value || matches!(class, Some("42" | "0A")) {
+        procedure.forget();
+    }
+    if let Some((is_result, why)) = guard::told(&error) {
+        return if is_result {
+            Error::new(error_uri::PAYLOAD_SIZE_EXCEEDED, why)
+        } else {
+            Error::runtime(why)
+        };
+    }
+    let is_secret = procedure.plan.is_secret;
+    let sqlstate = error.sqlstate().filter(|_| is_secret).map(str::to_owned);
+    let told = Error::from(error);
+    match sqlstate {
+        None => told,
+        Some(sqlstate) => {
+            let why = format!(
+                "PostgreSQL has refused it with SQLSTATE {sqlstate}; the parameters are secret, so no more is told"
+            );
+            Error::new(told.uri().clone(), why).with_detail("sqlstate", sqlstate)
+        }
+    }
+}
+
+/// Whether the transaction was rolled back for what others did: a serialization failure, a deadlock.
+fn is_worth_another_try(error: &sql::Error) -> bool {
+    matches!(error.sqlstate(), Some("40001" | "40P01"))
+}
+
+fn job(plan: &Plan, prepared: &Prepared, arguments: &[Option<Argument>]) -> Result<Job, Error> {
+    let mut statements = (0..prepared.statements.len())
+        .map(|index| statement(plan, index, &prepared.statements[index], arguments));
+    let first = statements.next().expect("a procedure has a statement")?;
+    let mut job = Job::new(first).with(plan.settings.clone());
+    for other in statements {
+        job = job.then(other?);
+    }
+    if plan.options.dry_run == Some(true) {
+        // What a commit would find is to be found too.
+        let constraints = Statement::new("SET CONSTRAINTS ALL IMMEDIATE", ());
+        job = job.then(constraints.count()).dry_run();
+    }
+    Ok(job)
+}
+
+fn statement(
+    plan: &Plan,
+    index: usize,
+    prepared: &PreparedStatement,
+    arguments: &[Option<Argument>],
+) -> Result<Statement, Error> {
+    let uses = &plan.statements[index].assembled.uses;
+    let bound = uses.iter().zip(&prepared.types).map(|(used, to)| {
+        let name = &plan.source.parameters[*used].name;
+        let position = plan.parameters.iter().position(|p| p.name == *name);
+        let argument = position.and_then(|at| arguments[at].as_ref());
+        let Some(argument) = argument else {
+            let why = format!("argument `{name}` is missing: wanted {}", to.name());
+            return Err(Error::invalid_argument(why));
+        };
+        let fault =
+            |mismatch| Error::invalid_argument(format_args!("argument `{name}`: {mismatch}"));
+        argument.bind(to).map_err(fault)
+    });
+    let params: Params<'static> = bound.collect::<Result<_, _>>()?;
+    let statement = Statement::new(prepared.sql.clone(), params);
+    let is_kept = prepared.is_kept;
+    Ok(if is_kept {
+        statement
+    } else {
+        statement.count()
+    })
+}
+
+impl Returns {
+    /// Whether the rows themselves are wanted.
+    pub(super) fn is_of_rows(self) -> bool {
+        matches!(self, Self::Rows | Self::Arrays | Self::Row | Self::Value)
+    }
+}

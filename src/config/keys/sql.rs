@@ -1,0 +1,120 @@
+//! Owns the tables of the class `sql.Procedures`. Its options are one table of the crate `component`,
+//! which the comments of SQL files follow as well.
+
+use component::sql::{OPTIONS, OptionPlace, OptionRow};
+
+use super::{DefaultValue, Key, Kind, Section, Usage, Value, not_yet, optional};
+
+/// The `extra` of the class.
+pub(in crate::config) static SQL_EXTRA: Section = Section {
+    heading: "SQL component",
+    keys: &EXTRA_KEYS,
+};
+
+/// What stands below a URI in its `procedures`.
+pub(in crate::config) static SQL_PROCEDURE: Section = Section {
+    heading: "SQL procedure",
+    keys: &PROCEDURE_KEYS,
+};
+
+/// How many keys of `extra` are no options.
+const OWN: usize = 7;
+
+const fn own(index: usize) -> Key {
+    match index {
+        0 => optional(
+            "database",
+            Kind::Special("object or string"),
+            "from the environment",
+            "the database, or the name of one: see [Databases](#databases)",
+        ),
+        1 => optional(
+            "directory",
+            Kind::Text,
+            "none",
+            "where the files of SQL are, those of its directories too; relative to the config file",
+        ),
+        2 => optional(
+            "prefix",
+            Kind::Uri,
+            "none",
+            "what the URIs of the files begin with, before the name of the file",
+        ),
+        3 => optional(
+            "procedures",
+            Kind::Special("object"),
+            "none",
+            "options of procedures by their URIs, see [SQL procedure](#sql-procedure); one with \
+             `sql` needs no file",
+        ),
+        4 => not_yet("schemas"),
+        5 => not_yet("topics"),
+        _ => not_yet("before"),
+    }
+}
+
+const fn row(row: &'static OptionRow) -> Key {
+    let usage = Usage::Served(Value {
+        kind: Kind::Option(&row.kind),
+        default: DefaultValue::Special(row.default),
+        meaning: row.meaning,
+    });
+    Key {
+        name: row.name,
+        usage,
+    }
+}
+
+/// Whether the option can hold for all procedures.
+const fn is_for_all(row: &OptionRow) -> bool {
+    matches!(row.place, OptionPlace::Anywhere)
+}
+
+/// Whether the option can stand in the configuration.
+const fn is_for_one(row: &OptionRow) -> bool {
+    !matches!(row.place, OptionPlace::Comment)
+}
+
+const fn count(for_one: bool) -> usize {
+    let (mut count, mut at) = (0, 0);
+    while at < OPTIONS.len() {
+        let row = &OPTIONS[at];
+        count += (if for_one {
+            is_for_one(row)
+        } else {
+            is_for_all(row)
+        }) as usize;
+        at += 1;
+    }
+    count
+}
+
+static PROCEDURE_KEYS: [Key; count(true)] = {
+    let mut keys = [const { row(&OPTIONS[0]) }; count(true)];
+    let (mut to, mut at) = (0, 0);
+    while at < OPTIONS.len() {
+        if is_for_one(&OPTIONS[at]) {
+            keys[to] = row(&OPTIONS[at]);
+            to += 1;
+        }
+        at += 1;
+    }
+    keys
+};
+
+static EXTRA_KEYS: [Key; OWN + count(false)] = {
+    let mut keys = [const { own(0) }; OWN + count(false)];
+    let (mut to, mut at) = (0, 0);
+    while to < OWN {
+        keys[to] = own(to);
+        to += 1;
+    }
+    while at < OPTIONS.len() {
+        if is_for_all(&OPTIONS[at]) {
+            keys[to] = row(&OPTIONS[at]);
+            to += 1;
+        }
+        at += 1;
+    }
+    keys
+};

@@ -1,0 +1,70 @@
+//! The keys of the class `sql.Procedures`.
+
+use std::path::Path;
+
+use serde_json::json;
+
+use super::*;
+
+/// [`NODE`] with the class, and this `extra`.
+fn node_of_sql(extra: &str) -> String {
+    node_with(&[
+        (r#""hello.MyDatabaseComponent""#, r#""sql.Procedures""#),
+        (
+            r#"{"database": {"user": "testuser", "password": "s3cret"}}"#,
+            extra,
+        ),
+    ])
+}
+
+#[test]
+fn the_class_gets_all_but_the_database_and_an_absolute_directory() {
+    let text = node_of_sql(
+        r#"{"database": {"user": "testuser"}, "directory": "src", "prefix": "com.shop",
+            "timeout": "2s", "procedures": {"com.shop.names": {"sql": "SELECT 1", "secret": true}}}"#,
+    );
+    let component = &node(&text).components[1];
+    let directory = Path::new(env!("CARGO_MANIFEST_DIR")).join("src");
+    let expected = json!({
+        "directory": directory, "prefix": "com.shop", "timeout": "2s",
+        "procedures": {"com.shop.names": {"sql": "SELECT 1", "secret": true}}
+    });
+    assert_eq!(component.extra, expected);
+    assert!(component.concurrency.is_empty());
+    assert_eq!(component.database, Some(0));
+}
+
+#[test]
+fn unknown_keys_and_directories_are_faults() {
+    let at = "workers[1].components[0].extra";
+    for (extra, fault) in [
+        (
+            r#"{"database": {}, "directry": "src"}"#,
+            ".directry: unknown key, did you mean `directory`?",
+        ),
+        (
+            r#"{"database": {}, "directory": "nowhere"}"#,
+            ".directory: seen \"nowhere\"; there is no directory ",
+        ),
+        (r#"{"database": {}, "procedures": []}"#, ".procedures: "),
+        (
+            r#"{"database": {}, "procedures": {"com.x": {"timout": 2}}}"#,
+            ".procedures[\"com.x\"].timout: unknown key, did you mean `timeout`?",
+        ),
+        (
+            r#"{"database": {}, "sql": "SELECT 1"}"#,
+            ".sql: unknown key",
+        ),
+        (
+            r#"{"database": {}, "schemas": ["api"]}"#,
+            ".schemas: not served yet",
+        ),
+    ] {
+        let faults = faults(&node_of_sql(extra));
+        let begin = format!("{at}{fault}");
+        assert!(
+            faults.len() == 1 && faults[0].starts_with(&begin),
+            "{extra}: {faults:?}"
+        );
+    }
+}

@@ -1,0 +1,4 @@
+-- Names a column that is not there.
+SELECT
+  nam
+FROM goods
