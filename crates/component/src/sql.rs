@@ -1,16 +1,20 @@
-//! What knows both SQL and WAMP: procedures that are written in SQL, and how values travel. Must not
-//! know which backend runs the statements, nor sockets.
+//! What knows both SQL and WAMP: procedures that are written in SQL, topics that SQL publishes to, and
+//! how values travel. Must not know which backend runs the statements, nor sockets.
 
 mod check;
 mod class;
 mod definitions;
 mod files;
+mod install;
 mod options;
 mod procedure;
 mod text;
+mod topics;
 pub mod types;
 
 pub use check::{SqlCheck, check};
 pub use class::CLASSNAME;
 pub(crate) use class::Procedures;
+pub use install::Installation;
 pub use options::{OPTIONS, OptionKind, OptionPlace, OptionRow};
+pub use topics::{CHANNEL_OPTIONS, OUTBOX_OPTIONS};

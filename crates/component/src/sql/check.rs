@@ -9,6 +9,7 @@ use super::{
     class::shared,
     definitions::Definitions,
     procedure::{Procedure, Unprepared},
+    topics,
 };
 
 /// What a check has found.
@@ -54,6 +55,15 @@ pub fn check(extra: &Value, pool: Pool) -> SqlCheck {
                 check.unavailable = Some("the pool has given no answer".to_owned());
                 break;
             }
+        }
+    }
+    if definitions.topics.has_outbox() && check.unavailable.is_none() {
+        match topics::check_outbox(&db) {
+            Ok(()) => {}
+            Err(topics::Unusable::Faulty(why)) => {
+                check.faults.push(format!("extra.topics.outbox: {why}"))
+            }
+            Err(topics::Unusable::Unavailable(why)) => check.unavailable = Some(why),
         }
     }
     check

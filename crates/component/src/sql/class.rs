@@ -10,6 +10,7 @@ use super::{
     definitions::Definitions,
     procedure::{Procedure, Unprepared},
     text::Fault,
+    topics::Topics,
 };
 
 /// What the configuration calls the class.
@@ -18,6 +19,7 @@ pub const CLASSNAME: &str = "sql.Procedures";
 /// Procedures that are written in SQL.
 pub(crate) struct Procedures {
     all: Vec<Arc<Procedure>>,
+    topics: Topics,
 }
 
 impl Component for Procedures {
@@ -27,17 +29,19 @@ impl Component for Procedures {
     /// down is asked when the procedure is called.
     fn on_join(setup: Setup) -> Result<Self, Error> {
         let definitions = Definitions::read(&setup.extra);
+        let session = setup.session.clone();
         let db = shared(setup.database()?);
         if !definitions.faults.is_empty() {
             return Err(Error::runtime(listed(&definitions.faults)));
         }
         let new = |(uri, plan): (String, _)| Procedure::new(uri.into(), plan, db.clone());
         let all: Vec<_> = definitions.plans.into_iter().map(new).collect();
-        if all.is_empty() {
-            tracing::warn!(target: crate::LOG, "there is no SQL: extra.directory has no file, and extra.procedures is empty");
+        if all.is_empty() && definitions.topics.is_empty() {
+            tracing::warn!(target: crate::LOG, "there is no SQL: extra.directory has no file, extra.procedures and extra.topics are empty");
         }
+        let topics = Topics::start(&definitions.topics, &db, &session)?;
         Preparing::new(all.clone()).next();
-        Ok(Self { all })
+        Ok(Self { all, topics })
     }
 
     fn procedures(&self) -> Vec<super::super::Procedure<Self>> {
@@ -52,7 +56,16 @@ impl Component for Procedures {
                 None => registered,
             }
         };
-        self.all.iter().map(registered).collect()
+        let all = self.all.iter().map(registered);
+        all.chain(self.topics.procedure()).collect()
+    }
+
+    fn on_ready(&self) {
+        self.topics.joined();
+    }
+
+    fn on_leave(&self) {
+        self.topics.close();
     }
 }
 

@@ -12,19 +12,21 @@ use super::{
     options::{OPTIONS, OptionPlace, Options, Written},
     procedure::Plan,
     text::{Fault, Place, Source},
+    topics,
 };
 
 /// What is defined: the procedures by their URIs, and what is wrong with others.
 #[derive(Debug, Default)]
 pub(super) struct Definitions {
     pub(super) plans: BTreeMap<String, Plan>,
+    pub(super) topics: topics::Settings,
     pub(super) faults: Vec<Fault>,
 }
 
 /// The keys of `extra` that are no options.
-const KEYS: [&str; 3] = ["directory", "prefix", "procedures"];
+const KEYS: [&str; 4] = ["directory", "prefix", "procedures", "topics"];
 /// Those that are known and not served.
-const NOT_YET: [&str; 3] = ["schemas", "topics", "before"];
+const NOT_YET: [&str; 2] = ["schemas", "before"];
 
 impl Definitions {
     /// Reads all that `extra` describes.
@@ -37,6 +39,11 @@ impl Definitions {
         let extra = extra.as_object().unwrap_or(&nothing);
         let defaults = this.defaults(extra);
         let mut written = this.written(extra);
+        if let Some(topics) = extra.get("topics") {
+            let (settings, faults) = topics::Settings::read(topics);
+            this.topics = settings;
+            this.faults.extend(faults);
+        }
         let prefix = this.text(extra, "prefix").unwrap_or_default();
         let prefix = prefix.strip_suffix('.').unwrap_or(prefix);
         if let Some(directory) = this.text(extra, "directory") {

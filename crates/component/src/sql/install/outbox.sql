@@ -136,7 +136,7 @@ COMMENT ON FUNCTION wampgres.publish(text, jsonb, jsonb, jsonb) IS
 -- A position is what was visible when it was taken. With more to come it has besides: until when, and
 -- after which id. That of an event is what its transaction saw and the events that this published before.
 CREATE OR REPLACE FUNCTION wampgres.read_outbox("position" text, max_events integer, max_bytes bigint)
-RETURNS TABLE (id bigint, at timestamptz, topic text, args text, kwargs text, options text, state jsonb)
+RETURNS TABLE (id bigint, at timestamptz, topic text, args text, kwargs text, options text, state text)
 LANGUAGE plpgsql STABLE SECURITY DEFINER
 SET search_path = pg_catalog, pg_temp SET enable_seqscan = off SET jit = off AS $function$
 #variable_conflict use_column
@@ -185,7 +185,7 @@ BEGIN
             SELECT o.*, sum(o.bytes) OVER (ORDER BY o.id ROWS UNBOUNDED PRECEDING) - o.bytes AS before
             FROM wampgres.outbox o WHERE o.id = ANY (ids[1:max_events])
         )
-        SELECT id, at, topic, args, kwargs, options, NULL::jsonb
+        SELECT id, at, topic, args, kwargs, options, NULL::text
         FROM sized WHERE before < max_bytes ORDER BY id;
         GET DIAGNOSTICS taken = ROW_COUNT;
         IF taken < cardinality(ids) THEN
@@ -201,14 +201,18 @@ BEGIN
             - trunc(date_part('epoch', clock_timestamp()) * 1000)),
         -- Whether events may have been deleted that were not visible at the position.
         'missing', EXISTS (SELECT FROM wampgres.outbox_deleted d WHERE d.one AND d.xid >= pg_snapshot_xmin(base)),
-        'standby', pg_is_in_recovery()
+        'standby', pg_is_in_recovery(),
+        -- Another one after a failover, which may have lost transactions and used their numbers again.
+        'timeline', CASE WHEN NOT pg_is_in_recovery() THEN left(pg_walfile_name(pg_current_wal_lsn()), 8) END,
+        'newest', pg_snapshot_xmax(pg_current_snapshot())::text,
+        'version', @version@
     );
     id := NULL; at := NULL; topic := NULL; args := NULL; kwargs := NULL; options := NULL;
     RETURN NEXT;
 END
 $function$;
 
--- The position of an event, after which `read_outbox` goes on. NULL if it is not kept.
+-- The position of an event, after which `read_outbox` goes on. NULL if the event is not kept.
 CREATE OR REPLACE FUNCTION wampgres.event_position(event bigint) RETURNS text
 LANGUAGE sql STABLE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $function$
     SELECT concat(o.seen, ';;;', o.xid, ';', o.id) FROM wampgres.outbox o WHERE o.id = event

@@ -33,6 +33,8 @@ pub enum OptionKind {
     Word(&'static [&'static str]),
     /// Any text.
     Text,
+    /// Several texts.
+    Texts,
     /// Parameters.
     Params,
 }
@@ -248,6 +250,7 @@ impl fmt::Display for OptionKind {
                 f.write_str(&words.join(", "))
             }
             Self::Text => f.write_str("string"),
+            Self::Texts => f.write_str("array of strings"),
             Self::Params => f.write_str("object"),
         }
     }
