@@ -6,8 +6,10 @@ mod components;
 mod databases;
 mod listeners;
 mod memory_limit;
+mod pools;
 mod settings;
 mod sql_check;
+mod sql_install;
 
 use std::{
     io,
@@ -20,6 +22,7 @@ use std::{
 pub use self::databases::DatabaseStatus;
 pub use self::listeners::Address;
 pub use self::sql_check::check_sql;
+pub use self::sql_install::{Installed, install_sql};
 use self::{
     components::Components,
     databases::{Databases, IoThreads},

@@ -161,6 +161,7 @@ fn time(written: Written<'_>) -> Result<Duration, String> {
         "s" | "" => Some(1.0),
         "min" => Some(60.0),
         "h" => Some(3600.0),
+        "d" => Some(86400.0),
         _ => None,
     };
     let seconds = number.and_then(|(number, unit): (f64, &str)| Some(number * factor(unit)?));

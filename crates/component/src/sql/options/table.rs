@@ -25,7 +25,7 @@ pub struct OptionRow {
 pub enum OptionKind {
     /// True or false; in a comment the key alone is true.
     Flag,
-    /// Seconds, or a number with `ms`, `s`, `min` or `h`.
+    /// Seconds, or a number with `ms`, `s`, `min`, `h` or `d`.
     Time,
     /// An integer from the first to the second.
     Count(u64, u64),
