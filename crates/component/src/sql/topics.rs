@@ -18,6 +18,7 @@ use wamp::Uri;
 
 use super::super::{Deferred, Error, Procedure, SessionHandle};
 use channel::ChannelTopic;
+use live::Live;
 use outbox::Outbox;
 pub(super) use outbox::{Unusable, check as check_outbox};
 pub(super) use settings::Settings;
@@ -29,6 +30,12 @@ pub(super) struct Topics {
     channels: Vec<Arc<ChannelTopic>>,
     outbox: Option<Outbox>,
     since: Option<Arc<since::Since>>,
+}
+
+/// What something here publishes to.
+enum Publishes<'a> {
+    To(&'a Uri),
+    All(&'a Outbox),
 }
 
 impl Topics {
@@ -45,13 +52,21 @@ impl Topics {
         let channels = channels.map(|channel| ChannelTopic::listen(channel, &**db, session));
         let outbox = settings.outbox.as_ref();
         let since = outbox.map(|outbox| Arc::new(since::Since::new(outbox, db.clone())));
-        Ok(Self {
+        let this = Self {
             channels: channels.collect::<Result<_, _>>()?,
             outbox: outbox
                 .map(|outbox| Outbox::start(outbox, db, session))
                 .transpose()?,
             since,
-        })
+        };
+        if let Some(live) = this.live(|_| true) {
+            live.on_result(|result| {
+                if result.is_ok() {
+                    tracing::info!(target: crate::LOG, "the topics of the database are live");
+                }
+            });
+        }
+        Ok(this)
     }
 
     /// The component's session has begun: now there is somebody to publish to.
@@ -66,12 +81,21 @@ impl Topics {
 
     /// When all that publishes to a topic hears what happens. `None` if nothing here publishes to it.
     #[expect(dead_code, reason = "the router does not ask before SUBSCRIBED yet")]
-    pub(super) fn live(&self, topic: &Uri) -> Option<Deferred<()>> {
-        let channels = self.channels.iter();
-        let channels = channels.filter(|channel| channel.topic == *topic);
-        let outbox = self.outbox.iter().filter(|outbox| outbox.has(topic));
-        let waits = channels.map(|channel| channel.live.wait());
-        live::all(waits.chain(outbox.map(|outbox| outbox.live().wait())))
+    pub(super) fn live_for(&self, topic: &Uri) -> Option<Deferred<()>> {
+        self.live(|publisher| match publisher {
+            Publishes::To(other) => other == topic,
+            Publishes::All(outbox) => outbox.has(topic),
+        })
+    }
+
+    fn live(&self, wanted: impl Fn(Publishes<'_>) -> bool) -> Option<Deferred<()>> {
+        let channels = (self.channels.iter())
+            .filter(|channel| wanted(Publishes::To(&channel.topic)))
+            .map(|channel| &channel.live);
+        let outbox = (self.outbox.iter())
+            .filter(|outbox| wanted(Publishes::All(outbox)))
+            .map(Outbox::live);
+        live::all(channels.chain(outbox).map(Live::wait))
     }
 
     /// The procedure that gives what came since an event, where there is an outbox.
