@@ -26,7 +26,7 @@ const STOCK: &str = "com.shop.stock";
 
 /// The configuration of a node with these topics.
 fn config_of(database: &Database, topics: &Value) -> Value {
-    let extra = json!({"database": database.extra(), "topics": topics});
+    let extra = json!({"database": database.extra(), "prefix": "com.shop", "topics": topics});
     config(&[router(), container(CLASS, HERE, extra)])
 }
 

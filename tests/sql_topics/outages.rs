@@ -56,7 +56,7 @@ fn a_restarted_server_is_caught_up_with(backend: Backend) {
 fn what_was_deleted_meanwhile_is_told(backend: Backend) {
     let (database, mut node) = with_outbox("outages_deleted", backend);
     let mut client = subscriber(&node, STOCK);
-    client.subscribe("wampgres.events.missing");
+    client.subscribe("com.shop.events.missing");
     let (mut sql, mut observer) = (database.client(), database.observe());
     let mut admin = Postgres::shared().database().client();
     let mut allow = |allow: bool| {

@@ -10,7 +10,7 @@ use crate::support::{
     websocket::{Client, code},
 };
 
-const SINCE: &str = "wampgres.events.since";
+const SINCE: &str = "com.shop.events.since";
 
 on_each_backend![
     what_came_since_an_event_is_given_in_pages,

@@ -39,13 +39,13 @@ impl Definitions {
         let extra = extra.as_object().unwrap_or(&nothing);
         let defaults = this.defaults(extra);
         let mut written = this.written(extra);
+        let prefix = this.text(extra, "prefix").unwrap_or_default();
+        let prefix = prefix.strip_suffix('.').unwrap_or(prefix);
         if let Some(topics) = extra.get("topics") {
-            let (settings, faults) = topics::Settings::read(topics);
+            let (settings, faults) = topics::Settings::read(topics, prefix);
             this.topics = settings;
             this.faults.extend(faults);
         }
-        let prefix = this.text(extra, "prefix").unwrap_or_default();
-        let prefix = prefix.strip_suffix('.').unwrap_or(prefix);
         if let Some(directory) = this.text(extra, "directory") {
             let (files, faults) = files::read(Path::new(directory));
             this.faults.extend(faults);

@@ -44,13 +44,19 @@ pub(super) struct Outbox {
     pub(super) max_bytes: u64,
 }
 
-impl Default for Outbox {
-    fn default() -> Self {
+impl Outbox {
+    /// That of a component whose URIs begin with `prefix`, if anything.
+    fn of(prefix: &str) -> Self {
+        let prefix = if prefix.is_empty() {
+            "wampgres"
+        } else {
+            prefix
+        };
         Self {
             topics: Vec::new(),
             ids: true,
-            since: "wampgres.events.since".into(),
-            missing: "wampgres.events.missing".into(),
+            since: format!("{prefix}.events.since").into(),
+            missing: format!("{prefix}.events.missing").into(),
             max_age: Duration::from_secs(MAX_AGE),
             max_bytes: MAX_BYTES,
         }
@@ -58,8 +64,8 @@ impl Default for Outbox {
 }
 
 impl Settings {
-    /// Reads `extra.topics`.
-    pub(in crate::sql) fn read(topics: &Value) -> (Self, Vec<Fault>) {
+    /// Reads `extra.topics` of a component whose URIs begin with `prefix`, if anything.
+    pub(in crate::sql) fn read(topics: &Value, prefix: &str) -> (Self, Vec<Fault>) {
         let place = Place::of(&"extra.topics".into());
         let mut reading = Reading::default();
         let Some(topics) = reading.object(&place, topics) else {
@@ -70,7 +76,7 @@ impl Settings {
             let place = place.below(key);
             match key.as_str() {
                 "channels" => settings.channels = reading.channels(&place, value),
-                "outbox" => settings.outbox = reading.outbox(&place, value),
+                "outbox" => settings.outbox = reading.outbox(&place, value, prefix),
                 key => reading.fault(&place, unknown(key, &["channels", "outbox"])),
             }
         }
@@ -143,8 +149,8 @@ impl Reading {
     }
 
     /// True is an outbox of which nothing is said.
-    fn outbox(&mut self, place: &Place, value: &Value) -> Option<Outbox> {
-        let mut outbox = Outbox::default();
+    fn outbox(&mut self, place: &Place, value: &Value, prefix: &str) -> Option<Outbox> {
+        let mut outbox = Outbox::of(prefix);
         match value {
             Value::Bool(is_wanted) => return is_wanted.then_some(outbox),
             Value::Object(object) => {

@@ -58,13 +58,13 @@ pub const OUTBOX_OPTIONS: &[OptionRow] = &[
     row(
         "since",
         OptionKind::Text,
-        "`wampgres.events.since`",
+        "`events.since` behind the `prefix`, or `wampgres.events.since`",
         "the procedure that gives what came since an event",
     ),
     row(
         "missing",
         OptionKind::Text,
-        "`wampgres.events.missing`",
+        "`events.missing` behind the `prefix`, or `wampgres.events.missing`",
         "the topic that is told when events were deleted before they were published",
     ),
     row(
