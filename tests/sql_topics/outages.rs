@@ -1,5 +1,7 @@
 //! What becomes of published events when connections, servers and nodes fail.
 
+use std::{fs, path::Path};
+
 use postgres::error::SqlState;
 use serde_json::{Value, json};
 
@@ -16,6 +18,7 @@ on_each_backend![
     a_lost_connection_is_caught_up_with,
     a_restarted_server_is_caught_up_with,
     what_was_deleted_meanwhile_is_told,
+    a_failover_is_told,
     an_outbox_that_is_not_installed_is_waited_for,
     a_user_needs_rights_to_read_and_to_publish,
 ];
@@ -81,6 +84,30 @@ fn what_was_deleted_meanwhile_is_told(backend: Backend) {
     assert_eq!(event(&mut client), (json!([]), json!({"_missing": true})));
     assert_eq!(firsts(&mut client, 1), [2]);
     node.wait_for_log("events were deleted before they were published: raise `max_age`");
+}
+
+/// The server recovers as one that has taken over from another does.
+fn a_failover_is_told(backend: Backend) {
+    let postgres = Postgres::stopped();
+    postgres.start();
+    let database = postgres.database().on(backend);
+    install(&database);
+    let mut node = start(&database, &json!({"outbox": true}));
+    let mut client = subscriber(&node, STOCK);
+    client.subscribe("com.shop.events.missing");
+    let mut sql = database.client();
+    publish(&mut sql, 1);
+    assert_eq!(firsts(&mut client, 1), [1]);
+    sql.batch_execute("ALTER SYSTEM SET restore_command = 'false'")
+        .expect("a setting");
+    let directory = sql.query_one("SHOW data_directory", &[]).expect("a path");
+    let signal = Path::new(directory.get::<_, &str>(0)).join("recovery.signal");
+    fs::write(signal, "").expect("a signal");
+    postgres.restart("fast");
+    publish(&mut database.client(), 2);
+    assert_eq!(event(&mut client), (json!([]), json!({"_missing": true})));
+    assert_eq!(firsts(&mut client, 1), [2]);
+    node.wait_for_log("the server is another one now");
 }
 
 fn an_outbox_that_is_not_installed_is_waited_for(backend: Backend) {

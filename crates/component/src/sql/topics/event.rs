@@ -153,3 +153,80 @@ fn admits(lists: &Receivers, session: &Identity) -> bool {
         || (lists.exclude_authrole.as_ref()).is_some_and(|list| names(list, authrole));
     eligible && !excluded
 }
+
+#[cfg(test)]
+mod tests {
+    use serde_json::{Value, json};
+    use wamp::{ANONYMOUS, SessionId, TransportKind};
+
+    use super::*;
+
+    fn event(args: Option<&str>, kwargs: Option<&str>, options: Option<&str>) -> Event {
+        Event {
+            id: 7,
+            topic: "com.a".into(),
+            args: args.map(str::to_owned),
+            kwargs: kwargs.map(str::to_owned),
+            options: options.map(str::to_owned),
+        }
+    }
+
+    #[test]
+    fn the_id_is_one_of_the_keyword_arguments() {
+        for (kwargs, without, with) in [
+            (None, json!({}), json!({"_event": 7})),
+            (Some("{}"), json!({}), json!({"_event": 7})),
+            (Some(" { } "), json!({}), json!({"_event": 7})),
+            (
+                Some("{\"a\": {}}"),
+                json!({"a": {}}),
+                json!({"_event": 7, "a": {}}),
+            ),
+        ] {
+            for args in [None, Some("[1, 2]")] {
+                let event = event(args, kwargs, None);
+                let wanted = args.map_or(json!([]), |_| json!([1, 2]));
+                for (with_id, kwargs) in [(false, &without), (true, &with)] {
+                    let payload = event.payload(with_id).unwrap();
+                    assert_eq!(payload.args::<Value>().unwrap(), wanted);
+                    assert_eq!(payload.kwargs::<Value>().unwrap(), *kwargs);
+                }
+            }
+        }
+        assert!(event(None, None, None).payload(false).unwrap().is_empty());
+    }
+
+    #[test]
+    fn lists_say_whom_an_event_is_for() {
+        let id = |id| SessionId::new(id).unwrap();
+        let anybody = Identity::anonymous(id(5), ANONYMOUS.into(), TransportKind::WebSocket);
+        for (options, is_for, is_for_unknown) in [
+            (None, true, true),
+            (Some("{\"disclose_me\": true}"), true, true),
+            (Some("{\"eligible\": [5]}"), true, false),
+            (Some("{\"eligible\": []}"), false, false),
+            (Some("{\"exclude\": [4]}"), true, false),
+            (Some("{\"exclude\": [5]}"), false, false),
+            (
+                Some("{\"eligible_authrole\": [\"anonymous\"]}"),
+                true,
+                false,
+            ),
+            (
+                Some("{\"exclude_authrole\": [\"anonymous\"]}"),
+                false,
+                false,
+            ),
+            (Some("{\"eligible_authid\": [\"somebody\"]}"), false, false),
+            (
+                Some("{\"eligible\": [5], \"exclude_authrole\": [\"anonymous\"]}"),
+                false,
+                false,
+            ),
+        ] {
+            let event = event(None, None, options);
+            assert_eq!(event.is_for(Some(&anybody)), is_for, "{options:?}");
+            assert_eq!(event.is_for(None), is_for_unknown, "{options:?}");
+        }
+    }
+}

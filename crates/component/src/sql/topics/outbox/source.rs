@@ -188,3 +188,55 @@ pub(in super::super) fn mend(error: &sql::Error) -> Option<&'static str> {
 pub(super) fn is_over(error: &sql::Error) -> bool {
     error.kind() == ErrorKind::Closed
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_server_may_have_come_less_far_than_a_position_says() {
+        let state = State {
+            position: String::new(),
+            more: false,
+            missing: false,
+            oldest: "90".to_owned(),
+            newest: "100".to_owned(),
+            awake_ms: 0.0,
+            standby: false,
+            timeline: None,
+            version: VERSION,
+        };
+        for (position, is_behind) in [
+            ("90:100:", false),
+            ("90:101:", true),
+            ("90:1000:95,99", true),
+            ("90:99:;90:101:;5;0;0", false),
+        ] {
+            assert_eq!(state.is_behind(position), is_behind, "{position}");
+        }
+    }
+
+    #[test]
+    fn what_cannot_work_names_its_mend() {
+        let read = |standby, version| State {
+            position: String::new(),
+            more: false,
+            missing: false,
+            oldest: String::new(),
+            newest: String::new(),
+            awake_ms: 0.0,
+            standby,
+            timeline: None,
+            version,
+        };
+        assert!(read(false, VERSION).check().is_ok());
+        assert!(read(false, VERSION + 1).check().is_ok());
+        for (state, mend) in [
+            (read(true, VERSION), "\"target_session_attrs\": \"primary\""),
+            (read(false, 0), "run `wampgres sql-install`"),
+        ] {
+            let told = state.check().unwrap_err().to_string();
+            assert!(told.contains(mend), "{told}");
+        }
+    }
+}
