@@ -94,6 +94,18 @@ fn all_faults_are_told_with_their_places() {
             json!({"channels": {"": "a"}}),
             "extra.topics.channels.\"\": the name of a channel is empty",
         ),
+    ] {
+        let told = faults(&topics);
+        assert!(
+            told.len() == 1 && told[0].starts_with(expected),
+            "{topics}: {told:?}"
+        );
+    }
+}
+
+#[test]
+fn faults_of_the_outbox_are_told_too() {
+    for (topics, expected) in [
         (
             json!({"outbox": "yes"}),
             "extra.topics.outbox: must be an object, or true",

@@ -153,8 +153,8 @@ impl Publisher {
             return;
         };
         let has_failed_over = self.timeline != state.timeline;
-        let was_cut_off = std::mem::take(&mut self.was_cut_off);
-        if !has_failed_over && !(was_cut_off && state.missing) {
+        let has_missed = std::mem::take(&mut self.was_cut_off) && state.missing;
+        if !has_failed_over && !has_missed {
             return;
         }
         if has_failed_over && state.is_behind(position) {
