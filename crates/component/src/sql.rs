@@ -1,12 +1,17 @@
 //! What knows both SQL and WAMP: procedures that are written in SQL, and how values travel. Must not
 //! know which backend runs the statements, nor sockets.
 
+mod catalogue;
 mod check;
 mod class;
 mod definitions;
 mod files;
+mod function;
+mod functions;
 mod options;
+mod preparing;
 mod procedure;
+mod schemas;
 mod text;
 pub mod types;
 

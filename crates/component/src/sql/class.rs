@@ -1,5 +1,5 @@
-//! The component class `sql.Procedures`: files of SQL, and SQL in the configuration, as procedures.
-//! Must not know how a procedure runs.
+//! The component class `sql.Procedures`: files of SQL, SQL in the configuration, and functions of
+//! schemas, as procedures. Must not know how a procedure runs.
 
 use std::sync::Arc;
 
@@ -8,7 +8,9 @@ use sql::Database;
 use super::{
     super::{Component, Error, Pool, Setup},
     definitions::Definitions,
-    procedure::{Procedure, Unprepared},
+    preparing::Preparing,
+    procedure::Procedure,
+    schemas::Schemas,
     text::Fault,
 };
 
@@ -18,6 +20,8 @@ pub const CLASSNAME: &str = "sql.Procedures";
 /// Procedures that are written in SQL.
 pub(crate) struct Procedures {
     all: Vec<Arc<Procedure>>,
+    /// Registered later: the database has to be asked for them.
+    schemas: Option<Arc<Schemas>>,
 }
 
 impl Component for Procedures {
@@ -27,17 +31,27 @@ impl Component for Procedures {
     /// down is asked when the procedure is called.
     fn on_join(setup: Setup) -> Result<Self, Error> {
         let definitions = Definitions::read(&setup.extra);
+        let session = setup.session.clone();
         let db = shared(setup.database()?);
         if !definitions.faults.is_empty() {
             return Err(Error::runtime(listed(&definitions.faults)));
         }
         let new = |(uri, plan): (String, _)| Procedure::new(uri.into(), plan, db.clone());
         let all: Vec<_> = definitions.plans.into_iter().map(new).collect();
-        if all.is_empty() {
-            tracing::warn!(target: crate::LOG, "there is no SQL: extra.directory has no file, and extra.procedures is empty");
+        let functions = definitions.functions;
+        let has_schemas = !functions.schemas.is_empty();
+        if all.is_empty() && !has_schemas {
+            tracing::warn!(target: crate::LOG, "there is no SQL: extra.directory has no file, extra.procedures and extra.schemas are empty");
         }
-        Preparing::new(all.clone()).next();
-        Ok(Self { all })
+        Preparing::begin("procedures in SQL", all.clone());
+        let schemas = has_schemas.then(|| Schemas::serve(functions, db, session));
+        Ok(Self { all, schemas })
+    }
+
+    fn on_leave(&self) {
+        if let Some(schemas) = &self.schemas {
+            schemas.stop();
+        }
     }
 
     fn procedures(&self) -> Vec<super::super::Procedure<Self>> {
@@ -75,56 +89,4 @@ fn listed(faults: &[Fault]) -> String {
         text.push_str(&fault.to_string());
     }
     text
-}
-
-/// How far all procedures are prepared: one after the other, so that a pool has little to do with it.
-struct Preparing {
-    /// Those that are left, the next one last.
-    left: Vec<Arc<Procedure>>,
-    prepared: usize,
-    faulty: usize,
-}
-
-impl Preparing {
-    fn new(mut all: Vec<Arc<Procedure>>) -> Self {
-        all.reverse();
-        Self {
-            left: all,
-            prepared: 0,
-            faulty: 0,
-        }
-    }
-
-    fn next(mut self) {
-        let Some(procedure) = self.left.pop() else {
-            let Self {
-                prepared, faulty, ..
-            } = self;
-            tracing::info!(target: crate::LOG, prepared, faulty, "procedures in SQL are prepared");
-            return;
-        };
-        let this = procedure.clone();
-        procedure.prepare(move |result| {
-            let uri = &this.uri;
-            match result {
-                Ok(_) => {
-                    self.prepared += 1;
-                    let (takes, does) = (this.plan.takes(), this.plan.description());
-                    tracing::debug!(target: crate::LOG, procedure = %uri, takes, does, "a procedure in SQL is prepared");
-                }
-                Err(Unprepared::Faulty(faults, _)) => {
-                    self.faulty += 1;
-                    for fault in faults {
-                        tracing::error!(target: crate::LOG, procedure = %uri, "{fault}");
-                    }
-                }
-                Err(Unprepared::Unavailable(error)) => {
-                    let left = self.left.len() + 1;
-                    tracing::warn!(target: crate::LOG, left, %error, "procedures in SQL are not prepared now, but each when it is called first");
-                    return;
-                }
-            }
-            self.next();
-        });
-    }
 }
