@@ -142,6 +142,15 @@ impl Source {
         Place::of(&self.name)
     }
 
+    /// The parameters in the order of positional arguments.
+    pub(super) fn ordered_parameters(&self) -> Vec<&Parameter> {
+        let mut ordered: Vec<_> = self.parameters.iter().collect();
+        if !self.is_made {
+            ordered.sort_by_key(|parameter| parameter.number());
+        }
+        ordered
+    }
+
     /// Where a parameter stands first.
     pub(super) fn place_of(&self, parameter: &Parameter) -> Place {
         self.place_at(parameter.at)

@@ -12,9 +12,9 @@ const SCHEMA: &[&str] = &[
     "COMMENT ON FUNCTION many.find(int) IS 'Finds it.'",
     "COMMENT ON FUNCTION many.find(text) IS '@concurrency 3'",
     "COMMENT ON FUNCTION many.find(jsonb) IS '@concurrency 2'",
-    "CREATE FUNCTION many.some(a int) RETURNS text LANGUAGE sql AS $$SELECT 'one'$$",
-    "CREATE FUNCTION many.some(a int, b int = 1) RETURNS text LANGUAGE sql AS $$SELECT 'two'$$",
-    "CREATE FUNCTION many.some(a int, VARIADIC c int[]) RETURNS text LANGUAGE sql
+    "CREATE FUNCTION many.pick(a text) RETURNS text LANGUAGE sql AS $$SELECT 'one'$$",
+    "CREATE FUNCTION many.pick(a int, b int = 1) RETURNS text LANGUAGE sql AS $$SELECT 'two'$$",
+    "CREATE FUNCTION many.pick(a int, VARIADIC c int[]) RETURNS text LANGUAGE sql
      AS $$SELECT 'more'$$",
     "CREATE SCHEMA wrong",
     "CREATE FUNCTION wrong.twins(a int) RETURNS int LANGUAGE sql AS 'SELECT 1'",
@@ -23,7 +23,9 @@ const SCHEMA: &[&str] = &[
     "COMMENT ON FUNCTION wrong.options IS E'Wrong.\\n@timout 2s\\n  @param b int\\n@result x'",
     "CREATE FUNCTION wrong.limited(a int) RETURNS int LANGUAGE sql AS 'SELECT 1'",
     "COMMENT ON FUNCTION wrong.limited IS '@max_affected 1'",
-    "CREATE FUNCTION wrong.any(a anyelement) RETURNS int LANGUAGE sql AS 'SELECT 1'",
+    "CREATE FUNCTION wrong.anything(a anyelement) RETURNS int LANGUAGE sql AS 'SELECT 1'",
+    "CREATE FUNCTION wrong.single(a int) RETURNS int LANGUAGE sql AS 'SELECT 1'",
+    "CREATE FUNCTION wrong.single(a int, b int = 1) RETURNS int LANGUAGE sql AS 'SELECT 1'",
     "CREATE FUNCTION wrong.taken() RETURNS int LANGUAGE sql AS 'SELECT 1'",
     "CREATE FUNCTION wrong.find(a int) RETURNS int LANGUAGE sql AS 'SELECT 1'",
     "CREATE PROCEDURE wrong.tagged(INOUT tags public.hstore) LANGUAGE sql AS 'SELECT tags'",
@@ -61,12 +63,12 @@ fn the_arguments_choose_the_function() {
             ("find", json!(["x"]), json!({"town": "y", "n": 1}), "town 1"),
             ("find", json!([]), json!({"zip": "x"}), "json"),
             ("find", json!([]), json!({}), "json"),
-            // PostgreSQL too takes the one that needs no default.
-            ("some", json!([1]), json!({}), "one"),
-            ("some", json!([1, 2]), json!({}), "two"),
-            ("some", json!([]), json!({"a": 1, "b": 2}), "two"),
-            ("some", json!([1, 2, 3]), json!({}), "more"),
-            ("some", json!([]), json!({"a": 1, "c": [2]}), "more"),
+            // The one that takes just these.
+            ("pick", json!(["x"]), json!({}), "one"),
+            ("pick", json!([1, 2]), json!({}), "two"),
+            ("pick", json!([]), json!({"a": 1, "b": 2}), "two"),
+            ("pick", json!([1, 2, 3]), json!({}), "more"),
+            ("pick", json!([]), json!({"a": 1, "c": [2]}), "more"),
         ] {
             let told = call(&functions, name, args.clone(), kwargs.clone());
             assert_eq!(told, Ok(json!(answer)), "{name} {args} {kwargs}");
@@ -99,14 +101,14 @@ fn arguments_that_choose_none_are_answered_with_all_of_them() {
                  integer]), find($1 jsonb)",
             ),
             (
-                "some",
+                "pick",
                 json!([]),
                 json!({"d": 1}),
-                "there came d, which no function of the procedure takes; there are: some(a \
-                 integer), some(a integer, [b integer]), some(a integer, [VARIADIC c integer[]])",
+                "there came d, which no function of the procedure takes; there are: pick(a text), \
+                 pick(a integer, [b integer]), pick(a integer, [VARIADIC c integer[]])",
             ),
             (
-                "some",
+                "pick",
                 json!([]),
                 json!({}),
                 "no argument came, which no function",
@@ -125,15 +127,15 @@ fn faults_have_their_place_and_the_rest_is_served() {
     let options = json!({"procedures": {
         "com.shop.taken": {"sql": "SELECT 1"},
         "com.shop.gone": {"max_rows": 1},
-        "com.shop.find": {"params": {"town": "text", "twon": "text"}},
+        "com.shop.find": {"params": {"town": "text", "towm": "text"}},
     }});
     for db in databases() {
         let functions = functions(&db, &["many", "wrong", "Many"], options.clone());
         let told = faults(&functions);
         let expected = [
             "extra.schemas[\"Many\"]: there is no schema `Many` in the database, did you mean `many`?",
-            "extra.procedures[\"com.shop.find\"].params: there is no parameter `twon`, did you mean `town`?; it has: ",
-            "wrong.any(a anyelement): `a` can have any type (anyelement): say which, by `@param a type`",
+            "extra.procedures[\"com.shop.find\"].params: there is no parameter `towm`, did you mean `town`?; it has: ",
+            "wrong.anything(a anyelement): `a` can have any type (anyelement): say which, by `@param a type`",
             "wrong.find: the procedure com.shop.find is there already, from many.find(id integer): rename",
             "wrong.limited(a integer): `max_affected` cannot be kept",
             "COMMENT ON FUNCTION wrong.options(a integer):2:1: unknown option `timout`, did you mean `timeout`?",
@@ -142,6 +144,8 @@ fn faults_have_their_place_and_the_rest_is_served() {
             "wrong.taken: the procedure com.shop.taken is there already, with SQL of its own",
             "wrong.twins(a text): no call can tell it from wrong.twins(a integer)",
             "extra.procedures[\"com.shop.gone\"]: has no `sql`, and there is no file and no function",
+            // PostgreSQL can call it in no way.
+            "wrong.single(a integer): function wrong.single(a => integer) is not unique",
             "wrong.tagged(tags hstore): the type of column `tags` has to be cast in SQL",
         ];
         for words in expected {
@@ -152,7 +156,8 @@ fn faults_have_their_place_and_the_rest_is_served() {
         }
         assert_eq!(told.len(), expected.len(), "{told:#?}");
         let served: Vec<_> = functions.all.keys().map(String::as_str).collect();
-        let names = ["find", "some", "tagged", "twins"].map(|name| format!("com.shop.{name}"));
+        let names =
+            ["find", "pick", "single", "tagged", "twins"].map(|name| format!("com.shop.{name}"));
         assert_eq!(served, names);
         let told = call(&functions, "twins", json!([1]), json!({})).unwrap_err();
         assert!(told.contains("do not tell apart"), "{told}");
