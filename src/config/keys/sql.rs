@@ -38,7 +38,7 @@ const fn own(index: usize) -> Key {
             "prefix",
             Kind::Uri,
             "none",
-            "what the URIs of the files begin with, before the name of the file",
+            "what the URIs of files and functions begin with, before their names",
         ),
         3 => optional(
             "procedures",
@@ -47,7 +47,12 @@ const fn own(index: usize) -> Key {
             "options of procedures by their URIs, see [SQL procedure](#sql-procedure); one with \
              `sql` needs no file",
         ),
-        4 => not_yet("schemas"),
+        4 => optional(
+            "schemas",
+            Kind::Array("strings"),
+            "none",
+            "schemas of which each function and procedure becomes `prefix.function`",
+        ),
         5 => not_yet("topics"),
         _ => not_yet("before"),
     }

@@ -295,7 +295,7 @@ const FAULTS: &[(&str, &str, &str)] = &[
         r#""classname": "test.Plain""#,
         r#""classname": "test.Plane""#,
         "workers[0].components[0].classname: seen \"test.Plane\"; no such class in this program, did you mean `test.Plain`?; \
-         known are: hello.MyDatabaseComponent, test.Plain",
+         known are: hello.MyDatabaseComponent, sql.Procedures, test.Plain",
     ),
     (
         r#""classname": "test.Plain", "realm": "realm1""#,
