@@ -288,7 +288,7 @@ const FAULTS: &[(&str, &str, &str)] = &[
         r#""classname": "test.Plain""#,
         r#""classname": "hello.HelloFromPython""#,
         "workers[0].components[0].classname: seen \"hello.HelloFromPython\"; no such class in this program; known are: \
-         hello.MyDatabaseComponent, test.Plain. A Python class cannot run here: start it by itself as a WAMP client and \
+         hello.MyDatabaseComponent, sql.Procedures, test.Plain. A Python class cannot run here: start it by itself as a WAMP client and \
          remove the component, or write it in Rust (examples/custom_component.rs)",
     ),
     (
