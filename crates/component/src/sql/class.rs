@@ -43,7 +43,9 @@ impl Component for Procedures {
         if all.is_empty() && !has_schemas {
             tracing::warn!(target: crate::LOG, "there is no SQL: extra.directory has no file, extra.procedures and extra.schemas are empty");
         }
-        Preparing::begin("procedures in SQL", all.clone());
+        if !all.is_empty() {
+            Preparing::begin("procedures in SQL", all.clone());
+        }
         let schemas = has_schemas.then(|| Schemas::serve(functions, db, session));
         Ok(Self { all, schemas })
     }

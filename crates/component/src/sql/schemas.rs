@@ -97,7 +97,7 @@ impl Schemas {
             return;
         }
         if wait == FIRST_WAIT {
-            tracing::warn!(target: crate::LOG, schemas, %error, "the functions of schemas are registered as soon as PostgreSQL can be asked");
+            tracing::warn!(target: crate::LOG, schemas, %error, "the functions of schemas come as soon as PostgreSQL can be asked");
         } else {
             tracing::debug!(target: crate::LOG, schemas, %error, "PostgreSQL cannot be asked yet");
         }
@@ -137,8 +137,10 @@ impl Schemas {
         for fault in &functions.faults {
             tracing::error!(target: crate::LOG, "{fault}");
         }
+        let faulty = functions.faults.len();
+        tracing::info!(target: crate::LOG, left_out, faulty, "the functions of schemas are read");
         self.state().unanswered = functions.all.len();
-        let (mut procedures, faulty) = (Vec::new(), functions.faults.len());
+        let mut procedures = Vec::new();
         for (uri, function) in functions.all {
             procedures.extend(function.procedures());
             let (takes, does) = (function.takes(), function.description());
@@ -155,7 +157,6 @@ impl Schemas {
             let answer = self.session.register(registered);
             answer.on_result(move |result| this.registered(uri, result));
         }
-        tracing::info!(target: crate::LOG, left_out, faulty, "the functions of schemas are read");
         Preparing::begin("functions of schemas", procedures);
     }
 
