@@ -86,6 +86,9 @@ impl Schemas {
                 this.register(functions);
             }
             Err(error) if error.kind() == ErrorKind::Closed => {}
+            Err(error) if matches!(error.kind(), ErrorKind::Value | ErrorKind::Other) => {
+                tracing::error!(target: crate::LOG, %error, "the functions of schemas cannot be read, and are not served");
+            }
             Err(error) => this.read_later(wait, &error),
         });
     }

@@ -73,10 +73,9 @@ pub(super) fn choose<'f>(
     } else {
         "which do not tell apart the functions of the procedure:"
     };
-    let told = |overload: &Overload| format!("{}", overload.told());
     let all: Vec<_> = match fits.as_slice() {
-        [] => function.overloads.iter().map(told).collect(),
-        fits => fits.iter().map(|(overload, _)| told(overload)).collect(),
+        [] => function.overloads.iter().map(Overload::told).collect(),
+        fits => fits.iter().map(|(overload, _)| overload.told()).collect(),
     };
     Err(Error::invalid_argument(format_args!(
         "{came}, {why} {}",

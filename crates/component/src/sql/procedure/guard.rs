@@ -63,7 +63,7 @@ pub(super) fn guarded(
                 Returns::Row | Returns::Value => Limit::OneRow,
                 _ => Limit::MaxRows(plan.max_rows),
             };
-            Some((counted(sql, limit), false))
+            Some((counted(sql, limit), true))
         }
         Verb::Query | Verb::Volatile | Verb::Other => None,
     }
