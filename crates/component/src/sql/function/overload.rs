@@ -64,7 +64,7 @@ impl Overload {
             let why = "`max_affected` cannot be kept: what a function changes is not counted";
             faults.push(fault(why.to_owned()));
         }
-        let mut options = written.clone().or(&own).or(&of_function).or(defaults);
+        let options = written.clone().or(&own).or(&of_function).or(defaults);
         let inputs = match Input::all(routine, &options, fault) {
             Ok(inputs) => inputs,
             Err(others) => {
@@ -78,7 +78,6 @@ impl Overload {
         if !faults.is_empty() {
             return Err(faults);
         }
-        options.params.clear();
         let this = Self {
             routine: routine.clone(),
             options,
@@ -110,9 +109,8 @@ impl Overload {
     /// Whether no call can tell it from the other: their arguments have the same names, in the same
     /// order.
     pub(in crate::sql) fn is_like(&self, other: &Self) -> bool {
-        let unnamed = self.takes_all() || other.takes_all();
         let is_variadic = |of: &Self| of.inputs.last().is_some_and(|last| last.is_variadic);
-        !unnamed
+        self.takes_all() == other.takes_all()
             && is_variadic(self) == is_variadic(other)
             && self.input_names().eq(other.input_names())
     }
@@ -170,7 +168,12 @@ impl Overload {
         let names = names.map(|(_, input)| input.name.clone());
         let text = statement(routine, *form, &self.inputs, given);
         let source = Source::made(&routine.signature(), &text, form.verb(routine), names)?;
-        Plan::new(source, self.options.clone(), &Options::default())
+        // What they say of parameters is in the text.
+        let options = Options {
+            params: Vec::new(),
+            ..self.options.clone()
+        };
+        Plan::new(source, options, &Options::default())
     }
 }
 

@@ -19,6 +19,8 @@ const SCHEMA: &[&str] = &[
     "CREATE SCHEMA wrong",
     "CREATE FUNCTION wrong.twins(a int) RETURNS int LANGUAGE sql AS 'SELECT 1'",
     "CREATE FUNCTION wrong.twins(a text) RETURNS int LANGUAGE sql AS 'SELECT 1'",
+    "CREATE FUNCTION wrong.objects(json) RETURNS int LANGUAGE sql AS 'SELECT 1'",
+    "CREATE FUNCTION wrong.objects(jsonb) RETURNS int LANGUAGE sql AS 'SELECT 1'",
     "CREATE FUNCTION wrong.options(a int) RETURNS int LANGUAGE sql AS 'SELECT 1'",
     "COMMENT ON FUNCTION wrong.options IS E'Wrong.\\n@timout 2s\\n  @param b int\\n@result x'",
     "CREATE FUNCTION wrong.limited(a int) RETURNS int LANGUAGE sql AS 'SELECT 1'",
@@ -142,6 +144,7 @@ fn faults_have_their_place_and_the_rest_is_served() {
             "COMMENT ON FUNCTION wrong.options(a integer):4:1: `@result` is for the statements of a file",
             "COMMENT ON FUNCTION wrong.options(a integer):3:3: there is no parameter `b`",
             "wrong.taken: the procedure com.shop.taken is there already, with SQL of its own",
+            "wrong.objects(jsonb): no call can tell it from wrong.objects(json)",
             "wrong.twins(a text): no call can tell it from wrong.twins(a integer)",
             "extra.procedures[\"com.shop.gone\"]: has no `sql`, and there is no file and no function",
             // PostgreSQL can call it in no way.
@@ -156,8 +159,8 @@ fn faults_have_their_place_and_the_rest_is_served() {
         }
         assert_eq!(told.len(), expected.len(), "{told:#?}");
         let served: Vec<_> = functions.all.keys().map(String::as_str).collect();
-        let names =
-            ["find", "pick", "single", "tagged", "twins"].map(|name| format!("com.shop.{name}"));
+        let names = ["find", "objects", "pick", "single", "tagged", "twins"]
+            .map(|name| format!("com.shop.{name}"));
         assert_eq!(served, names);
         let told = call(&functions, "twins", json!([1]), json!({})).unwrap_err();
         assert!(told.contains("do not tell apart"), "{told}");
