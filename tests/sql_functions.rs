@@ -130,10 +130,16 @@ fn a_call_that_is_canceled_ends_its_function(backend: Backend) {
     node.wait_for_log("functions of schemas are prepared");
     let mut observer = database.observe();
     let mut client = Socket::join(node.address());
-    let call = client.call("com.shop.endless", &json!([]));
+    let calls = [(); 2].map(|()| client.call("com.shop.endless", &json!([])));
     observer.wait_for(1, "endless");
-    client.cancel(call, None);
-    client.answer_to(call).error("wamp.error.canceled");
+    // An answer to another request says that both were looked at, and the second one waits.
+    client.subscribe("com.shop.topic");
+    assert_eq!(observer.running("endless"), 1);
+    for call in calls {
+        observer.wait_for(1, "endless");
+        client.cancel(call, None);
+        client.answer_to(call).error("wamp.error.canceled");
+    }
     observer.wait_for(0, "endless");
 }
 
@@ -282,15 +288,18 @@ fn what_cannot_be_served_is_logged(backend: Backend) {
     let more = "CREATE FUNCTION \"Other\".add(n int) RETURNS int LANGUAGE sql AS 'SELECT n';
                 CREATE FUNCTION api.now() RETURNS timestamptz LANGUAGE sql AS 'SELECT now()'";
     database.client().batch_execute(more).expect("functions");
-    let config = config(&[router(), container(CLASS, HERE, extra(&database))]);
+    let component = container(CLASS, HERE, extra(&database));
+    let config = config(&[router(), component.clone(), component]);
     let log = [("RUST_LOG", "wampgres::component=debug")];
     let mut node = Node::start_in(&config, &log);
-    node.wait_for_log("functions of schemas are registered functions=10");
+    node.wait_for_log("functions of schemas are registered");
     for words in [
         "\"Other\".add: the procedure com.shop.add is there already",
         "not served: it is a trigger function function=\"api.stamp()\"",
         "a function is served procedure=\"com.shop.cheap\" takes=\"cheap(price numeric, [n integer])\" \
          does=\"The goods below a price, cheapest first.\"",
+        // One of the two components is too late for it.
+        "the router does not register a function procedure=\"com.shop.now\"",
     ] {
         node.wait_for_log(words);
     }

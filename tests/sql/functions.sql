@@ -24,6 +24,8 @@ AS 'SELECT pg_sleep(60)';
 
 CREATE FUNCTION api.endless() RETURNS void LANGUAGE sql AS $$SELECT pg_sleep(60), 'endless'$$;
 
+COMMENT ON FUNCTION api.endless IS '@concurrency 1';
+
 CREATE FUNCTION api.sneaky() RETURNS void LANGUAGE plpgsql STABLE
 AS $$BEGIN PERFORM api.add('no', 1); END$$;
 
