@@ -1,13 +1,18 @@
 //! What knows both SQL and WAMP: procedures that are written in SQL, topics that SQL publishes to, and
 //! how values travel. Must not know which backend runs the statements, nor sockets.
 
+mod catalogue;
 mod check;
 mod class;
 mod definitions;
 mod files;
+mod function;
+mod functions;
 mod install;
 mod options;
+mod preparing;
 mod procedure;
+mod schemas;
 mod text;
 mod topics;
 pub mod types;

@@ -71,7 +71,7 @@ const fn own(index: usize) -> Key {
             "prefix",
             Kind::Uri,
             "none",
-            "what the URIs of the files begin with, before the name of the file",
+            "what the URIs of files and functions begin with, before their names",
         ),
         3 => optional(
             "procedures",
@@ -80,12 +80,17 @@ const fn own(index: usize) -> Key {
             "options of procedures by their URIs, see [SQL procedure](#sql-procedure); one with \
              `sql` needs no file",
         ),
-        4 => not_yet("schemas"),
         5 => optional(
             "topics",
             Kind::Object(&SQL_TOPICS),
             "none",
             "the topics that the database publishes to",
+        ),
+        4 => optional(
+            "schemas",
+            Kind::Array("strings"),
+            "none",
+            "schemas of which each function and procedure becomes `prefix.function`",
         ),
         _ => not_yet("before"),
     }

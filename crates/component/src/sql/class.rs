@@ -1,5 +1,5 @@
-//! The component class `sql.Procedures`: files of SQL, and SQL in the configuration, as procedures.
-//! Must not know how a procedure runs.
+//! The component class `sql.Procedures`: files of SQL, SQL in the configuration, and functions of
+//! schemas, as procedures. Must not know how a procedure runs.
 
 use std::sync::Arc;
 
@@ -8,7 +8,9 @@ use sql::Database;
 use super::{
     super::{Component, Error, Pool, Setup},
     definitions::Definitions,
-    procedure::{Procedure, Unprepared},
+    preparing::Preparing,
+    procedure::Procedure,
+    schemas::Schemas,
     text::Fault,
     topics::Topics,
 };
@@ -20,6 +22,8 @@ pub const CLASSNAME: &str = "sql.Procedures";
 pub(crate) struct Procedures {
     all: Vec<Arc<Procedure>>,
     topics: Topics,
+    /// Registered later: the database has to be asked for them.
+    schemas: Option<Arc<Schemas>>,
 }
 
 impl Component for Procedures {
@@ -36,12 +40,28 @@ impl Component for Procedures {
         }
         let new = |(uri, plan): (String, _)| Procedure::new(uri.into(), plan, db.clone());
         let all: Vec<_> = definitions.plans.into_iter().map(new).collect();
-        if all.is_empty() && definitions.topics.is_empty() {
-            tracing::warn!(target: crate::LOG, "there is no SQL: extra.directory has no file, extra.procedures and extra.topics are empty");
+        let functions = definitions.functions;
+        let has_schemas = !functions.schemas.is_empty();
+        if all.is_empty() && !has_schemas && definitions.topics.is_empty() {
+            tracing::warn!(target: crate::LOG, "there is no SQL: extra.directory has no file, extra.procedures, extra.schemas and extra.topics are empty");
         }
         let topics = Topics::start(&definitions.topics, &db, &session)?;
-        Preparing::new(all.clone()).next();
-        Ok(Self { all, topics })
+        if !all.is_empty() {
+            Preparing::begin("procedures in SQL", all.clone());
+        }
+        let schemas = has_schemas.then(|| Schemas::serve(functions, db, session));
+        Ok(Self {
+            all,
+            schemas,
+            topics,
+        })
+    }
+
+    fn on_leave(&self) {
+        if let Some(schemas) = &self.schemas {
+            schemas.stop();
+        }
+        self.topics.close();
     }
 
     fn procedures(&self) -> Vec<super::super::Procedure<Self>> {
@@ -62,10 +82,6 @@ impl Component for Procedures {
 
     fn on_ready(&self) {
         self.topics.joined();
-    }
-
-    fn on_leave(&self) {
-        self.topics.close();
     }
 }
 
@@ -88,56 +104,4 @@ fn listed(faults: &[Fault]) -> String {
         text.push_str(&fault.to_string());
     }
     text
-}
-
-/// How far all procedures are prepared: one after the other, so that a pool has little to do with it.
-struct Preparing {
-    /// Those that are left, the next one last.
-    left: Vec<Arc<Procedure>>,
-    prepared: usize,
-    faulty: usize,
-}
-
-impl Preparing {
-    fn new(mut all: Vec<Arc<Procedure>>) -> Self {
-        all.reverse();
-        Self {
-            left: all,
-            prepared: 0,
-            faulty: 0,
-        }
-    }
-
-    fn next(mut self) {
-        let Some(procedure) = self.left.pop() else {
-            let Self {
-                prepared, faulty, ..
-            } = self;
-            tracing::info!(target: crate::LOG, prepared, faulty, "procedures in SQL are prepared");
-            return;
-        };
-        let this = procedure.clone();
-        procedure.prepare(move |result| {
-            let uri = &this.uri;
-            match result {
-                Ok(_) => {
-                    self.prepared += 1;
-                    let (takes, does) = (this.plan.takes(), this.plan.description());
-                    tracing::debug!(target: crate::LOG, procedure = %uri, takes, does, "a procedure in SQL is prepared");
-                }
-                Err(Unprepared::Faulty(faults, _)) => {
-                    self.faulty += 1;
-                    for fault in faults {
-                        tracing::error!(target: crate::LOG, procedure = %uri, "{fault}");
-                    }
-                }
-                Err(Unprepared::Unavailable(error)) => {
-                    let left = self.left.len() + 1;
-                    tracing::warn!(target: crate::LOG, left, %error, "procedures in SQL are not prepared now, but each when it is called first");
-                    return;
-                }
-            }
-            self.next();
-        });
-    }
 }

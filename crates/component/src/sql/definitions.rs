@@ -1,7 +1,7 @@
 //! Owns what the `extra` of a component comes to: its procedures, out of files and out of the
-//! configuration, with all faults at once. Must not know a database.
+//! configuration, and what is said of functions, with all faults at once. Must not know a database.
 
-use std::{collections::BTreeMap, path::Path};
+use std::{collections::BTreeMap, mem, path::Path};
 
 use serde_json::{Map, Value};
 use wamp::Uri;
@@ -9,24 +9,29 @@ use wamp::Uri;
 use super::{
     super::did_you_mean::did_you_mean,
     files,
+    functions::FunctionOptions,
     options::{OPTIONS, OptionPlace, Options, Written},
     procedure::Plan,
     text::{Fault, Place, Source},
     topics,
 };
 
-/// What is defined: the procedures by their URIs, and what is wrong with others.
+/// What is defined: the procedures by their URIs, what is said of functions, and what is wrong with
+/// others.
 #[derive(Debug, Default)]
 pub(super) struct Definitions {
     pub(super) plans: BTreeMap<String, Plan>,
     pub(super) topics: topics::Settings,
+    pub(super) functions: FunctionOptions,
     pub(super) faults: Vec<Fault>,
 }
 
 /// The keys of `extra` that are no options.
-const KEYS: [&str; 4] = ["directory", "prefix", "procedures", "topics"];
+const KEYS: [&str; 5] = ["directory", "prefix", "procedures", "schemas", "topics"];
 /// Those that are known and not served.
-const NOT_YET: [&str; 2] = ["schemas", "before"];
+const NOT_YET: [&str; 1] = ["before"];
+/// Schemas of which the functions are not for calls: some of them reach the server's files.
+const NOT_FOR_CALLS: [&str; 2] = ["pg_catalog", "information_schema"];
 
 impl Definitions {
     /// Reads all that `extra` describes.
@@ -58,6 +63,7 @@ impl Definitions {
                 this.define(&uri, (&file.label, &file.text), options, &defaults);
             }
         }
+        let schemas = this.schemas(extra);
         for (uri, mut options) in written {
             let place = place_of(&uri);
             match options.sql.take() {
@@ -65,12 +71,22 @@ impl Definitions {
                     let label = place.below("sql").to_string();
                     this.define(&uri, (&label, &sql), options, &defaults);
                 }
+                None if !schemas.is_empty() => {
+                    this.functions.written.insert(uri, options);
+                }
                 None => {
                     let why = "has no `sql`, and no file of this name is in the directory";
                     this.faults.push(Fault::new(place, why));
                 }
             }
         }
+        this.functions = FunctionOptions {
+            schemas,
+            prefix: prefix.to_owned(),
+            defaults,
+            written: mem::take(&mut this.functions.written),
+            taken: this.plans.keys().cloned().collect(),
+        };
         this
     }
 
@@ -157,6 +173,31 @@ impl Definitions {
             all.insert(uri.clone(), options);
         }
         all
+    }
+
+    /// The schemas whose functions are procedures, in their order.
+    fn schemas(&mut self, extra: &Map<String, Value>) -> Vec<String> {
+        let Some(written) = extra.get("schemas") else {
+            return Vec::new();
+        };
+        let mut schemas = Vec::new();
+        let items = written.as_array().map(Vec::as_slice);
+        for item in items.unwrap_or(std::slice::from_ref(written)) {
+            let why = match item.as_str() {
+                Some(name) if NOT_FOR_CALLS.contains(&name) => {
+                    "is PostgreSQL's own: make a schema of the functions that may be called"
+                }
+                Some(name) if schemas.iter().any(|other| other == name) => "is there twice",
+                Some(name) if items.is_some() && !name.is_empty() => {
+                    schemas.push(name.to_owned());
+                    continue;
+                }
+                _ => "must be a list of the names of schemas",
+            };
+            let place = Place::of(&format!("extra.schemas[{item}]").into());
+            self.faults.push(Fault::new(place, why));
+        }
+        schemas
     }
 
     fn text<'a>(&mut self, extra: &'a Map<String, Value>, key: &str) -> Option<&'a str> {

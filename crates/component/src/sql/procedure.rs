@@ -9,7 +9,7 @@ mod prepare;
 mod relay;
 mod run;
 #[cfg(test)]
-mod tests;
+pub(super) mod tests;
 
 use std::sync::{Arc, PoisonError, RwLock};
 
@@ -19,7 +19,9 @@ use wamp::Uri;
 use super::{
     super::{Answer, Error, Invocation, Reply},
     text::Fault,
+    types::Argument,
 };
+pub(super) use arguments::Given;
 pub(super) use plan::Plan;
 use prepare::Prepared;
 
@@ -59,11 +61,16 @@ impl Procedure {
         })
     }
 
-    /// Answers a call. A procedure that is not prepared yet, or was at fault when it was, is
-    /// prepared first: what it needs may be there by now.
+    /// Answers a call.
     pub(super) fn call(self: &Arc<Self>, call: &Invocation) -> Answer {
-        let given = arguments::Given::read(&call.payload)?;
-        let arguments = given.ordered(&self.plan)?;
+        let given = Given::read(&call.payload)?;
+        self.call_with(given.ordered(&self.plan)?)
+    }
+
+    /// Answers a call that has a value for each parameter, or `None` for one that is missing. A
+    /// procedure that is not prepared yet, or was at fault when it was, is prepared first: what it
+    /// needs may be there by now.
+    pub(super) fn call_with(self: &Arc<Self>, arguments: Vec<Option<Argument>>) -> Answer {
         match self.prepared() {
             Some(prepared) if self.plan.retry == 0 => {
                 let begun = run::once(self, &prepared, &arguments);

@@ -107,6 +107,7 @@ impl Returns {
             "arrays" => Self::Arrays,
             "row" => Self::Row,
             "value" => Self::Value,
+            "values" => Self::Values,
             "count" => Self::Count,
             _ => Self::None,
         }

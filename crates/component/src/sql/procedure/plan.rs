@@ -144,8 +144,6 @@ fn parameters(source: &Source, options: &Options, faults: &mut Vec<Fault>) -> Ve
             faults.push(Fault::new(said.place.clone(), why));
         }
     }
-    let mut ordered: Vec<_> = source.parameters.iter().collect();
-    ordered.sort_by_key(|parameter| parameter.number());
     let parameter = |parameter: &&super::super::text::Parameter| {
         let said = options
             .params
@@ -166,7 +164,7 @@ fn parameters(source: &Source, options: &Options, faults: &mut Vec<Fault>) -> Ve
             }),
         }
     };
-    ordered.iter().map(parameter).collect()
+    source.ordered_parameters().iter().map(parameter).collect()
 }
 
 fn planned(

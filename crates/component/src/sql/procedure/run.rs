@@ -173,6 +173,6 @@ fn statement(
 impl Returns {
     /// Whether the rows themselves are wanted.
     pub(super) fn is_of_rows(self) -> bool {
-        matches!(self, Self::Rows | Self::Arrays | Self::Row | Self::Value)
+        !matches!(self, Self::Count | Self::None)
     }
 }
