@@ -8,6 +8,7 @@ mod source;
 mod tidy;
 
 use std::{
+    panic::{AssertUnwindSafe, catch_unwind},
     sync::{Arc, Mutex, PoisonError},
     thread::{self, JoinHandle},
 };
@@ -49,7 +50,13 @@ impl Outbox {
         let signals = Arc::new(Signals::default());
         let publisher = Publisher::new(settings, db, session, &signals);
         let thread = thread::Builder::new().name("events".to_owned());
-        let thread = thread.spawn(move || publisher.run());
+        let ended = signals.clone();
+        let thread = thread.spawn(move || {
+            if catch_unwind(AssertUnwindSafe(|| publisher.run())).is_err() {
+                tracing::error!(target: crate::LOG, "what publishes the outbox has panicked: restart the node");
+            }
+            ended.live.close();
+        });
         let thread = thread.map_err(|error| {
             Error::runtime(format_args!(
                 "the system gives no thread for the outbox: {error}"
