@@ -260,6 +260,7 @@ DECLARE
     -- How long an event is visible at least.
     grace constant interval := least(max_age / 2, '1 minute');
     marks wampgres.outbox_deleted;
+    ids bigint[];
     latest xid8;
 BEGIN
     deleted := 0;
@@ -281,13 +282,16 @@ BEGIN
         SELECT o.*, sum(o.bytes) OVER (ORDER BY o.id ROWS UNBOUNDED PRECEDING) - o.bytes AS before
         FROM oldest o WHERE o.xid < marks.old_xmin
     ), gone AS (
-        DELETE FROM wampgres.outbox o USING visible v
-        WHERE o.id = v.id AND (v.at < now - max_age OR v.before < excess)
-        RETURNING o.xid, o.bytes
+        SELECT v.id, v.xid, v.bytes FROM visible v WHERE v.at < now - max_age OR v.before < excess
+        UNION ALL
+        -- They are visible, so their transactions are not this server's: they come out of a dump.
+        SELECT o.id, '0', o.bytes FROM oldest o WHERE o.xid >= pg_snapshot_xmax(pg_current_snapshot())
     )
-    SELECT (SELECT o.id FROM oldest o ORDER BY o.id OFFSET max_events - 1), count(*), coalesce(sum(g.bytes), 0),
+    SELECT (SELECT o.id FROM oldest o ORDER BY o.id OFFSET max_events - 1),
+        coalesce(array_agg(g.id), '{}'), count(*), coalesce(sum(g.bytes), 0),
         (SELECT g.xid FROM gone g ORDER BY g.xid DESC LIMIT 1)
-    INTO last, deleted, bytes, latest FROM gone g;
+    INTO last, ids, deleted, bytes, latest FROM gone g;
+    DELETE FROM wampgres.outbox o WHERE o.id = ANY (ids);
     IF latest > marks.xid THEN
         UPDATE wampgres.outbox_deleted SET xid = latest;
     END IF;
