@@ -177,13 +177,13 @@ fn faults_of_options_are_listed_with_their_places() {
     let database = database("sql_unread");
     let mut extra = extra(&database, "adbapi", "faulty");
     extra["procedures"] = json!({
-        "com.shop.good": {"timeout": "2 days", "returns": "stream"},
+        "com.shop.good": {"timeout": "2 days", "returns": "streams"},
         "com.shop.gone": {"max_rows": 1}
     });
     let (code, _, faults) = check(extra);
     assert_eq!(code, Some(2));
     for words in [
-        "extra.procedures[\"com.shop.good\"].returns: `returns`: `stream` is not served yet",
+        "extra.procedures[\"com.shop.good\"].returns: `returns`: must be one of rows, arrays, row, value, count, none, stream, did you mean `stream`?",
         "extra.procedures[\"com.shop.good\"].timeout: `timeout`: must be a time above 0",
         "extra.procedures[\"com.shop.gone\"]: has no `sql`, and no file of this name",
     ] {

@@ -47,7 +47,7 @@ impl Component for Procedures {
                 super::super::Procedure::new(procedure.uri.clone(), move |_: &Self, call| {
                     this.call(&call)
                 });
-            match procedure.plan.options.concurrency {
+            match procedure.concurrency() {
                 Some(limit) => registered.concurrency(limit),
                 None => registered,
             }

@@ -6,7 +6,10 @@ mod table;
 #[cfg(test)]
 mod tests;
 
-use std::{num::NonZeroU64, time::Duration};
+use std::{
+    num::{NonZeroU32, NonZeroU64},
+    time::Duration,
+};
 
 use serde_json::Value;
 use sql::Isolation;
@@ -15,7 +18,7 @@ use super::{
     super::did_you_mean::did_you_mean,
     text::{Fault, Place},
 };
-pub(super) use table::{MAX_BYTES, MAX_ROWS};
+pub(super) use table::{BATCH, MAX_BYTES, MAX_ROWS};
 pub use table::{OPTIONS, OptionKind, OptionPlace, OptionRow};
 
 /// The options of one procedure or statement, or those that hold for all. What is not written is
@@ -31,6 +34,7 @@ pub(super) struct Options {
     pub(super) max_rows: Option<u64>,
     pub(super) max_bytes: Option<u64>,
     pub(super) max_affected: Option<u64>,
+    pub(super) batch: Option<NonZeroU32>,
     pub(super) dry_run: Option<bool>,
     pub(super) secret: Option<bool>,
     pub(super) int8: Option<String>,
@@ -58,6 +62,8 @@ pub(super) enum Returns {
     Count,
     /// Null.
     None,
+    /// A list of objects, in parts for a caller that takes them.
+    Stream,
 }
 
 /// What is said of a parameter.
@@ -124,6 +130,7 @@ impl Options {
             max_rows: self.max_rows.or(others.max_rows),
             max_bytes: self.max_bytes.or(others.max_bytes),
             max_affected: self.max_affected.or(others.max_affected),
+            batch: self.batch.or(others.batch),
             dry_run: self.dry_run.or(others.dry_run),
             secret: self.secret.or(others.secret),
             int8: self.int8.or_else(|| others.int8.clone()),

@@ -8,10 +8,14 @@ mod plan;
 mod prepare;
 mod relay;
 mod run;
+mod stream;
 #[cfg(test)]
 mod tests;
 
-use std::sync::{Arc, PoisonError, RwLock};
+use std::{
+    num::NonZeroU64,
+    sync::{Arc, PoisonError, RwLock},
+};
 
 use sql::Database;
 use wamp::Uri;
@@ -64,6 +68,9 @@ impl Procedure {
     pub(super) fn call(self: &Arc<Self>, call: &Invocation) -> Answer {
         let given = arguments::Given::read(&call.payload)?;
         let arguments = given.ordered(&self.plan)?;
+        if self.plan.is_stream() && call.wants_progress() {
+            return Reply::parts(call, stream::Streamed::new(self.clone(), arguments));
+        }
         match self.prepared() {
             Some(prepared) if self.plan.retry == 0 => {
                 let begun = run::once(self, &prepared, &arguments);
@@ -72,6 +79,15 @@ impl Procedure {
             }
             prepared => Reply::later(run::with_care(self.clone(), prepared, arguments)),
         }
+    }
+
+    /// How many invocations may be under way at once. A stream has a connection for as long as its
+    /// caller takes, so that half of them are left to others where nothing is said.
+    pub(super) fn concurrency(&self) -> Option<NonZeroU64> {
+        let said = self.plan.options.concurrency;
+        let half = || NonZeroU64::new(u64::from(self.db.max_connections() / 2));
+        let of_a_stream = || half().unwrap_or(NonZeroU64::MIN);
+        said.or_else(|| self.plan.is_stream().then(of_a_stream))
     }
 
     /// Has PostgreSQL describe the statements, and tells when it is done. Does not block.

@@ -48,21 +48,34 @@ pub(super) fn guarded(
                 .into_iter()
                 .chain(rows)
                 .min_by_key(|limit| limit.most())?;
-            let returning = if description.columns.is_empty() {
-                " RETURNING 1"
-            } else {
-                ""
-            };
-            let guard = format!(
-                "WITH changed AS ({sql}{returning}) SELECT * FROM changed WHERE (SELECT CASE WHEN \
-                 count(*) > {} THEN CAST('{MARK}{}: ' || count(*) AS bool) ELSE true END FROM changed)",
-                limit.most(),
-                limit.told(),
-            );
-            Some((guard.into(), plan.options.max_affected.is_none()))
+            let guard = changing(sql, description, limit);
+            Some((guard, plan.options.max_affected.is_none()))
         }
         _ => None,
     }
+}
+
+/// The same statement for a stream, whose rows have no limit.
+pub(super) fn streamed(plan: &Plan, verb: Verb, sql: &Sql, description: &Description) -> Sql {
+    let limit = plan.options.max_affected.map(Limit::MaxAffected);
+    let limit = limit.filter(|_| verb == Verb::Change);
+    limit.map_or_else(|| sql.clone(), |limit| changing(sql, description, limit))
+}
+
+/// A statement that PostgreSQL undoes with an error if it changes more rows than it may.
+fn changing(sql: &str, description: &Description, limit: Limit) -> Sql {
+    let returning = if description.columns.is_empty() {
+        " RETURNING 1"
+    } else {
+        ""
+    };
+    let guard = format!(
+        "WITH changed AS ({sql}{returning}) SELECT * FROM changed WHERE (SELECT CASE WHEN count(*) > \
+         {} THEN CAST('{MARK}{}: ' || count(*) AS bool) ELSE true END FROM changed)",
+        limit.most(),
+        limit.told(),
+    );
+    guard.into()
 }
 
 /// What a caller is told of an error that such a statement has raised: whether it is of the result,

@@ -42,8 +42,11 @@ impl Prepared {
         };
         self.changes = before.changes + u64::from(types(&self) != types(before));
         if self.changes > 0 {
+            let changes = self.changes;
+            let other = |sql: &Sql| Sql::from(format!("{} /* {changes} */", &**sql));
             for statement in &mut self.statements {
-                statement.sql = format!("{} /* {} */", &*statement.sql, self.changes).into();
+                statement.sql = other(&statement.sql);
+                statement.streamed = statement.streamed.as_ref().map(other);
             }
         }
         self
@@ -55,6 +58,8 @@ impl Prepared {
 pub(super) struct PreparedStatement {
     /// Its text, perhaps with casts of columns that are to come as text.
     pub(super) sql: Sql,
+    /// The same without the limits of a result that is held as a whole, if it is to be streamed.
+    pub(super) streamed: Option<Sql>,
     /// The types of its parameters, `$1` first.
     pub(super) types: Vec<Type>,
     /// What its result is made into.
@@ -154,14 +159,16 @@ impl Describing {
         let returns = returns(&plan.statements[index], &description);
         let verb = plan.source.statements[index].verb;
         let guarded = guard::guarded(plan, verb, &sql, &description, returns);
+        let is_stream = returns == Returns::Stream;
+        let streamed = is_stream.then(|| guard::streamed(plan, verb, &sql, &description));
         let Some((guarded, may_do_without)) = guarded else {
-            return self.accept(index, sql, description, returns);
+            return self.accept(index, (sql, streamed), description, returns);
         };
         let described = self.procedure.db.describe(guarded.clone());
         described.on_result(move |result| match result {
-            Ok(_) => self.accept(index, guarded, description, returns),
+            Ok(_) => self.accept(index, (guarded, streamed), description, returns),
             Err(error) if is_fault(&error) && may_do_without => {
-                self.accept(index, sql, description, returns);
+                self.accept(index, (sql, streamed), description, returns);
             }
             Err(error) if is_fault(&error) => {
                 let why = format!("`max_affected` cannot be kept for this statement: {error}");
@@ -172,7 +179,13 @@ impl Describing {
     }
 
     /// Takes a statement as it is described.
-    fn accept(mut self, index: usize, sql: Sql, description: Description, returns: Returns) {
+    fn accept(
+        mut self,
+        index: usize,
+        (sql, streamed): (Sql, Option<Sql>),
+        description: Description,
+        returns: Returns,
+    ) {
         let columns = &description.columns;
         let wrong = match returns {
             _ if columns.is_empty() && returns.is_of_rows() => {
@@ -184,7 +197,7 @@ impl Describing {
                     "`returns value` is for one column, and the statement gives {count}"
                 ))
             }
-            Returns::Rows | Returns::Row => twice(&description).map(|name| {
+            Returns::Rows | Returns::Row | Returns::Stream => twice(&description).map(|name| {
                 format!(
                     "two columns have the name `{name}`: give one another name with AS, or return \
                      `arrays`"
@@ -198,6 +211,7 @@ impl Describing {
         let plan = &self.procedure.plan;
         self.done.push(PreparedStatement {
             sql,
+            streamed,
             types: description.params,
             is_kept: returns.is_of_rows() && plan.is_answer(index),
             returns,
