@@ -259,7 +259,7 @@ fn an_error_in_the_middle_is_one_error_after_the_rows_before_it(backend: Backend
     for _ in 0..3 {
         let (came, error) = error(&mut client, "com.shop.wrong", json!([]));
         assert!((4000..5000).contains(&came), "{came}");
-        assert_eq!(error.message, "division by zero");
+        assert!(error.message.contains("division by zero"), "{error:?}");
         assert_eq!(error.details["sqlstate"], "22012");
         bench.activity.wait_for_end();
     }
@@ -355,7 +355,7 @@ fn a_stream_is_begun_again_before_its_first_part(backend: Backend) {
         let mut other = sql.transaction().expect("a transaction");
         other.execute("UPDATE counted SET n = 10", &[]).expect("DML");
         let request = begin(&mut client, uri, json!([]), json!({}));
-        bench.activity.wait_for(1, "UPDATE counted");
+        bench.activity.wait_for_blocked(1);
         other.commit().expect("a commit");
         let (rows, end) = read(&mut client, request, |_| {});
         if is_again {

@@ -219,6 +219,17 @@ impl Observer {
         });
     }
 
+    /// Waits until so many statements of nodes wait for a lock that somebody else has.
+    pub fn wait_for_blocked(&mut self, count: i64) {
+        let sql = "SELECT count(*) FROM pg_stat_activity WHERE datname = $1
+                   AND application_name = 'wampgres' AND wait_event_type = 'Lock'";
+        wait::until(&format!("{count} statements that wait for a lock"), || {
+            let row = self.client.query_one(sql, &[&self.name]);
+            let blocked: i64 = row.expect("the activity").get(0);
+            (blocked == count).then_some(())
+        });
+    }
+
     /// Waits until so many backends serve nodes.
     pub fn wait_for_backends(&mut self, count: usize) {
         wait::until(&format!("{count} backends"), || {
