@@ -159,7 +159,7 @@ impl Users {
         let users = config
             .components
             .iter()
-            .filter(|c| c.database == Some(index));
+            .filter(|c| c.may_use(index));
         users.fold(Self::default(), |users, component| {
             match component.transport {
                 Transport::InProcess { .. } => Self {
@@ -187,6 +187,6 @@ impl Users {
 
 /// The classes of the components that use a database, each once however many there are of it.
 fn classnames(config: &NodeConfig, index: usize) -> BTreeSet<&str> {
-    let users = (config.components.iter()).filter(|c| c.database == Some(index));
+    let users = (config.components.iter()).filter(|c| c.may_use(index));
     users.map(|c| c.classname.as_str()).collect()
 }

@@ -3,12 +3,16 @@
 
 mod check;
 mod class;
+mod databases;
 mod definitions;
 mod files;
 mod options;
 mod procedure;
+mod reloading;
+mod served;
 mod text;
 pub mod types;
+mod watching;
 
 pub use check::{SqlCheck, check};
 pub use class::CLASSNAME;

@@ -18,7 +18,7 @@ pub(in crate::config) static SQL_PROCEDURE: Section = Section {
 };
 
 /// How many keys of `extra` are no options.
-const OWN: usize = 7;
+const OWN: usize = 9;
 
 const fn own(index: usize) -> Key {
     match index {
@@ -47,8 +47,21 @@ const fn own(index: usize) -> Key {
             "options of procedures by their URIs, see [SQL procedure](#sql-procedure); one with \
              `sql` needs no file",
         ),
-        4 => not_yet("schemas"),
-        5 => not_yet("topics"),
+        4 => optional(
+            "replica",
+            Kind::Text,
+            "none",
+            "the name of one of the node's [databases](#databases), for procedures that are `read_only` \
+             and name none",
+        ),
+        5 => optional(
+            "reload_channel",
+            Kind::Text,
+            "`wampgres`",
+            "the channel of the database on which `NOTIFY wampgres, 'reload'` is heard; `\"\"` for none",
+        ),
+        6 => not_yet("schemas"),
+        7 => not_yet("topics"),
         _ => not_yet("before"),
     }
 }

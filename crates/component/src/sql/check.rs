@@ -1,12 +1,12 @@
 //! Owns the check of all SQL of a component without serving it. Must not know who asks.
 
-use std::sync::mpsc;
+use std::{collections::BTreeMap, sync::mpsc};
 
 use serde_json::Value;
 
 use super::{
     super::Pool,
-    class::shared,
+    databases::Databases,
     definitions::Definitions,
     procedure::{Procedure, Unprepared},
 };
@@ -27,16 +27,17 @@ pub struct SqlCheck {
 /// # Blocking
 /// Until it has answered, or the limits of the pool are over. Must not be called on a thread of the
 /// pool's.
-pub fn check(extra: &Value, pool: Pool) -> SqlCheck {
-    let definitions = Definitions::read(extra);
-    let db = shared(pool);
+pub fn check(extra: &Value, pool: Pool, named: BTreeMap<String, Pool>) -> SqlCheck {
+    let databases = Databases::new(pool, named).with_replica(extra["replica"].as_str());
+    let definitions = Definitions::read(extra, &databases);
     let mut check = SqlCheck {
         faults: definitions.faults.iter().map(ToString::to_string).collect(),
         ..SqlCheck::default()
     };
     for (uri, plan) in definitions.plans {
         let (send, receive) = mpsc::channel();
-        let procedure = Procedure::new(uri.into(), plan, db.clone());
+        let db = databases.of(&plan).clone();
+        let procedure = Procedure::new(uri.into(), plan, db);
         procedure.prepare(move |result| {
             // Nobody waits if this thread has panicked.
             let _ = send.send(result.map(drop));

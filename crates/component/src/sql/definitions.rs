@@ -1,13 +1,17 @@
 //! Owns what the `extra` of a component comes to: its procedures, out of files and out of the
 //! configuration, with all faults at once. Must not know a database.
 
-use std::{collections::BTreeMap, path::Path};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    path::Path,
+};
 
 use serde_json::{Map, Value};
 use wamp::Uri;
 
 use super::{
     super::did_you_mean::did_you_mean,
+    databases::Databases,
     files,
     options::{OPTIONS, OptionPlace, Options, Written},
     procedure::Plan,
@@ -19,10 +23,20 @@ use super::{
 pub(super) struct Definitions {
     pub(super) plans: BTreeMap<String, Plan>,
     pub(super) faults: Vec<Fault>,
+    /// The URIs of procedures that have a fault.
+    pub(super) faulty: BTreeSet<String>,
+    /// Whether all is known that there is. If a file cannot be read, it is not.
+    pub(super) is_complete: bool,
 }
 
 /// The keys of `extra` that are no options.
-const KEYS: [&str; 3] = ["directory", "prefix", "procedures"];
+const KEYS: [&str; 5] = [
+    "directory",
+    "prefix",
+    "procedures",
+    "reload_channel",
+    "replica",
+];
 /// Those that are known and not served.
 const NOT_YET: [&str; 3] = ["schemas", "topics", "before"];
 
@@ -31,8 +45,11 @@ impl Definitions {
     ///
     /// # Blocking
     /// Reads the files of its `directory`.
-    pub(super) fn read(extra: &Value) -> Self {
-        let mut this = Self::default();
+    pub(super) fn read(extra: &Value, databases: &Databases) -> Self {
+        let mut this = Self {
+            is_complete: true,
+            ..Self::default()
+        };
         let nothing = Map::new();
         let extra = extra.as_object().unwrap_or(&nothing);
         let defaults = this.defaults(extra);
@@ -41,6 +58,7 @@ impl Definitions {
         let prefix = prefix.strip_suffix('.').unwrap_or(prefix);
         if let Some(directory) = this.text(extra, "directory") {
             let (files, faults) = files::read(Path::new(directory));
+            this.is_complete = faults.is_empty();
             this.faults.extend(faults);
             for file in files {
                 let uri = match prefix {
@@ -64,7 +82,30 @@ impl Definitions {
                 }
             }
         }
+        this.text(extra, "reload_channel");
+        let replica = this.text(extra, "replica");
+        if let Some(why) = replica.and_then(|name| databases.fault(name)) {
+            let place = Place::of(&"extra.replica".into());
+            this.faults.push(Fault::new(place, why));
+        }
+        this.check_databases(databases);
         this
+    }
+
+    /// Takes out what names a database that there is none of.
+    fn check_databases(&mut self, databases: &Databases) {
+        let faults = &mut self.faults;
+        let faulty = &mut self.faulty;
+        self.plans.retain(|uri, plan| {
+            let named = plan.options.database.as_ref();
+            let fault = named.and_then(|(place, name)| Some((place, databases.fault(name)?)));
+            let Some((place, why)) = fault else {
+                return true;
+            };
+            faults.push(Fault::new(place.clone(), format!("`database`: {why}")));
+            faulty.insert(uri.clone());
+            false
+        });
     }
 
     /// Defines a procedure with the text of its SQL, which `label` names in faults.
@@ -88,7 +129,10 @@ impl Definitions {
                 Source::read(label, text).and_then(|source| Plan::new(source, options, defaults));
             match plan {
                 Ok(plan) => drop(self.plans.insert(uri.to_owned(), plan)),
-                Err(faults) => self.faults.extend(faults),
+                Err(faults) => {
+                    self.faults.extend(faults);
+                    self.faulty.insert(uri.to_owned());
+                }
             }
             return;
         };

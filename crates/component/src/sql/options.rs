@@ -42,6 +42,8 @@ pub(super) struct Options {
     pub(super) params: Vec<ParamOption>,
     pub(super) description: Option<String>,
     pub(super) sql: Option<String>,
+    /// The name of a database, and where it is written.
+    pub(super) database: Option<(Place, String)>,
     pub(super) result: Option<String>,
     pub(super) single: Option<bool>,
     pub(super) skip: Option<bool>,
@@ -138,6 +140,7 @@ impl Options {
             params,
             description: self.description.or_else(|| others.description.clone()),
             sql: self.sql,
+            database: self.database.or_else(|| others.database.clone()),
             result: self.result,
             single: self.single,
             skip: self.skip,

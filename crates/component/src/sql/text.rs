@@ -115,6 +115,11 @@ impl Source {
         }
     }
 
+    /// Whether it is the same text from the same place.
+    pub(super) fn is_same(&self, other: &Self) -> bool {
+        (&self.name, &self.text) == (&other.name, &other.text)
+    }
+
     /// Where all of it is.
     pub(super) fn place(&self) -> Place {
         Place::of(&self.name)

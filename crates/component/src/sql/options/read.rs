@@ -49,6 +49,7 @@ impl Options {
             }
             ("int8", Setting::Text(word)) => self.int8 = Some(word),
             ("numeric", Setting::Text(word)) => self.numeric = Some(word),
+            ("database", Setting::Text(name)) => self.database = Some((place.clone(), name)),
             ("sql", Setting::Text(text)) => self.sql = Some(text),
             ("description", Setting::Text(text)) => self.description = Some(text),
             ("result", Setting::Text(name)) => self.result = Some(name),

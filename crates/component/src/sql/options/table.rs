@@ -220,7 +220,7 @@ pub const OPTIONS: &[OptionRow] = &[
         "database",
         OptionKind::Text,
         "the component's",
-        "not served yet: another database; a component of its own has it",
+        "another of the node's [databases](#databases), by its name",
     ),
     in_comment(
         "result",

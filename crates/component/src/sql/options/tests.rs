@@ -33,6 +33,7 @@ fn a_comment_and_the_configuration_say_the_same() {
         ("int8", "string", json!("string")),
         ("numeric", "number", json!("number")),
         ("identity", "false", json!(false)),
+        ("database", "reporting", json!("reporting")),
         (
             "params",
             "n int = 20",
@@ -95,7 +96,7 @@ fn what_is_wrong_in_a_comment_is_told_with_its_place() {
             "here: `returns`: must be one of rows, arrays, row, value, count, none, stream, did you mean `rows`?",
         ),
         ("identity", "", "here: `identity`: is not served yet"),
-        ("database", "other", "here: `database`: is not served yet"),
+        ("database", "", "here: `database`: must be a text"),
         ("param", "", "here: `params`: must be a name"),
         (
             "param",

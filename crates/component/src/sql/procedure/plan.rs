@@ -99,6 +99,11 @@ impl Plan {
         })
     }
 
+    /// Whether it is the same as another one in all that is written.
+    pub(in crate::sql) fn is_same(&self, other: &Self) -> bool {
+        self.source.is_same(&other.source) && self.options == other.options
+    }
+
     /// What the procedure does, for people.
     pub(in crate::sql) fn description(&self) -> &str {
         let said = self.options.description.as_deref();

@@ -25,22 +25,23 @@ pub(in crate::sql) struct Prepared {
     pub(super) statements: Vec<PreparedStatement>,
     /// What its answer has in it.
     pub(super) shape: Arc<[Part]>,
-    /// How often the types of parameters have become others.
+    /// How often the types of parameters or columns have become others.
     changes: u64,
 }
 
 impl Prepared {
-    /// As it is to run after `before`. Where the types of parameters have become others, its text
-    /// becomes another too: connections have statements of the old one, which keep the old types.
+    /// As it is to run after `before`. Where the types of parameters or the columns have become others,
+    /// its text becomes another too: connections have statements of the old one, which keep the old
+    /// types, and fail for other columns.
     pub(super) fn after(mut self, before: Option<&Self>) -> Self {
         let Some(before) = before else { return self };
-        let types = |prepared: &Self| -> Vec<Vec<Type>> {
+        let described = |prepared: &Self| -> Vec<_> {
             let statements = prepared.statements.iter();
             statements
-                .map(|statement| statement.types.clone())
+                .map(|statement| (statement.types.clone(), statement.columns.clone()))
                 .collect()
         };
-        self.changes = before.changes + u64::from(types(&self) != types(before));
+        self.changes = before.changes + u64::from(described(&self) != described(before));
         if self.changes > 0 {
             let changes = self.changes;
             let other = |sql: &Sql| Sql::from(format!("{} /* {changes} */", &**sql));
@@ -62,6 +63,8 @@ pub(super) struct PreparedStatement {
     pub(super) streamed: Option<Sql>,
     /// The types of its parameters, `$1` first.
     pub(super) types: Vec<Type>,
+    /// The names and types of its columns.
+    columns: Vec<(String, Type)>,
     /// What its result is made into.
     pub(super) returns: Returns,
     /// Whether its rows themselves are in the answer.
@@ -213,6 +216,7 @@ impl Describing {
             sql,
             streamed,
             types: description.params,
+            columns: description.columns,
             is_kept: returns.is_of_rows() && plan.is_answer(index),
             returns,
         });
