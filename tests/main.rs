@@ -35,6 +35,7 @@ mod registering_later;
 mod restart;
 mod scale;
 mod sql_procedures;
+mod sql_reload;
 mod sql_stream;
 mod streaming;
 mod support;

@@ -189,7 +189,11 @@ fn who_takes_no_parts_has_all_of_it_up_to_the_limits(backend: Backend) {
     assert_eq!(client.result_of("com.shop.few", &json!([0])), json!([[]]));
     for (uri, most, words) in [
         ("com.shop.few", 4, "more than 3 rows, the `max_rows`"),
-        ("com.shop.wide", 1001, "more than 1000 bytes, the `max_bytes`"),
+        (
+            "com.shop.wide",
+            1001,
+            "more than 1000 bytes, the `max_bytes`",
+        ),
         (NUMBERS, 10_001, "more than 10000 rows, the `max_rows`"),
     ] {
         let request = client.call(uri, &json!([most]));
@@ -200,7 +204,10 @@ fn who_takes_no_parts_has_all_of_it_up_to_the_limits(backend: Backend) {
     }
     // Who takes parts has no limit of rows.
     assert_eq!(rows(&mut client, "com.shop.few", json!([7])).len(), 7);
-    assert_eq!(rows(&mut client, "com.shop.few", json!([0])), [] as [Value; 0]);
+    assert_eq!(
+        rows(&mut client, "com.shop.few", json!([0])),
+        [] as [Value; 0]
+    );
 }
 
 fn a_call_that_ends_early_gives_its_connection_back(backend: Backend) {
@@ -316,7 +323,8 @@ fn what_is_streamed_takes_effect_and_is_prepared_when_it_can_be(backend: Backend
     let (_, told) = error(&mut client, "com.shop.add", json!([5]));
     assert!(told.message.contains("\"late\" does not exist"), "{told:?}");
     let mut sql = bench.database.client();
-    sql.batch_execute("CREATE TABLE late (id int)").expect("DDL");
+    sql.batch_execute("CREATE TABLE late (id int)")
+        .expect("DDL");
     assert_eq!(rows(&mut client, "com.shop.add", json!([5])).len(), 5);
     let mut count = || -> i64 {
         let row = sql.query_one("SELECT count(*) FROM late", &[]);
@@ -353,7 +361,9 @@ fn a_stream_is_begun_again_before_its_first_part(backend: Backend) {
     for (uri, is_again) in [("com.shop.again", true), ("com.shop.once", false)] {
         // It waits for the row, and finds it changed after its snapshot.
         let mut other = sql.transaction().expect("a transaction");
-        other.execute("UPDATE counted SET n = 10", &[]).expect("DML");
+        other
+            .execute("UPDATE counted SET n = 10", &[])
+            .expect("DML");
         let request = begin(&mut client, uri, json!([]), json!({}));
         bench.activity.wait_for_blocked(1);
         other.commit().expect("a commit");

@@ -156,10 +156,7 @@ impl Database {
 
 impl Users {
     fn of(config: &NodeConfig, index: usize) -> Self {
-        let users = config
-            .components
-            .iter()
-            .filter(|c| c.may_use(index));
+        let users = config.components.iter().filter(|c| c.may_use(index));
         users.fold(Self::default(), |users, component| {
             match component.transport {
                 Transport::InProcess { .. } => Self {

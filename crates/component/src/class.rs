@@ -13,8 +13,8 @@ use serde_json::Value;
 #[cfg(feature = "adbapi")]
 use super::OpenFun;
 use super::{
-    Answer, Error, ErrorDetails, Invocation, OnConnect, Pool, ReloadHandle, SessionHandle, Subscription,
-    hello, sql, subscription::BoundSubscription,
+    Answer, Error, ErrorDetails, Invocation, OnConnect, Pool, ReloadHandle, SessionHandle,
+    Subscription, hello, sql, subscription::BoundSubscription,
 };
 use wamp::Uri;
 

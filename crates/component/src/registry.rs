@@ -85,8 +85,8 @@ struct State {
     replaces_on: Weak<SessionClient>,
     /// The session counts it among what it needs.
     is_counted: bool,
-    /// Another one takes its place, or has.
-    is_replaced: bool,
+    /// What takes its place, or has.
+    successor: Weak<Later>,
     is_over: bool,
 }
 
@@ -101,8 +101,8 @@ pub(super) fn register(
     shared: &Arc<Shared>,
     procedure: BoundProcedure,
 ) -> Deferred<RegistrationHandle> {
-    let later = |state| Later::new(shared, What::Procedure(procedure), state);
-    keep(shared, later).map(RegistrationHandle)
+    let later = Later::new(shared, What::Procedure(procedure), State::default());
+    keep(shared, &Arc::new(later)).map(RegistrationHandle)
 }
 
 /// Registers one that the component cannot do without, before it has a session.
@@ -124,17 +124,16 @@ pub(super) fn replace(
     procedure: BoundProcedure,
 ) -> Deferred<RegistrationHandle> {
     let former = former.0.later.upgrade();
-    let replaces_on = former.map(|former| {
-        let mut state = former.state();
-        state.is_replaced = true;
-        state.session.clone()
-    });
-    let later = |state| {
-        let replaces_on = replaces_on.unwrap_or_default();
-        let state = State { replaces_on, ..state };
-        Later::new(shared, What::Procedure(procedure), state)
+    let of_former = former.as_ref().map(|former| former.state().session.clone());
+    let state = State {
+        replaces_on: of_former.unwrap_or_default(),
+        ..State::default()
     };
-    keep(shared, later).map(RegistrationHandle)
+    let later = Arc::new(Later::new(shared, What::Procedure(procedure), state));
+    if let Some(former) = former {
+        former.state().successor = Arc::downgrade(&later);
+    }
+    keep(shared, &later).map(RegistrationHandle)
 }
 
 /// The same as [`register`] for a subscription.
@@ -142,17 +141,14 @@ pub(super) fn subscribe(
     shared: &Arc<Shared>,
     subscription: BoundSubscription,
 ) -> Deferred<SubscriptionHandle> {
-    let later = |state| Later::new(shared, What::Subscription(subscription), state);
-    keep(shared, later).map(SubscriptionHandle)
+    let later = Later::new(shared, What::Subscription(subscription), State::default());
+    keep(shared, &Arc::new(later)).map(SubscriptionHandle)
 }
 
-fn keep(shared: &Arc<Shared>, later: impl FnOnce(State) -> Later) -> Deferred<Kept> {
+fn keep(shared: &Arc<Shared>, later: &Arc<Later>) -> Deferred<Kept> {
     let (promise, deferred) = deferred();
-    let later = Arc::new(later(State {
-        promise: Some(promise),
-        ..State::default()
-    }));
-    if let Err(error) = shared.registry.insert(&later) {
+    later.state().promise = Some(promise);
+    if let Err(error) = shared.registry.insert(later) {
         return Deferred::ready(Err(error));
     }
     // A session that begins meanwhile asks for it as well; the later of the two finds it asked for.
@@ -197,9 +193,8 @@ impl Later {
 
     /// Asks the router of this session for it, unless that is done.
     pub(super) fn ask(self: &Arc<Self>, client: &Arc<SessionClient>) {
-        let is_it = |session: &Weak<SessionClient>| {
-            std::ptr::eq(session.as_ptr(), Arc::as_ptr(client))
-        };
+        let is_it =
+            |session: &Weak<SessionClient>| std::ptr::eq(session.as_ptr(), Arc::as_ptr(client));
         let force_reregister = {
             let mut state = self.state();
             if state.is_over || is_it(&state.session) {
@@ -296,7 +291,7 @@ impl Later {
     pub(super) fn revoked(&self) -> bool {
         let mut state = self.state();
         state.id = None;
-        state.is_replaced
+        state.successor.strong_count() > 0
     }
 
     /// Ends it at the router of a session.

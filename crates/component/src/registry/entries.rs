@@ -7,9 +7,7 @@ use std::{
     sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
 
-use super::{
-    super::Error, Later, What,
-};
+use super::{super::Error, Later, What};
 use wamp::error_uri;
 
 /// All of them.

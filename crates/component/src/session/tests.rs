@@ -14,7 +14,8 @@ use serde_json::{Value, json};
 
 use super::*;
 use crate::{
-    Answer, Classes, Component, Error, Invocation, Procedure, ReloadHandle, Reply, SessionHandle, Setup,
+    Answer, Classes, Component, Error, Invocation, Procedure, ReloadHandle, Reply, SessionHandle,
+    Setup,
 };
 use deferred::deferred;
 use sql::Deferred;

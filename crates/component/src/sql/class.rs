@@ -46,7 +46,7 @@ impl Component for Procedures {
         let channel = extra["reload_channel"].as_str().unwrap_or(CHANNEL);
         let listener = match channel {
             "" => None,
-            channel => Some(db.listen(channel, on_event(reload.clone()))?),
+            channel => Some(db.listen(channel, on_event(channel, reload.clone()))?),
         };
         Ok(Self {
             watching: Watching::new(&extra, db, reload.clone()),
@@ -70,12 +70,15 @@ impl Component for Procedures {
 }
 
 /// Asks for a reload when somebody notifies it, or may have while nobody listened.
-fn on_event(reload: ReloadHandle) -> sql::OnListenEvent {
+fn on_event(channel: &str, reload: ReloadHandle) -> sql::OnListenEvent {
+    let channel = channel.to_owned();
     Box::new(move |event| match event {
         ListenEvent::Notified(notified) if &*notified.payload == RELOAD => reload.request(),
         ListenEvent::Listening { after_gap: true } => reload.request(),
-        ListenEvent::Listening { after_gap: false }
-        | ListenEvent::Notified(_)
-        | ListenEvent::Lost(_) => {}
+        ListenEvent::Listening { after_gap: false } => {
+            tracing::info!(target: crate::LOG, "NOTIFY {channel}, '{RELOAD}' reloads the procedures in SQL");
+        }
+        // The pool tells of a loss, and of the next try.
+        ListenEvent::Notified(_) | ListenEvent::Lost(_) => {}
     })
 }

@@ -163,7 +163,8 @@ impl Served {
             let Some(entry) = by_uri.get_mut(uri) else {
                 return;
             };
-            if matches!(entry.registration, Registration::Done(_, has) if has != entry.concurrency) {
+            if matches!(entry.registration, Registration::Done(_, has) if has != entry.concurrency)
+            {
                 let done = mem::replace(&mut entry.registration, Registration::Asked);
                 let Registration::Done(former, had) = done else {
                     return;
