@@ -112,10 +112,14 @@ fn what_cannot_be_prepared_is_logged_with_its_place_and_the_rest_is_served() {
 
 /// `check --database` of the files of a directory: the exit code, what is printed, and the faults.
 fn check(extra: Value) -> (Option<i32>, String, String) {
+    check_all(&config(&[router(), container(CLASS, HERE, extra)]))
+}
+
+/// The same of a whole configuration.
+fn check_all(config: &Value) -> (Option<i32>, String, String) {
     let directory = tempfile::tempdir().expect("a directory");
     std::fs::create_dir(directory.path().join("web")).expect("the page's place");
     let file = directory.path().join("config.json");
-    let config = config(&[router(), container(CLASS, HERE, extra)]);
     std::fs::write(&file, config.to_string()).expect("a configuration");
     let mut command = Command::new(env!("CARGO_BIN_EXE_wampgres"));
     for name in ENVIRONMENT {
@@ -188,5 +192,78 @@ fn faults_of_options_are_listed_with_their_places() {
         "extra.procedures[\"com.shop.gone\"]: has no `sql`, and no file of this name",
     ] {
         assert!(faults.contains(words), "{faults}");
+    }
+}
+
+#[test]
+fn procedures_ask_the_database_that_they_name() {
+    for backend in ["adbapi", "txpostgres"] {
+        let names = ["main", "copy", "reports"];
+        let databases = names.map(|name| database(&format!("sql_of_{name}_{backend}")));
+        let [main, copy, reports] = databases.each_ref().map(|database| {
+            let mut settings = database.extra();
+            settings["backend"] = json!(backend);
+            settings
+        });
+        let where_is_it = "SELECT current_database()";
+        let mut strict = reports.clone();
+        strict["error_details"] = json!("none");
+        let mut open = main.clone();
+        open["error_details"] = json!("all");
+        let again = "INSERT INTO goods (id) VALUES (1)";
+        let extra = json!({
+            "database": "main", "replica": "copy", "returns": "value",
+            "procedures": {
+                "com.shop.plain": {"sql": where_is_it},
+                "com.shop.reading": {"sql": where_is_it, "read_only": true},
+                "com.shop.report": {"sql": where_is_it, "database": "reports"},
+                "com.shop.named": {"sql": where_is_it, "database": "main", "read_only": true},
+                "com.shop.header": {
+                    "sql": format!("-- @database reports\n-- @returns stream\n{where_is_it} AS it")
+                },
+                "com.shop.open": {"sql": again, "returns": "count"},
+                "com.shop.strict": {"sql": again, "returns": "count", "database": "reports"},
+            }
+        });
+        let mut whole = config(&[router(), container(CLASS, HERE, extra)]);
+        whole["databases"] = json!({"main": open, "copy": copy, "reports": strict});
+        let mut node = Node::start(&whole);
+        node.wait_for_log("procedures in SQL are prepared prepared=7 faulty=0");
+        let mut client = Socket::join(node.address());
+        let [main, copy, reports] = databases.each_ref().map(|database| json!(database.name()));
+        for (uri, is) in [
+            ("plain", &main),
+            ("reading", &copy),
+            ("report", &reports),
+            ("named", &main),
+            ("header", &json!([{"it": reports}])),
+        ] {
+            let result = client.result_of(&format!("com.shop.{uri}"), &json!([]));
+            assert_eq!(&result[0], is, "{uri}");
+        }
+        // What callers get of an error is the lesser of what both databases say.
+        for (uri, shows) in [("open", true), ("strict", false)] {
+            let call = client.call(&format!("com.shop.{uri}"), &json!([]));
+            let error = client.answer_to(call).error("wamp.error.runtime_error");
+            assert_eq!(error.details["sqlstate"], "23505");
+            assert_eq!(error.details.get("detail").is_some(), shows, "{error:?}");
+            assert_eq!(error.message.contains("already exists"), shows, "{error:?}");
+        }
+
+        let wrong = json!({
+            "database": "main", "replica": "cpy",
+            "procedures": {"com.shop.wrong": {"sql": "SELECT 1", "database": "report"}}
+        });
+        whole["workers"][1]["components"][0]["extra"] = wrong;
+        let (code, _, faults) = check_all(&whole);
+        assert_eq!(code, Some(2), "{faults}");
+        for words in [
+            "extra.replica: must be the name of one of the node's `databases`, which has: copy, main, \
+             reports, did you mean `copy`?",
+            "extra.procedures[\"com.shop.wrong\"].database: `database`: must be the name of one of the \
+             node's `databases`, which has: copy, main, reports, did you mean `reports`?",
+        ] {
+            assert!(faults.contains(words), "{faults}");
+        }
     }
 }

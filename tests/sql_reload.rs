@@ -356,7 +356,7 @@ fn ddl_is_noticed_by_event_triggers(backend: Backend) {
     .expect("the triggers");
     bench.wait_for_reload();
     let mut client = bench.join();
-    let mut all = |client: &mut Client| {
+    let all = |client: &mut Client| {
         // On each connection of the pool.
         let requests = [(); 8].map(|()| client.call("com.shop.all", &json!([])));
         let mut answers: Vec<_> = requests.iter().map(|_| client.answer().result()).collect();

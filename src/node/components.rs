@@ -111,11 +111,13 @@ impl Components {
             .map(|(name, index)| (name.clone(), self.databases.enter(*index)))
             .collect();
         let (reloader, id) = (self.reloader.clone(), self.reloader.new_id());
-        let pools = (named.iter()).map(|(name, database)| (name.clone(), database.pool()));
+        let named_databases = named.iter();
+        let named_databases =
+            named_databases.map(|(name, database)| (name.clone(), database.named()));
         let setup = Setup {
             extra: component.extra.clone(),
             database: database.as_deref().map(Database::pool),
-            databases: pools.collect(),
+            databases: named_databases.collect(),
             session: SessionHandle::default(),
             reload: ReloadHandle::new(move || reloader.reload(id)),
         };

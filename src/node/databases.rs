@@ -16,7 +16,7 @@ pub(super) use self::new_pool::IoThreads;
 use self::new_pool::NewPool;
 use super::{Error, StopTimes, settings};
 use crate::config::{self, NodeConfig, Transport};
-use component::{Classes, ErrorDetails, Pool};
+use component::{Classes, ErrorDetails, NamedDatabase, Pool};
 use sql::Stats;
 
 /// All databases of a node, in the order of [`NodeConfig::databases`].
@@ -133,6 +133,14 @@ impl Databases {
 impl Database {
     pub(super) fn error_details(&self) -> ErrorDetails {
         self.error_details
+    }
+
+    /// As components know it that have it by its name.
+    pub(super) fn named(&self) -> NamedDatabase {
+        NamedDatabase {
+            pool: self.pool(),
+            error_details: self.error_details,
+        }
     }
 
     pub(super) fn pool(&self) -> Pool {

@@ -42,10 +42,10 @@ pub fn check_sql(
         (component.classname == sql::CLASSNAME).then_some((component, database))
     });
     let checked = of_sql.map(|(component, database)| {
-        let pool = |index: usize| databases.enter(index).pool();
         let named = component.databases.iter();
-        let named = named.map(|(name, index)| (name.clone(), pool(*index)));
-        let check = sql::check(&component.extra, pool(database), named.collect());
+        let named = named.map(|(name, index)| (name.clone(), databases.enter(*index).named()));
+        let pool = databases.enter(database).pool();
+        let check = sql::check(&component.extra, pool, named.collect());
         (component.json_path.clone(), check)
     });
     let checked = checked.collect();

@@ -146,12 +146,21 @@ pub struct Setup {
     /// it as well.
     pub database: Option<Pool>,
     /// The databases of the node by their names, for the class `sql.Procedures`; empty for others.
-    pub databases: BTreeMap<String, Pool>,
+    pub databases: BTreeMap<String, NamedDatabase>,
     /// The component's session, for calls and publications. Nothing can be asked of it before
     /// [`on_ready`](Component::on_ready).
     pub session: SessionHandle,
     /// Asks for the component to be reloaded.
     pub reload: ReloadHandle,
+}
+
+/// A database of the node that has a name.
+#[derive(Clone)]
+pub struct NamedDatabase {
+    /// Its pool, which other components may use as well.
+    pub pool: Pool,
+    /// What callers get of its reports of errors, at most.
+    pub error_details: ErrorDetails,
 }
 
 impl Setup {

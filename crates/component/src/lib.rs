@@ -154,7 +154,7 @@ pub mod sql;
 mod subscription;
 
 pub use aliases::{Deferred, Promise, deferred};
-pub use class::{Classes, Component, Instance, Procedure, Setup};
+pub use class::{Classes, Component, Instance, NamedDatabase, Procedure, Setup};
 pub use did_you_mean::did_you_mean;
 pub use error::{Error, ErrorDetails};
 pub use handler::Status;

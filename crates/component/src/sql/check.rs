@@ -5,10 +5,10 @@ use std::{collections::BTreeMap, sync::mpsc};
 use serde_json::Value;
 
 use super::{
-    super::Pool,
+    super::{NamedDatabase, Pool},
     databases::Databases,
     definitions::Definitions,
-    procedure::{Procedure, Unprepared},
+    procedure::Unprepared,
 };
 
 /// What a check has found.
@@ -27,7 +27,7 @@ pub struct SqlCheck {
 /// # Blocking
 /// Until it has answered, or the limits of the pool are over. Must not be called on a thread of the
 /// pool's.
-pub fn check(extra: &Value, pool: Pool, named: BTreeMap<String, Pool>) -> SqlCheck {
+pub fn check(extra: &Value, pool: Pool, named: BTreeMap<String, NamedDatabase>) -> SqlCheck {
     let databases = Databases::new(pool, named).with_replica(extra["replica"].as_str());
     let definitions = Definitions::read(extra, &databases);
     let mut check = SqlCheck {
@@ -36,8 +36,7 @@ pub fn check(extra: &Value, pool: Pool, named: BTreeMap<String, Pool>) -> SqlChe
     };
     for (uri, plan) in definitions.plans {
         let (send, receive) = mpsc::channel();
-        let db = databases.of(&plan).clone();
-        let procedure = Procedure::new(uri.into(), plan, db);
+        let procedure = databases.procedure(uri, plan);
         procedure.prepare(move |result| {
             // Nobody waits if this thread has panicked.
             let _ = send.send(result.map(drop));

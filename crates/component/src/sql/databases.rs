@@ -6,24 +6,31 @@ use std::{collections::BTreeMap, sync::Arc};
 use sql::Database;
 
 use super::{
-    super::{Pool, did_you_mean::did_you_mean},
-    procedure::Plan,
+    super::{ErrorDetails, NamedDatabase, Pool, did_you_mean::did_you_mean},
+    procedure::{Plan, Procedure},
 };
 
 /// The databases that procedures can ask.
 pub(super) struct Databases {
     main: Arc<dyn Database>,
-    named: BTreeMap<String, Arc<dyn Database>>,
+    named: BTreeMap<String, Asked>,
     /// The one for what only reads.
-    replica: Option<Arc<dyn Database>>,
+    replica: Option<Asked>,
 }
 
+/// A database, and what callers get of its reports of errors at most.
+#[derive(Clone)]
+struct Asked(Arc<dyn Database>, ErrorDetails);
+
 impl Databases {
-    pub(super) fn new(main: Pool, named: BTreeMap<String, Pool>) -> Self {
-        let named = named.into_iter();
+    pub(super) fn new(main: Pool, named: BTreeMap<String, NamedDatabase>) -> Self {
+        let named = named.into_iter().map(|(name, database)| {
+            let asked = Asked(shared(database.pool), database.error_details);
+            (name, asked)
+        });
         Self {
             main: shared(main),
-            named: named.map(|(name, pool)| (name, shared(pool))).collect(),
+            named: named.collect(),
             replica: None,
         }
     }
@@ -39,13 +46,18 @@ impl Databases {
         &self.main
     }
 
-    /// The one that a procedure asks.
-    pub(super) fn of(&self, plan: &Plan) -> &Arc<dyn Database> {
+    /// A procedure with the database that it asks.
+    pub(super) fn procedure(&self, uri: String, plan: Plan) -> Arc<Procedure> {
         let options = &plan.options;
         let named = options.database.as_ref();
         let named = named.and_then(|(_, name)| self.named.get(name));
         let replica = (self.replica.as_ref()).filter(|_| options.read_only == Some(true));
-        named.or(replica).unwrap_or(&self.main)
+        let (db, shown) = match named.or(replica) {
+            Some(Asked(db, shown)) => (db.clone(), *shown),
+            // Of the component's own they get what the component shows.
+            None => (self.main.clone(), ErrorDetails::All),
+        };
+        Procedure::new(uri.into(), plan, db, shown)
     }
 
     /// What is wrong with the name of a database, if it is.

@@ -21,7 +21,7 @@ use sql::Database;
 use wamp::Uri;
 
 use super::{
-    super::{Answer, Error, Invocation, Reply},
+    super::{Answer, Error, ErrorDetails, Invocation, Reply},
     text::Fault,
 };
 pub(super) use plan::Plan;
@@ -32,6 +32,8 @@ pub(super) struct Procedure {
     pub(super) uri: Uri,
     pub(super) plan: Plan,
     db: Arc<dyn Database>,
+    /// What callers get of the database's reports of errors at most.
+    shown: ErrorDetails,
     prepared: RwLock<Description>,
 }
 
@@ -54,11 +56,17 @@ pub(super) enum Unprepared {
 }
 
 impl Procedure {
-    pub(super) fn new(uri: Uri, plan: Plan, db: Arc<dyn Database>) -> Arc<Self> {
+    pub(super) fn new(
+        uri: Uri,
+        plan: Plan,
+        db: Arc<dyn Database>,
+        shown: ErrorDetails,
+    ) -> Arc<Self> {
         Arc::new(Self {
             uri,
             plan,
             db,
+            shown,
             prepared: RwLock::default(),
         })
     }
@@ -99,6 +107,11 @@ impl Procedure {
         prepare::describe_all(self.clone(), move |result| {
             then(result.map(|prepared| this.note(prepared)));
         });
+    }
+
+    /// An error of its database as callers may get it.
+    fn error(&self, error: sql::Error) -> Error {
+        Error::from(error).at_most(self.shown)
     }
 
     /// Notes what PostgreSQL has said now.

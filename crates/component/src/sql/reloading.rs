@@ -64,8 +64,7 @@ impl Reloading {
         });
         let mut work = Work::new(this.clone(), true);
         for (uri, plan) in definitions.plans {
-            let db = this.databases.of(&plan).clone();
-            let procedure = Procedure::new(uri.into(), plan, db);
+            let procedure = this.databases.procedure(uri, plan);
             this.served.serve_own(procedure.clone())?;
             work.left.push((procedure, Change::None));
         }
@@ -111,8 +110,7 @@ impl Reloading {
                 Some(served) if served.plan.is_same(&plan) => (served, Change::None),
                 served => {
                     let change = served.map_or(Change::New, |_| Change::Text);
-                    let db = self.databases.of(&plan).clone();
-                    (Procedure::new(uri.into(), plan, db), change)
+                    (self.databases.procedure(uri, plan), change)
                 }
             };
             work.left.push((procedure, change));

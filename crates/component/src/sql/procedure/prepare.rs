@@ -111,10 +111,16 @@ impl Describing {
             Ok(description) => self.described(index, description),
             Err(error) if is_fault(&error) => {
                 let fault = self.fault(index, &error);
-                self.failed(fault, error.into());
+                let error = self.procedure.error(error);
+                self.failed(fault, error);
             }
-            Err(error) => (self.then)(Err(Unprepared::Unavailable(error.into()))),
+            Err(error) => self.unavailable(error),
         });
+    }
+
+    fn unavailable(self, error: sql::Error) {
+        let error = self.procedure.error(error);
+        (self.then)(Err(Unprepared::Unavailable(error)));
     }
 
     /// Takes a description, after looking for a way to have all of its columns.
@@ -152,7 +158,7 @@ impl Describing {
         described.on_result(move |result| match result {
             Ok(description) => self.guard(index, sql, description),
             Err(error) if is_fault(&error) => self.try_text(index, first, candidates),
-            Err(error) => (self.then)(Err(Unprepared::Unavailable(error.into()))),
+            Err(error) => self.unavailable(error),
         });
     }
 
@@ -177,7 +183,7 @@ impl Describing {
                 let why = format!("`max_affected` cannot be kept for this statement: {error}");
                 self.refuse(index, why);
             }
-            Err(error) => (self.then)(Err(Unprepared::Unavailable(error.into()))),
+            Err(error) => self.unavailable(error),
         });
     }
 

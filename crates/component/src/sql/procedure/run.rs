@@ -108,7 +108,7 @@ pub(super) fn told(error: sql::Error, procedure: &Procedure) -> Error {
     }
     let is_secret = procedure.plan.is_secret;
     let sqlstate = error.sqlstate().filter(|_| is_secret).map(str::to_owned);
-    let told = Error::from(error);
+    let told = procedure.error(error);
     match sqlstate {
         None => told,
         Some(sqlstate) => {

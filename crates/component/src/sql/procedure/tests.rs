@@ -73,7 +73,7 @@ fn plan(text: &str) -> Result<Plan, String> {
 
 fn procedure(text: &str) -> Arc<Procedure> {
     let plan = plan(text).unwrap_or_else(|faults| panic!("{text}: {faults}"));
-    Procedure::new("com.example.p".into(), plan, database())
+    Procedure::new("com.example.p".into(), plan, database(), ErrorDetails::All)
 }
 
 /// Waits for answers.
