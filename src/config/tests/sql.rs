@@ -76,7 +76,7 @@ fn unknown_keys_and_directories_are_faults() {
         ),
         (
             r#"{"database": {}, "schemas": ["api"]}"#,
-            ".schemas: not served yet",
+            ".schemas: known to Crossbar.io, not served by wampgres yet",
         ),
     ] {
         let faults = faults(&node_of_sql(extra));
