@@ -212,12 +212,14 @@ fn procedures_ask_the_database_that_they_name() {
         open["error_details"] = json!("all");
         let again = "INSERT INTO goods (id) VALUES (1)";
         let extra = json!({
-            "database": "main", "replica": "copy", "returns": "value",
+            "database": "main", "replica": "copy",
             "procedures": {
-                "com.shop.plain": {"sql": where_is_it},
-                "com.shop.reading": {"sql": where_is_it, "read_only": true},
-                "com.shop.report": {"sql": where_is_it, "database": "reports"},
-                "com.shop.named": {"sql": where_is_it, "database": "main", "read_only": true},
+                "com.shop.plain": {"sql": where_is_it, "returns": "value"},
+                "com.shop.reading": {"sql": where_is_it, "returns": "value", "read_only": true},
+                "com.shop.report": {"sql": where_is_it, "returns": "value", "database": "reports"},
+                "com.shop.named": {
+                    "sql": where_is_it, "returns": "value", "database": "main", "read_only": true
+                },
                 "com.shop.header": {
                     "sql": format!("-- @database reports\n-- @returns stream\n{where_is_it} AS it")
                 },

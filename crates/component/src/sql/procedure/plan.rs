@@ -266,6 +266,10 @@ fn settings(options: &Options) -> Settings {
     if let Some(isolation) = options.isolation {
         settings = settings.isolation(isolation);
     }
+    if options.secret == Some(true) {
+        // Notices would be logged, and may repeat values.
+        settings = settings.set("client_min_messages", "error");
+    }
     settings
 }
 
