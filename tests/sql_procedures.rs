@@ -195,44 +195,47 @@ fn faults_of_options_are_listed_with_their_places() {
     }
 }
 
+/// A node with the databases `main`, `copy` and `reports`, of which the last one keeps most to itself, and
+/// where they are.
+fn several_of(test: &str, backend: &str) -> (Value, [Value; 3]) {
+    let databases =
+        ["main", "copy", "reports"].map(|name| database(&format!("sql_{test}_{name}_{backend}")));
+    let [mut main, copy, mut reports] = databases.each_ref().map(|database| {
+        let mut settings = database.extra();
+        settings["backend"] = json!(backend);
+        settings
+    });
+    main["error_details"] = json!("all");
+    reports["error_details"] = json!("none");
+    let mut config = config(&[router(), container(CLASS, HERE, json!({}))]);
+    config["databases"] = json!({"main": main, "copy": copy, "reports": reports});
+    (config, databases.map(|database| json!(database.name())))
+}
+
 #[test]
 fn procedures_ask_the_database_that_they_name() {
+    const WHERE: &str = "SELECT current_database()";
+    const AGAIN: &str = "INSERT INTO goods (id) VALUES (1)";
     for backend in ["adbapi", "txpostgres"] {
-        let names = ["main", "copy", "reports"];
-        let databases = names.map(|name| database(&format!("sql_of_{name}_{backend}")));
-        let [main, copy, reports] = databases.each_ref().map(|database| {
-            let mut settings = database.extra();
-            settings["backend"] = json!(backend);
-            settings
-        });
-        let where_is_it = "SELECT current_database()";
-        let mut strict = reports.clone();
-        strict["error_details"] = json!("none");
-        let mut open = main.clone();
-        open["error_details"] = json!("all");
-        let again = "INSERT INTO goods (id) VALUES (1)";
-        let extra = json!({
+        let (mut config, [main, copy, reports]) = several_of("each", backend);
+        let streamed = format!("-- @database reports\n-- @returns stream\n{WHERE} AS it");
+        config["workers"][1]["components"][0]["extra"] = json!({
             "database": "main", "replica": "copy",
             "procedures": {
-                "com.shop.plain": {"sql": where_is_it, "returns": "value"},
-                "com.shop.reading": {"sql": where_is_it, "returns": "value", "read_only": true},
-                "com.shop.report": {"sql": where_is_it, "returns": "value", "database": "reports"},
+                "com.shop.plain": {"sql": WHERE, "returns": "value"},
+                "com.shop.reading": {"sql": WHERE, "returns": "value", "read_only": true},
+                "com.shop.report": {"sql": WHERE, "returns": "value", "database": "reports"},
                 "com.shop.named": {
-                    "sql": where_is_it, "returns": "value", "database": "main", "read_only": true
+                    "sql": WHERE, "returns": "value", "database": "main", "read_only": true
                 },
-                "com.shop.header": {
-                    "sql": format!("-- @database reports\n-- @returns stream\n{where_is_it} AS it")
-                },
-                "com.shop.open": {"sql": again, "returns": "count"},
-                "com.shop.strict": {"sql": again, "returns": "count", "database": "reports"},
+                "com.shop.header": {"sql": streamed},
+                "com.shop.open": {"sql": AGAIN},
+                "com.shop.strict": {"sql": AGAIN, "database": "reports"},
             }
         });
-        let mut whole = config(&[router(), container(CLASS, HERE, extra)]);
-        whole["databases"] = json!({"main": open, "copy": copy, "reports": strict});
-        let mut node = Node::start(&whole);
+        let mut node = Node::start(&config);
         node.wait_for_log("procedures in SQL are prepared prepared=7 faulty=0");
         let mut client = Socket::join(node.address());
-        let [main, copy, reports] = databases.each_ref().map(|database| json!(database.name()));
         for (uri, is) in [
             ("plain", &main),
             ("reading", &copy),
@@ -251,21 +254,24 @@ fn procedures_ask_the_database_that_they_name() {
             assert_eq!(error.details.get("detail").is_some(), shows, "{error:?}");
             assert_eq!(error.message.contains("already exists"), shows, "{error:?}");
         }
+    }
+}
 
-        let wrong = json!({
-            "database": "main", "replica": "cpy",
-            "procedures": {"com.shop.wrong": {"sql": "SELECT 1", "database": "report"}}
-        });
-        whole["workers"][1]["components"][0]["extra"] = wrong;
-        let (code, _, faults) = check_all(&whole);
-        assert_eq!(code, Some(2), "{faults}");
-        for words in [
-            "extra.replica: must be the name of one of the node's `databases`, which has: copy, main, \
-             reports, did you mean `copy`?",
-            "extra.procedures[\"com.shop.wrong\"].database: `database`: must be the name of one of the \
-             node's `databases`, which has: copy, main, reports, did you mean `reports`?",
-        ] {
-            assert!(faults.contains(words), "{faults}");
-        }
+#[test]
+fn a_database_that_has_no_such_name_is_told() {
+    let (mut config, _) = several_of("nobody", "txpostgres");
+    config["workers"][1]["components"][0]["extra"] = json!({
+        "database": "main", "replica": "cpy",
+        "procedures": {"com.shop.wrong": {"sql": "SELECT 1", "database": "report"}}
+    });
+    let (code, _, faults) = check_all(&config);
+    assert_eq!(code, Some(2), "{faults}");
+    for words in [
+        "extra.replica: must be the name of one of the node's `databases`, which has: copy, main, \
+         reports, did you mean `copy`?",
+        "extra.procedures[\"com.shop.wrong\"].database: `database`: must be the name of one of the \
+         node's `databases`, which has: copy, main, reports, did you mean `reports`?",
+    ] {
+        assert!(faults.contains(words), "{faults}");
     }
 }

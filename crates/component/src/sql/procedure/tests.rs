@@ -312,6 +312,10 @@ fn what_cannot_be_prepared_is_told_with_its_place() {
         // PostgreSQL's hint may follow.
         assert!(faults.starts_with(told), "{text}: {faults}");
     }
+}
+
+#[test]
+fn what_is_wrong_with_options_is_told_with_its_place() {
     for (text, told) in [
         (
             "-- @timout 2s\nSELECT 1",
