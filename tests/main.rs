@@ -34,6 +34,7 @@ mod readme;
 mod registering_later;
 mod restart;
 mod scale;
+mod sql_functions;
 mod sql_options;
 mod sql_procedures;
 mod sql_reload;

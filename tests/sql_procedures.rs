@@ -11,7 +11,7 @@ use crate::support::{
     websocket::{ANY, Client as Socket, code},
 };
 
-const CLASS: &str = "sql.Procedures";
+pub const CLASS: &str = "sql.Procedures";
 const TABLES: &str = "CREATE TABLE goods (id serial PRIMARY KEY, name text, price numeric);
                       CREATE TABLE orders (id serial PRIMARY KEY, goods int, amount int);
                       INSERT INTO goods (name, price) VALUES ('tea', 3.50), ('pot', 20), ('cup', 5)";
@@ -33,7 +33,7 @@ fn extra(database: &Database, backend: &str, directory: &str) -> Value {
     json!({"database": settings, "directory": directory, "prefix": "com.shop"})
 }
 
-fn start(extra: Value) -> Node {
+pub fn start(extra: Value) -> Node {
     Node::start(&config(&[router(), container(CLASS, HERE, extra)]))
 }
 
@@ -111,7 +111,7 @@ fn what_cannot_be_prepared_is_logged_with_its_place_and_the_rest_is_served() {
 }
 
 /// `check --database` of the files of a directory: the exit code, what is printed, and the faults.
-fn check(extra: Value) -> (Option<i32>, String, String) {
+pub fn check(extra: Value) -> (Option<i32>, String, String) {
     check_all(&config(&[router(), container(CLASS, HERE, extra)]))
 }
 

@@ -504,7 +504,9 @@ fn a_uri_that_is_taken_is_told() {
     bench.write("taken.sql", &value("SELECT 1"));
     bench.write("free.sql", &value("SELECT 2"));
     bench.reload();
-    bench.node.wait_for_log("a new procedure is not registered");
+    bench
+        .node
+        .wait_for_log("the router does not register a procedure");
     assert_eq!(call(&mut client, "com.shop.free"), Ok(json!(2)));
     let request = client.call("com.shop.taken", &json!([]));
     client.expect(&json!([

@@ -211,6 +211,9 @@ fn sql_procedures(member: &Cursor<'_>, value: &mut Value, context: &Context<'_>)
             procedure.object(&keys::SQL_PROCEDURE);
         }
     }
+    for schema in object.items("schemas") {
+        schema.text();
+    }
     let directory = object.member("directory");
     if let Some((member, written)) = directory.and_then(|member| member.text().map(|t| (member, t)))
     {

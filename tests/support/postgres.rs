@@ -71,6 +71,13 @@ impl Postgres {
         self.start();
     }
 
+    /// Stops the server.
+    pub fn stop(&self) {
+        self.0
+            .stop(Shutdown::Fast)
+            .unwrap_or_else(|error| panic!("{error}"));
+    }
+
     /// Freezes the server and all its backends.
     pub fn freeze(&self) -> Frozen {
         let postmaster = self.0.pid().expect("the server runs");

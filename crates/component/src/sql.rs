@@ -1,15 +1,21 @@
 //! What knows both SQL and WAMP: procedures that are written in SQL, and how values travel. Must not
 //! know which backend runs the statements, nor sockets.
 
+mod applying;
+mod catalogue;
 mod check;
 mod class;
 mod databases;
 mod definitions;
 mod files;
+mod function;
+mod functions;
 mod options;
 mod procedure;
 mod reloading;
+mod schemas;
 mod served;
+mod target;
 mod text;
 pub mod types;
 mod watching;

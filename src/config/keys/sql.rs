@@ -38,7 +38,7 @@ const fn own(index: usize) -> Key {
             "prefix",
             Kind::Uri,
             "none",
-            "what the URIs of the files begin with, before the name of the file",
+            "what the URIs of files and functions begin with, before their names",
         ),
         3 => optional(
             "procedures",
@@ -48,19 +48,24 @@ const fn own(index: usize) -> Key {
              `sql` needs no file",
         ),
         4 => optional(
+            "schemas",
+            Kind::Array("strings"),
+            "none",
+            "schemas of which each function and procedure becomes `prefix.function`",
+        ),
+        5 => optional(
             "replica",
             Kind::Text,
             "none",
             "the name of one of the node's [databases](#databases), for procedures that are `read_only` \
              and name none",
         ),
-        5 => optional(
+        6 => optional(
             "reload_channel",
             Kind::Text,
             "`wampgres`",
             "the channel of the database on which `NOTIFY wampgres, 'reload'` is heard; `\"\"` for none",
         ),
-        6 => not_yet("schemas"),
         7 => not_yet("topics"),
         _ => not_yet("before"),
     }

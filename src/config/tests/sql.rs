@@ -21,12 +21,12 @@ fn node_of_sql(extra: &str) -> String {
 fn the_class_gets_all_but_the_database_and_an_absolute_directory() {
     let text = node_of_sql(
         r#"{"database": {"user": "testuser"}, "directory": "src", "prefix": "com.shop",
-            "timeout": "2s", "procedures": {"com.shop.names": {"sql": "SELECT 1", "secret": true}}}"#,
+            "schemas": ["api"], "timeout": "2s", "procedures": {"com.shop.names": {"sql": "SELECT 1", "secret": true}}}"#,
     );
     let component = &node(&text).components[1];
     let directory = Path::new(env!("CARGO_MANIFEST_DIR")).join("src");
     let expected = json!({
-        "directory": directory, "prefix": "com.shop", "timeout": "2s",
+        "directory": directory, "prefix": "com.shop", "schemas": ["api"], "timeout": "2s",
         "procedures": {"com.shop.names": {"sql": "SELECT 1", "secret": true}}
     });
     assert_eq!(component.extra, expected);
@@ -75,8 +75,16 @@ fn unknown_keys_and_directories_are_faults() {
             ".sql: unknown key",
         ),
         (
-            r#"{"database": {}, "schemas": ["api"]}"#,
-            ".schemas: known to Crossbar.io, not served by wampgres yet",
+            r#"{"database": {}, "schemas": "api"}"#,
+            ".schemas: seen \"api\"; must be an array",
+        ),
+        (
+            r#"{"database": {}, "schemas": [1]}"#,
+            ".schemas[0]: seen 1; must be a string",
+        ),
+        (
+            r#"{"database": {}, "topics": []}"#,
+            ".topics: known to Crossbar.io, not served by wampgres yet",
         ),
     ] {
         let faults = faults(&node_of_sql(extra));

@@ -1,14 +1,19 @@
 //! Owns the check of all SQL of a component without serving it. Must not know who asks.
 
-use std::{collections::BTreeMap, sync::mpsc};
+use std::{
+    collections::BTreeMap,
+    sync::{Arc, mpsc},
+};
 
 use serde_json::Value;
 
 use super::{
     super::{NamedDatabase, Pool},
+    catalogue,
     databases::Databases,
     definitions::Definitions,
-    procedure::Unprepared,
+    functions::{FunctionOptions, Functions},
+    procedure::{Procedure, Unprepared},
 };
 
 /// What a check has found.
@@ -18,6 +23,8 @@ pub struct SqlCheck {
     pub prepared: usize,
     /// What is wrong, each with its place.
     pub faults: Vec<String>,
+    /// The functions that are not to be procedures, each with the reason.
+    pub left_out: Vec<String>,
     /// Why PostgreSQL could not be asked for all of them, if it could not.
     pub unavailable: Option<String>,
 }
@@ -29,32 +36,72 @@ pub struct SqlCheck {
 /// pool's.
 pub fn check(extra: &Value, pool: Pool, named: BTreeMap<String, NamedDatabase>) -> SqlCheck {
     let databases = Databases::new(pool, named).with_replica(extra["replica"].as_str());
+    let databases = Arc::new(databases);
     let definitions = Definitions::read(extra, &databases);
     let mut check = SqlCheck {
         faults: definitions.faults.iter().map(ToString::to_string).collect(),
         ..SqlCheck::default()
     };
     for (uri, plan) in definitions.plans {
-        let (send, receive) = mpsc::channel();
-        let procedure = databases.procedure(uri, plan);
-        procedure.prepare(move |result| {
-            // Nobody waits if this thread has panicked.
-            let _ = send.send(result.map(drop));
-        });
-        match receive.recv() {
-            Ok(Ok(())) => check.prepared += 1,
-            Ok(Err(Unprepared::Faulty(faults, _))) => {
-                check.faults.extend(faults.iter().map(ToString::to_string));
+        let procedure = databases.procedure(uri.into(), plan);
+        if check.prepare(&[procedure]).is_none() {
+            return check;
+        }
+    }
+    if !definitions.functions.schemas.is_empty() {
+        check.functions(&definitions.functions, &databases);
+    }
+    check
+}
+
+impl SqlCheck {
+    /// Has PostgreSQL prepare what one procedure runs. `None` if it cannot be asked.
+    fn prepare(&mut self, all: &[Arc<Procedure>]) -> Option<()> {
+        let before = self.faults.len();
+        for procedure in all {
+            let (send, receive) = mpsc::channel();
+            procedure.prepare(move |result| {
+                // Nobody waits if this thread has panicked.
+                let _ = send.send(result.map(drop));
+            });
+            match receive.recv() {
+                Ok(Ok(())) => {}
+                Ok(Err(Unprepared::Faulty(faults, _))) => {
+                    self.faults.extend(faults.iter().map(ToString::to_string));
+                }
+                Ok(Err(Unprepared::Unavailable(error))) => {
+                    self.unavailable = Some(error.message().to_owned());
+                    return None;
+                }
+                Err(mpsc::RecvError) => {
+                    self.unavailable = Some("the pool has given no answer".to_owned());
+                    return None;
+                }
             }
-            Ok(Err(Unprepared::Unavailable(error))) => {
-                check.unavailable = Some(error.message().to_owned());
-                break;
+        }
+        self.prepared += usize::from(self.faults.len() == before);
+        Some(())
+    }
+
+    /// Reads the catalogue, and has PostgreSQL prepare the calls of all functions.
+    fn functions(&mut self, options: &FunctionOptions, databases: &Arc<Databases>) {
+        let functions = match catalogue::read(&**databases.main(), &options.schemas).wait() {
+            Ok(catalogue) => Functions::new(&catalogue, options, databases),
+            Err(error) => {
+                self.unavailable = Some(error.to_string());
+                return;
             }
-            Err(mpsc::RecvError) => {
-                check.unavailable = Some("the pool has given no answer".to_owned());
-                break;
+        };
+        self.faults
+            .extend(functions.faults.iter().map(ToString::to_string));
+        let left_out = functions.left_out.into_iter();
+        self.left_out = left_out
+            .map(|function| format!("{}: {}", function.signature, function.why))
+            .collect();
+        for function in functions.all.values() {
+            if self.prepare(&function.procedures()).is_none() {
+                return;
             }
         }
     }
-    check
 }

@@ -1,7 +1,5 @@
-//! The component class `sql.Procedures`: files of SQL, and SQL in the configuration, as procedures.
-//! Owns who asks for them to be read again. Must not know how a procedure runs.
-
-use std::sync::Arc;
+//! The component class `sql.Procedures`: files of SQL, SQL in the configuration, and functions of
+//! schemas, as procedures. Owns who asks for them to be read again. Must not know how a procedure runs.
 
 use sql::{ListenEvent, Listener};
 
@@ -22,7 +20,7 @@ const RELOAD: &str = "reload";
 
 /// Procedures that are written in SQL.
 pub(crate) struct Procedures {
-    reloading: Arc<Reloading>,
+    reloading: Reloading,
     watching: Watching,
     _listener: Option<Listener>,
 }
@@ -66,6 +64,10 @@ impl Component for Procedures {
 
     fn on_watch(&self) {
         self.watching.look();
+    }
+
+    fn on_leave(&self) {
+        self.reloading.stop();
     }
 }
 

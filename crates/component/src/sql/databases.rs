@@ -4,10 +4,13 @@
 use std::{collections::BTreeMap, sync::Arc};
 
 use sql::Database;
+use wamp::Uri;
 
 use super::{
     super::{ErrorDetails, NamedDatabase, Pool, did_you_mean::did_you_mean},
+    options::Options,
     procedure::{Plan, Procedure},
+    text::Fault,
 };
 
 /// The databases that procedures can ask.
@@ -35,6 +38,16 @@ impl Databases {
         }
     }
 
+    /// One alone.
+    #[cfg(test)]
+    pub(super) fn only(main: Arc<dyn Database>) -> Self {
+        Self {
+            main,
+            named: BTreeMap::new(),
+            replica: None,
+        }
+    }
+
     /// The same with a database for procedures that are `read_only`.
     pub(super) fn with_replica(self, name: Option<&str>) -> Self {
         let replica = name.and_then(|name| self.named.get(name)).cloned();
@@ -47,7 +60,7 @@ impl Databases {
     }
 
     /// A procedure with the database that it asks.
-    pub(super) fn procedure(&self, uri: String, plan: Plan) -> Arc<Procedure> {
+    pub(super) fn procedure(&self, uri: Uri, plan: Plan) -> Arc<Procedure> {
         let options = &plan.options;
         let named = options.database.as_ref();
         let named = named.and_then(|(_, name)| self.named.get(name));
@@ -57,7 +70,14 @@ impl Databases {
             // Of the component's own they get what the component shows.
             None => (self.main.clone(), ErrorDetails::All),
         };
-        Procedure::new(uri.into(), plan, db, shown)
+        Procedure::new(uri, plan, db, shown)
+    }
+
+    /// What is wrong with the database that options name, if it is.
+    pub(super) fn fault_of(&self, options: &Options) -> Option<Fault> {
+        let (place, name) = options.database.as_ref()?;
+        let why = format!("`database`: {}", self.fault(name)?);
+        Some(Fault::new(place.clone(), why))
     }
 
     /// What is wrong with the name of a database, if it is.

@@ -1,8 +1,9 @@
 //! Owns what the `extra` of a component comes to: its procedures, out of files and out of the
-//! configuration, with all faults at once. Must not know a database.
+//! configuration, and what is said of functions, with all faults at once. Must not know a database.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
+    mem,
     path::Path,
 };
 
@@ -13,15 +14,18 @@ use super::{
     super::did_you_mean::did_you_mean,
     databases::Databases,
     files,
+    functions::FunctionOptions,
     options::{OPTIONS, OptionPlace, Options, Written},
     procedure::Plan,
     text::{Fault, Place, Source},
 };
 
-/// What is defined: the procedures by their URIs, and what is wrong with others.
+/// What is defined: the procedures by their URIs, what is said of functions, and what is wrong with
+/// others.
 #[derive(Debug, Default)]
 pub(super) struct Definitions {
     pub(super) plans: BTreeMap<String, Plan>,
+    pub(super) functions: FunctionOptions,
     pub(super) faults: Vec<Fault>,
     /// The URIs of procedures that have a fault.
     pub(super) faulty: BTreeSet<String>,
@@ -30,15 +34,18 @@ pub(super) struct Definitions {
 }
 
 /// The keys of `extra` that are no options.
-const KEYS: [&str; 5] = [
+const KEYS: [&str; 6] = [
     "directory",
     "prefix",
     "procedures",
     "reload_channel",
     "replica",
+    "schemas",
 ];
 /// Those that are known and not served.
-const NOT_YET: [&str; 3] = ["schemas", "topics", "before"];
+const NOT_YET: [&str; 2] = ["topics", "before"];
+/// Schemas of which the functions are not for calls: some of them reach the server's files.
+const NOT_FOR_CALLS: [&str; 2] = ["pg_catalog", "information_schema"];
 
 impl Definitions {
     /// Reads all that `extra` describes.
@@ -69,12 +76,16 @@ impl Definitions {
                 this.define(&uri, (&file.label, &file.text), options, &defaults);
             }
         }
+        let schemas = this.schemas(extra);
         for (uri, mut options) in written {
             let place = place_of(&uri);
             match options.sql.take() {
                 Some(sql) => {
                     let label = place.below("sql").to_string();
                     this.define(&uri, (&label, &sql), options, &defaults);
+                }
+                None if !schemas.is_empty() => {
+                    this.functions.written.insert(uri, options);
                 }
                 None => {
                     let why = "has no `sql`, and no file of this name is in the directory";
@@ -89,22 +100,28 @@ impl Definitions {
             this.faults.push(Fault::new(place, why));
         }
         this.check_databases(databases);
+        let taken = this.plans.keys().chain(&this.faulty);
+        this.functions = FunctionOptions {
+            schemas,
+            prefix: prefix.to_owned(),
+            defaults,
+            written: mem::take(&mut this.functions.written),
+            taken: taken.cloned().collect(),
+        };
         this
     }
 
     /// Takes out what names a database that there is none of.
     fn check_databases(&mut self, databases: &Databases) {
-        let faults = &mut self.faults;
-        let faulty = &mut self.faulty;
+        let (faults, faulty) = (&mut self.faults, &mut self.faulty);
         self.plans.retain(|uri, plan| {
-            let named = plan.options.database.as_ref();
-            let fault = named.and_then(|(place, name)| Some((place, databases.fault(name)?)));
-            let Some((place, why)) = fault else {
-                return true;
-            };
-            faults.push(Fault::new(place.clone(), format!("`database`: {why}")));
-            faulty.insert(uri.clone());
-            false
+            let fault = databases.fault_of(&plan.options);
+            if fault.is_some() {
+                faulty.insert(uri.clone());
+            }
+            let is_sound = fault.is_none();
+            faults.extend(fault);
+            is_sound
         });
     }
 
@@ -194,6 +211,31 @@ impl Definitions {
             all.insert(uri.clone(), options);
         }
         all
+    }
+
+    /// The schemas whose functions are procedures, in their order.
+    fn schemas(&mut self, extra: &Map<String, Value>) -> Vec<String> {
+        let Some(written) = extra.get("schemas") else {
+            return Vec::new();
+        };
+        let mut schemas = Vec::new();
+        let items = written.as_array().map(Vec::as_slice);
+        for item in items.unwrap_or(std::slice::from_ref(written)) {
+            let why = match item.as_str() {
+                Some(name) if NOT_FOR_CALLS.contains(&name) => {
+                    "is PostgreSQL's own: make a schema of the functions that may be called"
+                }
+                Some(name) if schemas.iter().any(|other| other == name) => "is there twice",
+                Some(name) if items.is_some() && !name.is_empty() => {
+                    schemas.push(name.to_owned());
+                    continue;
+                }
+                _ => "must be a list of the names of schemas",
+            };
+            let place = Place::of(&format!("extra.schemas[{item}]").into());
+            self.faults.push(Fault::new(place, why));
+        }
+        schemas
     }
 
     fn text<'a>(&mut self, extra: &'a Map<String, Value>, key: &str) -> Option<&'a str> {

@@ -60,6 +60,8 @@ pub(super) enum Returns {
     Row,
     /// The only value of the only row; null if there is none.
     Value,
+    /// A list of the only values of all rows.
+    Values,
     /// How many rows it changed.
     Count,
     /// Null.

@@ -10,7 +10,7 @@ mod relay;
 mod run;
 mod stream;
 #[cfg(test)]
-mod tests;
+pub(super) mod tests;
 
 use std::{
     num::NonZeroU64,
@@ -23,8 +23,10 @@ use wamp::Uri;
 use super::{
     super::{Answer, Error, ErrorDetails, Invocation, Reply},
     text::Fault,
+    types::Argument,
 };
-pub(super) use plan::Plan;
+pub(super) use arguments::Given;
+pub(super) use plan::{BATCH_OF_NO_STREAM, Plan};
 use prepare::Prepared;
 
 /// A procedure with the database that it asks.
@@ -71,11 +73,20 @@ impl Procedure {
         })
     }
 
-    /// Answers a call. A procedure that is not prepared yet, or was at fault when it was, is
-    /// prepared first: what it needs may be there by now.
+    /// Answers a call.
     pub(super) fn call(self: &Arc<Self>, call: &Invocation) -> Answer {
-        let given = arguments::Given::read(&call.payload)?;
-        let arguments = given.ordered(&self.plan)?;
+        let given = Given::read(&call.payload)?;
+        self.call_with(call, given.ordered(&self.plan)?)
+    }
+
+    /// Answers a call that has a value for each parameter, or `None` for one that is missing. A
+    /// procedure that is not prepared yet, or was at fault when it was, is prepared first: what it
+    /// needs may be there by now.
+    pub(super) fn call_with(
+        self: &Arc<Self>,
+        call: &Invocation,
+        arguments: Vec<Option<Argument>>,
+    ) -> Answer {
         if self.plan.is_stream() && call.wants_progress() {
             return Reply::parts(call, stream::Streamed::new(self.clone(), arguments));
         }

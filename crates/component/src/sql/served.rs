@@ -10,7 +10,7 @@ use std::{
 
 use super::{
     super::{self as component, Answer, Error, Invocation, RegistrationHandle, SessionHandle},
-    procedure::Procedure,
+    target::{Origin, Target},
 };
 
 /// All procedures that are served. None that stays is without its registration for a moment.
@@ -37,22 +37,22 @@ enum Registration {
 }
 
 /// What answers the calls of a URI now. Those under way keep what they began with.
-struct Current(RwLock<Arc<Procedure>>);
+struct Current(RwLock<Target>);
 
 impl Current {
     fn call(&self, call: &Invocation) -> Answer {
-        let procedure = self.get();
-        procedure.call(call)
+        let target = self.get();
+        target.call(call)
     }
 
-    fn get(&self) -> Arc<Procedure> {
+    fn get(&self) -> Target {
         let current = self.0.read();
         current.unwrap_or_else(PoisonError::into_inner).clone()
     }
 
-    fn set(&self, procedure: Arc<Procedure>) {
+    fn set(&self, target: Target) {
         let current = self.0.write();
-        *current.unwrap_or_else(PoisonError::into_inner) = procedure;
+        *current.unwrap_or_else(PoisonError::into_inner) = target;
     }
 }
 
@@ -64,10 +64,10 @@ impl Served {
         })
     }
 
-    /// Serves a procedure from the component's start on.
-    pub(super) fn serve_own(&self, procedure: Arc<Procedure>) -> Result<(), Error> {
-        let uri = procedure.uri.to_string();
-        let mut entry = Entry::new(procedure);
+    /// Serves this from the component's start on.
+    pub(super) fn serve_own(&self, target: Target) -> Result<(), Error> {
+        let uri = target.uri().to_string();
+        let mut entry = Entry::new(target);
         let concurrency = entry.concurrency;
         let own = self.session.register_own(entry.procedure(&uri))?;
         entry.registration = Registration::Done(own, concurrency);
@@ -75,33 +75,38 @@ impl Served {
         Ok(())
     }
 
-    /// Serves a procedure, in the place of the one that has its URI if there is one.
-    pub(super) fn serve(self: &Arc<Self>, procedure: Arc<Procedure>) {
-        let uri = procedure.uri.to_string();
+    /// Serves this, in the place of what has its URI if there is anything. `then` is called when the
+    /// router has answered, or need not be asked.
+    pub(super) fn serve(self: &Arc<Self>, target: Target, then: impl FnOnce() + Send + 'static) {
+        let uri = target.uri().to_string();
         let new = {
             let mut by_uri = self.by_uri();
             if let Some(entry) = by_uri.get_mut(&uri) {
-                entry.concurrency = procedure.concurrency();
-                entry.current.set(procedure);
+                entry.concurrency = target.concurrency();
+                entry.current.set(target);
                 entry.is_removed = false;
                 None
             } else {
-                let entry = Entry::new(procedure);
+                let entry = Entry::new(target);
                 let new = (entry.procedure(&uri), entry.concurrency);
                 by_uri.insert(uri.clone(), entry);
                 Some(new)
             }
         };
         let Some((new, concurrency)) = new else {
-            return self.settle(&uri);
+            self.settle(&uri);
+            return then();
         };
         let this = self.clone();
-        self.session.register(new).on_result(move |result| match result {
-            Ok(registration) => this.registered(&uri, registration, concurrency),
-            Err(error) => {
-                this.by_uri().remove(&uri);
-                tracing::error!(target: crate::LOG, procedure = uri, %error, "a new procedure is not registered");
+        self.session.register(new).on_result(move |result| {
+            match result {
+                Ok(registration) => this.registered(&uri, registration, concurrency),
+                Err(error) => {
+                    this.by_uri().remove(&uri);
+                    tracing::error!(target: crate::LOG, procedure = uri, %error, "the router does not register a procedure");
+                }
             }
+            then();
         });
     }
 
@@ -123,16 +128,18 @@ impl Served {
     }
 
     /// What answers the calls of a URI.
-    pub(super) fn get(&self, uri: &str) -> Option<Arc<Procedure>> {
+    pub(super) fn get(&self, uri: &str) -> Option<Target> {
         let by_uri = self.by_uri();
         let entry = by_uri.get(uri).filter(|entry| !entry.is_removed)?;
         Some(entry.current.get())
     }
 
-    /// All URIs, in their order.
-    pub(super) fn uris(&self) -> Vec<String> {
+    /// All URIs whose calls are answered by what is of this origin, in their order.
+    pub(super) fn uris(&self, origin: Origin) -> Vec<String> {
         let by_uri = self.by_uri();
-        let there = by_uri.iter().filter(|(_, entry)| !entry.is_removed);
+        let there = by_uri
+            .iter()
+            .filter(|(_, entry)| !entry.is_removed && entry.current.get().origin() == origin);
         there.map(|(uri, _)| uri.clone()).collect()
     }
 
@@ -198,10 +205,10 @@ impl Served {
 }
 
 impl Entry {
-    fn new(procedure: Arc<Procedure>) -> Self {
+    fn new(target: Target) -> Self {
         Self {
-            concurrency: procedure.concurrency(),
-            current: Arc::new(Current(RwLock::new(procedure))),
+            concurrency: target.concurrency(),
+            current: Arc::new(Current(RwLock::new(target))),
             registration: Registration::Asked,
             is_removed: false,
         }

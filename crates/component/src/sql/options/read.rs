@@ -104,6 +104,7 @@ impl Returns {
             "arrays" => Self::Arrays,
             "row" => Self::Row,
             "value" => Self::Value,
+            "values" => Self::Values,
             "count" => Self::Count,
             "stream" => Self::Stream,
             _ => Self::None,

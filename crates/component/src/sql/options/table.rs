@@ -125,8 +125,10 @@ pub const OPTIONS: &[OptionRow] = &[
     ),
     of_one(
         "returns",
-        OptionKind::Word(&["rows", "arrays", "row", "value", "count", "none", "stream"]),
-        "`rows` of a query, else `count`",
+        OptionKind::Word(&[
+            "rows", "arrays", "row", "value", "values", "count", "none", "stream",
+        ]),
+        "`rows` of a query, else `count`; of a function what it returns",
         "what the answer is made of; before a statement in a file with several, for that one",
     ),
     row(

@@ -93,7 +93,7 @@ fn what_is_wrong_in_a_comment_is_told_with_its_place() {
         (
             "returns",
             "raws",
-            "here: `returns`: must be one of rows, arrays, row, value, count, none, stream, did you mean `rows`?",
+            "here: `returns`: must be one of rows, arrays, row, value, values, count, none, stream, did you mean `rows`?",
         ),
         ("identity", "", "here: `identity`: is not served yet"),
         ("database", "", "here: `database`: must be a text"),

@@ -178,6 +178,7 @@ impl Serialize for WrittenResult<'_> {
         match (self.returns, rows.row(0)) {
             (Returns::Rows | Returns::Stream, _) => columns().objects(rows).serialize(serializer),
             (Returns::Arrays, _) => columns().arrays(rows).serialize(serializer),
+            (Returns::Values, _) => columns().values(rows, 0).serialize(serializer),
             (Returns::Row, Some(row)) => columns().object(row).serialize(serializer),
             (Returns::Value, Some(row)) => columns().value(row, 0).serialize(serializer),
             (Returns::Count, _) => rows.affected().serialize(serializer),

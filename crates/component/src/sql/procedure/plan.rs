@@ -162,8 +162,6 @@ fn parameters(source: &Source, options: &Options, faults: &mut Vec<Fault>) -> Ve
             faults.push(Fault::new(said.place.clone(), why));
         }
     }
-    let mut ordered: Vec<_> = source.parameters.iter().collect();
-    ordered.sort_by_key(|parameter| parameter.number());
     let parameter = |parameter: &&super::super::text::Parameter| {
         let said = options
             .params
@@ -184,7 +182,7 @@ fn parameters(source: &Source, options: &Options, faults: &mut Vec<Fault>) -> Ve
             }),
         }
     };
-    ordered.iter().map(parameter).collect()
+    source.ordered_parameters().iter().map(parameter).collect()
 }
 
 fn planned(
@@ -232,6 +230,10 @@ fn check_names(source: &Source, statements: &[Planned], faults: &mut Vec<Fault>)
     }
 }
 
+/// That a procedure has an option which is for others.
+pub(in crate::sql) const BATCH_OF_NO_STREAM: &str =
+    "`batch` is for a procedure with `returns stream`, and this one has none";
+
 /// What keeps a procedure from being streamed that is to be.
 fn check_stream(
     source: &Source,
@@ -241,8 +243,7 @@ fn check_stream(
 ) -> Option<&'static str> {
     let is_stream = |planned: &&Planned| planned.returns == Some(Returns::Stream);
     let Some(stream) = statements.iter().find(is_stream) else {
-        let why = "`batch` is for a procedure with `returns stream`, and this one has none";
-        return has_batch.then_some(why);
+        return has_batch.then_some(BATCH_OF_NO_STREAM);
     };
     if source.statements.len() > 1 {
         Some("`returns stream` is for a procedure of one statement, and there are several")

@@ -200,10 +200,15 @@ impl Describing {
             _ if columns.is_empty() && returns.is_of_rows() => {
                 Some("the statement gives no rows: `returns` can be `count` or `none`".to_owned())
             }
-            Returns::Value if columns.len() != 1 => {
+            Returns::Value | Returns::Values if columns.len() != 1 => {
                 let count = columns.len();
+                let word = if returns == Returns::Value {
+                    "value"
+                } else {
+                    "values"
+                };
                 Some(format!(
-                    "`returns value` is for one column, and the statement gives {count}"
+                    "`returns {word}` is for one column, and the statement gives {count}"
                 ))
             }
             Returns::Rows | Returns::Row | Returns::Stream => twice(&description).map(|name| {

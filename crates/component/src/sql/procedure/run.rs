@@ -182,9 +182,6 @@ pub(super) fn params(
 impl Returns {
     /// Whether the rows themselves are wanted.
     pub(super) fn is_of_rows(self) -> bool {
-        match self {
-            Self::Rows | Self::Arrays | Self::Row | Self::Value | Self::Stream => true,
-            Self::Count | Self::None => false,
-        }
+        !matches!(self, Self::Count | Self::None)
     }
 }

@@ -98,7 +98,8 @@ fn begin(procedure: &Arc<Procedure>, args: &Value, kwargs: &Value) -> Answer {
     })
 }
 
-fn end(answer: Answer) -> Result<Value, Error> {
+/// Waits for the answer.
+pub(in crate::sql) fn end(answer: Answer) -> Result<Value, Error> {
     let payload = match answer? {
         Reply::Now(payload) => payload,
         Reply::Later(later) => {
