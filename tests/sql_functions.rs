@@ -296,10 +296,10 @@ fn what_cannot_be_served_is_logged(backend: Backend) {
     for words in [
         "\"Other\".add: the procedure com.shop.add is there already",
         "not served: it is a trigger function function=\"api.stamp()\"",
-        "a function is served procedure=\"com.shop.cheap\" takes=\"cheap(price numeric, [n integer])\" \
+        "one of the functions of schemas is prepared procedure=\"com.shop.cheap\" takes=\"cheap(price numeric, [n integer])\" \
          does=\"The goods below a price, cheapest first.\"",
         // One of the two components is too late for it.
-        "the router does not register a function procedure=\"com.shop.now\"",
+        "the router does not register a procedure procedure=\"com.shop.now\"",
     ] {
         node.wait_for_log(words);
     }

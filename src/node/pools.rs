@@ -8,7 +8,7 @@ use super::{
     databases::{Databases, IoThreads},
 };
 use crate::config::NodeConfig;
-use component::{Classes, Pool};
+use component::{Classes, NamedDatabase, Pool};
 use reactor::Reactor;
 use wamp_transport::Mail;
 
@@ -19,6 +19,11 @@ impl Pools {
     /// That of the database with this index.
     pub(super) fn get(&self, database: usize) -> Pool {
         self.0.enter(database).pool()
+    }
+
+    /// The same as procedures name it.
+    pub(super) fn named(&self, database: usize) -> NamedDatabase {
+        self.0.enter(database).named()
     }
 }
 

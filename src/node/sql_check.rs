@@ -26,7 +26,9 @@ pub fn check_sql(
             (component.classname == sql::CLASSNAME).then_some((component, database))
         });
         let checked = of_sql.map(|(component, database)| {
-            let check = sql::check(&component.extra, pools.get(database));
+            let named = component.databases.iter();
+            let named = named.map(|(name, index)| (name.clone(), pools.named(*index)));
+            let check = sql::check(&component.extra, pools.get(database), named.collect());
             (component.json_path.clone(), check)
         });
         checked.collect()

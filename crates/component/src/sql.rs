@@ -1,21 +1,26 @@
 //! What knows both SQL and WAMP: procedures that are written in SQL, topics that SQL publishes to, and
 //! how values travel. Must not know which backend runs the statements, nor sockets.
 
+mod applying;
 mod catalogue;
 mod check;
 mod class;
+mod databases;
 mod definitions;
 mod files;
 mod function;
 mod functions;
 mod install;
 mod options;
-mod preparing;
 mod procedure;
+mod reloading;
 mod schemas;
+mod served;
+mod target;
 mod text;
 mod topics;
 pub mod types;
+mod watching;
 
 pub use check::{SqlCheck, check};
 pub use class::CLASSNAME;

@@ -51,7 +51,7 @@ pub(in crate::config) static SQL_OUTBOX: Section = Section {
 };
 
 /// How many keys of `extra` are no options.
-const OWN: usize = 7;
+const OWN: usize = 9;
 
 const fn own(index: usize) -> Key {
     match index {
@@ -80,17 +80,30 @@ const fn own(index: usize) -> Key {
             "options of procedures by their URIs, see [SQL procedure](#sql-procedure); one with \
              `sql` needs no file",
         ),
-        5 => optional(
-            "topics",
-            Kind::Object(&SQL_TOPICS),
-            "none",
-            "the topics that the database publishes to",
-        ),
         4 => optional(
             "schemas",
             Kind::Array("strings"),
             "none",
             "schemas of which each function and procedure becomes `prefix.function`",
+        ),
+        5 => optional(
+            "replica",
+            Kind::Text,
+            "none",
+            "the name of one of the node's [databases](#databases), for procedures that are `read_only` \
+             and name none",
+        ),
+        6 => optional(
+            "reload_channel",
+            Kind::Text,
+            "`wampgres`",
+            "the channel of the database on which `NOTIFY wampgres, 'reload'` is heard; `\"\"` for none",
+        ),
+        7 => optional(
+            "topics",
+            Kind::Object(&SQL_TOPICS),
+            "none",
+            "the topics that the database publishes to",
         ),
         _ => not_yet("before"),
     }

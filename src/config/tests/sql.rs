@@ -37,6 +37,25 @@ fn the_class_gets_all_but_the_database_and_an_absolute_directory() {
 }
 
 #[test]
+fn its_procedures_may_use_any_database_that_has_a_name() {
+    let text = node_of_sql(r#"{"database": "main", "replica": "copy", "reload_channel": ""}"#);
+    let named = r#""version": 2, "databases": {
+        "copy": {"user": "testuser"}, "main": {"user": "testuser"}, "other": {"user": "testuser"}
+    },"#;
+    let node = node(&text.replacen(r#""version": 2,"#, named, 1));
+    let component = &node.components[1];
+    let label = |index: usize| node.databases[index].label();
+    assert_eq!(component.database.map(label), Some("main"));
+    let labels = component.databases.iter();
+    let labels: Vec<_> = labels
+        .map(|(name, index)| (&**name, label(*index)))
+        .collect();
+    assert_eq!(labels, ["copy", "main", "other"].map(|name| (name, name)));
+    assert!((0..3).all(|index| component.may_use(index)));
+    assert!(!node.components[0].may_use(1));
+}
+
+#[test]
 fn unknown_keys_and_directories_are_faults() {
     let at = "workers[1].components[0].extra";
     for (extra, fault) in [

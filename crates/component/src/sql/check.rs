@@ -1,14 +1,16 @@
 //! Owns the check of all SQL of a component without serving it. Must not know who asks.
 
-use std::sync::{Arc, mpsc};
+use std::{
+    collections::BTreeMap,
+    sync::{Arc, mpsc},
+};
 
 use serde_json::Value;
-use sql::Database;
 
 use super::{
-    super::Pool,
+    super::{NamedDatabase, Pool},
     catalogue,
-    class::shared,
+    databases::Databases,
     definitions::Definitions,
     functions::{FunctionOptions, Functions},
     procedure::{Procedure, Unprepared},
@@ -33,21 +35,22 @@ pub struct SqlCheck {
 /// # Blocking
 /// Until it has answered, or the limits of the pool are over. Must not be called on a thread of the
 /// pool's.
-pub fn check(extra: &Value, pool: Pool) -> SqlCheck {
-    let definitions = Definitions::read(extra);
-    let db = shared(pool);
+pub fn check(extra: &Value, pool: Pool, named: BTreeMap<String, NamedDatabase>) -> SqlCheck {
+    let databases = Databases::new(pool, named).with_replica(extra["replica"].as_str());
+    let databases = Arc::new(databases);
+    let definitions = Definitions::read(extra, &databases);
     let mut check = SqlCheck {
         faults: definitions.faults.iter().map(ToString::to_string).collect(),
         ..SqlCheck::default()
     };
     for (uri, plan) in definitions.plans {
-        let procedure = Procedure::new(uri.into(), plan, db.clone());
+        let procedure = databases.procedure(uri.into(), plan);
         if check.prepare(&[procedure]).is_none() {
             return check;
         }
     }
     if definitions.topics.has_outbox() && check.unavailable.is_none() {
-        match topics::check_outbox(&db) {
+        match topics::check_outbox(databases.main()) {
             Ok(()) => {}
             Err(topics::Unusable::Faulty(why)) => {
                 check.faults.push(format!("extra.topics.outbox: {why}"))
@@ -56,7 +59,7 @@ pub fn check(extra: &Value, pool: Pool) -> SqlCheck {
         }
     }
     if !definitions.functions.schemas.is_empty() {
-        check.functions(&definitions.functions, &db);
+        check.functions(&definitions.functions, &databases);
     }
     check
 }
@@ -91,9 +94,9 @@ impl SqlCheck {
     }
 
     /// Reads the catalogue, and has PostgreSQL prepare the calls of all functions.
-    fn functions(&mut self, options: &FunctionOptions, db: &Arc<dyn Database>) {
-        let functions = match catalogue::read(&**db, &options.schemas).wait() {
-            Ok(catalogue) => Functions::new(&catalogue, options, db),
+    fn functions(&mut self, options: &FunctionOptions, databases: &Arc<Databases>) {
+        let functions = match catalogue::read(&**databases.main(), &options.schemas).wait() {
+            Ok(catalogue) => Functions::new(&catalogue, options, databases),
             Err(error) => {
                 self.unavailable = Some(error.to_string());
                 return;

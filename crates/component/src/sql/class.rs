@@ -1,29 +1,30 @@
 //! The component class `sql.Procedures`: files of SQL, SQL in the configuration, and functions of
-//! schemas, as procedures. Must not know how a procedure runs.
+//! schemas, as procedures. Owns who asks for them to be read again. Must not know how a procedure runs.
 
-use std::sync::Arc;
-
-use sql::Database;
+use sql::{ListenEvent, Listener};
 
 use super::{
-    super::{Component, Error, Pool, Setup},
-    definitions::Definitions,
-    preparing::Preparing,
-    procedure::Procedure,
-    schemas::Schemas,
-    text::Fault,
-    topics::Topics,
+    super::{Component, Error, Procedure, ReloadHandle, Setup},
+    databases::Databases,
+    reloading::Reloading,
+    topics::{self, Topics},
+    watching::Watching,
 };
 
 /// What the configuration calls the class.
 pub const CLASSNAME: &str = "sql.Procedures";
 
+/// The channel on which it is told to reload, where nothing else is said.
+const CHANNEL: &str = "wampgres";
+/// What is told there.
+const RELOAD: &str = "reload";
+
 /// Procedures that are written in SQL.
 pub(crate) struct Procedures {
-    all: Vec<Arc<Procedure>>,
+    reloading: Reloading,
     topics: Topics,
-    /// Registered later: the database has to be asked for them.
-    schemas: Option<Arc<Schemas>>,
+    watching: Watching,
+    _listener: Option<Listener>,
 }
 
 impl Component for Procedures {
@@ -32,76 +33,65 @@ impl Component for Procedures {
     /// Reads all files, and lets PostgreSQL begin to describe the statements. A database that is
     /// down is asked when the procedure is called.
     fn on_join(setup: Setup) -> Result<Self, Error> {
-        let definitions = Definitions::read(&setup.extra);
-        let session = setup.session.clone();
-        let db = shared(setup.database()?);
-        if !definitions.faults.is_empty() {
-            return Err(Error::runtime(listed(&definitions.faults)));
-        }
-        let new = |(uri, plan): (String, _)| Procedure::new(uri.into(), plan, db.clone());
-        let all: Vec<_> = definitions.plans.into_iter().map(new).collect();
-        let functions = definitions.functions;
-        let has_schemas = !functions.schemas.is_empty();
-        if all.is_empty() && !has_schemas && definitions.topics.is_empty() {
-            tracing::warn!(target: crate::LOG, "there is no SQL: extra.directory has no file, extra.procedures, extra.schemas and extra.topics are empty");
-        }
-        let topics = Topics::start(&definitions.topics, &db, &session)?;
-        if !all.is_empty() {
-            Preparing::begin("procedures in SQL", all.clone());
-        }
-        let schemas = has_schemas.then(|| Schemas::serve(functions, db, session));
+        let Setup {
+            session,
+            reload,
+            databases,
+            ..
+        } = setup.clone();
+        let extra = setup.extra.clone();
+        let databases = Databases::new(setup.database()?, databases);
+        let databases = databases.with_replica(extra["replica"].as_str());
+        let db = databases.main().clone();
+        let channel = extra["reload_channel"].as_str().unwrap_or(CHANNEL);
+        let listener = match channel {
+            "" => None,
+            channel => Some(db.listen(channel, on_event(channel, reload.clone()))?),
+        };
+        let topics = topics::Settings::of(&extra);
+        let watching = Watching::new(&extra, db.clone(), reload.clone());
+        let reloading = Reloading::start(extra, databases, session.clone(), reload)?;
         Ok(Self {
-            all,
-            schemas,
-            topics,
+            topics: Topics::start(&topics, &db, &session)?,
+            reloading,
+            watching,
+            _listener: listener,
         })
     }
 
-    fn on_leave(&self) {
-        if let Some(schemas) = &self.schemas {
-            schemas.stop();
-        }
-        self.topics.close();
-    }
-
-    fn procedures(&self) -> Vec<super::super::Procedure<Self>> {
-        let registered = |procedure: &Arc<Procedure>| {
-            let this = procedure.clone();
-            let registered =
-                super::super::Procedure::new(procedure.uri.clone(), move |_: &Self, call| {
-                    this.call(&call)
-                });
-            match procedure.plan.options.concurrency {
-                Some(limit) => registered.concurrency(limit),
-                None => registered,
-            }
-        };
-        let all = self.all.iter().map(registered);
-        all.chain(self.topics.procedure()).collect()
+    /// Those in SQL come by the session's handle, by which they can go and become others.
+    fn procedures(&self) -> Vec<Procedure<Self>> {
+        self.topics.procedure().into_iter().collect()
     }
 
     fn on_ready(&self) {
         self.topics.joined();
     }
-}
 
-/// A pool as what all backends have in common.
-pub(super) fn shared(pool: Pool) -> Arc<dyn Database> {
-    match pool {
-        #[cfg(feature = "adbapi")]
-        Pool::Adbapi(pool) => Arc::new(pool),
-        #[cfg(feature = "txpostgres")]
-        Pool::Txpostgres(pool) => Arc::new(pool),
+    fn on_reload(&self) {
+        self.reloading.reload();
+    }
+
+    fn on_watch(&self) {
+        self.watching.look();
+    }
+
+    fn on_leave(&self) {
+        self.reloading.stop();
+        self.topics.close();
     }
 }
 
-/// All faults, a line each.
-fn listed(faults: &[Fault]) -> String {
-    let noun = if faults.len() == 1 { "fault" } else { "faults" };
-    let mut text = format!("{} {noun} in the SQL", faults.len());
-    for fault in faults {
-        text.push_str("\n  ");
-        text.push_str(&fault.to_string());
-    }
-    text
+/// Asks for a reload when somebody notifies it, or may have while nobody listened.
+fn on_event(channel: &str, reload: ReloadHandle) -> sql::OnListenEvent {
+    let channel = channel.to_owned();
+    Box::new(move |event| match event {
+        ListenEvent::Notified(notified) if &*notified.payload == RELOAD => reload.request(),
+        ListenEvent::Listening { after_gap: true } => reload.request(),
+        ListenEvent::Listening { after_gap: false } => {
+            tracing::info!(target: crate::LOG, "NOTIFY {channel}, '{RELOAD}' reloads the procedures in SQL");
+        }
+        // The pool tells of a loss, and of the next try.
+        ListenEvent::Notified(_) | ListenEvent::Lost(_) => {}
+    })
 }

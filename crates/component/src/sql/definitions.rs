@@ -1,13 +1,18 @@
 //! Owns what the `extra` of a component comes to: its procedures, out of files and out of the
 //! configuration, and what is said of functions, with all faults at once. Must not know a database.
 
-use std::{collections::BTreeMap, mem, path::Path};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    mem,
+    path::Path,
+};
 
 use serde_json::{Map, Value};
 use wamp::Uri;
 
 use super::{
     super::did_you_mean::did_you_mean,
+    databases::Databases,
     files,
     functions::FunctionOptions,
     options::{OPTIONS, OptionPlace, Options, Written},
@@ -24,10 +29,22 @@ pub(super) struct Definitions {
     pub(super) topics: topics::Settings,
     pub(super) functions: FunctionOptions,
     pub(super) faults: Vec<Fault>,
+    /// The URIs of procedures that have a fault.
+    pub(super) faulty: BTreeSet<String>,
+    /// Whether all is known that there is. If a file cannot be read, it is not.
+    pub(super) is_complete: bool,
 }
 
 /// The keys of `extra` that are no options.
-const KEYS: [&str; 5] = ["directory", "prefix", "procedures", "schemas", "topics"];
+const KEYS: [&str; 7] = [
+    "directory",
+    "prefix",
+    "procedures",
+    "reload_channel",
+    "replica",
+    "schemas",
+    "topics",
+];
 /// Those that are known and not served.
 const NOT_YET: [&str; 1] = ["before"];
 /// Schemas of which the functions are not for calls: some of them reach the server's files.
@@ -38,8 +55,11 @@ impl Definitions {
     ///
     /// # Blocking
     /// Reads the files of its `directory`.
-    pub(super) fn read(extra: &Value) -> Self {
-        let mut this = Self::default();
+    pub(super) fn read(extra: &Value, databases: &Databases) -> Self {
+        let mut this = Self {
+            is_complete: true,
+            ..Self::default()
+        };
         let nothing = Map::new();
         let extra = extra.as_object().unwrap_or(&nothing);
         let defaults = this.defaults(extra);
@@ -53,6 +73,7 @@ impl Definitions {
         }
         if let Some(directory) = this.text(extra, "directory") {
             let (files, faults) = files::read(Path::new(directory));
+            this.is_complete = faults.is_empty();
             this.faults.extend(faults);
             for file in files {
                 let uri = match prefix {
@@ -80,14 +101,36 @@ impl Definitions {
                 }
             }
         }
+        this.text(extra, "reload_channel");
+        let replica = this.text(extra, "replica");
+        if let Some(why) = replica.and_then(|name| databases.fault(name)) {
+            let place = Place::of(&"extra.replica".into());
+            this.faults.push(Fault::new(place, why));
+        }
+        this.check_databases(databases);
+        let taken = this.plans.keys().chain(&this.faulty);
         this.functions = FunctionOptions {
             schemas,
             prefix: prefix.to_owned(),
             defaults,
             written: mem::take(&mut this.functions.written),
-            taken: this.plans.keys().cloned().collect(),
+            taken: taken.cloned().collect(),
         };
         this
+    }
+
+    /// Takes out what names a database that there is none of.
+    fn check_databases(&mut self, databases: &Databases) {
+        let (faults, faulty) = (&mut self.faults, &mut self.faulty);
+        self.plans.retain(|uri, plan| {
+            let fault = databases.fault_of(&plan.options);
+            if fault.is_some() {
+                faulty.insert(uri.clone());
+            }
+            let is_sound = fault.is_none();
+            faults.extend(fault);
+            is_sound
+        });
     }
 
     /// Defines a procedure with the text of its SQL, which `label` names in faults.
@@ -111,7 +154,10 @@ impl Definitions {
                 Source::read(label, text).and_then(|source| Plan::new(source, options, defaults));
             match plan {
                 Ok(plan) => drop(self.plans.insert(uri.to_owned(), plan)),
-                Err(faults) => self.faults.extend(faults),
+                Err(faults) => {
+                    self.faults.extend(faults);
+                    self.faulty.insert(uri.to_owned());
+                }
             }
             return;
         };

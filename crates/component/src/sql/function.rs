@@ -12,11 +12,11 @@ mod tests;
 
 use std::{num::NonZeroU64, sync::Arc};
 
-use sql::Database;
 use wamp::Uri;
 
 use super::{
     super::{Answer, Error, Invocation},
+    databases::Databases,
     procedure::Procedure,
     text::Fault,
 };
@@ -26,36 +26,46 @@ pub(super) use overload::{Overload, no_such};
 pub(super) struct Function {
     pub(super) uri: Uri,
     pub(super) overloads: Vec<Overload>,
-    db: Arc<dyn Database>,
+    databases: Arc<Databases>,
 }
 
 impl Function {
-    pub(super) fn new(uri: Uri, overloads: Vec<Overload>, db: Arc<dyn Database>) -> Self {
-        Self { uri, overloads, db }
+    pub(super) fn new(uri: Uri, overloads: Vec<Overload>, databases: Arc<Databases>) -> Self {
+        Self {
+            uri,
+            overloads,
+            databases,
+        }
+    }
+
+    /// Whether it is the same as another one in all that is written.
+    pub(super) fn is_same(&self, other: &Self) -> bool {
+        let others = other.overloads.iter();
+        self.overloads.len() == others.len()
+            && self.overloads.iter().zip(others).all(|(a, b)| a.is_same(b))
     }
 
     /// Answers a call.
     pub(super) fn call(&self, call: &Invocation) -> Answer {
         let (overload, fit) = arguments::choose(self, &call.payload)?;
-        let procedure = overload.procedure(&self.uri, &self.db, fit.given);
+        let procedure = overload.procedure(&self.uri, &self.databases, fit.given);
         let procedure = procedure.map_err(|faults| {
             let faults: Vec<_> = faults.iter().map(Fault::to_string).collect();
             Error::runtime(faults.join("; "))
         })?;
-        procedure.call_with(fit.arguments)
+        procedure.call_with(call, fit.arguments)
     }
 
     /// How many invocations may be under way at once: the least that one of the functions says.
     pub(super) fn concurrency(&self) -> Option<NonZeroU64> {
-        let said = self.overloads.iter();
-        said.filter_map(|overload| overload.options.concurrency)
-            .min()
+        let procedures = self.procedures().into_iter();
+        procedures.filter_map(|one| one.concurrency()).min()
     }
 
     /// What calls each of the functions with all that it takes, to be prepared before any call.
     pub(super) fn procedures(&self) -> Vec<Arc<Procedure>> {
         let procedure = |overload: &Overload| {
-            let made = overload.procedure(&self.uri, &self.db, overload.all_inputs());
+            let made = overload.procedure(&self.uri, &self.databases, overload.all_inputs());
             made.ok()
         };
         self.overloads.iter().filter_map(procedure).collect()

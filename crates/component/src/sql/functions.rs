@@ -6,12 +6,12 @@ use std::{
     sync::Arc,
 };
 
-use sql::Database;
 use wamp::Uri;
 
 use super::{
     super::did_you_mean::did_you_mean,
     catalogue::{Catalogue, Routine, RoutineKind, Schema, TypeKind},
+    databases::Databases,
     function::{Function, Overload, no_such},
     options::Options,
     text::{Fault, Place},
@@ -38,6 +38,8 @@ pub(super) struct Functions {
     /// By their URIs.
     pub(super) all: BTreeMap<String, Arc<Function>>,
     pub(super) faults: Vec<Fault>,
+    /// The URIs that have a fault and are not in `all` for it.
+    pub(super) faulty: BTreeSet<String>,
     pub(super) left_out: Vec<LeftOut>,
 }
 
@@ -54,7 +56,7 @@ impl Functions {
     pub(super) fn new(
         catalogue: &Catalogue,
         options: &FunctionOptions,
-        db: &Arc<dyn Database>,
+        databases: &Arc<Databases>,
     ) -> Self {
         let mut this = Self::default();
         for schema in &catalogue.schemas {
@@ -79,7 +81,7 @@ impl Functions {
             this.left_out
                 .extend(left_out.iter().filter_map(|of| self::left_out(of, schema)));
             if !served.is_empty() {
-                this.define(&uri, &served, options, db);
+                this.define(&uri, &served, options, databases);
             }
             seen.insert(uri);
         }
@@ -97,7 +99,7 @@ impl Functions {
         uri: &str,
         routines: &[&Routine],
         options: &FunctionOptions,
-        db: &Arc<dyn Database>,
+        databases: &Arc<Databases>,
     ) {
         let place = Place::of(&routines[0].sql.as_str().into());
         let is_uri = Uri::from(uri).is_loose() && !Uri::from(uri).is_too_long();
@@ -114,9 +116,11 @@ impl Functions {
         } else {
             let nothing = Options::default();
             let written = options.written.get(uri).unwrap_or(&nothing);
-            let overloads = self.overloads(routines, written, &options.defaults);
-            if !overloads.is_empty() {
-                let function = Function::new(uri.into(), overloads, db.clone());
+            let overloads = self.overloads(routines, written, &options.defaults, databases);
+            if overloads.is_empty() {
+                self.faulty.insert(uri.to_owned());
+            } else {
+                let function = Function::new(uri.into(), overloads, databases.clone());
                 self.all.insert(uri.to_owned(), Arc::new(function));
             }
             return;
@@ -129,11 +133,16 @@ impl Functions {
         routines: &[&Routine],
         written: &Options,
         defaults: &Options,
+        databases: &Databases,
     ) -> Vec<Overload> {
         let mut overloads = Vec::<Overload>::new();
         for routine in routines {
             match Overload::new(routine, written, defaults) {
                 Ok(overload) => {
+                    if let Some(fault) = databases.fault_of(&overload.options) {
+                        self.faults.push(fault);
+                        continue;
+                    }
                     if let Some(other) = overloads.iter().find(|other| other.is_like(&overload)) {
                         self.faults.push(overload.unlike(other));
                     }

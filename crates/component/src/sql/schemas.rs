@@ -2,19 +2,21 @@
 //! PostgreSQL can be asked, and what comes of it is registered. Must not know what a function is.
 
 use std::{
-    collections::BTreeMap,
     sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError},
     thread::{self, JoinHandle},
     time::Duration,
 };
 
-use sql::{Database, ErrorKind};
+use sql::ErrorKind;
 
 use super::{
-    super::{self as component, Error, RegistrationHandle, SessionHandle},
+    applying::{Defined, apply},
     catalogue,
+    databases::Databases,
     functions::{FunctionOptions, Functions},
-    preparing::Preparing,
+    reloading::Turns,
+    served::Served,
+    target::{Origin, Target},
 };
 
 /// How long to wait before PostgreSQL is asked again the first time; then twice as long, up to the
@@ -24,9 +26,9 @@ const LONGEST_WAIT: Duration = Duration::from_secs(5);
 
 /// The functions of schemas, served or to be served.
 pub(super) struct Schemas {
-    options: FunctionOptions,
-    db: Arc<dyn Database>,
-    session: SessionHandle,
+    databases: Arc<Databases>,
+    served: Arc<Served>,
+    turns: Arc<Turns>,
     state: Mutex<State>,
     /// Told when it is over.
     ended: Condvar,
@@ -34,11 +36,11 @@ pub(super) struct Schemas {
 
 #[derive(Default)]
 struct State {
+    /// What is said of functions.
+    options: Arc<FunctionOptions>,
     is_over: bool,
-    /// By their URIs.
-    registered: BTreeMap<String, RegistrationHandle>,
-    /// How many registrations have no answer yet.
-    unanswered: usize,
+    /// They were read once.
+    is_read: bool,
     /// Waits to ask PostgreSQL again.
     waiting: Option<JoinHandle<()>>,
 }
@@ -47,18 +49,27 @@ impl Schemas {
     /// Begins to read the catalogue. Does not block.
     pub(super) fn serve(
         options: FunctionOptions,
-        db: Arc<dyn Database>,
-        session: SessionHandle,
+        databases: Arc<Databases>,
+        served: Arc<Served>,
+        turns: Arc<Turns>,
     ) -> Arc<Self> {
         let this = Arc::new(Self {
-            options,
-            db,
-            session,
+            databases,
+            served,
+            turns,
             state: Mutex::default(),
             ended: Condvar::new(),
         });
-        this.read(FIRST_WAIT);
+        this.reload(options);
         this
+    }
+
+    /// Begins to read the catalogue again, with what is said of functions now. Does not block.
+    pub(super) fn reload(self: &Arc<Self>, options: FunctionOptions) {
+        self.state().options = Arc::new(options);
+        if self.turns.take() {
+            self.read(FIRST_WAIT);
+        }
     }
 
     /// Ends it. What is registered stays until the session ends.
@@ -75,30 +86,31 @@ impl Schemas {
         }
     }
 
-    /// Reads the catalogue and registers what is in it; after `wait` again if PostgreSQL cannot be
-    /// asked now.
+    /// Reads the catalogue and serves what is in it; after `wait` again if PostgreSQL cannot be asked
+    /// now.
     fn read(self: &Arc<Self>, wait: Duration) {
-        let this = self.clone();
-        let catalogue = catalogue::read(&*self.db, &self.options.schemas);
+        let (this, options) = (self.clone(), self.state().options.clone());
+        let catalogue = catalogue::read(&**self.databases.main(), &options.schemas);
         catalogue.on_result(move |result| match result {
             Ok(catalogue) => {
-                let functions = Functions::new(&catalogue, &this.options, &this.db);
-                this.register(functions);
+                let functions = Functions::new(&catalogue, &options, &this.databases);
+                this.apply(functions, &options);
             }
             Err(error) if error.kind() == ErrorKind::Closed => {}
             Err(error) if matches!(error.kind(), ErrorKind::Value | ErrorKind::Other) => {
-                tracing::error!(target: crate::LOG, %error, "the functions of schemas cannot be read, and are not served");
+                tracing::error!(target: crate::LOG, %error, "the functions of schemas cannot be read, and are served as before");
+                this.turns.end();
             }
             Err(error) => this.read_later(wait, &error),
         });
     }
 
     fn read_later(self: &Arc<Self>, wait: Duration, error: &sql::Error) {
-        let schemas = self.options.schemas.join(", ");
         let mut state = self.state();
         if state.is_over {
             return;
         }
+        let schemas = state.options.schemas.join(", ");
         if wait == FIRST_WAIT {
             tracing::warn!(target: crate::LOG, schemas, %error, "the functions of schemas come as soon as PostgreSQL can be asked");
         } else {
@@ -114,7 +126,9 @@ impl Schemas {
         match spawned {
             Ok(waiting) => state.waiting = Some(waiting),
             Err(error) => {
-                tracing::error!(target: crate::LOG, %error, "there is no thread that could wait for PostgreSQL: the functions of schemas are not served; start the node again");
+                tracing::error!(target: crate::LOG, %error, "there is no thread that could wait for PostgreSQL: the functions of schemas are served as before; reload them");
+                drop(state);
+                self.turns.end();
             }
         }
     }
@@ -126,8 +140,8 @@ impl Schemas {
         !waited.unwrap_or_else(PoisonError::into_inner).0.is_over
     }
 
-    /// Registers all functions, and has PostgreSQL prepare them.
-    fn register(self: &Arc<Self>, functions: Functions) {
+    /// Serves all functions.
+    fn apply(self: &Arc<Self>, functions: Functions, options: &FunctionOptions) {
         let left_out = functions.left_out.len();
         for function in functions.left_out {
             let (name, why) = (function.signature, function.why);
@@ -140,43 +154,29 @@ impl Schemas {
         for fault in &functions.faults {
             tracing::error!(target: crate::LOG, "{fault}");
         }
-        let faulty = functions.faults.len();
-        tracing::info!(target: crate::LOG, left_out, faulty, "the functions of schemas are read");
-        self.state().unanswered = functions.all.len();
-        let mut procedures = Vec::new();
-        for (uri, function) in functions.all {
-            procedures.extend(function.procedures());
-            let (takes, does) = (function.takes(), function.description());
-            tracing::debug!(target: crate::LOG, procedure = uri, takes, does, "a function is served");
-            let concurrency = function.concurrency();
-            let registered = component::Procedure::function(function.uri.clone(), move |call| {
-                function.call(&call)
-            });
-            let registered = match concurrency {
-                Some(limit) => registered.concurrency(limit),
-                None => registered,
-            };
-            let this = self.clone();
-            let answer = self.session.register(registered);
-            answer.on_result(move |result| this.registered(uri, result));
-        }
-        Preparing::begin("functions of schemas", procedures);
-    }
-
-    fn registered(&self, uri: String, result: Result<RegistrationHandle, Error>) {
-        let mut state = self.state();
-        match result {
-            Ok(handle) => drop(state.registered.insert(uri, handle)),
-            Err(_) if state.is_over => {}
-            Err(error) => {
-                tracing::error!(target: crate::LOG, procedure = uri, %error, "the router does not register a function");
+        let faults = functions.faults.len();
+        tracing::info!(target: crate::LOG, left_out, faulty = faults, "the functions of schemas are read");
+        let all = functions.all.into_values();
+        let mut faulty = functions.faulty;
+        // Those that files have are theirs to replace.
+        faulty.extend(options.taken.iter().cloned());
+        let is_first = !std::mem::replace(&mut self.state().is_read, true);
+        let defined = Defined {
+            origin: Origin::Schemas,
+            targets: all.map(Target::Function).collect(),
+            faulty,
+            faults,
+            is_complete: true,
+            is_first,
+        };
+        let (registered, prepared) = (self.clone(), self.turns.clone());
+        let registered = move || {
+            if is_first {
+                let functions = registered.served.uris(Origin::Schemas).len();
+                tracing::info!(target: crate::LOG, functions, "functions of schemas are registered");
             }
-        }
-        state.unanswered -= 1;
-        if state.unanswered == 0 {
-            let functions = state.registered.len();
-            tracing::info!(target: crate::LOG, functions, "functions of schemas are registered");
-        }
+        };
+        apply(&self.served, defined, registered, move || prepared.end());
     }
 
     fn state(&self) -> MutexGuard<'_, State> {

@@ -129,6 +129,11 @@ impl Source {
         }
     }
 
+    /// Whether it is the same text from the same place.
+    pub(super) fn is_same(&self, other: &Self) -> bool {
+        (&self.name, &self.text) == (&other.name, &other.text)
+    }
+
     /// One statement that nobody has written: `name` is what it is made for. Its parameters, `$1`
     /// and so on, are called by these names.
     pub(super) fn made(

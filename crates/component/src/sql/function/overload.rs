@@ -6,15 +6,15 @@ use std::{
     sync::{Arc, PoisonError, RwLock},
 };
 
-use sql::Database;
 use wamp::Uri;
 
 use super::{
     super::{
         super::did_you_mean::did_you_mean,
         catalogue::{Routine, Volatility},
+        databases::Databases,
         options::{Options, ParamOption, Returns, Written},
-        procedure::{Plan, Procedure},
+        procedure::{BATCH_OF_NO_STREAM, Plan, Procedure},
         text::{Fault, Place, Source, of_comment},
     },
     input::{Input, name_of},
@@ -64,7 +64,15 @@ impl Overload {
             let why = "`max_affected` cannot be kept: what a function changes is not counted";
             faults.push(fault(why.to_owned()));
         }
-        let options = written.clone().or(&own).or(&of_function).or(defaults);
+        let mut options = written.clone().or(&own).or(&of_function);
+        let has_batch = options.batch.is_some();
+        options = options.or(defaults);
+        if options.returns != Some(Returns::Stream) {
+            if has_batch {
+                faults.push(fault(BATCH_OF_NO_STREAM.to_owned()));
+            }
+            options.batch = None;
+        }
         let inputs = match Input::all(routine, &options, fault) {
             Ok(inputs) => inputs,
             Err(others) => {
@@ -88,6 +96,11 @@ impl Overload {
         // The plan of any call is like that of one with all.
         this.plan(this.all_inputs())?;
         Ok(this)
+    }
+
+    /// Whether it is the same as another one in all that is written.
+    pub(super) fn is_same(&self, other: &Self) -> bool {
+        self.routine == other.routine && self.options == other.options
     }
 
     /// Its name and what it takes, as COMMENT ON and GRANT call it.
@@ -144,7 +157,7 @@ impl Overload {
     pub(super) fn procedure(
         &self,
         uri: &Uri,
-        db: &Arc<dyn Database>,
+        databases: &Databases,
         given: u128,
     ) -> Result<Arc<Procedure>, Vec<Fault>> {
         let calls = self.calls.read().unwrap_or_else(PoisonError::into_inner);
@@ -152,7 +165,7 @@ impl Overload {
             return Ok(procedure.clone());
         }
         drop(calls);
-        let procedure = Procedure::new(uri.clone(), self.plan(given)?, db.clone());
+        let procedure = databases.procedure(uri.clone(), self.plan(given)?);
         let mut calls = self.calls.write().unwrap_or_else(PoisonError::into_inner);
         if calls.len() >= MOST_KEPT {
             return Ok(procedure);

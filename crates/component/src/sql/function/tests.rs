@@ -16,6 +16,7 @@ use wamp::{Payload, Sparse};
 use super::super::{
     super::{ErrorDetails, Invocation},
     catalogue,
+    databases::Databases,
     definitions::Definitions,
     functions::Functions,
     procedure::{Unprepared, tests::end},
@@ -28,11 +29,12 @@ fn functions(db: &Arc<dyn Database>, schemas: &[&str], rest: Value) -> Functions
     let mut extra = rest;
     extra["schemas"] = json!(schemas);
     extra["prefix"] = json!("com.shop");
-    let definitions = Definitions::read(&extra);
+    let databases = Arc::new(Databases::only(db.clone()));
+    let definitions = Definitions::read(&extra, &databases);
     assert!(definitions.faults.is_empty(), "{:?}", definitions.faults);
     let catalogue = catalogue::read(&**db, &definitions.functions.schemas);
     let catalogue = catalogue.wait().unwrap_or_else(|error| panic!("{error}"));
-    Functions::new(&catalogue, &definitions.functions, db)
+    Functions::new(&catalogue, &definitions.functions, &databases)
 }
 
 /// Makes something in the database, once for all tests.

@@ -50,12 +50,7 @@ pub(super) fn guarded(
                 .into_iter()
                 .chain(rows)
                 .min_by_key(|limit| limit.most())?;
-            let returning = if description.columns.is_empty() {
-                " RETURNING 1"
-            } else {
-                ""
-            };
-            let guard = counted(&format!("{sql}{returning}"), limit);
+            let guard = changing(sql, description, limit);
             Some((guard, plan.options.max_affected.is_none()))
         }
         Verb::Volatile if is_of_rows => {
@@ -67,6 +62,23 @@ pub(super) fn guarded(
         }
         Verb::Query | Verb::Volatile | Verb::Other => None,
     }
+}
+
+/// The same statement for a stream, whose rows have no limit.
+pub(super) fn streamed(plan: &Plan, verb: Verb, sql: &Sql, description: &Description) -> Sql {
+    let limit = plan.options.max_affected.map(Limit::MaxAffected);
+    let limit = limit.filter(|_| verb == Verb::Change);
+    limit.map_or_else(|| sql.clone(), |limit| changing(sql, description, limit))
+}
+
+/// A statement that PostgreSQL undoes with an error if it changes more rows than it may.
+fn changing(sql: &str, description: &Description, limit: Limit) -> Sql {
+    let returning = if description.columns.is_empty() {
+        " RETURNING 1"
+    } else {
+        ""
+    };
+    counted(&format!("{sql}{returning}"), limit)
 }
 
 /// A statement that fails if its rows are too many, when it has given all of them.

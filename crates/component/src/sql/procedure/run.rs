@@ -94,7 +94,7 @@ fn attempt(
 /// An error as the caller is told it: PostgreSQL likes to repeat the values that it refuses.
 ///
 /// After one that says that tables or types have become others, the procedure is prepared again.
-fn told(error: sql::Error, procedure: &Procedure) -> Error {
+pub(super) fn told(error: sql::Error, procedure: &Procedure) -> Error {
     let class = error.sqlstate().and_then(|state| state.get(..2));
     if error.kind() == ErrorKind::Value || matches!(class, Some("42" | "0A")) {
         procedure.forget();
@@ -108,7 +108,7 @@ fn told(error: sql::Error, procedure: &Procedure) -> Error {
     }
     let is_secret = procedure.plan.is_secret;
     let sqlstate = error.sqlstate().filter(|_| is_secret).map(str::to_owned);
-    let told = Error::from(error);
+    let told = procedure.error(error);
     match sqlstate {
         None => told,
         Some(sqlstate) => {
@@ -121,7 +121,7 @@ fn told(error: sql::Error, procedure: &Procedure) -> Error {
 }
 
 /// Whether the transaction was rolled back for what others did: a serialization failure, a deadlock.
-fn is_worth_another_try(error: &sql::Error) -> bool {
+pub(super) fn is_worth_another_try(error: &sql::Error) -> bool {
     matches!(error.sqlstate(), Some("40001" | "40P01"))
 }
 
@@ -147,6 +147,22 @@ fn statement(
     prepared: &PreparedStatement,
     arguments: &[Option<Argument>],
 ) -> Result<Statement, Error> {
+    let params = params(plan, index, prepared, arguments)?;
+    let statement = Statement::new(prepared.sql.clone(), params);
+    Ok(if prepared.is_kept {
+        statement
+    } else {
+        statement.count()
+    })
+}
+
+/// The values of a statement's parameters.
+pub(super) fn params(
+    plan: &Plan,
+    index: usize,
+    prepared: &PreparedStatement,
+    arguments: &[Option<Argument>],
+) -> Result<Params<'static>, Error> {
     let uses = &plan.statements[index].assembled.uses;
     let bound = uses.iter().zip(&prepared.types).map(|(used, to)| {
         let name = &plan.source.parameters[*used].name;
@@ -160,14 +176,7 @@ fn statement(
             |mismatch| Error::invalid_argument(format_args!("argument `{name}`: {mismatch}"));
         argument.bind(to).map_err(fault)
     });
-    let params: Params<'static> = bound.collect::<Result<_, _>>()?;
-    let statement = Statement::new(prepared.sql.clone(), params);
-    let is_kept = prepared.is_kept;
-    Ok(if is_kept {
-        statement
-    } else {
-        statement.count()
-    })
+    bound.collect()
 }
 
 impl Returns {

@@ -64,6 +64,14 @@ impl Outbox {
 }
 
 impl Settings {
+    /// What the `extra` of a component says, of which the faults are told already.
+    pub(in crate::sql) fn of(extra: &Value) -> Self {
+        let prefix = extra["prefix"].as_str().unwrap_or_default();
+        let prefix = prefix.strip_suffix('.').unwrap_or(prefix);
+        let topics = extra.get("topics");
+        topics.map_or_else(Self::default, |topics| Self::read(topics, prefix).0)
+    }
+
     /// Reads `extra.topics` of a component whose URIs begin with `prefix`, if anything.
     pub(in crate::sql) fn read(topics: &Value, prefix: &str) -> (Self, Vec<Fault>) {
         let place = Place::of(&"extra.topics".into());
