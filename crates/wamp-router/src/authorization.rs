@@ -97,7 +97,7 @@ impl Authorization {
         }
     }
 
-    /// The one permission that decides; see [`MatchPolicy`] for the order.
+    /// The one permission that decides; see [`Permission`] for the order.
     fn grant(&self, uri: &str) -> Option<Grant> {
         (self.exact.get(uri).copied())
             .or_else(|| self.wildcards.best(uri))

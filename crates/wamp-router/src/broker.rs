@@ -11,6 +11,7 @@ use super::{
     IdSource, Limits, PeerId,
     authorization::Action,
     departed::Departed,
+    permission::Turn,
     refusal::{Refusal, check_application_uri, check_option, check_options, check_uri},
     session::{Session, Sessions},
     uri_map::UriMap,
@@ -64,19 +65,14 @@ impl Broker {
         &mut self,
         sessions: &mut Sessions,
         limits: &Limits,
+        turn: &Turn,
         peer: PeerId,
         subscribe: Subscribe,
     ) -> Result<Subscribed, Refusal> {
-        let Subscribe {
-            request,
-            options,
-            topic,
-        } = subscribe;
+        check_form(&subscribe)?;
+        let Subscribe { request, topic, .. } = subscribe;
         let session = sessions.joined_mut(peer);
-        check_options(options.bad.as_deref())?;
-        check_option("match", "exact", options.match_policy.as_ref())?;
-        check_uri(&topic)?;
-        (session.authorization).authorize(Action::Subscribe, &topic)?;
+        turn.authorize(&session.authorization, Action::Subscribe, &topic)?;
         let existing = self.topics.get(&topic).map(|subscription| subscription.id);
         let is_subscribed = existing.is_some_and(|id| session.subscriptions.contains(&id));
         if !is_subscribed && session.subscriptions.len() >= limits.subscriptions_per_session {
@@ -100,6 +96,17 @@ impl Broker {
             request,
             subscription: id,
         })
+    }
+
+    /// Whether a SUBSCRIBE would be refused whatever anybody else says.
+    pub(super) fn check_subscribe(
+        &self,
+        session: &Session,
+        subscribe: &Subscribe,
+    ) -> Result<(), Refusal> {
+        check_form(subscribe)?;
+        (session.authorization).authorize(Action::Subscribe, &subscribe.topic)?;
+        Ok(())
     }
 
     fn create(&mut self, topic: Uri) -> SubscriptionId {
@@ -157,6 +164,7 @@ impl Broker {
     pub(super) fn publish(
         &mut self,
         sessions: &Sessions,
+        turn: &Turn,
         peer: PeerId,
         publish: Publish,
         ids: &mut dyn IdSource,
@@ -164,7 +172,8 @@ impl Broker {
         let (publisher, options) = (sessions.joined(peer), &publish.options);
         check_options(options.bad.as_deref())?;
         check_application_uri(&publish.topic)?;
-        let disclose = (publisher.authorization).authorize(Action::Publish, &publish.topic)?;
+        let role = &publisher.authorization;
+        let disclose = turn.authorize(role, Action::Publish, &publish.topic)?;
 
         self.publications += 1;
         let id = ids.publication();
@@ -275,6 +284,14 @@ impl Broker {
             "sessions know no subscription that is none"
         );
     }
+}
+
+/// Checks the options and the topic of a SUBSCRIBE.
+fn check_form(subscribe: &Subscribe) -> Result<(), Refusal> {
+    let options = &subscribe.options;
+    check_options(options.bad.as_deref())?;
+    check_option("match", "exact", options.match_policy.as_ref())?;
+    check_uri(&subscribe.topic)
 }
 
 /// All subscribers but one.

@@ -21,12 +21,14 @@ use super::{
     Limits, Output, PeerId,
     authorization::Action,
     departed::Departed,
+    permission::Turn,
     refusal::{Refusal, check_application_uri, check_option, check_options},
     send,
     session::{PendingCall, Sessions, Stage},
     uri_map::UriMap,
 };
 use call_queue::{CallQueue, Queued, QueuedCall};
+pub(super) use calls::{called_twice, deadline};
 use wamp::{
     Register, Registered, RegistrationId, RequestId, RequestType, Revoked, Unregister,
     Unregistered, Unregistering, Uri, error_uri,
@@ -105,6 +107,16 @@ impl Dealer {
         self.timeouts
     }
 
+    /// A call is canceled that waits elsewhere.
+    pub(super) fn note_cancel(&mut self) {
+        self.cancels += 1;
+    }
+
+    /// The timeout of a call has ended that waits elsewhere.
+    pub(super) fn note_timeout(&mut self) {
+        self.timeouts += 1;
+    }
+
     pub(super) fn next_deadline(&self) -> Option<Instant> {
         self.deadlines.first().map(|(deadline, ..)| *deadline)
     }
@@ -121,6 +133,7 @@ impl Dealer {
         &mut self,
         sessions: &mut Sessions,
         limits: &Limits,
+        turn: &Turn,
         peer: PeerId,
         register: Register,
         out: &mut Vec<Output>,
@@ -135,7 +148,7 @@ impl Dealer {
         check_option("match", "exact", options.match_policy.as_ref())?;
         check_option("invoke", "single", options.invoke.as_ref())?;
         check_application_uri(&procedure)?;
-        (session.authorization).authorize(Action::Register, &procedure)?;
+        turn.authorize(&session.authorization, Action::Register, &procedure)?;
         let former = (self.procedures.get(&procedure)).map(|former| (former.id, former.callee));
         let (former, left_behind) = match former {
             Some((_, callee)) if !sessions.is_joined(callee) => (None, former),

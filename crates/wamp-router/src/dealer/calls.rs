@@ -15,6 +15,7 @@ use super::{Dealer, QueuedCall, Registration, held::octets_for_pool, shares::Com
 use crate::{
     FEW_CALLS, Limits, Output, PeerId,
     authorization::Action,
+    permission::Turn,
     refusal::{Offence, Refusal, Violation, check_options, check_uri},
     session::{PendingCall, PendingInvocation, Session, Sessions, Stage, Unanswered},
 };
@@ -45,10 +46,7 @@ impl Dealer {
         if !caller.calls.contains_key(&request) {
             return Ok(());
         }
-        Err(Violation(format!(
-            "CALL with request id {request}, which a pending call has: the answers could not be \
-             told apart"
-        )))
+        Err(called_twice(request))
     }
 
     /// CALL: the INVOCATION it leads to, if it is not queued.
@@ -59,13 +57,13 @@ impl Dealer {
         &mut self,
         sessions: &mut Sessions,
         limits: &Limits,
-        now: Instant,
+        turn: &Turn,
         peer: PeerId,
         call: Call,
     ) -> Result<Option<Output>, Offence> {
         let caller = sessions.joined(peer);
         self.begin_call(caller, call.request)?;
-        if self.draining {
+        if self.draining && turn.waited_since.is_none() {
             let why = "the router is shutting down: call again later, or at another router";
             return Err(Refusal::new(error_uri::UNAVAILABLE, why).into());
         }
@@ -77,7 +75,8 @@ impl Dealer {
             // Of a procedure it has been checked when it was registered.
             check_uri(&call.procedure)?;
         }
-        let disclose = (caller.authorization).authorize(Action::Call, &call.procedure)?;
+        let role = &caller.authorization;
+        let disclose = turn.authorize(role, Action::Call, &call.procedure)?;
         let registration = registration.ok_or_else(|| not_registered(&call.procedure))?;
         check_room(
             sessions,
@@ -87,7 +86,8 @@ impl Dealer {
             call.payload.len(),
         )?;
 
-        let deadline = deadline(now, call.options.timeout);
+        let came = turn.waited_since.unwrap_or(turn.now);
+        let deadline = deadline(came, call.options.timeout);
         if let Some(deadline) = deadline {
             self.deadlines.insert((deadline, peer, call.request));
         }
@@ -124,7 +124,7 @@ impl Dealer {
         if let Some(queue) = &mut registration.queue {
             queue.begin();
         }
-        Ok(Some(self.invoke(sessions, now, endpoint, queued)))
+        Ok(Some(self.invoke(sessions, turn.now, endpoint, queued)))
     }
 
     /// YIELD or ERROR of a callee: the invocation that it answers, unless that is over.
@@ -260,6 +260,15 @@ impl Dealer {
     }
 }
 
+/// A client has given two calls the same id.
+#[cold]
+pub(crate) fn called_twice(request: RequestId) -> Violation {
+    Violation(format!(
+        "CALL with request id {request}, which a pending call has: the answers could not be told \
+         apart"
+    ))
+}
+
 #[cold]
 fn not_registered(procedure: &Uri) -> Refusal {
     Refusal::new(
@@ -343,7 +352,7 @@ fn over<T>(callee: &Session, request: RequestId) -> Result<Option<T>, Violation>
 /// When the timeout of a CALL ends, if ever.
 ///
 /// Source: WAMP specification, "Call Timeouts": milliseconds, and 0 for none.
-fn deadline(now: Instant, timeout: u64) -> Option<Instant> {
+pub(crate) fn deadline(now: Instant, timeout: u64) -> Option<Instant> {
     (timeout > 0)
         .then(|| now.checked_add(Duration::from_millis(timeout)))
         .flatten()

@@ -6,6 +6,7 @@ mod canceling;
 mod concurrency;
 mod dealer;
 mod deep;
+mod guards;
 mod leaving;
 mod lifecycle;
 mod progress;

@@ -33,6 +33,9 @@ const LIMITS: Limits = Limits {
     invocations_per_session: 10,
     queued_calls_per_registration: 7,
     queued_octets_per_registration: 40,
+    waiting_requests_per_session: 6,
+    waiting_octets_per_session: 30,
+    authorization_timeout: Duration::from_millis(150),
 };
 
 /// SplitMix64: small, and the same everywhere.

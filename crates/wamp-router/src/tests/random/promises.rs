@@ -154,7 +154,7 @@ impl World {
             }
         }
         match outputs.next() {
-            Some(Output::Event { to, event }) => {
+            Some(Output::Event { to, event, .. }) => {
                 let to: Vec<u64> = to.iter().map(|peer| peer.0).collect();
                 assert_eq!(to, receivers);
                 for receiver in to {
