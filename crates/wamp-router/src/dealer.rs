@@ -107,16 +107,6 @@ impl Dealer {
         self.timeouts
     }
 
-    /// A call is canceled that waits elsewhere.
-    pub(super) fn note_cancel(&mut self) {
-        self.cancels += 1;
-    }
-
-    /// The timeout of a call has ended that waits elsewhere.
-    pub(super) fn note_timeout(&mut self) {
-        self.timeouts += 1;
-    }
-
     pub(super) fn next_deadline(&self) -> Option<Instant> {
         self.deadlines.first().map(|(deadline, ..)| *deadline)
     }

@@ -119,6 +119,7 @@ use authorization::Authorization;
 use broker::Broker;
 use dealer::Dealer;
 use guards::{Guard, Guards};
+use permission::RELEASED_AT_ONCE;
 use refusal::Violation;
 use session::Sessions;
 use stats::Counters;
@@ -172,14 +173,15 @@ impl Router {
             counters: Counters::default(),
             has_shut_down: false,
             cleared_at_once: CLEARED_AT_ONCE,
-            released_at_once: permission::RELEASED_AT_ONCE,
+            released_at_once: RELEASED_AT_ONCE,
             to_clear: None,
             to_go_on: None,
         }
     }
 
     /// Decides upon one input. What is to be done about it is appended to `out`, after what is
-    /// to be done about calls whose timeout has ended by `now`.
+    /// to be done about calls whose timeout has ended by `now`, and before requests that need not
+    /// wait for permission any more.
     ///
     /// `now` should not go back: a timeout is counted from the `now` of its CALL.
     pub fn handle(&mut self, now: Instant, input: Input, out: &mut Vec<Output>) {
@@ -188,6 +190,17 @@ impl Router {
         if !self.waiting.is_empty() {
             self.expire_waiting(now, out);
         }
+        self.decide(now, input, out);
+        if self.waiting.has_ready() || self.to_go_on.is_some() {
+            self.go_on(now, out);
+        }
+        if self.dealer.has_departed() || self.broker.has_departed() || self.to_clear.is_some() {
+            self.clear_away(now);
+        }
+        self.counters.count(&out[before..]);
+    }
+
+    fn decide(&mut self, now: Instant, input: Input, out: &mut Vec<Output>) {
         match input {
             Input::Hello {
                 peer,
@@ -223,16 +236,8 @@ impl Router {
                 peer,
                 guard,
                 topics,
-            } => {
-                if self.sessions.is_joined(peer) {
-                    self.guard(Guard { peer, id: guard }, topics);
-                }
-            }
-            Input::EndGuard { peer, guard } => {
-                if self.sessions.is_joined(peer) {
-                    self.guards.remove(Guard { peer, id: guard });
-                }
-            }
+            } => self.guard(Guard { peer, id: guard }, topics),
+            Input::EndGuard { peer, guard } => self.guards.remove(Guard { peer, id: guard }),
             Input::Verdict {
                 peer,
                 ticket,
@@ -242,13 +247,6 @@ impl Router {
             Input::Drain => self.dealer.drain(),
             Input::Shutdown => self.shut_down(out),
         }
-        if self.waiting.has_ready() || self.to_go_on.is_some() {
-            self.go_on(now, out);
-        }
-        if self.dealer.has_departed() || self.broker.has_departed() || self.to_clear.is_some() {
-            self.clear_away(now);
-        }
-        self.counters.count(&out[before..]);
     }
 
     /// Clears away some of what sessions that have left had registered or subscribed to. It is
@@ -309,6 +307,12 @@ impl Router {
             *held.entry(peer).or_default() += waiting.octets;
         }
         held
+    }
+
+    /// Whether [`Self::take_waiting`] has something to say.
+    #[inline]
+    pub fn has_waiting(&self) -> bool {
+        self.waiting.has_changed()
     }
 
     /// The sessions of which more or less waits for permission since this was asked for, with how

@@ -135,17 +135,7 @@ impl Router {
             return;
         }
         match message {
-            Message::Call(Call { request, .. }) => {
-                let caller = self.sessions.joined(peer);
-                if self.waiting.call(peer, request).is_some() {
-                    return self.violation(peer, dealer::called_twice(request), out);
-                }
-                if let Err(why) = (self.dealer).begin_call(caller, request) {
-                    return self.violation(peer, why, out);
-                }
-                let error = not_passed_on("the call").into_error(RequestType::Call, request);
-                out.push(send(peer, error));
-            }
+            Message::Call(Call { request, .. }) => self.deep_call(peer, request, out),
             Message::Publish(Publish {
                 request, options, ..
             }) => {
@@ -196,6 +186,17 @@ impl Router {
             | Message::Invocation(_)
             | Message::Interrupt(_)) => self.message(now, peer, message, out),
         }
+    }
+
+    fn deep_call(&mut self, peer: PeerId, request: RequestId, out: &mut Vec<Output>) {
+        if self.waiting.call(peer, request).is_some() {
+            return self.violation(peer, dealer::called_twice(request), out);
+        }
+        if let Err(why) = (self.dealer).begin_call(self.sessions.joined(peer), request) {
+            return self.violation(peer, why, out);
+        }
+        let error = not_passed_on("the call").into_error(RequestType::Call, request);
+        out.push(send(peer, error));
     }
 
     fn call(&mut self, turn: &Turn, peer: PeerId, call: Call, out: &mut Vec<Output>) {

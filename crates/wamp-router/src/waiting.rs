@@ -88,6 +88,10 @@ impl Waiting {
         self.lines.iter().map(|(peer, line)| (*peer, line.held))
     }
 
+    pub(super) fn has_changed(&self) -> bool {
+        !self.changed.is_empty()
+    }
+
     /// The sessions whose line is another one since this was asked for.
     pub(super) fn take_changed(&mut self) -> Vec<PeerId> {
         std::mem::take(&mut self.changed)

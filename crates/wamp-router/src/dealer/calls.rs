@@ -30,6 +30,24 @@ struct Endpoint {
     is_counted: bool,
 }
 
+impl Registration {
+    /// Begins an invocation: at whom, or that the callee takes no more of them now.
+    #[inline]
+    fn begin(&mut self) -> Result<Endpoint, RegistrationId> {
+        if let Some(queue) = &mut self.queue {
+            if queue.is_full() {
+                return Err(self.id);
+            }
+            queue.begin();
+        }
+        Ok(Endpoint {
+            registration: self.id,
+            callee: self.callee,
+            is_counted: self.queue.is_some(),
+        })
+    }
+}
+
 impl Dealer {
     /// CALL, whatever it calls.
     ///
@@ -86,6 +104,7 @@ impl Dealer {
             call.payload.len(),
         )?;
 
+        let whom = registration.begin();
         let came = turn.waited_since.unwrap_or(turn.now);
         let deadline = deadline(came, call.options.timeout);
         if let Some(deadline) = deadline {
@@ -101,30 +120,38 @@ impl Dealer {
             progress: call.options.receive_progress,
             payload: call.payload,
         };
-        let full = registration.queue.as_mut().filter(|queue| queue.is_full());
-        if let Some(queue) = full {
-            let number = self.calls;
-            let stage = Stage::Queued {
-                registration: registration.id,
-                number,
-            };
-            (sessions.joined_mut(peer).calls).insert(call.request, queued.open(stage));
-            self.queued.add(&queued);
-            if queue.queued().calls == 0 {
-                self.awaited.insert((registration.callee, registration.id));
-            }
-            queue.enqueue(number, queued);
-            return Ok(None);
-        }
-        let endpoint = Endpoint {
-            registration: registration.id,
-            callee: registration.callee,
-            is_counted: registration.queue.is_some(),
+        Ok(self.start(sessions, turn.now, whom, queued))
+    }
+
+    /// Invokes a call for which there is room, or queues it.
+    fn start(
+        &mut self,
+        sessions: &mut Sessions,
+        now: Instant,
+        whom: Result<Endpoint, RegistrationId>,
+        call: QueuedCall,
+    ) -> Option<Output> {
+        let id = match whom {
+            Ok(endpoint) => return Some(self.invoke(sessions, now, endpoint, call)),
+            Err(full) => full,
         };
-        if let Some(queue) = &mut registration.queue {
-            queue.begin();
+        let number = self.calls;
+        let stage = Stage::Queued {
+            registration: id,
+            number,
+        };
+        (sessions.joined_mut(call.caller).calls).insert(call.request, call.open(stage));
+        self.queued.add(&call);
+        let registration = self.registration_mut(id);
+        let (callee, queue) = registration
+            .and_then(|registration| Some((registration.callee, registration.queue.as_mut()?)))
+            .expect("a registration that is full has a queue");
+        let is_first = queue.queued().calls == 0;
+        queue.enqueue(number, call);
+        if is_first {
+            self.awaited.insert((callee, id));
         }
-        Ok(Some(self.invoke(sessions, turn.now, endpoint, queued)))
+        None
     }
 
     /// YIELD or ERROR of a callee: the invocation that it answers, unless that is over.

@@ -72,6 +72,16 @@ impl Dealer {
         }
     }
 
+    /// A call is canceled that waits elsewhere.
+    pub(crate) fn note_cancel(&mut self) {
+        self.cancels += 1;
+    }
+
+    /// The timeout of a call has ended that waits elsewhere.
+    pub(crate) fn note_timeout(&mut self) {
+        self.timeouts += 1;
+    }
+
     /// Ends the calls whose time is up: as by CANCEL in the mode `killnowait`, with
     /// `wamp.error.timeout`. The timeout runs here also where the callee is told of it, so that
     /// the caller has its answer at any rate.

@@ -396,9 +396,12 @@ fn topics_stay_shut_when_their_guard_has_left() {
         8 asked 2 by 5: com.t for 102
         8 allows 2
         1 < [33,5,2]
-        # who ends its guard opens them
+        # who ends its guard opens them, and still has to answer what it was asked
+        1 > [32,6,{},"com.t"]
+        8 asked 3 by 5: com.t for 102
         8 ends 5
         8 gone
+        1 < [8,32,6,{},"wamp.error.authorization_failed",["…has left…"]]
         1 > [32,6,{},"com.t"]
         1 < [33,6,2]
         "#,

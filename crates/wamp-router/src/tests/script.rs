@@ -187,37 +187,7 @@ impl Script {
                 self.handle(place, Input::Violation { peer, reason });
             }
             ("gone", _) => self.handle(place, Input::Gone { peer }),
-            ("guards", guard) => {
-                let (guard, topics) = guard.split_once(' ').expect("a number and topics");
-                let topics = match topics.split_once(' ').unwrap_or(("exact", topics)) {
-                    ("prefix", uri) => Pattern::prefix(uri),
-                    ("wildcard", uri) => Pattern::wildcard(uri),
-                    (_, uri) => Pattern::exact(uri),
-                };
-                let guard = GuardId(guard.parse().expect("a number"));
-                self.handle(
-                    place,
-                    Input::Guard {
-                        peer,
-                        guard,
-                        topics,
-                    },
-                );
-            }
-            ("ends", guard) => {
-                let guard = GuardId(guard.parse().expect("a number"));
-                self.handle(place, Input::EndGuard { peer, guard });
-            }
-            ("allows", ticket) => self.verdict(place, peer, ticket, Ok(())),
-            ("denies", denial) => {
-                let (ticket, error) = denial.split_once(' ').expect("a question and an error");
-                let denial = Denial {
-                    error: error.into(),
-                    payload: Payload::from_args(&["no"]).unwrap(),
-                };
-                self.verdict(place, peer, ticket, Err(denial.into()));
-            }
-            _ => panic!("{place}: no such thing can happen"),
+            (what, about) => self.guard(place, peer, what, about),
         }
     }
 
@@ -266,6 +236,37 @@ impl Script {
                 capacity,
             },
         );
+    }
+
+    /// What a session that guards topics does.
+    fn guard(&mut self, place: &str, peer: PeerId, what: &str, about: &str) {
+        let (number, rest) = about.split_once(' ').unwrap_or((about, ""));
+        let guard = GuardId(number.parse().expect("a number"));
+        match what {
+            "guards" => {
+                let topics = match rest.split_once(' ').unwrap_or(("exact", rest)) {
+                    ("prefix", uri) => Pattern::prefix(uri),
+                    ("wildcard", uri) => Pattern::wildcard(uri),
+                    (_, uri) => Pattern::exact(uri),
+                };
+                let input = Input::Guard {
+                    peer,
+                    guard,
+                    topics,
+                };
+                self.handle(place, input);
+            }
+            "ends" => self.handle(place, Input::EndGuard { peer, guard }),
+            "allows" => self.verdict(place, peer, number, Ok(())),
+            "denies" => {
+                let denial = Denial {
+                    error: rest.into(),
+                    payload: Payload::from_args(&["no"]).unwrap(),
+                };
+                self.verdict(place, peer, number, Err(denial.into()));
+            }
+            _ => panic!("{place}: no such thing can happen"),
+        }
     }
 
     fn verdict(&mut self, place: &str, peer: PeerId, ticket: &str, verdict: Verdict) {
