@@ -11,8 +11,9 @@ use super::{
     IdSource, Limits, PeerId,
     authorization::Action,
     departed::Departed,
+    form,
     permission::Turn,
-    refusal::{Refusal, check_application_uri, check_option, check_options, check_uri},
+    refusal::{Refusal, check_application_uri, check_options},
     session::{Session, Sessions},
     uri_map::UriMap,
 };
@@ -69,7 +70,7 @@ impl Broker {
         peer: PeerId,
         subscribe: Subscribe,
     ) -> Result<Subscribed, Refusal> {
-        check_form(&subscribe)?;
+        form::check_subscribe(&subscribe)?;
         let Subscribe { request, topic, .. } = subscribe;
         let session = sessions.joined_mut(peer);
         turn.authorize(&session.authorization, Action::Subscribe, &topic)?;
@@ -96,17 +97,6 @@ impl Broker {
             request,
             subscription: id,
         })
-    }
-
-    /// Whether a SUBSCRIBE would be refused whatever anybody else says.
-    pub(super) fn check_subscribe(
-        &self,
-        session: &Session,
-        subscribe: &Subscribe,
-    ) -> Result<(), Refusal> {
-        check_form(subscribe)?;
-        (session.authorization).authorize(Action::Subscribe, &subscribe.topic)?;
-        Ok(())
     }
 
     fn create(&mut self, topic: Uri) -> SubscriptionId {
@@ -284,14 +274,6 @@ impl Broker {
             "sessions know no subscription that is none"
         );
     }
-}
-
-/// Checks the options and the topic of a SUBSCRIBE.
-fn check_form(subscribe: &Subscribe) -> Result<(), Refusal> {
-    let options = &subscribe.options;
-    check_options(options.bad.as_deref())?;
-    check_option("match", "exact", options.match_policy.as_ref())?;
-    check_uri(&subscribe.topic)
 }
 
 /// All subscribers but one.

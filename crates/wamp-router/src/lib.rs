@@ -22,17 +22,23 @@
 //! | `session` | who is joined and what each session holds |
 //! | `dealer` | registrations; what becomes of the calls when they end |
 //! | `dealer/calls` | which invocation answers which call, and when |
+//! | `dealer/answers` | who has the answer of a call |
+//! | `dealer/questions` | calls that the router makes itself |
 //! | `dealer/canceling` | calls that end before their callee answers |
 //! | `dealer/call_queue` | the concurrency of a registration and the calls that wait for it |
 //! | `dealer/held` | how many octets of calls are held, and for whom |
 //! | `dealer/shares` | how much of what callers have in common one of them may have |
+//! | `call_id` | how calls of clients and questions to authorizers are told apart |
 //! | `broker` | subscriptions; who receives an event |
 //! | `uri_map` | procedures and topics by their URI |
 //! | `departed` | what sessions that have left still have in those |
 //! | `authorization` | which permission of a role decides |
 //! | `permission` | who else is asked, and what becomes of requests that wait for it |
+//! | `permission/authorizers`, `authorizer` | what the authorizer of a role is asked, and its answers |
+//! | `verdicts` | what authorizers have said and may be kept |
 //! | `guards` | who is asked before a SUBSCRIBE is granted |
 //! | `waiting` | the requests that wait for permission, each session's in its order |
+//! | `form` | what a request must be like, whoever makes it |
 //! | `refusal` | the words of ERRORs and ABORTs |
 //!
 //! ```
@@ -62,6 +68,7 @@
 //!         allow: Allow::ALL,
 //!         ..Permission::default()
 //!     }],
+//!     authorizer: None,
 //! };
 //! let options = RealmOptions {
 //!     name: "realm1".into(),
@@ -88,9 +95,12 @@
 #![cfg_attr(not(test), warn(clippy::wildcard_enum_match_arm))]
 
 mod authorization;
+mod authorizer;
 mod broker;
+mod call_id;
 mod dealer;
 mod departed;
+mod form;
 mod guards;
 mod interface;
 mod lifecycle;
@@ -103,16 +113,19 @@ mod stats;
 #[cfg(test)]
 mod tests;
 mod uri_map;
+mod verdicts;
 mod waiting;
 
 use std::{collections::HashMap, sync::Arc, time::Instant};
 
 pub use interface::{Capacity, IdSource, Input, Output, PeerId};
 pub use options::{
-    Allow, CLEARED_AT_ONCE, Disclose, FEW_CALLS, Limits, Permission, RealmOptions, Role,
+    Allow, Authorizer, CLEARED_AT_ONCE, Disclose, FEW_CALLS, Limits, Permission, RealmOptions, Role,
 };
+pub use permission::CLEAR_CACHE;
 pub use refusal::{protocol_violation, refuse_invocation, refuse_realm};
 pub use stats::Stats;
+pub use verdicts::{VERDICTS, VERDICTS_OF_ONE};
 pub use wamp::MatchPolicy;
 
 use authorization::Authorization;
@@ -123,6 +136,7 @@ use permission::RELEASED_AT_ONCE;
 use refusal::Violation;
 use session::Sessions;
 use stats::Counters;
+use verdicts::Verdicts;
 use waiting::Waiting;
 use wamp::{Message, OwnIds, Uri};
 
@@ -138,6 +152,9 @@ pub struct Router {
     broker: Broker,
     guards: Guards,
     waiting: Waiting,
+    verdicts: Verdicts,
+    /// Whether some role has an authorizer.
+    has_authorizers: bool,
     counters: Counters,
     has_shut_down: bool,
     cleared_at_once: usize,
@@ -157,6 +174,7 @@ impl Router {
             agent,
             limits,
         } = options;
+        let has_authorizers = roles.iter().any(|role| role.authorizer.is_some());
         Self {
             name,
             agent,
@@ -170,6 +188,8 @@ impl Router {
             broker: Broker::default(),
             guards: Guards::default(),
             waiting: Waiting::default(),
+            verdicts: Verdicts::default(),
+            has_authorizers,
             counters: Counters::default(),
             has_shut_down: false,
             cleared_at_once: CLEARED_AT_ONCE,
@@ -191,6 +211,9 @@ impl Router {
             self.expire_waiting(now, out);
         }
         self.decide(now, input, out);
+        if self.dealer.has_answers() {
+            self.hear_authorizers(now, out);
+        }
         if self.waiting.has_ready() || self.to_go_on.is_some() {
             self.go_on(now, out);
         }
@@ -293,6 +316,18 @@ impl Router {
         }
     }
 
+    /// The roles whose authorizers are not registered, and which procedures those are: what such a role
+    /// requests is refused, where no permission decides.
+    pub fn missing_authorizers(&self) -> Vec<(&str, &Uri)> {
+        let roles = self.roles.values();
+        let mut missing: Vec<_> = roles
+            .filter_map(|role| Some((&**role.role(), &role.authorizer()?.procedure)))
+            .filter(|(_, procedure)| !self.dealer.has_procedure(&self.sessions, procedure))
+            .collect();
+        missing.sort_unstable();
+        missing
+    }
+
     /// How many octets of payloads are held: of calls that are queued at a registration, of those
     /// whose work waits in this process for a pool, and of requests that wait for permission. Costs
     /// nothing.
@@ -336,6 +371,7 @@ impl Router {
         self.dealer.check(&self.sessions, &self.limits);
         self.broker.check(&self.sessions, &self.limits);
         self.waiting.check(&self.sessions, &self.limits);
+        self.verdicts.check();
     }
 }
 

@@ -5,7 +5,7 @@ use std::time::Instant;
 
 use super::{
     Output, PeerId, Router, dealer,
-    permission::Turn,
+    permission::{CLEAR_CACHE, Turn},
     refusal::{Offence, Refusal, Violation},
     send,
 };
@@ -97,6 +97,14 @@ impl Router {
 
     fn register(&mut self, turn: &Turn, peer: PeerId, register: Register, out: &mut Vec<Output>) {
         let request = register.request;
+        if self.has_authorizers && register.procedure.as_str() == CLEAR_CACHE {
+            let why = format!("'{CLEAR_CACHE}' is the router's own: choose another URI");
+            let refusal = Refusal::new(error_uri::PROCEDURE_ALREADY_EXISTS, why);
+            return out.push(send(
+                peer,
+                refusal.into_error(RequestType::Register, request),
+            ));
+        }
         let sessions = &mut self.sessions;
         let decision = (self.dealer).register(sessions, &self.limits, turn, peer, register, out);
         if let Err(refusal) = decision {
@@ -201,12 +209,32 @@ impl Router {
 
     fn call(&mut self, turn: &Turn, peer: PeerId, call: Call, out: &mut Vec<Output>) {
         let request = call.request;
+        if self.has_authorizers && call.procedure.as_str() == CLEAR_CACHE {
+            let authorize = |role: &_, action, uri: &_| turn.authorize(role, action, uri);
+            return match self.clear_cache(authorize, peer, &call) {
+                Ok(result) => out.push(send(peer, result)),
+                Err(offence) => self.offend(peer, request, offence, out),
+            };
+        }
         match (self.dealer).call(&mut self.sessions, &self.limits, turn, peer, call) {
             Ok(invocation) => out.extend(invocation),
-            Err(Offence::Refused(refusal)) => {
+            Err(offence) => self.offend(peer, request, offence, out),
+        }
+    }
+
+    /// A call is not acted upon.
+    fn offend(
+        &mut self,
+        peer: PeerId,
+        request: RequestId,
+        offence: Offence,
+        out: &mut Vec<Output>,
+    ) {
+        match offence {
+            Offence::Refused(refusal) => {
                 out.push(send(peer, refusal.into_error(RequestType::Call, request)));
             }
-            Err(Offence::Violation(why)) => self.violation(peer, why, out),
+            Offence::Violation(why) => self.violation(peer, why, out),
         }
     }
 
@@ -214,12 +242,15 @@ impl Router {
     fn progressed(&mut self, now: Instant, peer: PeerId, part: Yield, out: &mut Vec<Output>) {
         match (self.dealer).progressed(&mut self.sessions, now, peer, part.request) {
             Ok(Some(call)) => {
-                let result = CallResult {
-                    request: call.request,
-                    details: ResultDetails { progress: true },
-                    payload: part.payload,
+                let result = |request| {
+                    CallResult {
+                        request,
+                        details: ResultDetails { progress: true },
+                        payload: part.payload,
+                    }
+                    .into()
                 };
-                out.push(send(call.caller, result));
+                self.dealer.reply(call, result, out);
             }
             Ok(None) => {}
             Err(why) => self.violation(peer, why, out),
@@ -239,7 +270,7 @@ impl Router {
         match self.dealer.answered(&mut self.sessions, peer, request) {
             Ok(Some(answered)) => {
                 if let Some(call) = answered.call {
-                    out.push(send(call.caller, answer(call.request)));
+                    self.dealer.reply(call, answer, out);
                 }
                 if let Some(registration) = answered.counted_by {
                     out.extend((self.dealer).invoke_next(&mut self.sessions, now, registration));

@@ -18,13 +18,29 @@ pub struct RealmOptions {
     pub limits: Limits,
 }
 
-/// A role and what sessions that have it may do. What no permission matches is denied.
+/// A role and what sessions that have it may do. What no permission matches is denied, unless there
+/// is an authorizer.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Role {
     /// Its name.
     pub name: String,
     /// What it may do. Of two permissions with the same URI and match policy the later holds.
     pub permissions: Vec<Permission>,
+    /// Who says what it may do where no permission matches.
+    pub authorizer: Option<Authorizer>,
+}
+
+/// A procedure of the realm that is called, with `(details, uri, action, options)`, to say whether a
+/// session may do something: Crossbar.io's "Dynamic Authorization".
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Authorizer {
+    /// The procedure.
+    pub procedure: Uri,
+    /// How long it may take. Beyond that the request is answered with
+    /// `wamp.error.authorization_failed`.
+    pub timeout: Duration,
+    /// How long an answer holds of which it says that it may be kept.
+    pub cache_ttl: Duration,
 }
 
 /// What may be done with the URIs that match.
@@ -102,8 +118,8 @@ pub struct Limits {
     pub waiting_requests_per_session: usize,
     /// Octets of the payloads of those requests.
     pub waiting_octets_per_session: usize,
-    /// How long whoever is asked whether a request may be made has to answer. Beyond it the request
-    /// is answered with `wamp.error.authorization_failed`.
+    /// How long a session that guards topics has to answer whether somebody may subscribe. Beyond it
+    /// the SUBSCRIBE is answered with `wamp.error.authorization_failed`.
     pub authorization_timeout: Duration,
 }
 

@@ -4,6 +4,7 @@
 //!
 //! What would be refused in any case is refused before anybody is asked.
 
+mod authorizers;
 mod ending;
 
 use std::time::Instant;
@@ -11,16 +12,27 @@ use std::time::Instant;
 use super::{
     Disclose, Output, PeerId, Router,
     authorization::{Action, Authorization},
-    dealer,
+    dealer, form,
     guards::Guard,
     refusal::Refusal,
-    waiting::{Asked, Held, Request, octets},
+    verdicts::Wish,
+    waiting::{Asked, Held, Place, Request, Whom, octets},
 };
+pub use authorizers::CLEAR_CACHE;
+use authorizers::Known;
 pub(super) use ending::RELEASED_AT_ONCE;
 use ending::answer;
-use wamp::{Message, Pattern, Question, RequestId, RequestType, Uri, error_uri};
+use wamp::{Message, Pattern, Question, RequestId, RequestType, Ticket, Uri, error_uri};
 
 const GUARD_GONE: &str = "the component that guards this topic has left: restart it, or the node";
+
+/// Who is to be asked about a request first, and what is granted already besides what the role's
+/// permissions say.
+enum ToAsk {
+    Nobody(Option<Disclose>),
+    Authorizer(Box<Wish>),
+    Guards(Option<Disclose>, Vec<Guard>),
+}
 
 /// When a request is carried out, and by which right.
 #[derive(Clone, Copy)]
@@ -61,7 +73,7 @@ impl Router {
     /// Whether anybody is ever asked. Where nobody is, nothing waits.
     #[inline]
     pub(super) fn asks(&self) -> bool {
-        !self.guards.is_empty() || !self.waiting.is_empty()
+        self.has_authorizers || !self.guards.is_empty() || !self.waiting.is_empty()
     }
 
     /// A message within a session where somebody may have to be asked, or where what came before
@@ -93,13 +105,31 @@ impl Router {
         if is_goodbye {
             return self.leave_in_turn(now, peer, message, out);
         }
-        match self.guards_of(peer, &message) {
+        match self.to_ask(now, peer, &message) {
             Err(refusal) => answer(peer, &message, refusal, out),
-            Ok(guards) if guards.is_empty() && self.waiting.of(peer).requests == 0 => {
-                self.perform(&Turn::at(now), peer, message, out);
+            Ok(ToAsk::Nobody(granted)) if self.waiting.of(peer).requests == 0 => {
+                let turn = Turn {
+                    granted,
+                    ..Turn::at(now)
+                };
+                self.perform(&turn, peer, message, out);
             }
-            Ok(guards) => self.wait(now, peer, message, &guards, out),
+            Ok(to_ask) => self.wait(now, peer, message, to_ask, out),
         }
+    }
+
+    /// Who is to be asked about a request first.
+    fn to_ask(&self, now: Instant, peer: PeerId, message: &Message) -> Result<ToAsk, Refusal> {
+        let granted = match self.known(now, peer, message)? {
+            Known::Unknown(wish) => return Ok(ToAsk::Authorizer(wish)),
+            Known::Decided(granted) => granted,
+        };
+        let guards = self.guards_of(peer, message, granted)?;
+        Ok(if guards.is_empty() {
+            ToAsk::Nobody(granted)
+        } else {
+            ToAsk::Guards(granted, guards)
+        })
     }
 
     /// Whether this is a CALL with the id of one that is pending, which breaks the protocol.
@@ -107,18 +137,24 @@ impl Router {
         let Message::Call(call) = message else {
             return false;
         };
-        (self.sessions.joined(peer).calls).contains_key(&call.request)
+        (self.sessions.joined(peer).calls).contains_key(&call.request.into())
     }
 
-    /// Who is to be asked about a request.
-    fn guards_of(&self, peer: PeerId, message: &Message) -> Result<Vec<Guard>, Refusal> {
+    /// The guards that are to be asked about a request, once it is granted besides.
+    fn guards_of(
+        &self,
+        peer: PeerId,
+        message: &Message,
+        granted: Option<Disclose>,
+    ) -> Result<Vec<Guard>, Refusal> {
         let Message::Subscribe(subscribe) = message else {
             return Ok(Vec::new());
         };
         let guards = self.guards.of(peer, &subscribe.topic);
-        if !guards.is_empty() {
-            let session = self.sessions.joined(peer);
-            self.broker.check_subscribe(session, subscribe)?;
+        if !guards.is_empty() && granted.is_none() {
+            form::check_subscribe(subscribe)?;
+            let role = &self.sessions.joined(peer).authorization;
+            role.authorize(Action::Subscribe, &subscribe.topic)?;
         }
         if (guards.iter()).any(|guard| !self.sessions.is_joined(guard.peer)) {
             return Err(Refusal::new(error_uri::AUTHORIZATION_FAILED, GUARD_GONE));
@@ -132,7 +168,7 @@ impl Router {
         now: Instant,
         peer: PeerId,
         message: Message,
-        guards: &[Guard],
+        to_ask: ToAsk,
         out: &mut Vec<Output>,
     ) {
         if let Err(refusal) = self.check_room(peer, &message) {
@@ -145,7 +181,18 @@ impl Router {
         };
         let mut request = Request::new(message, now, now + self.limits.authorization_timeout)
             .times_out_at(timeout_at);
-        self.ask(peer, &mut request, guards, out);
+        match to_ask {
+            ToAsk::Nobody(granted) => request.granted = granted,
+            ToAsk::Guards(granted, guards) => {
+                request.granted = granted;
+                request.open = self.ask_guards(peer, &request.message, &guards, out);
+            }
+            ToAsk::Authorizer(wish) => {
+                if let Err(refusal) = self.ask_authorizer(now, peer, &mut request, wish, out) {
+                    return answer(peer, &request.message, refusal, out);
+                }
+            }
+        }
         self.waiting.enqueue(peer, request);
     }
 
@@ -173,20 +220,23 @@ impl Router {
     }
 
     /// Asks guards whether a session may subscribe.
-    fn ask(
+    fn ask_guards(
         &mut self,
         peer: PeerId,
-        request: &mut Request,
+        message: &Message,
         guards: &[Guard],
         out: &mut Vec<Output>,
-    ) {
-        let Message::Subscribe(subscribe) = &request.message else {
-            return;
+    ) -> Vec<Asked> {
+        let mut open = Vec::new();
+        let Message::Subscribe(subscribe) = message else {
+            return open;
         };
         for guard in guards {
             let ticket = self.waiting.ticket();
-            let of = guard.peer;
-            request.open.push(Asked { ticket, of });
+            open.push(Asked {
+                ticket,
+                of: Whom::Guard(guard.peer),
+            });
             let question = Question {
                 ticket,
                 guard: guard.id,
@@ -194,9 +244,43 @@ impl Router {
                 topic: subscribe.topic.clone(),
                 match_policy: wamp::MatchPolicy::Exact,
             };
-            let question = Box::new(question);
-            out.push(Output::Ask { to: of, question });
+            out.push(Output::Ask {
+                to: guard.peer,
+                question: Box::new(question),
+            });
         }
+        open
+    }
+
+    /// The authorizer has granted a request, which may be one that guards are still to be asked about.
+    fn allowed(
+        &mut self,
+        now: Instant,
+        place: Place,
+        ticket: Ticket,
+        disclose: Disclose,
+        out: &mut Vec<Output>,
+    ) {
+        let Some(request) = self.waiting.request(place) else {
+            return;
+        };
+        let granted = Some(disclose);
+        let guards = match self.guards_of(place.peer, &request.message, granted) {
+            Ok(guards) => guards,
+            Err(refusal) => {
+                let is_open = |asked: &Asked| asked.ticket != ticket;
+                return self.refuse_waiting(place, is_open, refusal, out);
+            }
+        };
+        // Guards are few, and so are topics that have both.
+        let open = if guards.is_empty() {
+            Vec::new()
+        } else {
+            let message = request.message.clone();
+            self.ask_guards(place.peer, &message, &guards, out)
+        };
+        let answer_by = now + self.limits.authorization_timeout;
+        (self.waiting).granted_by_authorizer(place, disclose, open, answer_by);
     }
 
     /// GOODBYE comes after what the session has published, and before all else that still waits:
@@ -209,7 +293,7 @@ impl Router {
         out: &mut Vec<Output>,
     ) {
         for request in self.waiting.keep_publications(peer) {
-            self.withdraw(&request, |_| true, out);
+            self.withdraw(peer, &request, |_| true, out);
         }
         if self.waiting.of(peer).requests == 0 {
             return self.perform(&Turn::at(now), peer, goodbye, out);

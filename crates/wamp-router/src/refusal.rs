@@ -70,6 +70,11 @@ impl Refusal {
         .retryable()
     }
 
+    /// What it says.
+    pub(super) fn message(&self) -> &str {
+        &self.message
+    }
+
     /// The ERROR for the request. Its one argument is a message for people; a keyword argument
     /// says whether it is retryable, as components say it.
     pub(super) fn into_error(self, request_type: RequestType, request: RequestId) -> Error {

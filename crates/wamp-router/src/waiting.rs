@@ -14,8 +14,8 @@ use std::{
     time::Instant,
 };
 
-use super::PeerId;
-pub(super) use request::{Asked, Expired, Held, Request, octets};
+use super::{Disclose, PeerId, verdicts::Wish};
+pub(super) use request::{Asked, Expired, Held, Request, Whom, octets};
 use wamp::{Message, OwnIds, RequestId, Ticket};
 
 /// The requests that wait.
@@ -145,14 +145,15 @@ impl Waiting {
     }
 
     /// The request that a question is about, if it still waits for the answer of `of`.
-    pub(super) fn about(&self, of: PeerId, ticket: Ticket) -> Option<Place> {
+    pub(super) fn about(&self, of: Whom, ticket: Ticket) -> Option<Place> {
         let place = *self.questions.get(&ticket)?;
         let asked = Asked { ticket, of };
         self.request(place)?.open.contains(&asked).then_some(place)
     }
 
-    /// The requests that wait for an answer of this session, in the order they came.
-    pub(super) fn asked_of(&self, of: PeerId) -> Vec<Place> {
+    /// The requests that wait for an answer of this session's guards, in the order they came.
+    pub(super) fn asked_of(&self, guard: PeerId) -> Vec<Place> {
+        let of = Whom::Guard(guard);
         let mut places: Vec<_> = (self.questions.values().copied())
             .filter(|place| {
                 let request = self.request(*place);
@@ -166,20 +167,43 @@ impl Waiting {
 
     /// A question is answered, and not by a refusal.
     pub(super) fn granted(&mut self, place: Place, ticket: Ticket) {
-        self.questions.remove(&ticket);
         self.update(place, |request| {
             request.open.retain(|asked| asked.ticket != ticket);
         });
-        self.look(place.peer);
     }
 
-    /// Changes a request, and when it is due with it.
+    /// A request is granted by its authorizer, and waits for others from now on, if there are any.
+    pub(super) fn granted_by_authorizer(
+        &mut self,
+        place: Place,
+        disclose: Disclose,
+        open: Vec<Asked>,
+        answer_by: Instant,
+    ) {
+        self.update(place, |request| {
+            request.granted = Some(disclose);
+            request.open = open;
+            request.answer_by = answer_by;
+        });
+    }
+
+    /// What the authorizer was asked about this request.
+    pub(super) fn take_wish(&mut self, place: Place) -> Option<Box<Wish>> {
+        let line = self.lines.get_mut(&place.peer)?;
+        line.get_mut(place.number)?.wish.take()
+    }
+
+    /// Changes a request, and the indexes with it.
     fn update(&mut self, place: Place, change: impl FnOnce(&mut Request)) {
         let line = self.lines.get_mut(&place.peer);
         let Some(request) = line.and_then(|line| line.get_mut(place.number)) else {
             return;
         };
+        for asked in &request.open {
+            self.questions.remove(&asked.ticket);
+        }
         change(request);
+        (self.questions).extend(request.open.iter().map(|asked| (asked.ticket, place)));
         let now = request.due();
         let before = std::mem::replace(&mut request.deadline, now);
         if before != now {
@@ -188,6 +212,7 @@ impl Waiting {
             }
             self.deadlines.extend(now.map(|now| (now, place)));
         }
+        self.look(place.peer);
     }
 
     /// Takes a request out of its line, wherever it is.
@@ -259,7 +284,7 @@ impl Waiting {
         Some((place.peer, request, expired))
     }
 
-    fn request(&self, place: Place) -> Option<&Request> {
+    pub(super) fn request(&self, place: Place) -> Option<&Request> {
         let line = self.lines.get(&place.peer)?;
         line.requests.get(line.position(place.number)?)
     }

@@ -67,6 +67,7 @@ fn realm_with(clock: ClockHandle) -> Arc<Realm> {
     let anonymous = Role {
         name: wamp::ANONYMOUS.into(),
         permissions: vec![everything],
+        authorizer: None,
     };
     let options = RealmOptions {
         name: "realm1".into(),

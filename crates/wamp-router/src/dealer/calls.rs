@@ -15,6 +15,7 @@ use super::{Dealer, QueuedCall, Registration, held::octets_for_pool, shares::Com
 use crate::{
     FEW_CALLS, Limits, Output, PeerId,
     authorization::Action,
+    call_id::CallId,
     permission::Turn,
     refusal::{Offence, Refusal, Violation, check_options, check_uri},
     session::{PendingCall, PendingInvocation, Session, Sessions, Stage, Unanswered},
@@ -23,7 +24,7 @@ use wamp::{Call, Invocation, InvocationDetails, RegistrationId, RequestId, Uri, 
 
 /// Whom to invoke.
 #[derive(Clone, Copy)]
-struct Endpoint {
+pub(super) struct Endpoint {
     registration: RegistrationId,
     callee: PeerId,
     /// Whether the concurrency of the registration counts the invocation.
@@ -33,7 +34,7 @@ struct Endpoint {
 impl Registration {
     /// Begins an invocation: at whom, or that the callee takes no more of them now.
     #[inline]
-    fn begin(&mut self) -> Result<Endpoint, RegistrationId> {
+    pub(super) fn begin(&mut self) -> Result<Endpoint, RegistrationId> {
         if let Some(queue) = &mut self.queue {
             if queue.is_full() {
                 return Err(self.id);
@@ -61,7 +62,7 @@ impl Dealer {
         request: RequestId,
     ) -> Result<(), Violation> {
         self.calls += 1;
-        if !caller.calls.contains_key(&request) {
+        if !caller.calls.contains_key(&request.into()) {
             return Ok(());
         }
         Err(called_twice(request))
@@ -81,9 +82,8 @@ impl Dealer {
     ) -> Result<Option<Output>, Offence> {
         let caller = sessions.joined(peer);
         self.begin_call(caller, call.request)?;
-        if self.draining && turn.waited_since.is_none() {
-            let why = "the router is shutting down: call again later, or at another router";
-            return Err(Refusal::new(error_uri::UNAVAILABLE, why).into());
+        if turn.waited_since.is_none() {
+            self.check_open()?;
         }
         check_options(call.options.bad.as_deref())?;
         let is_there =
@@ -105,15 +105,16 @@ impl Dealer {
         )?;
 
         let whom = registration.begin();
+        let id = CallId::from(call.request);
         let came = turn.waited_since.unwrap_or(turn.now);
         let deadline = deadline(came, call.options.timeout);
         if let Some(deadline) = deadline {
-            self.deadlines.insert((deadline, peer, call.request));
+            self.deadlines.insert((deadline, peer, id));
         }
         self.pending += 1;
         let queued = QueuedCall {
             caller: peer,
-            request: call.request,
+            call: id,
             deadline,
             timeout: call.options.timeout,
             disclose: disclose.caller || call.options.disclose_me,
@@ -124,7 +125,7 @@ impl Dealer {
     }
 
     /// Invokes a call for which there is room, or queues it.
-    fn start(
+    pub(super) fn start(
         &mut self,
         sessions: &mut Sessions,
         now: Instant,
@@ -135,12 +136,13 @@ impl Dealer {
             Ok(endpoint) => return Some(self.invoke(sessions, now, endpoint, call)),
             Err(full) => full,
         };
-        let number = self.calls;
+        self.numbers += 1;
+        let number = self.numbers;
         let stage = Stage::Queued {
             registration: id,
             number,
         };
-        (sessions.joined_mut(call.caller).calls).insert(call.request, call.open(stage));
+        (sessions.joined_mut(call.caller).calls).insert(call.call, call.open(stage));
         self.queued.add(&call);
         let registration = self.registration_mut(id);
         let (callee, queue) = registration
@@ -196,15 +198,12 @@ impl Dealer {
         let Some(call) = asked.call.filter(|_| asked.progress) else {
             return Ok(None);
         };
-        let open = (sessions
-            .joined_mut(call.caller)
-            .calls
-            .get_mut(&call.request))
-        .expect("a call that an invocation is to answer is open");
+        let open = (sessions.joined_mut(call.caller).calls.get_mut(&call.id))
+            .expect("a call that an invocation is to answer is open");
         if let Some(former) = open.deadline {
             open.deadline = deadline(now, open.timeout);
-            self.deadlines.remove(&(former, call.caller, call.request));
-            (self.deadlines).extend(open.deadline.map(|at| (at, call.caller, call.request)));
+            self.deadlines.remove(&(former, call.caller, call.id));
+            (self.deadlines).extend(open.deadline.map(|at| (at, call.caller, call.id)));
         }
         Ok(Some(call))
     }
@@ -271,7 +270,7 @@ impl Dealer {
         });
         let caller_session = sessions.joined_mut(call.caller);
         caller_session.asked.add(endpoint.callee);
-        caller_session.calls.insert(call.request, call.open(stage));
+        caller_session.calls.insert(call.call, call.open(stage));
         let invocation = Invocation {
             request,
             registration: endpoint.registration,
@@ -297,7 +296,7 @@ pub(crate) fn called_twice(request: RequestId) -> Violation {
 }
 
 #[cold]
-fn not_registered(procedure: &Uri) -> Refusal {
+pub(super) fn not_registered(procedure: &Uri) -> Refusal {
     Refusal::new(
         error_uri::NO_SUCH_PROCEDURE,
         format!(
@@ -309,7 +308,7 @@ fn not_registered(procedure: &Uri) -> Refusal {
 
 /// Whether there is room for one more call with so many octets, at its caller and at the callee or
 /// in the queue for it.
-fn check_room(
+pub(super) fn check_room(
     sessions: &Sessions,
     limits: &Limits,
     (peer, caller): (PeerId, &Session),

@@ -3,12 +3,13 @@
 
 use std::time::Instant;
 
-use super::{GUARD_GONE, Turn, requested};
+use super::{GUARD_GONE, Turn, authorizers::silent, requested};
 use crate::{
     Output, PeerId, Router,
     refusal::{Refusal, denied},
     send,
-    waiting::{Asked, Expired, Place, Request},
+    verdicts::Owner,
+    waiting::{Asked, Expired, Place, Request, Whom},
 };
 use wamp::{Denial, Error, Message, Publish, RequestId, RequestType, Ticket, Verdict, error_uri};
 
@@ -39,7 +40,7 @@ impl Router {
         verdict: Verdict,
         out: &mut Vec<Output>,
     ) {
-        let Some(place) = self.waiting.about(of, ticket) else {
+        let Some(place) = self.waiting.about(Whom::Guard(of), ticket) else {
             return;
         };
         match verdict {
@@ -54,16 +55,22 @@ impl Router {
     /// Ends the requests whose time is up.
     pub(crate) fn expire_waiting(&mut self, now: Instant, out: &mut Vec<Output>) {
         while let Some((peer, request, expired)) = self.waiting.next_expired(now) {
+            let role = &self.sessions.joined(peer).authorization;
+            let asked_one = |asked: &Asked| asked.of == Whom::Authorizer;
+            let authorizer = role
+                .authorizer()
+                .filter(|_| request.open.iter().any(asked_one));
             let refusal = match expired {
                 Expired::Timeout => {
                     self.dealer.note_timeout();
                     Refusal::new(error_uri::TIMEOUT, format!("{TIMED_OUT}: {NOT_RUN}"))
                 }
-                Expired::Unanswered => {
-                    Refusal::new(error_uri::AUTHORIZATION_FAILED, NO_ANSWER).retryable()
-                }
+                Expired::Unanswered => authorizer.map_or_else(
+                    || Refusal::new(error_uri::AUTHORIZATION_FAILED, NO_ANSWER).retryable(),
+                    silent,
+                ),
             };
-            self.withdraw(&request, |_| true, out);
+            self.withdraw(peer, &request, |_| true, out);
             answer(peer, &request.message, refusal, out);
         }
     }
@@ -81,18 +88,25 @@ impl Router {
             };
             self.perform(&turn, peer, request.message, out);
         }
+        // What was just carried out may have been the end of what authorizers were asked.
+        if self.dealer.has_answers() {
+            self.hear_authorizers(now, out);
+        }
         self.to_go_on = self.waiting.has_ready().then_some(now);
     }
 
     /// A session leaves: nothing of it waits any more, and nobody waits for its answers.
     pub(crate) fn abandon_waiting(&mut self, peer: PeerId, out: &mut Vec<Output>) {
         for request in self.waiting.leave(peer) {
-            self.withdraw(&request, |_| true, out);
+            // What authorizers are asked ends with the calls of the session.
+            self.withdraw(peer, &request, |asked| asked.of != Whom::Authorizer, out);
         }
+        self.verdicts.clear(&Owner::Session(peer));
         if self.guards.leave(peer) {
             for place in self.waiting.asked_of(peer) {
                 let refusal = Refusal::new(error_uri::AUTHORIZATION_FAILED, GUARD_GONE);
-                self.refuse_waiting(place, |asked| asked.of != peer, refusal, out);
+                let of_it = Whom::Guard(peer);
+                self.refuse_waiting(place, |asked| asked.of != of_it, refusal, out);
             }
         }
     }
@@ -116,23 +130,27 @@ impl Router {
         out: &mut Vec<Output>,
     ) {
         if let Some(request) = self.waiting.remove(place) {
-            self.withdraw(&request, is_open, out);
+            self.withdraw(place.peer, &request, is_open, out);
             answer(place.peer, &request.message, why, out);
         }
     }
 
     /// Nobody waits any more for the answers about this request that are still open.
     pub(super) fn withdraw(
-        &self,
+        &mut self,
+        peer: PeerId,
         request: &Request,
         is_open: impl Fn(&Asked) -> bool,
         out: &mut Vec<Output>,
     ) {
         for asked in request.open.iter().filter(|asked| is_open(asked)) {
-            out.push(Output::Withdraw {
-                to: asked.of,
-                ticket: asked.ticket,
-            });
+            let ticket = asked.ticket;
+            match asked.of {
+                Whom::Guard(to) => out.push(Output::Withdraw { to, ticket }),
+                Whom::Authorizer => {
+                    (self.dealer).end_question(&mut self.sessions, peer, ticket, out);
+                }
+            }
         }
     }
 }

@@ -1,6 +1,7 @@
 //! Tests of the router as its peers see it: scripts of JSON messages, and random operations.
 
 mod authorization;
+mod authorizers;
 mod broker;
 mod canceling;
 mod concurrency;

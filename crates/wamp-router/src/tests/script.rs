@@ -98,10 +98,12 @@ pub(super) fn realm() -> RealmOptions {
             Role {
                 name: "anonymous".into(),
                 permissions: vec![prefix("", Allow::ALL)],
+                authorizer: None,
             },
             Role {
                 name: "open".into(),
                 permissions: vec![open],
+                authorizer: None,
             },
         ],
         agent: "wampgres-test".into(),

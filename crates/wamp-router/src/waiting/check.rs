@@ -28,7 +28,7 @@ impl Waiting {
                 if let Some(call) = request.call() {
                     let pending = &sessions.joined(*peer).calls;
                     assert!(
-                        !pending.contains_key(&call),
+                        !pending.contains_key(&call.into()),
                         "{place:?} is not pending as well"
                     );
                 }

@@ -2,7 +2,7 @@
 
 use std::time::Instant;
 
-use crate::{Disclose, PeerId};
+use crate::{Disclose, PeerId, verdicts::Wish};
 use wamp::{Call, Message, Publish, RequestId, Ticket};
 
 /// A request that waits.
@@ -13,11 +13,13 @@ pub(crate) struct Request {
     /// What is to be answered before it may go on.
     pub(crate) open: Vec<Asked>,
     /// When that has to be answered.
-    pub(super) answer_by: Instant,
+    pub(crate) answer_by: Instant,
     /// When its own timeout ends, if it is a CALL that has one.
     pub(super) timeout_at: Option<Instant>,
     /// When it is due in the index of deadlines.
     pub(super) deadline: Option<Instant>,
+    /// What its session's authorizer was asked.
+    pub(crate) wish: Option<Box<Wish>>,
     /// What was granted, where the role's permissions alone do not say it.
     pub(crate) granted: Option<Disclose>,
 }
@@ -26,8 +28,17 @@ pub(crate) struct Request {
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(crate) struct Asked {
     pub(crate) ticket: Ticket,
-    /// Who has the guard that was asked.
-    pub(crate) of: PeerId,
+    /// Who was asked.
+    pub(crate) of: Whom,
+}
+
+/// Who is asked about a request.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum Whom {
+    /// A guard of this session's.
+    Guard(PeerId),
+    /// The authorizer of the role, by a call of the session that the request is of.
+    Authorizer,
 }
 
 /// What has become of a request whose time is up.
@@ -48,6 +59,7 @@ impl Request {
             answer_by,
             timeout_at: None,
             deadline: None,
+            wish: None,
             granted: None,
         }
     }
