@@ -7,7 +7,7 @@ use std::sync::{
 };
 
 use super::{
-    limits::{BACKLOG_LIMIT, MARGIN, OUTBOX_HARD, REALM_EVENTS_LIMIT},
+    limits::{BACKLOG_LIMIT, LEAST_WAITING, MARGIN, OUTBOX_HARD, REALM_EVENTS_LIMIT},
     memory::{Held, Memory, Purpose},
     outbox::Mail,
     session::IoThread,
@@ -331,6 +331,11 @@ impl Backlog {
     /// Charges the session for `messages` of this length that it has caused.
     pub(super) fn charge(self: &Arc<Self>, messages: usize, len: usize) -> Charge {
         self.charge_octets(messages * (len + MARGIN))
+    }
+
+    /// Charges the session for so many requests that wait for permission, of so many octets together.
+    pub(super) fn charge_waiting(self: &Arc<Self>, requests: usize, octets: usize) -> Charge {
+        self.charge_octets(octets + requests * LEAST_WAITING)
     }
 
     fn charge_octets(self: &Arc<Self>, octets: usize) -> Charge {

@@ -3,6 +3,7 @@
 mod charges;
 mod connections;
 mod fan_out;
+mod guards;
 mod heartbeat;
 mod identity;
 mod order;
@@ -54,6 +55,10 @@ fn memory() -> Arc<Memory> {
 }
 
 fn realm() -> Arc<Realm> {
+    realm_with(ClockHandle::default())
+}
+
+fn realm_with(clock: ClockHandle) -> Arc<Realm> {
     let everything = Permission {
         uri: String::new(),
         match_policy: MatchPolicy::Prefix,
@@ -63,6 +68,7 @@ fn realm() -> Arc<Realm> {
     let anonymous = Role {
         name: wamp::ANONYMOUS.into(),
         permissions: vec![everything],
+        authorizer: None,
     };
     let options = RealmOptions {
         name: "realm1".into(),
@@ -72,7 +78,7 @@ fn realm() -> Arc<Realm> {
     };
     Arc::new(Realm::new(
         Router::new(options, Box::new(Counted(0))),
-        ClockHandle::default(),
+        clock,
         memory(),
     ))
 }
@@ -129,8 +135,10 @@ fn serve_within(
     let mailbox = reactor.mailbox();
     let socket = bind("127.0.0.1".parse().unwrap(), 0, 64).unwrap();
     let address = socket.local_addr().unwrap();
-    let realm = realm();
+    let clock = ClockHandle::default();
+    let realm = realm_with(clock.clone());
     let memory = memory();
+    start_clock(&clock, vec![realm.clone()], memory.clone(), &mut reactor);
     let realms = Realms::new([("realm1".into(), realm.clone())], memory.clone());
     let mut paths = Paths::new();
     paths.insert("ws", PathService::WebSocket(Arc::new(options)));
