@@ -496,17 +496,27 @@ fn a_component_of_another_router_reloads_there(backend: Backend) {
     assert_eq!(error_of(&mut client, "com.shop.b"), NO_SUCH_PROCEDURE);
 }
 
-fn functions_of_schemas_are_followed_too(backend: Backend) {
-    let database = Database::create("sql_reloaded_functions", backend);
-    let mut sql = database.client();
-    let mut run = |text: &str| sql.batch_execute(text).expect("DDL");
-    run("CREATE SCHEMA api;
+const FUNCTIONS: &str = "CREATE SCHEMA api;
          CREATE TABLE goods (id int); INSERT INTO goods VALUES (1);
          CREATE FUNCTION api.same() RETURNS int LANGUAGE sql AS 'SELECT 1';
          CREATE FUNCTION api.changed() RETURNS int LANGUAGE sql AS 'SELECT 1';
          CREATE FUNCTION api.gone() RETURNS int LANGUAGE sql AS 'SELECT 1';
          CREATE FUNCTION api.moved() RETURNS int LANGUAGE sql AS 'SELECT 1';
-         CREATE FUNCTION api.goods() RETURNS SETOF goods LANGUAGE sql AS 'SELECT * FROM goods'");
+         CREATE FUNCTION api.goods() RETURNS SETOF goods LANGUAGE sql AS 'SELECT * FROM goods'";
+const OTHERS: &str = "CREATE FUNCTION api.added(n int = 5) RETURNS int LANGUAGE sql AS 'SELECT n';
+         DROP FUNCTION api.changed();
+         CREATE FUNCTION api.changed(a int, b text = 'x') RETURNS TABLE (c text) STABLE LANGUAGE sql
+             AS 'SELECT a || b';
+         COMMENT ON FUNCTION api.changed IS E'Two of them.\\n@returns stream\\n@concurrency 2';
+         COMMENT ON FUNCTION api.same IS '@timout 2s';
+         DROP FUNCTION api.gone();
+         ALTER TABLE goods ADD name text DEFAULT 'tea'";
+
+fn functions_of_schemas_are_followed_too(backend: Backend) {
+    let database = Database::create("sql_reloaded_functions", backend);
+    let mut sql = database.client();
+    let mut run = |text: &str| sql.batch_execute(text).expect("DDL");
+    run(FUNCTIONS);
     let files = tempfile::tempdir().expect("a directory");
     let extra = json!({
         "database": database.extra(), "schemas": ["api"], "directory": files.path(), "prefix": "com.shop"
@@ -523,16 +533,7 @@ fn functions_of_schemas_are_followed_too(backend: Backend) {
     let goods = client.result_of("com.shop.goods", &json!([]));
     assert_eq!(goods, json!([[{"id": 1}]]));
 
-    run(
-        "CREATE FUNCTION api.added(n int = 5) RETURNS int LANGUAGE sql AS 'SELECT n';
-         DROP FUNCTION api.changed();
-         CREATE FUNCTION api.changed(a int, b text = 'x') RETURNS TABLE (c text) STABLE LANGUAGE sql
-             AS 'SELECT a || b';
-         COMMENT ON FUNCTION api.changed IS E'Two of them.\\n@returns stream\\n@concurrency 2';
-         COMMENT ON FUNCTION api.same IS '@timout 2s';
-         DROP FUNCTION api.gone();
-         ALTER TABLE goods ADD name text DEFAULT 'tea'",
-    );
+    run(OTHERS);
     // A file takes the URI of a function over.
     fs::write(files.path().join("moved.sql"), value("SELECT 2")).expect("a file");
     node.signal(Signal::SIGHUP);
