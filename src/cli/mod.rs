@@ -5,6 +5,7 @@ mod bench;
 mod check;
 pub(crate) mod logging;
 mod signals;
+mod sql_install;
 mod start;
 
 use std::{
@@ -68,6 +69,9 @@ enum Command {
     Start(StartArgs),
     /// Check a configuration and list all of its faults
     Check(CheckArgs),
+    /// Install what SQL needs to publish events and to ask who calls: the schema wampgres
+    #[command(name = "sql-install", after_help = SQL_INSTALL_HELP)]
+    SqlInstall(SqlInstallArgs),
     /// Put a load on a router and measure it
     #[command(after_help = BENCH_EXAMPLES)]
     Bench(Box<BenchArgs>),
@@ -118,6 +122,34 @@ struct CheckArgs {
     /// what it refuses. Nothing of it is run
     #[arg(long)]
     database: bool,
+}
+
+const SQL_INSTALL_HELP: &str = "\
+Examples:
+  wampgres sql-install                                 install it in the databases of all sql.Procedures
+  wampgres sql-install --database main                 install it in one of the `databases`
+  wampgres sql-install --print | psql -d shop          the same by psql
+  wampgres sql-install --remove --database main        remove it, with all events that are kept
+
+What is there already is brought to the version of this program, and kept where it is newer.
+
+Exit codes: 0 done, 1 something failed and nothing has changed there, 2 the configuration or the command
+line has faults.";
+
+#[derive(Args)]
+struct SqlInstallArgs {
+    #[command(flatten)]
+    config: ConfigArgs,
+    /// Which of the `databases` of the configuration is meant [default: those of all components of
+    /// the class sql.Procedures]
+    #[arg(long, value_name = "NAME", conflicts_with = "print")]
+    database: Option<String>,
+    /// Print the SQL, for psql, and change nothing
+    #[arg(long)]
+    print: bool,
+    /// Remove the schema
+    #[arg(long)]
+    remove: bool,
 }
 
 const BENCH_EXAMPLES: &str = "\
@@ -243,6 +275,7 @@ pub fn run(classes: &Classes) -> ExitCode {
     match cli.command.unwrap_or(Command::Start(cli.start)) {
         Command::Start(args) => start::run(&args, classes),
         Command::Check(args) => check::run(&args, classes),
+        Command::SqlInstall(args) => sql_install::run(&args, classes),
         Command::Bench(args) => bench::run(&args),
         Command::Version => {
             println!("wampgres {}", env!("CARGO_PKG_VERSION"));

@@ -14,6 +14,7 @@ use super::{
     definitions::Definitions,
     functions::{FunctionOptions, Functions},
     procedure::{Procedure, Unprepared},
+    topics,
 };
 
 /// What a check has found.
@@ -46,6 +47,15 @@ pub fn check(extra: &Value, pool: Pool, named: BTreeMap<String, NamedDatabase>) 
         let procedure = databases.procedure(uri.into(), plan);
         if check.prepare(&[procedure]).is_none() {
             return check;
+        }
+    }
+    if definitions.topics.has_outbox() && check.unavailable.is_none() {
+        match topics::check_outbox(databases.main()) {
+            Ok(()) => {}
+            Err(topics::Unusable::Faulty(why)) => {
+                check.faults.push(format!("extra.topics.outbox: {why}"))
+            }
+            Err(topics::Unusable::Unavailable(why)) => check.unavailable = Some(why),
         }
     }
     if !definitions.functions.schemas.is_empty() {

@@ -7,6 +7,7 @@ use super::{
     super::{Component, Error, Procedure, ReloadHandle, Setup},
     databases::Databases,
     reloading::Reloading,
+    topics::{self, Topics},
     watching::Watching,
 };
 
@@ -21,6 +22,7 @@ const RELOAD: &str = "reload";
 /// Procedures that are written in SQL.
 pub(crate) struct Procedures {
     reloading: Reloading,
+    topics: Topics,
     watching: Watching,
     _listener: Option<Listener>,
 }
@@ -46,16 +48,24 @@ impl Component for Procedures {
             "" => None,
             channel => Some(db.listen(channel, on_event(channel, reload.clone()))?),
         };
+        let topics = topics::Settings::of(&extra);
+        let watching = Watching::new(&extra, db.clone(), reload.clone());
+        let reloading = Reloading::start(extra, databases, session.clone(), reload)?;
         Ok(Self {
-            watching: Watching::new(&extra, db, reload.clone()),
-            reloading: Reloading::start(extra, databases, session, reload)?,
+            topics: Topics::start(&topics, &db, &session)?,
+            reloading,
+            watching,
             _listener: listener,
         })
     }
 
-    /// They come by the session's handle, by which they can go and become others.
+    /// Those in SQL come by the session's handle, by which they can go and become others.
     fn procedures(&self) -> Vec<Procedure<Self>> {
-        Vec::new()
+        self.topics.procedure().into_iter().collect()
+    }
+
+    fn on_ready(&self) {
+        self.topics.joined();
     }
 
     fn on_reload(&self) {
@@ -68,6 +78,7 @@ impl Component for Procedures {
 
     fn on_leave(&self) {
         self.reloading.stop();
+        self.topics.close();
     }
 }
 

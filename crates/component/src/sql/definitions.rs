@@ -18,6 +18,7 @@ use super::{
     options::{OPTIONS, OptionPlace, Options, Written},
     procedure::Plan,
     text::{Fault, Place, Source},
+    topics,
 };
 
 /// What is defined: the procedures by their URIs, what is said of functions, and what is wrong with
@@ -25,6 +26,7 @@ use super::{
 #[derive(Debug, Default)]
 pub(super) struct Definitions {
     pub(super) plans: BTreeMap<String, Plan>,
+    pub(super) topics: topics::Settings,
     pub(super) functions: FunctionOptions,
     pub(super) faults: Vec<Fault>,
     /// The URIs of procedures that have a fault.
@@ -34,16 +36,17 @@ pub(super) struct Definitions {
 }
 
 /// The keys of `extra` that are no options.
-const KEYS: [&str; 6] = [
+const KEYS: [&str; 7] = [
     "directory",
     "prefix",
     "procedures",
     "reload_channel",
     "replica",
     "schemas",
+    "topics",
 ];
 /// Those that are known and not served.
-const NOT_YET: [&str; 2] = ["topics", "before"];
+const NOT_YET: [&str; 1] = ["before"];
 /// Schemas of which the functions are not for calls: some of them reach the server's files.
 const NOT_FOR_CALLS: [&str; 2] = ["pg_catalog", "information_schema"];
 
@@ -63,6 +66,11 @@ impl Definitions {
         let mut written = this.written(extra);
         let prefix = this.text(extra, "prefix").unwrap_or_default();
         let prefix = prefix.strip_suffix('.').unwrap_or(prefix);
+        if let Some(topics) = extra.get("topics") {
+            let (settings, faults) = topics::Settings::read(topics, prefix);
+            this.topics = settings;
+            this.faults.extend(faults);
+        }
         if let Some(directory) = this.text(extra, "directory") {
             let (files, faults) = files::read(Path::new(directory));
             this.is_complete = faults.is_empty();

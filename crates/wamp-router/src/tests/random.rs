@@ -1,13 +1,14 @@
 //! Seeded random operations, legal and illegal, against a model that knows who is owed what.
 //! The model reads only what peers send and receive. Owns the operations; `promises` and, for
 //! calls, `calls` and `shares` say what they must lead to; `receivers` owns the lists of
-//! publications.
+//! publications, `waiting` what waits for permission.
 
 mod calls;
 mod promises;
 mod reached;
 mod receivers;
 mod shares;
+mod waiting;
 
 use std::{
     collections::{BTreeMap, BTreeSet, HashMap},
@@ -18,10 +19,11 @@ use super::script::{Counted, decode, realm};
 use crate::{Capacity, Input, Limits, Output, PeerId, Router};
 use calls::{Calls, Said, error, said};
 use reached::Reached;
+use waiting::{Waits, choose, take_errors};
 use wamp::{Error, Message, MessageType, RpcFeatures, SessionId, Yield};
 
 const SEEDS: [u64; 12] = [1, 2, 3, 5, 8, 13, 21, 34, 55, 89, 144, 233];
-const OPERATIONS: usize = 6_000;
+const OPERATIONS: usize = 8_000;
 const PEERS: u64 = 10;
 const NAMES: [&str; 5] = ["com.a", "com.b", "com.c", "wamp.d", "com..e"];
 
@@ -33,6 +35,9 @@ const LIMITS: Limits = Limits {
     invocations_per_session: 10,
     queued_calls_per_registration: 7,
     queued_octets_per_registration: 40,
+    waiting_requests_per_session: 6,
+    waiting_octets_per_session: 30,
+    authorization_timeout: Duration::from_millis(60),
 };
 
 /// SplitMix64: small, and the same everywhere.
@@ -87,6 +92,7 @@ fn random_operations_keep_every_promise() {
         for operation in 0..OPERATIONS {
             report.operation = operation;
             world.operate(&mut report.doing);
+            world.waits.check_told();
         }
         report.doing = "shutdown".to_owned();
         world.end();
@@ -110,7 +116,6 @@ struct Peer {
     /// The last event received of each publisher.
     heard: HashMap<u64, u64>,
     requests: u64,
-    published: u64,
 }
 
 impl Peer {
@@ -131,7 +136,6 @@ impl Peer {
             subscriptions: BTreeMap::new(),
             heard: HashMap::new(),
             requests: 0,
-            published: 0,
         }
     }
 }
@@ -148,6 +152,7 @@ struct World {
     /// How many milliseconds have passed since.
     now: u64,
     calls: Calls,
+    waits: Waits,
     peers: BTreeMap<u64, Peer>,
     /// Peers that are closed, but whose transport the router has not heard is lost.
     closed: BTreeSet<u64>,
@@ -177,12 +182,15 @@ impl World {
         let mut router = Router::new(realm, Counted::boxed());
         // So that a session that has left has something to be cleared away for a while.
         router.cleared_at_once = 1;
+        // Requests that have waited go on where the test lets them, one by one.
+        router.released_at_once = 0;
         Self {
             random: Random(seed),
             router,
             started: Instant::now(),
             now: 0,
             calls: Calls::default(),
+            waits: Waits::default(),
             peers: BTreeMap::new(),
             closed: BTreeSet::new(),
             next_peer: 1,
@@ -207,6 +215,10 @@ impl World {
             return self.join();
         }
         let peer = self.random.one_of(&joined).expect("three at least");
+        if let Some(operation) = choose(&mut self.random, &self.waits) {
+            *doing = format!("{peer} or others guard, answer or go on");
+            return operation(self, peer);
+        }
         match self.random.below(400) {
             0 => {
                 *doing = format!("{peer} gone");
@@ -319,7 +331,8 @@ impl World {
     /// if it must.
     #[expect(clippy::too_many_lines, reason = "one message of each kind")]
     fn message(&mut self, peer: u64) -> (String, Option<MessageType>) {
-        let pending = self.calls.requests_of(peer, self.now);
+        let mut pending = self.calls.requests_of(peer, self.now);
+        pending.extend(self.waits.calls_of(peer, self.now));
         let served: Vec<&str> = (self.peers.values())
             .flat_map(|state| state.registrations.values())
             .map(|registration| registration.procedure)
@@ -374,7 +387,8 @@ impl World {
             }
             30..=44 => {
                 let (acknowledge, exclude_me) = (random.below(2) == 0, random.below(2) == 0);
-                let number = state.published + 1;
+                self.tokens += 1;
+                let number = self.tokens;
                 let lists = receivers::lists(random, &sessions);
                 let options =
                     format!(r#"{{"acknowledge":{acknowledge},"exclude_me":{exclude_me}{lists}}}"#);
@@ -446,7 +460,14 @@ impl World {
             peer: PeerId(peer),
             message: message.clone(),
         };
+        if self.waits.is_leaving(peer) {
+            self.waits(peer, &message);
+            return;
+        }
         if let Some(last) = ends_with {
+            if last == MessageType::Goodbye && self.leaves_in_turn(peer, &message) {
+                return;
+            }
             return self.leave(peer, input, &[last]);
         }
         let state = self.peers.get_mut(&peer).expect("joined");
@@ -454,7 +475,15 @@ impl World {
         if self.random.below(20) == 0 {
             return self.send_deep(peer, message);
         }
+        if self.waits(peer, &message) {
+            return;
+        }
         let outputs = self.handle(input);
+        self.performed(peer, message, self.now, outputs);
+    }
+
+    /// A message that came at this time is carried out, and has led to these outputs.
+    fn performed(&mut self, peer: u64, message: Message, came: u64, outputs: Vec<Output>) {
         match message {
             Message::Register(m) => {
                 let concurrency = m.options.concurrency.map(u64::from);
@@ -467,7 +496,9 @@ impl World {
             Message::Publish(m) => self.published(peer, m.topic.as_str(), &m.options, &outputs),
             Message::Call(m) => {
                 let token = (promises::token(&m.payload), m.payload.len());
-                let options = (m.options.timeout, m.options.receive_progress);
+                let timeout = m.options.timeout;
+                let deadline = (timeout > 0).then(|| came + timeout);
+                let options = (timeout, deadline, m.options.receive_progress);
                 let procedure = m.procedure.as_str();
                 let owed = self.call(peer, m.request.value(), procedure, token, options);
                 self.expect(outputs, &owed);
@@ -546,11 +577,17 @@ impl World {
     /// The router counts calls and deadlines as the model does.
     fn check_calls(&self) {
         let stats = self.router.stats();
-        assert_eq!(stats.pending_invocations, self.calls.open());
+        let (calls, requests, octets) = self.waits.counts();
+        assert_eq!(stats.pending_invocations, self.calls.open() + calls);
+        let waiting = (stats.waiting_requests, stats.waiting_octets);
+        assert_eq!(waiting, (requests, octets));
+        assert_eq!(self.router.to_go_on.is_some(), self.waits.has_ready());
         let queued = (stats.queued_calls, stats.queued_octets);
         assert_eq!(queued, self.calls.queued());
-        let deadline = self.calls.next_deadline().map(|at| self.at(at));
-        if self.router.to_clear.is_some() {
+        let deadlines = [self.calls.next_deadline(), self.waits.next_deadline()];
+        let deadline = deadlines.into_iter().flatten().min();
+        let deadline = deadline.map(|at| self.at(at));
+        if self.router.to_clear.is_some() || self.router.to_go_on.is_some() {
             assert_eq!(self.router.next_deadline(), Some(self.at(self.now)));
             return;
         }
@@ -583,10 +620,15 @@ impl World {
                 _ => {}
             }
         }
+        self.waits.hear(&mut outputs);
         let owed = self.calls.expire(&self.peers, self.now);
         let later = outputs.split_off(owed.len().min(outputs.len()));
         let (expired, _) = said(std::mem::replace(&mut outputs, later));
         assert_eq!(expired, owed);
-        outputs
+        let refused = self.waits.expire(self.now);
+        let later = outputs.split_off(refused.len().min(outputs.len()));
+        take_errors(&mut outputs, &refused);
+        assert_eq!(outputs, []);
+        later
     }
 }

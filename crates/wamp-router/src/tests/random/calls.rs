@@ -259,7 +259,7 @@ impl World {
         request: u64,
         procedure: &str,
         (token, octets): (u64, usize),
-        (timeout, progress): (u64, bool),
+        (timeout, deadline, progress): (u64, Option<u64>, bool),
     ) -> Vec<Said> {
         let refused = |uri| vec![error(peer, request, uri)];
         if procedure.contains("..") {
@@ -294,7 +294,7 @@ impl World {
             request,
             registration,
             callee,
-            deadline: (timeout > 0).then(|| self.now + timeout),
+            deadline,
             timeout,
             progress,
             invoked: false,

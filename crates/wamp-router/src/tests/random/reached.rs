@@ -17,6 +17,12 @@ pub(super) struct Reached {
     restricted: u64,
     shared: u64,
     clearing: u64,
+    granted: u64,
+    denied: u64,
+    unanswered: u64,
+    behind: u64,
+    left: u64,
+    full: u64,
 }
 
 impl Reached {
@@ -40,6 +46,12 @@ impl Reached {
         self.restricted += world.restricted;
         self.shared += world.shared;
         self.clearing += world.clearing;
+        self.granted += world.waits.granted;
+        self.denied += world.waits.denied;
+        self.unanswered += world.waits.unanswered;
+        self.behind += world.waits.behind;
+        self.left += world.waits.left;
+        self.full += world.waits.full;
     }
 
     pub(super) fn is_enough(&self) -> bool {
@@ -52,9 +64,15 @@ impl Reached {
             && enough(self.turns)
             && enough(self.parts)
             && enough(self.taken_over)
-            && enough(self.restricted)
             && enough(self.shared)
             && self.clearing > 200
+            && self.restricted > 300
+            && enough(self.granted)
+            && enough(self.behind)
+            && self.denied > 200
+            && self.unanswered > 40
+            && self.left > 20
+            && self.full > 50
             && self.too_deep > 50
     }
 }
