@@ -57,6 +57,7 @@ on_each_backend![
     it_can_be_run_again_and_removed,
     another_version_is_upgraded_and_a_newer_one_is_kept,
     what_others_need_of_it_is_not_removed,
+    event_triggers_are_installed_where_they_are_asked_for,
 ];
 
 fn it_can_be_run_again_and_removed(backend: Backend) {
@@ -141,6 +142,28 @@ fn what_others_need_of_it_is_not_removed(backend: Backend) {
         faults.contains("table wampgres.mine depends on schema wampgres"),
         "{faults}"
     );
+}
+
+fn event_triggers_are_installed_where_they_are_asked_for(backend: Backend) {
+    let database = Database::create("install_watch", backend);
+    let config = config_of(&database);
+    let mut sql = database.client();
+    let mut triggers = || -> i64 {
+        let count = "SELECT count(*) FROM pg_event_trigger WHERE evtname LIKE 'wampgres%'";
+        sql.query_one(count, &[]).expect("a count").get(0)
+    };
+    for (args, expected) in [
+        (&[][..], 0),
+        (&["--watch-ddl"], 2),
+        (&["--watch-ddl"], 2),
+        (&[], 2),
+        (&["--remove"], 0),
+    ] {
+        let (code, _, faults) = run(&config, args);
+        assert_eq!((code, faults.as_str()), (Some(0), ""), "{args:?}");
+        assert_eq!(triggers(), expected, "{args:?}");
+    }
+    assert_eq!(objects(&database), 0);
 }
 
 #[test]
