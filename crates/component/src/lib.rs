@@ -155,7 +155,7 @@ mod subscription;
 pub use aliases::{Deferred, Promise, deferred};
 pub use class::{Classes, Component, Instance, Procedure, Setup};
 pub use did_you_mean::did_you_mean;
-pub use error::{Error, ErrorDetails};
+pub use error::{CONFLICT, Error, ErrorDetails, RAISED, error_reference};
 pub use handler::Status;
 pub use invocation::{Answer, Caller, Invocation, Later, Reply};
 #[cfg(feature = "adbapi")]
