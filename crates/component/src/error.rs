@@ -33,8 +33,8 @@ struct Content {
     kept: Kept,
     /// What the error of a call has brought, or SQL has raised, which a caller gets as it is.
     payload: Option<Payload>,
-    /// Whether it is the node's or the procedure's own, so that operators are to hear of it.
-    is_for_operators: bool,
+    /// What operators are to hear of it: it is the node's or the procedure's own.
+    log: Option<String>,
 }
 
 /// What is not for every caller.
@@ -71,7 +71,7 @@ impl Error {
             details: Map::new(),
             kept: Kept::default(),
             payload: None,
-            is_for_operators: false,
+            log: None,
         }))
     }
 
@@ -161,16 +161,16 @@ impl Error {
         instead.map_or(&self.0.message, |(_, text)| text)
     }
 
-    /// The same error, which operators are to hear of.
+    /// The same error, of which operators are to hear this.
     #[must_use]
-    pub(super) fn for_operators(mut self) -> Self {
-        self.0.is_for_operators = true;
+    pub(super) fn with_log(mut self, text: String) -> Self {
+        self.0.log = Some(text);
         self
     }
 
-    /// Whether operators are to hear of it.
-    pub(super) fn is_for_operators(&self) -> bool {
-        self.0.is_for_operators
+    /// What operators are to hear of it, if anything: not what may quote stored data.
+    pub(super) fn log(&self) -> Option<&str> {
+        self.0.log.as_deref()
     }
 }
 
@@ -193,7 +193,7 @@ impl From<wamp_client::Error> for Error {
             details,
             kept: Kept::default(),
             payload: Some(error.payload),
-            is_for_operators: false,
+            log: None,
         }))
     }
 }

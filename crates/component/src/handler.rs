@@ -1,6 +1,8 @@
 //! What a component does in its session, and how far that has come: registers and subscribes when it
 //! has joined, answers invocations, takes events. Must not know how requests find their answers.
 
+mod answering;
+
 use std::{
     collections::HashMap,
     panic::{AssertUnwindSafe, catch_unwind},
@@ -10,16 +12,16 @@ use std::{
 use super::{
     Error, Event, Invocation, Reply,
     class::{BoundProcedure, Instance},
-    invocation::{Callee, Unanswered},
+    invocation::Unanswered,
     known::{Known, KnownIds},
     registry::What,
 };
 use deferred::CancelHandle;
 use wamp::{
-    Identity, Interrupt, Message, OwnIds, Payload, Peer, Receipt, RegisterOptions, RequestId,
-    Revoked, SHOWN, Uri, Welcome, error_uri, excerpt,
+    Identity, Interrupt, Message, OwnIds, RegisterOptions, RequestId, Revoked, SHOWN, Uri, Welcome,
+    error_uri, excerpt,
 };
-use wamp_client::{Client, End, Handler, answer};
+use wamp_client::{Client, End, Handler};
 
 /// How far a session has come.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -51,6 +53,7 @@ struct Progress {
 /// An invocation that is not answered yet.
 #[derive(Clone)]
 struct UnderWay {
+    procedure: Uri,
     job: CancelHandle,
     /// Whether it takes one of the places that its procedure's `concurrency` gives.
     has_slot: bool,
@@ -281,6 +284,7 @@ impl Handler for ComponentHandler {
             Ok(Reply::Later(later)) => {
                 // Noted before the answer can come, which takes the note away again.
                 let under_way = UnderWay {
+                    procedure: procedure.uri.clone(),
                     job: later.cancel_handle(),
                     has_slot,
                 };
@@ -289,6 +293,7 @@ impl Handler for ComponentHandler {
                 later.send_by(client.shared(), Unanswered { request, outbound });
             }
             Err(error) => {
+                self.log(Some(&procedure.uri), &error);
                 let error = error.for_callers(self.instance.error_details);
                 client.answer(request, Err(error));
             }
@@ -302,7 +307,7 @@ impl Handler for ComponentHandler {
         match under_way {
             // The answer lets the next invocation begin, so it may not come while a worker runs
             // this one: workers would else be held by more jobs than there are slots.
-            Some(UnderWay { job, has_slot }) if has_slot => job.cancel_on_end(),
+            Some(UnderWay { job, has_slot, .. }) if has_slot => job.cancel_on_end(),
             Some(UnderWay { job, .. }) => job.cancel(),
             None => {}
         }
@@ -357,29 +362,5 @@ impl Handler for ComponentHandler {
         for invocation in under_way.into_values() {
             invocation.job.cancel();
         }
-    }
-}
-
-impl Callee for SessionClient {
-    /// Whoever routes an answer touches the memory of all that is under way. Done by one I/O
-    /// thread it stays near the same processor, and workers, which may be made to pause anywhere,
-    /// hold up nobody with the realm's lock.
-    fn answer_later(&self, invocation: Unanswered, result: Result<Payload, Error>) {
-        let shown = self.handler().instance.error_details;
-        let message = answer(
-            invocation.request,
-            result.map_err(|error| error.for_callers(shown)),
-        );
-        let left = match invocation.outbound {
-            Some(outbound) => outbound.post(message),
-            None => Err(message),
-        };
-        if let Err(message) = left {
-            self.on_posted(message);
-        }
-    }
-
-    fn send_part(&self, request: RequestId, part: Payload, taken: Receipt) {
-        self.progress(request, part, taken);
     }
 }

@@ -48,13 +48,13 @@ impl From<sql::Error> for Error {
                 wamp = wamp.with_detail(key, excerpt(value, SHOWN_OF_POSTGRES));
             }
         }
-        wamp.0.kept = match told.words {
-            Words::Callers | Words::Application => {
-                report.map_or_else(Kept::default, |report| Kept::of(report, &text))
-            }
-            Words::Operators => Kept::all(report),
-        };
-        wamp.0.is_for_operators = told.words == Words::Operators;
+        let without_detail = report.and_then(|report| without_detail(report, &text));
+        if told.words == Words::Operators {
+            wamp.0.kept = Kept::all(report);
+            wamp = wamp.with_log(excerpt(without_detail.unwrap_or(text), SHOWN_OF_POSTGRES));
+        } else if let Some(report) = report {
+            wamp.0.kept = Kept::of(report, without_detail);
+        }
         if error.is_retryable() {
             wamp.with_detail("retryable", true)
         } else {
@@ -80,21 +80,24 @@ fn given(report: &Report) -> impl Iterator<Item = (&'static str, &str)> {
         .filter_map(|(key, value)| Some((key, &**value?)))
 }
 
+/// The text that repeats a report without its detail, which may quote what is stored.
+fn without_detail(report: &Report, text: &str) -> Option<String> {
+    let detail = report.detail.as_ref()?;
+    let without = text.replacen(&format!("; detail: {detail}"), "", 1);
+    Some(excerpt(without, SHOWN_OF_POSTGRES))
+}
+
 impl Kept {
-    /// Of this report, which `text` repeats.
-    fn of(report: &Report, text: &str) -> Self {
+    /// Of what is about the data.
+    fn of(report: &Report, without_detail: Option<String>) -> Self {
         let needed = |key| match key {
             "constraint" | "table" | "column" => Some(ErrorDetails::Names),
             "detail" => Some(ErrorDetails::All),
             _ => None,
         };
         let keys = given(report).filter_map(|(key, _)| Some((key, needed(key)?)));
-        let instead = report.detail.as_ref().map(|detail| {
-            let without = text.replacen(&format!("; detail: {detail}"), "", 1);
-            (ErrorDetails::All, excerpt(without, SHOWN_OF_POSTGRES))
-        });
         Self {
-            instead,
+            instead: without_detail.map(|text| (ErrorDetails::All, text)),
             keys: keys.collect(),
         }
     }

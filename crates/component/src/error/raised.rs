@@ -29,8 +29,9 @@ pub(super) fn error(report: &Report) -> Error {
         let why = format!(
             "SQL has raised SQLSTATE {RAISED}, which is to be a WAMP error, and is none: {why}"
         );
-        let error = Error::runtime(excerpt(why, SHOWN_OF_POSTGRES));
-        error.with_detail("sqlstate", RAISED).for_operators()
+        let why = excerpt(why, SHOWN_OF_POSTGRES);
+        let error = Error::runtime(&why).with_detail("sqlstate", RAISED);
+        error.with_log(why)
     })
 }
 

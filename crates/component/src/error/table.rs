@@ -114,6 +114,7 @@ pub(super) const STATES: &[StateRow] = &[
         error_uri::INVALID_ARGUMENT,
     ),
     hidden("24", "invalid cursor state", RUNTIME),
+    shown("25006", "read-only transaction", RUNTIME),
     shown("25P04", "transaction timeout", error_uri::TIMEOUT),
     hidden("25", "invalid transaction state", RUNTIME),
     hidden("26", "invalid SQL statement name", RUNTIME),

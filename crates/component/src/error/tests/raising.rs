@@ -61,7 +61,7 @@ fn sql_raises_wamp_errors() {
         let error = raised(detail, hint);
         let expected = (sold_out.to_owned(), args, kwargs);
         assert_eq!(told(&error), expected, "{detail:?}");
-        assert!(!error.is_for_operators());
+        assert!(error.log().is_none());
         assert_eq!(error.message(), "none left");
     }
     let (uri, ..) = told(&raised(None, Some("wamp.error.not_authorized")));
@@ -123,7 +123,7 @@ fn a_raised_error_that_is_none_says_what_is_wrong() {
         (None, Some("wamp.mine"), "wamp.mine is WAMP's own"),
     ] {
         let error = raised(detail, hint);
-        assert!(error.is_for_operators(), "{detail:?}");
+        assert!(error.log().is_some(), "{detail:?}");
         let (uri, args, kwargs) = told(&error);
         assert_eq!(uri, "wamp.error.runtime_error");
         assert_eq!(kwargs, json!({"sqlstate": "WAMP0"}));
@@ -157,7 +157,7 @@ fn what_is_about_the_inside_is_for_the_log_unless_debugging() {
         table: Some("cards".into()),
         ..report("42703", "column \"crad\" does not exist")
     });
-    assert!(inside.is_for_operators());
+    assert!(inside.log().is_some());
     assert!(inside.message().contains("crad"));
     for shown in [ErrorDetails::None, ErrorDetails::Names, ErrorDetails::All] {
         let payload = inside.payload(shown);
@@ -200,7 +200,7 @@ fn what_is_raised_before_the_statements_refuses_the_call() {
     ] {
         let error = early(sqlstate);
         assert_eq!(error.uri().as_str(), uri, "{sqlstate}");
-        assert_eq!(error.is_for_operators(), is_for_operators, "{sqlstate}");
+        assert_eq!(error.log().is_some(), is_for_operators, "{sqlstate}");
     }
     let named = sql::Error::new(sql::ErrorKind::Database, "no").with_report(sql::Report {
         hint: Some("com.shop.closed".into()),

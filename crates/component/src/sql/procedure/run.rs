@@ -8,7 +8,7 @@ use wamp::error_uri;
 
 use super::{
     super::{
-        super::{Deferred, Error},
+        super::{Deferred, Error, RAISED},
         options::Returns,
         types::Argument,
     },
@@ -106,17 +106,27 @@ fn told(error: sql::Error, procedure: &Procedure) -> Error {
             Error::runtime(why)
         };
     }
-    let is_secret = procedure.plan.is_secret;
-    let sqlstate = error.sqlstate().filter(|_| is_secret).map(str::to_owned);
+    let sqlstate = error.sqlstate().map(str::to_owned);
     let told = Error::from(error);
     match sqlstate {
+        Some(sqlstate) if procedure.plan.is_secret => without_parameters(told, &sqlstate),
+        _ => told,
+    }
+}
+
+/// An error as it is told where parameters are secret. What SQL itself raises as a WAMP error is what
+/// it wants to be told.
+fn without_parameters(error: Error, sqlstate: &str) -> Error {
+    if sqlstate == RAISED && error.log().is_none() {
+        return error;
+    }
+    let why = format!(
+        "PostgreSQL has refused it with SQLSTATE {sqlstate}; the parameters are secret, so no more is told"
+    );
+    let told = Error::new(error.uri().clone(), &why).with_detail("sqlstate", sqlstate);
+    match error.log() {
+        Some(_) => told.with_log(why),
         None => told,
-        Some(sqlstate) => {
-            let why = format!(
-                "PostgreSQL has refused it with SQLSTATE {sqlstate}; the parameters are secret, so no more is told"
-            );
-            Error::new(told.uri().clone(), why).with_detail("sqlstate", sqlstate)
-        }
     }
 }
 
