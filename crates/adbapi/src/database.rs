@@ -85,6 +85,16 @@ impl Failure {
     pub(super) fn of_settings(error: sql::Error) -> Self {
         Self::Final(Error::Config(error.to_string().into()))
     }
+
+    /// The same failure, of a transaction that was only to begin.
+    pub(super) fn early(self) -> Self {
+        match self {
+            Self::Final(error @ Error::Database(_)) => {
+                Self::Final(sql::Error::from(error).early().into())
+            }
+            other => other,
+        }
+    }
 }
 
 /// A job of one or more statements.

@@ -293,6 +293,8 @@ pub(super) enum Kept {
     Count,
     /// It is the session's own.
     Nothing,
+    /// It begins a transaction, before the statements of its work.
+    Beginning,
     /// They are types.
     Types,
     /// They are a batch of a stream.
