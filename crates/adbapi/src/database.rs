@@ -43,10 +43,11 @@ impl Database for ConnectionPool {
         stream
     }
 
-    fn describe(&self, sql: Sql) -> sql::Deferred<Description> {
+    fn describe_in(&self, settings: Settings, sql: Sql) -> sql::Deferred<Description> {
         let (promise, deferred) = deferred();
         let deferred = deferred.map_result(|result| result.map_err(sql::Error::from));
         self.submit(job::Job::new(Described {
+            settings,
             sql,
             description: None,
             promise,
@@ -188,6 +189,7 @@ impl Work<Postgres> for Streamed {
 
 /// A statement that is described and not run.
 struct Described {
+    settings: Settings,
     sql: Sql,
     description: Option<Description>,
     promise: Promise<Description>,
@@ -199,7 +201,7 @@ impl Work<Postgres> for Described {
         _: &Postgres,
         connection: &mut PoolConnection<Connection>,
     ) -> Result<(), Failure> {
-        self.description = Some(connection.describe(&self.sql)?);
+        self.description = Some(connection.describe(&self.settings, &self.sql)?);
         Ok(())
     }
 

@@ -71,6 +71,7 @@ macro_rules! database_suite {
             transactions: settings_hold_for_their_job_and_not_after_it,
             transactions: settings_are_gone_after_an_error_and_a_refused_role,
             transactions: a_role_has_its_own_rights,
+            transactions: a_statement_is_described_as_a_role_sees_it,
             before: it_runs_with_all_set_in_the_transaction_of_its_job,
             before: its_failure_is_that_of_the_job,
             before: a_stream_has_it_too,

@@ -3,7 +3,7 @@
 use std::num::NonZeroU32;
 
 use super::{Open, failure, first, job, outcome, rows, value};
-use crate::{Database, ErrorKind, Settings, Statement};
+use crate::{Database, ErrorKind, Job, Settings, Statement, params};
 
 /// A function that notes who calls, and refuses the caller `mallory`; in a schema of a case's own.
 fn make(db: &dyn Database, schema: &str) {
@@ -58,6 +58,10 @@ pub fn its_failure_is_that_of_the_job(open: Open) {
         let error = failure(db.submit(job(of("alice", "suite_refused"), "SELECT 1 / 0")));
         assert_eq!(error.sqlstate(), Some("22012"), "{error}");
         assert!(!error.is_early());
+        // Which is found out when it has run already.
+        let unfit = Statement::new("SELECT $1::int4", params!["one"]);
+        let unfit = Job::new(unfit).with(of("alice", "suite_refused"));
+        assert_eq!(failure(db.submit(unfit)).kind(), ErrorKind::Value);
         let nobody = Settings::new().role("suite_nobody");
         assert!(failure(db.submit(job(nobody, "SELECT 1"))).is_early());
     }
