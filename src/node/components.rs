@@ -96,6 +96,7 @@ impl Components {
         let setup = Setup {
             extra: component.extra.clone(),
             database: database.as_deref().map(Database::pool),
+            realm: component.realm.as_str().into(),
             session: SessionHandle::default(),
         };
         let made = classes

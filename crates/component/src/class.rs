@@ -136,6 +136,8 @@ pub struct Setup {
     /// The pool of the database that `extra.database` names or describes. Other components may use
     /// it as well.
     pub database: Option<Pool>,
+    /// The realm that the component joins.
+    pub realm: Uri,
     /// The component's session, for calls and publications. Nothing can be asked of it before
     /// [`on_ready`](Component::on_ready).
     pub session: SessionHandle,

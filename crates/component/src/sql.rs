@@ -5,6 +5,7 @@ mod check;
 mod class;
 mod definitions;
 mod files;
+mod identity;
 mod options;
 mod procedure;
 mod text;

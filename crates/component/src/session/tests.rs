@@ -408,6 +408,7 @@ fn a_class_without_procedures_is_joined_when_it_is_welcome() {
         extra: Value::Null,
         #[cfg(feature = "adbapi")]
         database: None,
+        realm: "realm1".into(),
         session: SessionHandle::default(),
     };
     let classes = Classes::default().with::<Silent>("test.Silent");

@@ -8,6 +8,7 @@ use super::{
     super::Pool,
     class::shared,
     definitions::Definitions,
+    identity::Callers,
     procedure::{Procedure, Unprepared},
 };
 
@@ -22,6 +23,13 @@ pub struct SqlCheck {
     pub unavailable: Option<String>,
 }
 
+impl SqlCheck {
+    fn without_answer(mut self) -> Self {
+        self.unavailable = Some("the pool has given no answer".to_owned());
+        self
+    }
+}
+
 /// Has PostgreSQL prepare all procedures that the `extra` of a component describes.
 ///
 /// # Blocking
@@ -29,14 +37,28 @@ pub struct SqlCheck {
 /// pool's.
 pub fn check(extra: &Value, pool: Pool) -> SqlCheck {
     let definitions = Definitions::read(extra);
-    let db = shared(pool);
+    let befores = definitions.befores();
+    // Nobody calls, so no realm is told.
+    let callers = Callers::new("".into(), definitions.roles, shared(pool));
     let mut check = SqlCheck {
         faults: definitions.faults.iter().map(ToString::to_string).collect(),
         ..SqlCheck::default()
     };
+    let (send, receive) = mpsc::channel();
+    callers.check(befores, move |result| {
+        let _ = send.send(result);
+    });
+    match receive.recv() {
+        Ok(Ok(faults)) => check.faults.extend(faults.iter().map(ToString::to_string)),
+        Ok(Err(error)) => {
+            check.unavailable = Some(error.message().to_owned());
+            return check;
+        }
+        Err(mpsc::RecvError) => return check.without_answer(),
+    }
     for (uri, plan) in definitions.plans {
         let (send, receive) = mpsc::channel();
-        let procedure = Procedure::new(uri.into(), plan, db.clone());
+        let procedure = Procedure::new(uri.into(), plan, callers.clone());
         procedure.prepare(move |result| {
             // Nobody waits if this thread has panicked.
             let _ = send.send(result.map(drop));
@@ -50,10 +72,7 @@ pub fn check(extra: &Value, pool: Pool) -> SqlCheck {
                 check.unavailable = Some(error.message().to_owned());
                 break;
             }
-            Err(mpsc::RecvError) => {
-                check.unavailable = Some("the pool has given no answer".to_owned());
-                break;
-            }
+            Err(mpsc::RecvError) => return check.without_answer(),
         }
     }
     check

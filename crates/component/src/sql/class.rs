@@ -8,6 +8,7 @@ use sql::Database;
 use super::{
     super::{Component, Error, Pool, Setup},
     definitions::Definitions,
+    identity::{Before, Callers},
     procedure::{Procedure, Unprepared},
     text::Fault,
 };
@@ -27,16 +28,19 @@ impl Component for Procedures {
     /// down is asked when the procedure is called.
     fn on_join(setup: Setup) -> Result<Self, Error> {
         let definitions = Definitions::read(&setup.extra);
+        let realm = setup.realm.clone();
         let db = shared(setup.database()?);
         if !definitions.faults.is_empty() {
             return Err(Error::runtime(listed(&definitions.faults)));
         }
-        let new = |(uri, plan): (String, _)| Procedure::new(uri.into(), plan, db.clone());
+        let befores = definitions.befores();
+        let callers = Callers::new(realm, definitions.roles, db);
+        let new = |(uri, plan): (String, _)| Procedure::new(uri.into(), plan, callers.clone());
         let all: Vec<_> = definitions.plans.into_iter().map(new).collect();
         if all.is_empty() {
             tracing::warn!(target: crate::LOG, "there is no SQL: extra.directory has no file, and extra.procedures is empty");
         }
-        Preparing::new(all.clone()).next();
+        Preparing::new(all.clone()).begin(&callers, befores);
         Ok(Self { all })
     }
 
@@ -95,6 +99,25 @@ impl Preparing {
         }
     }
 
+    /// Looks at the roles of callers and at what runs before statements first.
+    fn begin(self, callers: &Arc<Callers>, befores: Vec<Before>) {
+        callers.check(befores, move |result| match result {
+            Ok(faults) => {
+                for fault in faults {
+                    tracing::error!(target: crate::LOG, "{fault}");
+                }
+                self.next();
+            }
+            Err(error) => self.put_off(&error),
+        });
+    }
+
+    /// PostgreSQL cannot be asked now.
+    fn put_off(&self, error: &Error) {
+        let left = self.left.len();
+        tracing::warn!(target: crate::LOG, left, %error, "procedures in SQL are not prepared now, but each when it is called first");
+    }
+
     fn next(mut self) {
         let Some(procedure) = self.left.pop() else {
             let Self {
@@ -119,9 +142,8 @@ impl Preparing {
                     }
                 }
                 Err(Unprepared::Unavailable(error)) => {
-                    let left = self.left.len() + 1;
-                    tracing::warn!(target: crate::LOG, left, %error, "procedures in SQL are not prepared now, but each when it is called first");
-                    return;
+                    self.left.push(this.clone());
+                    return self.put_off(&error);
                 }
             }
             self.next();

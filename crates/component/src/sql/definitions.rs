@@ -9,6 +9,7 @@ use wamp::Uri;
 use super::{
     super::did_you_mean::did_you_mean,
     files,
+    identity::{Before, RoleTable},
     options::{OPTIONS, OptionPlace, Options, Written},
     procedure::Plan,
     text::{Fault, Place, Source},
@@ -18,13 +19,15 @@ use super::{
 #[derive(Debug, Default)]
 pub(super) struct Definitions {
     pub(super) plans: BTreeMap<String, Plan>,
+    /// The roles of the database for the callers.
+    pub(super) roles: Option<RoleTable>,
     pub(super) faults: Vec<Fault>,
 }
 
 /// The keys of `extra` that are no options.
-const KEYS: [&str; 3] = ["directory", "prefix", "procedures"];
+const KEYS: [&str; 4] = ["directory", "prefix", "procedures", "roles"];
 /// Those that are known and not served.
-const NOT_YET: [&str; 3] = ["schemas", "topics", "before"];
+const NOT_YET: [&str; 2] = ["schemas", "topics"];
 
 impl Definitions {
     /// Reads all that `extra` describes.
@@ -36,6 +39,7 @@ impl Definitions {
         let nothing = Map::new();
         let extra = extra.as_object().unwrap_or(&nothing);
         let defaults = this.defaults(extra);
+        this.roles = this.roles(extra);
         let mut written = this.written(extra);
         let prefix = this.text(extra, "prefix").unwrap_or_default();
         let prefix = prefix.strip_suffix('.').unwrap_or(prefix);
@@ -64,7 +68,41 @@ impl Definitions {
                 }
             }
         }
+        this.check_for_identity(&defaults);
         this
+    }
+
+    /// The roles of the callers.
+    fn roles(&mut self, extra: &Map<String, Value>) -> Option<RoleTable> {
+        let roles = RoleTable::read(extra.get("roles")?);
+        roles.map_err(|faults| self.faults.extend(faults)).ok()
+    }
+
+    /// What is there for the sake of the identity must not be in vain.
+    fn check_for_identity(&mut self, defaults: &Options) {
+        if self.plans.is_empty() || self.plans.values().any(|plan| plan.told.has_identity) {
+            return;
+        }
+        let roles = self.roles.as_ref().map(|_| "extra.roles");
+        let before = defaults.before.as_ref().map(|_| "extra.before");
+        for place in roles.into_iter().chain(before) {
+            let why = "is for procedures that have the identity of their callers, and `identity` is \
+                       false for all";
+            let place = Place::of(&place.into());
+            self.faults.push(Fault::new(place, why));
+        }
+    }
+
+    /// The functions that run before statements, each once.
+    pub(super) fn befores(&self) -> Vec<Before> {
+        let mut all: Vec<Before> = Vec::new();
+        let plans = self.plans.values().filter(|plan| plan.told.has_identity);
+        for before in plans.filter_map(|plan| plan.options.before.as_ref()) {
+            if all.iter().all(|known| known.name != before.name) {
+                all.push(before.clone());
+            }
+        }
+        all
     }
 
     /// Defines a procedure with the text of its SQL, which `label` names in faults.

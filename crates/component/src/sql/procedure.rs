@@ -13,21 +13,21 @@ mod tests;
 
 use std::sync::{Arc, PoisonError, RwLock};
 
-use sql::Database;
 use wamp::Uri;
 
 use super::{
     super::{Answer, Error, Invocation, Reply},
+    identity::Callers,
     text::Fault,
 };
 pub(super) use plan::Plan;
 use prepare::Prepared;
 
-/// A procedure with the database that it asks.
+/// A procedure with what its database is told of who calls.
 pub(super) struct Procedure {
     pub(super) uri: Uri,
     pub(super) plan: Plan,
-    db: Arc<dyn Database>,
+    callers: Arc<Callers>,
     prepared: RwLock<Description>,
 }
 
@@ -50,11 +50,11 @@ pub(super) enum Unprepared {
 }
 
 impl Procedure {
-    pub(super) fn new(uri: Uri, plan: Plan, db: Arc<dyn Database>) -> Arc<Self> {
+    pub(super) fn new(uri: Uri, plan: Plan, callers: Arc<Callers>) -> Arc<Self> {
         Arc::new(Self {
             uri,
             plan,
-            db,
+            callers,
             prepared: RwLock::default(),
         })
     }
@@ -64,13 +64,24 @@ impl Procedure {
     pub(super) fn call(self: &Arc<Self>, call: &Invocation) -> Answer {
         let given = arguments::Given::read(&call.payload)?;
         let arguments = given.ordered(&self.plan)?;
-        match self.prepared() {
-            Some(prepared) if self.plan.retry == 0 => {
-                let begun = run::once(self, &prepared, &arguments);
+        let caller = call.identity();
+        let settings = self.callers.settings(&self.plan.told, &self.uri, caller)?;
+        match (self.prepared(), settings) {
+            (Some(prepared), Some(settings)) if self.plan.retry == 0 => {
+                let begun = run::once(self, &prepared, settings, &arguments);
                 // A value of another type may be right by now.
                 Reply::later(begun.inspect_err(|_| self.forget())?)
             }
-            prepared => Reply::later(run::with_care(self.clone(), prepared, arguments)),
+            (prepared, settings) => {
+                let run = run::Careful {
+                    procedure: self.clone(),
+                    prepared,
+                    settings,
+                    caller: call.identity_arc(),
+                    arguments,
+                };
+                Reply::later(run.start())
+            }
         }
     }
 

@@ -92,13 +92,18 @@ struct Describing {
 }
 
 impl Describing {
+    fn describe(&self, sql: Sql) -> sql::Deferred<Description> {
+        let Procedure { callers, plan, .. } = &*self.procedure;
+        callers.describe(&plan.told, sql)
+    }
+
     /// Describes the statement that is next, or ends.
     fn next(self) {
         let index = self.done.len() + self.faults.len();
         let Some(planned) = self.procedure.plan.statements.get(index) else {
             return self.end();
         };
-        let described = self.procedure.db.describe(planned.sql.clone());
+        let described = self.describe(planned.sql.clone());
         described.on_result(move |result| match result {
             Ok(description) => self.described(index, description),
             Err(error) if is_fault(&error) => {
@@ -140,7 +145,7 @@ impl Describing {
             return self.refuse(index, why);
         }
         let sql = candidates.remove(0);
-        let described = self.procedure.db.describe(sql.clone());
+        let described = self.describe(sql.clone());
         described.on_result(move |result| match result {
             Ok(description) => self.guard(index, sql, description),
             Err(error) if is_fault(&error) => self.try_text(index, first, candidates),
@@ -157,7 +162,7 @@ impl Describing {
         let Some((guarded, may_do_without)) = guarded else {
             return self.accept(index, sql, description, returns);
         };
-        let described = self.procedure.db.describe(guarded.clone());
+        let described = self.describe(guarded.clone());
         described.on_result(move |result| match result {
             Ok(_) => self.accept(index, guarded, description, returns),
             Err(error) if is_fault(&error) && may_do_without => {

@@ -3,8 +3,8 @@
 
 use std::sync::Arc;
 
-use sql::{ErrorKind, Job, Params, Statement};
-use wamp::error_uri;
+use sql::{ErrorKind, Job, Params, Settings, Statement};
+use wamp::{Identity, error_uri};
 
 use super::{
     super::{
@@ -24,71 +24,132 @@ use super::{
 pub(super) fn once(
     procedure: &Arc<Procedure>,
     prepared: &Arc<Prepared>,
+    settings: Settings,
     arguments: &[Option<Argument>],
 ) -> Result<Deferred<Answered>, Error> {
-    let job = job(&procedure.plan, prepared, arguments)?;
+    let job = job(&procedure.plan, prepared, settings, arguments)?;
     let answer = Answered::maker(&procedure.plan, prepared);
     let this = procedure.clone();
-    let results = procedure.db.submit(job);
+    let results = procedure.callers.db().submit(job);
     Ok(results.map_result(move |result| match result {
         Ok(results) => answer(results),
         Err(error) => Err(told(error, &this)),
     }))
 }
 
-/// Prepares a procedure first if it is not, and runs it again as often as its `retry` says.
-pub(super) fn with_care(
-    procedure: Arc<Procedure>,
-    prepared: Option<Arc<Prepared>>,
-    arguments: Vec<Option<Argument>>,
-) -> Deferred<Answered> {
-    let (relay, deferred) = Relay::new();
-    let left = procedure.plan.retry;
-    match prepared {
-        Some(prepared) => attempt(procedure, prepared, arguments, left, relay),
-        None => {
-            let this = procedure.clone();
-            procedure.prepare(move |result| match result {
-                Ok(prepared) => attempt(this, prepared, arguments, left, relay),
-                Err(Unprepared::Faulty(_, error) | Unprepared::Unavailable(error)) => {
-                    relay.resolve(Err(error));
-                }
-            });
-        }
-    }
-    deferred
+/// A call whose procedure is prepared first if it is not, which waits for the roles if they are not
+/// known, and which is run again as often as its `retry` says.
+pub(super) struct Careful {
+    pub(super) procedure: Arc<Procedure>,
+    pub(super) prepared: Option<Arc<Prepared>>,
+    pub(super) settings: Option<Settings>,
+    pub(super) caller: Option<Arc<Identity>>,
+    pub(super) arguments: Vec<Option<Argument>>,
 }
 
-fn attempt(
+impl Careful {
+    /// Does not block.
+    pub(super) fn start(self) -> Deferred<Answered> {
+        let (relay, deferred) = Relay::new();
+        self.go_on(relay);
+        deferred
+    }
+
+    /// Gets what is lacking, one after the other.
+    fn go_on(self, relay: Relay<Answered>) {
+        match self {
+            Self { settings: None, .. } => self.read_roles(relay),
+            Self { prepared: None, .. } => self.prepare(relay),
+            Self {
+                procedure,
+                prepared: Some(prepared),
+                settings: Some(settings),
+                arguments,
+                ..
+            } => {
+                let left = procedure.plan.retry;
+                let attempt = Attempt {
+                    procedure,
+                    prepared,
+                    settings,
+                    arguments,
+                    left,
+                };
+                attempt.run(relay);
+            }
+        }
+    }
+
+    fn read_roles(mut self, relay: Relay<Answered>) {
+        let procedure = self.procedure.clone();
+        procedure.callers.clone().read(move |result| {
+            let Procedure {
+                callers, plan, uri, ..
+            } = &*procedure;
+            let caller = self.caller.as_deref();
+            match result.and_then(|()| callers.settings(&plan.told, uri, caller)) {
+                Ok(None) => {
+                    let why = "the roles of the database could not be read in time";
+                    relay.resolve(Err(Error::new(error_uri::UNAVAILABLE, why)));
+                }
+                Ok(settings) => {
+                    self.settings = settings;
+                    self.go_on(relay);
+                }
+                Err(error) => relay.resolve(Err(error)),
+            }
+        });
+    }
+
+    fn prepare(mut self, relay: Relay<Answered>) {
+        self.procedure.clone().prepare(move |result| match result {
+            Ok(prepared) => {
+                self.prepared = Some(prepared);
+                self.go_on(relay);
+            }
+            Err(Unprepared::Faulty(_, error) | Unprepared::Unavailable(error)) => {
+                relay.resolve(Err(error));
+            }
+        });
+    }
+}
+
+/// A call that has all that it needs, and how often it may still be run again.
+struct Attempt {
     procedure: Arc<Procedure>,
     prepared: Arc<Prepared>,
+    settings: Settings,
     arguments: Vec<Option<Argument>>,
     left: u64,
-    relay: Relay<Answered>,
-) {
-    let plan = &procedure.plan;
-    let job = match job(plan, &prepared, &arguments) {
-        Ok(job) => job,
-        Err(error) => {
-            procedure.forget();
-            return relay.resolve(Err(error));
+}
+
+impl Attempt {
+    fn run(mut self, relay: Relay<Answered>) {
+        let Procedure { callers, plan, .. } = &*self.procedure;
+        let job = match job(plan, &self.prepared, self.settings.clone(), &self.arguments) {
+            Ok(job) => job,
+            Err(error) => {
+                self.procedure.forget();
+                return relay.resolve(Err(error));
+            }
+        };
+        if relay.is_over() {
+            return;
         }
-    };
-    if relay.is_over() {
-        return;
+        let job = callers.db().submit(job);
+        relay.interrupts(job.cancel_handle());
+        job.on_result(move |result| match result {
+            Err(error) if self.left > 0 && is_worth_another_try(&error) => {
+                self.left -= 1;
+                self.run(relay);
+            }
+            Err(error) => relay.resolve(Err(told(error, &self.procedure))),
+            Ok(results) => {
+                let answer = Answered::maker(&self.procedure.plan, &self.prepared);
+                relay.resolve(answer(results));
+            }
+        });
     }
-    let job = procedure.db.submit(job);
-    relay.interrupts(job.cancel_handle());
-    job.on_result(move |result| match result {
-        Err(error) if left > 0 && is_worth_another_try(&error) => {
-            attempt(procedure, prepared, arguments, left - 1, relay);
-        }
-        Err(error) => relay.resolve(Err(told(error, &procedure))),
-        Ok(results) => {
-            let answer = Answered::maker(&procedure.plan, &prepared);
-            relay.resolve(answer(results));
-        }
-    });
 }
 
 /// An error as the caller is told it: PostgreSQL likes to repeat the values that it refuses.
@@ -135,11 +196,16 @@ fn is_worth_another_try(error: &sql::Error) -> bool {
     matches!(error.sqlstate(), Some("40001" | "40P01"))
 }
 
-fn job(plan: &Plan, prepared: &Prepared, arguments: &[Option<Argument>]) -> Result<Job, Error> {
+fn job(
+    plan: &Plan,
+    prepared: &Prepared,
+    settings: Settings,
+    arguments: &[Option<Argument>],
+) -> Result<Job, Error> {
     let mut statements = (0..prepared.statements.len())
         .map(|index| statement(plan, index, &prepared.statements[index], arguments));
     let first = statements.next().expect("a procedure has a statement")?;
-    let mut job = Job::new(first).with(plan.settings.clone());
+    let mut job = Job::new(first).with(settings);
     for other in statements {
         job = job.then(other?);
     }

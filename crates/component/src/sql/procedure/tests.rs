@@ -73,7 +73,8 @@ fn plan(text: &str) -> Result<Plan, String> {
 
 fn procedure(text: &str) -> Arc<Procedure> {
     let plan = plan(text).unwrap_or_else(|faults| panic!("{text}: {faults}"));
-    Procedure::new("com.example.p".into(), plan, database())
+    let callers = Callers::new("realm1".into(), None, database());
+    Procedure::new("com.example.p".into(), plan, callers)
 }
 
 /// Waits for answers.

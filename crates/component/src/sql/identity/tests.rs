@@ -1,0 +1,1 @@
+//! Who calls, as PostgreSQL is told it.
