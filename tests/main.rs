@@ -34,6 +34,8 @@ mod readme;
 mod registering_later;
 mod restart;
 mod scale;
+mod sql_errors;
+mod sql_identity;
 mod sql_procedures;
 mod streaming;
 mod support;

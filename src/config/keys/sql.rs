@@ -47,9 +47,16 @@ const fn own(index: usize) -> Key {
             "options of procedures by their URIs, see [SQL procedure](#sql-procedure); one with \
              `sql` needs no file",
         ),
-        4 => not_yet("schemas"),
-        5 => not_yet("topics"),
-        _ => not_yet("before"),
+        4 => optional(
+            "roles",
+            Kind::Special("object"),
+            "none",
+            "to each authrole the role of the database that its callers have, or null for the one that \
+             the node logs in as; `*` is for all others, who are refused without it \
+             ([sql.md](sql.md#identity))",
+        ),
+        5 => not_yet("schemas"),
+        _ => not_yet("topics"),
     }
 }
 
