@@ -224,7 +224,13 @@ fn whatever_happens_every_call_is_answered_once_and_the_node_serves_on(backend: 
     );
     assert!(had.results > 100 && ended > 10 && had.sockets_dropped > 10);
     for uri in had.errors.keys() {
-        let known = ["canceled", "timeout", "unavailable", "runtime_error"];
+        let known = [
+            "canceled",
+            "timeout",
+            "unavailable",
+            "runtime_error",
+            "invalid_argument",
+        ];
         let known = known.map(|last| format!("wamp.error.{last}"));
         assert!(known.contains(uri), "{:?}", had.errors);
     }

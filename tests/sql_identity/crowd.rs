@@ -22,7 +22,7 @@ on_each_backend!(thousands_of_interleaved_calls_see_their_callers_own_rows);
 
 const CALLERS: u64 = 8;
 /// Each makes so many calls, of which so many are under way at once.
-const CALLS: usize = 500;
+const CALLS: usize = 400;
 const PENDING: usize = 6;
 const SEED: u64 = 20_270_317;
 
@@ -39,7 +39,7 @@ fn thousands_of_interleaved_calls_see_their_callers_own_rows(backend: Backend) {
         "procedures": {
             SEVERAL: {"sql": format!("SELECT 1;\n-- @returns arrays\n{mine}")},
             FAIL: {"sql": format!("{mine} WHERE 1 / (length(owner) * 0) = 0")},
-            SLOW: {"sql": format!("{mine}, pg_sleep(0.02)"), "returns": "arrays"},
+            SLOW: {"sql": format!("{mine}, pg_sleep(0.01)"), "returns": "arrays"},
             // The login sees all rows; who called before is nobody's business.
             WITHOUT: {"sql": "SELECT wampgres.authid()", "returns": "arrays", "identity": false}
         }
@@ -86,7 +86,7 @@ fn end_connections(database: &Database, is_over: &AtomicBool) -> usize {
         ended += client.query(sql, &[]).expect("a superuser").len();
         // A while in which calls are answered.
         client
-            .batch_execute("SELECT pg_sleep(0.3)")
+            .batch_execute("SELECT pg_sleep(0.5)")
             .expect("it can wait");
     }
     ended
@@ -120,7 +120,7 @@ impl Caller {
                 0..50 => MINE,
                 50..65 => SEVERAL,
                 65..75 => FAIL,
-                75..90 => SLOW,
+                75..85 => SLOW,
                 _ => WITHOUT,
             };
             let request = self.client.call(uri, &json!([]));
