@@ -45,6 +45,9 @@ fn check_database(config: &NodeConfig, classes: &Classes) -> ExitCode {
             "{json_path}: PostgreSQL has prepared {} procedures",
             check.prepared
         );
+        for function in check.left_out {
+            println!("  not served: {function}");
+        }
         if let Some(why) = check.unavailable {
             eprintln!("{json_path}: PostgreSQL could not be asked for all procedures: {why}");
             code = ExitCode::FAILURE;

@@ -4,6 +4,8 @@
 mod bench;
 mod check;
 pub(crate) mod logging;
+mod signals;
+mod sql_install;
 mod start;
 
 use std::{
@@ -55,17 +57,21 @@ Exit codes: 0 stopped by a signal or all is well, 1 something failed, 2 the conf
 command line has faults.";
 
 const SIGNALS: &str = "\
-Signals: SIGINT, SIGTERM and SIGHUP (the terminal was closed) stop the node in order: calls under way
-have most of --stop-timeout to be answered. A second signal ends the node at once, unless it comes within
-a second of the first. If SIGHUP is ignored at the start, as under nohup, it stays ignored.";
+Signals: SIGINT and SIGTERM stop the node in order: calls under way have most of --stop-timeout to be
+answered. A second one ends the node at once, unless it comes within a second of the first. SIGHUP has
+the node read again what can change while it runs: the files of SQL procedures. No session is lost. Only
+when the terminal that the node was started from is closed, SIGHUP is a stop; under nohup not even then.";
 
 #[derive(Subcommand)]
 enum Command {
-    /// Run the node until SIGINT, SIGTERM or SIGHUP (this is the default)
+    /// Run the node until SIGINT or SIGTERM (this is the default)
     #[command(after_help = SIGNALS)]
     Start(StartArgs),
     /// Check a configuration and list all of its faults
     Check(CheckArgs),
+    /// Install what SQL needs to publish events and to ask who calls: the schema wampgres
+    #[command(name = "sql-install", after_help = SQL_INSTALL_HELP)]
+    SqlInstall(SqlInstallArgs),
     /// Put a load on a router and measure it
     #[command(after_help = BENCH_EXAMPLES)]
     Bench(Box<BenchArgs>),
@@ -95,6 +101,10 @@ struct StartArgs {
     /// look for the next call. Sleeping threads take less processor time and answer later
     #[arg(long)]
     wait_asleep: bool,
+    /// Look twice a second whether files of SQL procedures or the catalogues of their databases have
+    /// changed, and reload them; for development
+    #[arg(long)]
+    watch: bool,
     /// How long a stop may take in all, including that of the private PostgreSQL. Calls under way
     /// have most of it; those that are not answered by then get an error
     #[arg(long, value_name = "SECONDS", value_parser = start::seconds, default_value = "9")]
@@ -112,6 +122,34 @@ struct CheckArgs {
     /// what it refuses. Nothing of it is run
     #[arg(long)]
     database: bool,
+}
+
+const SQL_INSTALL_HELP: &str = "\
+Examples:
+  wampgres sql-install                                 install it in the databases of all sql.Procedures
+  wampgres sql-install --database main                 install it in one of the `databases`
+  wampgres sql-install --print | psql -d shop          the same by psql
+  wampgres sql-install --remove --database main        remove it, with all events that are kept
+
+What is there already is brought to the version of this program, and kept where it is newer.
+
+Exit codes: 0 done, 1 something failed and nothing has changed there, 2 the configuration or the command
+line has faults.";
+
+#[derive(Args)]
+struct SqlInstallArgs {
+    #[command(flatten)]
+    config: ConfigArgs,
+    /// Which of the `databases` of the configuration is meant [default: those of all components of
+    /// the class sql.Procedures]
+    #[arg(long, value_name = "NAME", conflicts_with = "print")]
+    database: Option<String>,
+    /// Print the SQL, for psql, and change nothing
+    #[arg(long)]
+    print: bool,
+    /// Remove the schema
+    #[arg(long)]
+    remove: bool,
 }
 
 const BENCH_EXAMPLES: &str = "\
@@ -237,6 +275,7 @@ pub fn run(classes: &Classes) -> ExitCode {
     match cli.command.unwrap_or(Command::Start(cli.start)) {
         Command::Start(args) => start::run(&args, classes),
         Command::Check(args) => check::run(&args, classes),
+        Command::SqlInstall(args) => sql_install::run(&args, classes),
         Command::Bench(args) => bench::run(&args),
         Command::Version => {
             println!("wampgres {}", env!("CARGO_PKG_VERSION"));

@@ -68,6 +68,7 @@ fn component(
     let Extra {
         value: extra,
         database,
+        databases,
         concurrency,
     } = extra(object, classname, databases, context);
     let realm = object.required("realm").and_then(Name::read)?;
@@ -86,6 +87,7 @@ fn component(
         role: role.map(|role| role.name.to_owned()),
         extra,
         database,
+        databases,
         concurrency,
         transport,
     })
@@ -133,6 +135,8 @@ struct Extra {
     value: Value,
     /// The database that it names or holds, or that the class has anyway.
     database: Option<usize>,
+    /// All that have a name, for a class whose procedures may name them.
+    databases: BTreeMap<String, usize>,
     concurrency: BTreeMap<String, NonZeroU64>,
 }
 
@@ -184,6 +188,11 @@ fn extra(
     Extra {
         value,
         database,
+        databases: if is_sql {
+            databases.all_named()
+        } else {
+            BTreeMap::new()
+        },
         concurrency: concurrency.unwrap_or_default(),
     }
 }
@@ -202,6 +211,12 @@ fn sql_procedures(member: &Cursor<'_>, value: &mut Value, context: &Context<'_>)
             procedure.object(&keys::SQL_PROCEDURE);
         }
     }
+    if let Some(topics) = object.member("topics") {
+        sql_topics(&topics);
+    }
+    for schema in object.items("schemas") {
+        schema.text();
+    }
     let directory = object.member("directory");
     if let Some((member, written)) = directory.and_then(|member| member.text().map(|t| (member, t)))
     {
@@ -213,6 +228,28 @@ fn sql_procedures(member: &Cursor<'_>, value: &mut Value, context: &Context<'_>)
             ));
         }
         value["directory"] = directory.to_string_lossy().into();
+    }
+}
+
+/// Checks which keys the topics of the class for SQL have.
+fn sql_topics(member: &Cursor<'_>) {
+    let Some(topics) = member.object(&keys::SQL_TOPICS) else {
+        return;
+    };
+    if let Some(channels) = topics.member("channels") {
+        if !matches!(channels.value(), Json::Object(_)) {
+            channels.fault("must be an object with a topic for each channel");
+        }
+        for (_, channel) in channels.members() {
+            if !matches!(channel.value(), Json::String(_)) {
+                channel.object(&keys::SQL_CHANNEL);
+            }
+        }
+    }
+    if let Some(outbox) = topics.member("outbox")
+        && !matches!(outbox.value(), Json::Bool(_))
+    {
+        outbox.object(&keys::SQL_OUTBOX);
     }
 }
 

@@ -1,17 +1,31 @@
-//! What knows both SQL and WAMP: procedures that are written in SQL, and how values travel. Must not
-//! know which backend runs the statements, nor sockets.
+//! What knows both SQL and WAMP: procedures that are written in SQL, topics that SQL publishes to, and
+//! how values travel. Must not know which backend runs the statements, nor sockets.
 
+mod applying;
+mod catalogue;
 mod check;
 mod class;
+mod databases;
 mod definitions;
 mod files;
+mod function;
+mod functions;
 mod identity;
+mod install;
 mod options;
 mod procedure;
+mod reloading;
+mod schemas;
+mod served;
+mod target;
 mod text;
+mod topics;
 pub mod types;
+mod watching;
 
 pub use check::{SqlCheck, check};
 pub use class::CLASSNAME;
 pub(crate) use class::Procedures;
+pub use install::Installation;
 pub use options::{OPTIONS, OptionKind, OptionPlace, OptionRow};
+pub use topics::{CHANNEL_OPTIONS, OUTBOX_OPTIONS};

@@ -1,7 +1,7 @@
 //! Owns the tables of the class `sql.Procedures`. Its options are one table of the crate `component`,
 //! which the comments of SQL files follow as well.
 
-use component::sql::{OPTIONS, OptionPlace, OptionRow};
+use component::sql::{CHANNEL_OPTIONS, OPTIONS, OUTBOX_OPTIONS, OptionPlace, OptionRow};
 
 use super::{DefaultValue, Key, Kind, Section, Usage, Value, not_yet, optional};
 
@@ -17,8 +17,41 @@ pub(in crate::config) static SQL_PROCEDURE: Section = Section {
     keys: &PROCEDURE_KEYS,
 };
 
+/// Its `topics`.
+pub(in crate::config) static SQL_TOPICS: Section = Section {
+    heading: "SQL topics",
+    keys: &[
+        optional(
+            "channels",
+            Kind::Special("object"),
+            "none",
+            "to the name of each channel of NOTIFY its topic, or an object: see \
+             [Channel](#channel)",
+        ),
+        optional(
+            "outbox",
+            Kind::Special("object or boolean"),
+            "`false`",
+            "whether what SQL publishes by `wampgres.publish()` becomes events, and how: see \
+             [Outbox](#outbox)",
+        ),
+    ],
+};
+
+/// What stands at a channel in its `topics.channels`.
+pub(in crate::config) static SQL_CHANNEL: Section = Section {
+    heading: "Channel",
+    keys: &rows::<{ CHANNEL_OPTIONS.len() }>(CHANNEL_OPTIONS),
+};
+
+/// Its `topics.outbox`.
+pub(in crate::config) static SQL_OUTBOX: Section = Section {
+    heading: "Outbox",
+    keys: &rows::<{ OUTBOX_OPTIONS.len() }>(OUTBOX_OPTIONS),
+};
+
 /// How many keys of `extra` are no options.
-const OWN: usize = 7;
+const OWN: usize = 9;
 
 const fn own(index: usize) -> Key {
     match index {
@@ -38,7 +71,7 @@ const fn own(index: usize) -> Key {
             "prefix",
             Kind::Uri,
             "none",
-            "what the URIs of the files begin with, before the name of the file",
+            "what the URIs of files and functions begin with, before their names",
         ),
         3 => optional(
             "procedures",
@@ -48,6 +81,31 @@ const fn own(index: usize) -> Key {
              `sql` needs no file",
         ),
         4 => optional(
+            "schemas",
+            Kind::Array("strings"),
+            "none",
+            "schemas of which each function and procedure becomes `prefix.function`",
+        ),
+        5 => optional(
+            "replica",
+            Kind::Text,
+            "none",
+            "the name of one of the node's [databases](#databases), for procedures that are `read_only` \
+             and name none",
+        ),
+        6 => optional(
+            "reload_channel",
+            Kind::Text,
+            "`wampgres`",
+            "the channel of the database on which `NOTIFY wampgres, 'reload'` is heard; `\"\"` for none",
+        ),
+        7 => optional(
+            "topics",
+            Kind::Object(&SQL_TOPICS),
+            "none",
+            "the topics that the database publishes to",
+        ),
+        _ => optional(
             "roles",
             Kind::Special("object"),
             "none",
@@ -55,8 +113,6 @@ const fn own(index: usize) -> Key {
              the node logs in as; `*` is for all others, who are refused without it \
              ([sql.md](sql.md#identity))",
         ),
-        5 => not_yet("schemas"),
-        _ => not_yet("topics"),
     }
 }
 
@@ -70,6 +126,16 @@ const fn row(row: &'static OptionRow) -> Key {
         name: row.name,
         usage,
     }
+}
+
+const fn rows<const N: usize>(options: &'static [OptionRow]) -> [Key; N] {
+    let mut keys = [const { row(&OPTIONS[0]) }; N];
+    let mut at = 0;
+    while at < N {
+        keys[at] = row(&options[at]);
+        at += 1;
+    }
+    keys
 }
 
 /// Whether the option can hold for all procedures.

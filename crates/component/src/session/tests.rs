@@ -14,7 +14,8 @@ use serde_json::{Value, json};
 
 use super::*;
 use crate::{
-    Answer, Classes, Component, Error, Invocation, Procedure, Reply, SessionHandle, Setup,
+    Answer, Classes, Component, Error, Invocation, Procedure, ReloadHandle, Reply, SessionHandle,
+    Setup,
 };
 use deferred::deferred;
 use sql::Deferred;
@@ -409,7 +410,9 @@ fn a_class_without_procedures_is_joined_when_it_is_welcome() {
         #[cfg(feature = "adbapi")]
         database: None,
         realm: "realm1".into(),
+        databases: std::collections::BTreeMap::new(),
         session: SessionHandle::default(),
+        reload: ReloadHandle::default(),
     };
     let classes = Classes::default().with::<Silent>("test.Silent");
     let played = Played::new(classes.make("test.Silent", setup).unwrap());

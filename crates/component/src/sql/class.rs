@@ -1,24 +1,31 @@
-//! The component class `sql.Procedures`: files of SQL, and SQL in the configuration, as procedures.
-//! Must not know how a procedure runs.
+//! The component class `sql.Procedures`: files of SQL, SQL in the configuration, and functions of
+//! schemas, as procedures. Owns who asks for them to be read again. Must not know how a procedure runs.
 
-use std::sync::Arc;
-
-use sql::Database;
+use sql::{ListenEvent, Listener};
 
 use super::{
-    super::{Component, Error, Pool, Setup},
-    definitions::Definitions,
-    identity::{Before, Callers},
-    procedure::{Procedure, Unprepared},
-    text::Fault,
+    super::{Component, Error, Procedure, ReloadHandle, Setup},
+    databases::Databases,
+    identity::RoleTable,
+    reloading::Reloading,
+    topics::{self, Topics},
+    watching::Watching,
 };
 
 /// What the configuration calls the class.
 pub const CLASSNAME: &str = "sql.Procedures";
 
+/// The channel on which it is told to reload, where nothing else is said.
+const CHANNEL: &str = "wampgres";
+/// What is told there.
+const RELOAD: &str = "reload";
+
 /// Procedures that are written in SQL.
 pub(crate) struct Procedures {
-    all: Vec<Arc<Procedure>>,
+    reloading: Reloading,
+    topics: Topics,
+    watching: Watching,
+    _listener: Option<Listener>,
 }
 
 impl Component for Procedures {
@@ -27,126 +34,67 @@ impl Component for Procedures {
     /// Reads all files, and lets PostgreSQL begin to describe the statements. A database that is
     /// down is asked when the procedure is called.
     fn on_join(setup: Setup) -> Result<Self, Error> {
-        let definitions = Definitions::read(&setup.extra);
-        let realm = setup.realm.clone();
-        let db = shared(setup.database()?);
-        if !definitions.faults.is_empty() {
-            return Err(Error::runtime(listed(&definitions.faults)));
-        }
-        let befores = definitions.befores();
-        let callers = Callers::new(realm, definitions.roles, db);
-        let new = |(uri, plan): (String, _)| Procedure::new(uri.into(), plan, callers.clone());
-        let all: Vec<_> = definitions.plans.into_iter().map(new).collect();
-        if all.is_empty() {
-            tracing::warn!(target: crate::LOG, "there is no SQL: extra.directory has no file, and extra.procedures is empty");
-        }
-        Preparing::new(all.clone()).begin(&callers, befores);
-        Ok(Self { all })
-    }
-
-    fn procedures(&self) -> Vec<super::super::Procedure<Self>> {
-        let registered = |procedure: &Arc<Procedure>| {
-            let this = procedure.clone();
-            let registered =
-                super::super::Procedure::new(procedure.uri.clone(), move |_: &Self, call| {
-                    this.call(&call)
-                });
-            match procedure.plan.options.concurrency {
-                Some(limit) => registered.concurrency(limit),
-                None => registered,
-            }
+        let Setup {
+            session,
+            reload,
+            databases,
+            realm,
+            ..
+        } = setup.clone();
+        let extra = setup.extra.clone();
+        let roles = RoleTable::of(&extra);
+        let databases = Databases::new(realm, roles, setup.database()?, databases);
+        let databases = databases.with_replica(extra["replica"].as_str());
+        let db = databases.main().db().clone();
+        let channel = extra["reload_channel"].as_str().unwrap_or(CHANNEL);
+        let listener = match channel {
+            "" => None,
+            channel => Some(db.listen(channel, on_event(channel, reload.clone()))?),
         };
-        self.all.iter().map(registered).collect()
+        let topics = topics::Settings::of(&extra);
+        let watching = Watching::new(&extra, db.clone(), reload.clone());
+        let reloading = Reloading::start(extra, databases, session.clone(), reload)?;
+        Ok(Self {
+            topics: Topics::start(&topics, &db, &session)?,
+            reloading,
+            watching,
+            _listener: listener,
+        })
+    }
+
+    /// Those in SQL come by the session's handle, by which they can go and become others.
+    fn procedures(&self) -> Vec<Procedure<Self>> {
+        self.topics.procedure().into_iter().collect()
+    }
+
+    fn on_ready(&self) {
+        self.topics.joined();
+    }
+
+    fn on_reload(&self) {
+        self.reloading.reload();
+    }
+
+    fn on_watch(&self) {
+        self.watching.look();
+    }
+
+    fn on_leave(&self) {
+        self.reloading.stop();
+        self.topics.close();
     }
 }
 
-/// A pool as what all backends have in common.
-pub(super) fn shared(pool: Pool) -> Arc<dyn Database> {
-    match pool {
-        #[cfg(feature = "adbapi")]
-        Pool::Adbapi(pool) => Arc::new(pool),
-        #[cfg(feature = "txpostgres")]
-        Pool::Txpostgres(pool) => Arc::new(pool),
-    }
-}
-
-/// All faults, a line each.
-fn listed(faults: &[Fault]) -> String {
-    let noun = if faults.len() == 1 { "fault" } else { "faults" };
-    let mut text = format!("{} {noun} in the SQL", faults.len());
-    for fault in faults {
-        text.push_str("\n  ");
-        text.push_str(&fault.to_string());
-    }
-    text
-}
-
-/// How far all procedures are prepared: one after the other, so that a pool has little to do with it.
-struct Preparing {
-    /// Those that are left, the next one last.
-    left: Vec<Arc<Procedure>>,
-    prepared: usize,
-    faulty: usize,
-}
-
-impl Preparing {
-    fn new(mut all: Vec<Arc<Procedure>>) -> Self {
-        all.reverse();
-        Self {
-            left: all,
-            prepared: 0,
-            faulty: 0,
+/// Asks for a reload when somebody notifies it, or may have while nobody listened.
+fn on_event(channel: &str, reload: ReloadHandle) -> sql::OnListenEvent {
+    let channel = channel.to_owned();
+    Box::new(move |event| match event {
+        ListenEvent::Notified(notified) if &*notified.payload == RELOAD => reload.request(),
+        ListenEvent::Listening { after_gap: true } => reload.request(),
+        ListenEvent::Listening { after_gap: false } => {
+            tracing::info!(target: crate::LOG, "NOTIFY {channel}, '{RELOAD}' reloads the procedures in SQL");
         }
-    }
-
-    /// Looks at the roles of callers and at what runs before statements first.
-    fn begin(self, callers: &Arc<Callers>, befores: Vec<Before>) {
-        callers.check(befores, move |result| match result {
-            Ok(faults) => {
-                for fault in faults {
-                    tracing::error!(target: crate::LOG, "{fault}");
-                }
-                self.next();
-            }
-            Err(error) => self.put_off(&error),
-        });
-    }
-
-    /// PostgreSQL cannot be asked now.
-    fn put_off(&self, error: &Error) {
-        let left = self.left.len();
-        tracing::warn!(target: crate::LOG, left, %error, "procedures in SQL are not prepared now, but each when it is called first");
-    }
-
-    fn next(mut self) {
-        let Some(procedure) = self.left.pop() else {
-            let Self {
-                prepared, faulty, ..
-            } = self;
-            tracing::info!(target: crate::LOG, prepared, faulty, "procedures in SQL are prepared");
-            return;
-        };
-        let this = procedure.clone();
-        procedure.prepare(move |result| {
-            let uri = &this.uri;
-            match result {
-                Ok(_) => {
-                    self.prepared += 1;
-                    let (takes, does) = (this.plan.takes(), this.plan.description());
-                    tracing::debug!(target: crate::LOG, procedure = %uri, takes, does, "a procedure in SQL is prepared");
-                }
-                Err(Unprepared::Faulty(faults, _)) => {
-                    self.faulty += 1;
-                    for fault in faults {
-                        tracing::error!(target: crate::LOG, procedure = %uri, "{fault}");
-                    }
-                }
-                Err(Unprepared::Unavailable(error)) => {
-                    self.left.push(this.clone());
-                    return self.put_off(&error);
-                }
-            }
-            self.next();
-        });
-    }
+        // The pool tells of a loss, and of the next try.
+        ListenEvent::Notified(_) | ListenEvent::Lost(_) => {}
+    })
 }

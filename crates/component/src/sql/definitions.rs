@@ -1,50 +1,79 @@
 //! Owns what the `extra` of a component comes to: its procedures, out of files and out of the
-//! configuration, with all faults at once. Must not know a database.
+//! configuration, and what is said of functions, with all faults at once. Must not know a database.
 
-use std::{collections::BTreeMap, path::Path};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    mem,
+    path::Path,
+};
 
 use serde_json::{Map, Value};
 use wamp::Uri;
 
 use super::{
     super::did_you_mean::did_you_mean,
+    databases::Databases,
     files,
-    identity::{Before, RoleTable},
+    functions::FunctionOptions,
+    identity::RoleTable,
     options::{OPTIONS, OptionPlace, Options, Written},
     procedure::Plan,
     text::{Fault, Place, Source},
+    topics,
 };
 
-/// What is defined: the procedures by their URIs, and what is wrong with others.
+/// What is defined: the procedures by their URIs, what is said of functions, and what is wrong with
+/// others.
 #[derive(Debug, Default)]
 pub(super) struct Definitions {
     pub(super) plans: BTreeMap<String, Plan>,
-    /// The roles of the database for the callers.
-    pub(super) roles: Option<RoleTable>,
+    pub(super) topics: topics::Settings,
+    pub(super) functions: FunctionOptions,
     pub(super) faults: Vec<Fault>,
+    /// The URIs of procedures that have a fault.
+    pub(super) faulty: BTreeSet<String>,
+    /// Whether all is known that there is. If a file cannot be read, it is not.
+    pub(super) is_complete: bool,
 }
 
 /// The keys of `extra` that are no options.
-const KEYS: [&str; 4] = ["directory", "prefix", "procedures", "roles"];
-/// Those that are known and not served.
-const NOT_YET: [&str; 2] = ["schemas", "topics"];
+const KEYS: [&str; 8] = [
+    "directory",
+    "prefix",
+    "procedures",
+    "reload_channel",
+    "replica",
+    "roles",
+    "schemas",
+    "topics",
+];
+/// Schemas of which the functions are not for calls: some of them reach the server's files.
+const NOT_FOR_CALLS: [&str; 2] = ["pg_catalog", "information_schema"];
 
 impl Definitions {
     /// Reads all that `extra` describes.
     ///
     /// # Blocking
     /// Reads the files of its `directory`.
-    pub(super) fn read(extra: &Value) -> Self {
-        let mut this = Self::default();
+    pub(super) fn read(extra: &Value, databases: &Databases) -> Self {
+        let mut this = Self {
+            is_complete: true,
+            ..Self::default()
+        };
         let nothing = Map::new();
         let extra = extra.as_object().unwrap_or(&nothing);
         let defaults = this.defaults(extra);
-        this.roles = this.roles(extra);
         let mut written = this.written(extra);
         let prefix = this.text(extra, "prefix").unwrap_or_default();
         let prefix = prefix.strip_suffix('.').unwrap_or(prefix);
+        if let Some(topics) = extra.get("topics") {
+            let (settings, faults) = topics::Settings::read(topics, prefix);
+            this.topics = settings;
+            this.faults.extend(faults);
+        }
         if let Some(directory) = this.text(extra, "directory") {
             let (files, faults) = files::read(Path::new(directory));
+            this.is_complete = faults.is_empty();
             this.faults.extend(faults);
             for file in files {
                 let uri = match prefix {
@@ -55,6 +84,7 @@ impl Definitions {
                 this.define(&uri, (&file.label, &file.text), options, &defaults);
             }
         }
+        let schemas = this.schemas(extra);
         for (uri, mut options) in written {
             let place = place_of(&uri);
             match options.sql.take() {
@@ -62,28 +92,50 @@ impl Definitions {
                     let label = place.below("sql").to_string();
                     this.define(&uri, (&label, &sql), options, &defaults);
                 }
+                None if !schemas.is_empty() => {
+                    this.functions.written.insert(uri, options);
+                }
                 None => {
                     let why = "has no `sql`, and no file of this name is in the directory";
                     this.faults.push(Fault::new(place, why));
                 }
             }
         }
-        this.check_for_identity(&defaults);
+        this.text(extra, "reload_channel");
+        let replica = this.text(extra, "replica");
+        if let Some(why) = replica.and_then(|name| databases.fault(name)) {
+            let place = Place::of(&"extra.replica".into());
+            this.faults.push(Fault::new(place, why));
+        }
+        this.check_databases(databases);
+        this.check_identity(extra, &defaults, !schemas.is_empty());
+        let taken = this.plans.keys().chain(&this.faulty);
+        this.functions = FunctionOptions {
+            schemas,
+            prefix: prefix.to_owned(),
+            defaults,
+            written: mem::take(&mut this.functions.written),
+            taken: taken.cloned().collect(),
+        };
         this
     }
 
-    /// The roles of the callers.
-    fn roles(&mut self, extra: &Map<String, Value>) -> Option<RoleTable> {
-        let roles = RoleTable::read(extra.get("roles")?);
-        roles.map_err(|faults| self.faults.extend(faults)).ok()
-    }
-
-    /// What is there for the sake of the identity must not be in vain.
-    fn check_for_identity(&mut self, defaults: &Options) {
-        if self.plans.is_empty() || self.plans.values().any(|plan| plan.told.has_identity) {
+    /// What is there for the sake of the identity has to be in order, and not in vain. A function may
+    /// have the identity by its own comment.
+    fn check_identity(
+        &mut self,
+        extra: &Map<String, Value>,
+        defaults: &Options,
+        has_functions: bool,
+    ) {
+        let roles = extra.get("roles");
+        let faults = roles.and_then(|roles| RoleTable::read(roles).err());
+        self.faults.extend(faults.into_iter().flatten());
+        let mut plans = self.plans.values();
+        if has_functions || self.plans.is_empty() || plans.any(|plan| plan.told.has_identity) {
             return;
         }
-        let roles = self.roles.as_ref().map(|_| "extra.roles");
+        let roles = roles.map(|_| "extra.roles");
         let before = defaults.before.as_ref().map(|_| "extra.before");
         for place in roles.into_iter().chain(before) {
             let why = "is for procedures that have the identity of their callers, and `identity` is \
@@ -93,16 +145,18 @@ impl Definitions {
         }
     }
 
-    /// The functions that run before statements, each once.
-    pub(super) fn befores(&self) -> Vec<Before> {
-        let mut all: Vec<Before> = Vec::new();
-        let plans = self.plans.values().filter(|plan| plan.told.has_identity);
-        for before in plans.filter_map(|plan| plan.options.before.as_ref()) {
-            if all.iter().all(|known| known.name != before.name) {
-                all.push(before.clone());
+    /// Takes out what names a database that there is none of.
+    fn check_databases(&mut self, databases: &Databases) {
+        let (faults, faulty) = (&mut self.faults, &mut self.faulty);
+        self.plans.retain(|uri, plan| {
+            let fault = databases.fault_of(&plan.options);
+            if fault.is_some() {
+                faulty.insert(uri.clone());
             }
-        }
-        all
+            let is_sound = fault.is_none();
+            faults.extend(fault);
+            is_sound
+        });
     }
 
     /// Defines a procedure with the text of its SQL, which `label` names in faults.
@@ -126,7 +180,10 @@ impl Definitions {
                 Source::read(label, text).and_then(|source| Plan::new(source, options, defaults));
             match plan {
                 Ok(plan) => drop(self.plans.insert(uri.to_owned(), plan)),
-                Err(faults) => self.faults.extend(faults),
+                Err(faults) => {
+                    self.faults.extend(faults);
+                    self.faulty.insert(uri.to_owned());
+                }
             }
             return;
         };
@@ -140,8 +197,6 @@ impl Definitions {
             let place = Place::of(&format!("extra.{key}").into());
             let why = if KEYS.contains(&key.as_str()) {
                 continue;
-            } else if NOT_YET.contains(&key.as_str()) {
-                "is not served yet".to_owned()
             } else if let Some(row) = OPTIONS.iter().find(|row| row.name == key) {
                 if row.place == OptionPlace::Anywhere {
                     let taken = options.take(&place, key, Written::Json(value));
@@ -188,6 +243,31 @@ impl Definitions {
             all.insert(uri.clone(), options);
         }
         all
+    }
+
+    /// The schemas whose functions are procedures, in their order.
+    fn schemas(&mut self, extra: &Map<String, Value>) -> Vec<String> {
+        let Some(written) = extra.get("schemas") else {
+            return Vec::new();
+        };
+        let mut schemas = Vec::new();
+        let items = written.as_array().map(Vec::as_slice);
+        for item in items.unwrap_or(std::slice::from_ref(written)) {
+            let why = match item.as_str() {
+                Some(name) if NOT_FOR_CALLS.contains(&name) => {
+                    "is PostgreSQL's own: make a schema of the functions that may be called"
+                }
+                Some(name) if schemas.iter().any(|other| other == name) => "is there twice",
+                Some(name) if items.is_some() && !name.is_empty() => {
+                    schemas.push(name.to_owned());
+                    continue;
+                }
+                _ => "must be a list of the names of schemas",
+            };
+            let place = Place::of(&format!("extra.schemas[{item}]").into());
+            self.faults.push(Fault::new(place, why));
+        }
+        schemas
     }
 
     fn text<'a>(&mut self, extra: &'a Map<String, Value>, key: &str) -> Option<&'a str> {

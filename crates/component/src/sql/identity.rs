@@ -18,8 +18,10 @@ use std::{
 use sql::{Database, Settings, Sql};
 use wamp::{Identity, Uri, error_uri};
 
-use super::super::Error;
-pub(super) use preparing::Before;
+use super::{
+    super::Error,
+    catalogue::{self, Catalogue},
+};
 use reading::Known;
 pub(super) use roles::RoleTable;
 
@@ -33,7 +35,7 @@ const LONGEST_NAME: usize = 63;
 /// ask.
 pub(super) struct Callers {
     realm: Uri,
-    table: Option<RoleTable>,
+    table: Option<Arc<RoleTable>>,
     db: Arc<dyn Database>,
     /// What PostgreSQL has said of the roles in the table.
     known: RwLock<Option<Arc<Known>>>,
@@ -52,7 +54,11 @@ pub(super) struct Told {
 }
 
 impl Callers {
-    pub(super) fn new(realm: Uri, table: Option<RoleTable>, db: Arc<dyn Database>) -> Arc<Self> {
+    pub(super) fn new(
+        realm: Uri,
+        table: Option<Arc<RoleTable>>,
+        db: Arc<dyn Database>,
+    ) -> Arc<Self> {
         Arc::new(Self {
             realm,
             table,
@@ -65,6 +71,16 @@ impl Callers {
     /// The database.
     pub(super) fn db(&self) -> &Arc<dyn Database> {
         &self.db
+    }
+
+    /// Reads the catalogue about these schemas, as the callers' roles see it. Does not block.
+    pub(super) fn catalogue(&self, schemas: &[String]) -> sql::Deferred<Catalogue> {
+        let entries = self.table.iter().flat_map(|table| table.entries());
+        let mut roles: Vec<_> = entries.map(|entry| entry.role.clone()).collect();
+        if roles.is_empty() {
+            roles.push(None);
+        }
+        catalogue::read(&*self.db, schemas, roles)
     }
 
     /// The settings of a call's transaction; `None` if PostgreSQL has to be asked for the roles first,

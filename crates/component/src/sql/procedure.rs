@@ -6,21 +6,28 @@ mod arguments;
 mod guard;
 mod plan;
 mod prepare;
+mod ready;
 mod relay;
 mod run;
+mod stream;
 #[cfg(test)]
-mod tests;
+pub(super) mod tests;
 
-use std::sync::{Arc, PoisonError, RwLock};
+use std::{
+    num::NonZeroU64,
+    sync::{Arc, PoisonError, RwLock},
+};
 
 use wamp::Uri;
 
 use super::{
-    super::{Answer, Error, Invocation, Reply},
+    super::{Answer, Error, ErrorDetails, Invocation, Reply},
     identity::Callers,
     text::Fault,
+    types::Argument,
 };
-pub(super) use plan::Plan;
+pub(super) use arguments::Given;
+pub(super) use plan::{BATCH_OF_NO_STREAM, BEFORE_WITHOUT_IDENTITY, Plan};
 use prepare::Prepared;
 
 /// A procedure with what its database is told of who calls.
@@ -28,6 +35,8 @@ pub(super) struct Procedure {
     pub(super) uri: Uri,
     pub(super) plan: Plan,
     callers: Arc<Callers>,
+    /// What callers get of the database's reports of errors at most.
+    shown: ErrorDetails,
     prepared: RwLock<Description>,
 }
 
@@ -50,39 +59,57 @@ pub(super) enum Unprepared {
 }
 
 impl Procedure {
-    pub(super) fn new(uri: Uri, plan: Plan, callers: Arc<Callers>) -> Arc<Self> {
+    pub(super) fn new(
+        uri: Uri,
+        plan: Plan,
+        callers: Arc<Callers>,
+        shown: ErrorDetails,
+    ) -> Arc<Self> {
         Arc::new(Self {
             uri,
             plan,
             callers,
+            shown,
             prepared: RwLock::default(),
         })
     }
 
-    /// Answers a call. A procedure that is not prepared yet, or was at fault when it was, is
-    /// prepared first: what it needs may be there by now.
+    /// Answers a call.
     pub(super) fn call(self: &Arc<Self>, call: &Invocation) -> Answer {
-        let given = arguments::Given::read(&call.payload)?;
-        let arguments = given.ordered(&self.plan)?;
-        let caller = call.identity();
-        let settings = self.callers.settings(&self.plan.told, &self.uri, caller)?;
-        match (self.prepared(), settings) {
-            (Some(prepared), Some(settings)) if self.plan.retry == 0 => {
-                let begun = run::once(self, &prepared, settings, &arguments);
+        let given = Given::read(&call.payload)?;
+        self.call_with(call, given.ordered(&self.plan)?)
+    }
+
+    /// Answers a call that has a value for each parameter, or `None` for one that is missing. A
+    /// procedure that is not prepared yet, or was at fault when it was, is prepared first: what it
+    /// needs may be there by now.
+    pub(super) fn call_with(
+        self: &Arc<Self>,
+        call: &Invocation,
+        arguments: Vec<Option<Argument>>,
+    ) -> Answer {
+        if self.plan.is_stream() && call.wants_progress() {
+            let caller = call.identity_arc();
+            let streamed = stream::Streamed::new(self.clone(), caller, arguments);
+            return Reply::parts(call, streamed);
+        }
+        match self.ready(call.identity())? {
+            Some(ready) if self.plan.retry == 0 => {
+                let begun = run::once(self, ready, &arguments);
                 // A value of another type may be right by now.
                 Reply::later(begun.inspect_err(|_| self.forget())?)
             }
-            (prepared, settings) => {
-                let run = run::Careful {
-                    procedure: self.clone(),
-                    prepared,
-                    settings,
-                    caller: call.identity_arc(),
-                    arguments,
-                };
-                Reply::later(run.start())
-            }
+            _ => Reply::later(run::with_care(self.clone(), call.identity_arc(), arguments)),
         }
+    }
+
+    /// How many invocations may be under way at once. A stream has a connection for as long as its
+    /// caller takes, so that half of them are left to others where nothing is said.
+    pub(super) fn concurrency(&self) -> Option<NonZeroU64> {
+        let said = self.plan.options.concurrency;
+        let half = || NonZeroU64::new(u64::from(self.callers.db().max_connections() / 2));
+        let of_a_stream = || half().unwrap_or(NonZeroU64::MIN);
+        said.or_else(|| self.plan.is_stream().then(of_a_stream))
     }
 
     /// Has PostgreSQL describe the statements, and tells when it is done. Does not block.
@@ -94,6 +121,11 @@ impl Procedure {
         prepare::describe_all(self.clone(), move |result| {
             then(result.map(|prepared| this.note(prepared)));
         });
+    }
+
+    /// An error of its database as callers may get it.
+    fn error(&self, error: sql::Error) -> Error {
+        Error::from(error).at_most(self.shown)
     }
 
     /// Notes what PostgreSQL has said now.

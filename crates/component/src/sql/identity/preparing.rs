@@ -1,17 +1,11 @@
 //! Owns how statements are described as the roles of the callers see them, and what is wrong with the
-//! roles and with what runs before the statements. Must not run a procedure.
+//! roles. Must not run a procedure.
 
 use std::sync::Arc;
 
-use sql::{Deferred, Description, ErrorKind, Settings, Sql, types::Type};
+use sql::{Deferred, Description, ErrorKind, Settings, Sql};
 
-use super::{
-    super::{super::Error, text::Fault},
-    Callers, Told,
-};
-
-/// A function that runs before the statements of procedures, and where it is named.
-pub(in crate::sql) type Before = super::super::options::FunctionOption;
+use super::{super::text::Fault, Callers, Told};
 
 impl Callers {
     /// Has PostgreSQL describe a statement of a procedure as its callers' roles see it, one after the
@@ -37,7 +31,7 @@ impl Callers {
         } else {
             self.read(move |result| match result {
                 Ok(()) => describing.begin(),
-                Err(error) => describing.promise.resolve(Err(sql::Error::custom(error))),
+                Err(error) => describing.promise.resolve(Err(error)),
             });
         }
         deferred
@@ -66,28 +60,8 @@ impl Callers {
         roles
     }
 
-    /// Finds what is wrong with the roles and with functions that run before statements.
-    pub(in crate::sql) fn check(
-        self: &Arc<Self>,
-        functions: Vec<Before>,
-        then: impl FnOnce(Result<Vec<Fault>, Error>) + Send + 'static,
-    ) {
-        let this = self.clone();
-        self.read(move |result| match result {
-            Ok(()) => {
-                let checking = Checking {
-                    faults: this.role_faults(),
-                    callers: this,
-                    left: functions,
-                    then: Box::new(then),
-                };
-                checking.next();
-            }
-            Err(error) => then(Err(error)),
-        });
-    }
-
-    fn role_faults(&self) -> Vec<Fault> {
+    /// What is wrong with the roles, as far as PostgreSQL was asked.
+    pub(in crate::sql) fn faults(&self) -> Vec<Fault> {
         let Some(known) = self.known() else {
             return Vec::new();
         };
@@ -128,47 +102,6 @@ impl Describing {
                 self.next();
             }
             result => self.promise.resolve(result),
-        });
-    }
-}
-
-/// Functions on their way to be checked.
-struct Checking {
-    callers: Arc<Callers>,
-    left: Vec<Before>,
-    faults: Vec<Fault>,
-    then: Box<dyn FnOnce(Result<Vec<Fault>, Error>) + Send>,
-}
-
-impl Checking {
-    fn next(mut self) {
-        let Some(Before { place, name }) = self.left.pop() else {
-            return (self.then)(Ok(self.faults));
-        };
-        let told = Told {
-            settings: Settings::new(),
-            has_identity: true,
-            before: None,
-        };
-        let described = self
-            .callers
-            .describe(&told, format!("SELECT {name}()").into());
-        described.on_result(move |result| {
-            let why = match result {
-                Ok(description) => match description.columns.as_slice() {
-                    [(_, r#type)] if *r#type == Type::VOID => None,
-                    _ => Some(format!(
-                        "`before`: {name}() has to be a function that RETURNS void, because nobody \
-                         looks at its result: let it RAISE an exception to refuse a call"
-                    )),
-                },
-                Err(error) => match error.report() {
-                    Some(report) => Some(format!("`before`: {}", report.message)),
-                    None => return (self.then)(Err(error.into())),
-                },
-            };
-            self.faults.extend(why.map(|why| Fault::new(place, why)));
-            self.next();
         });
     }
 }

@@ -7,9 +7,9 @@ use std::{
     time::{Duration, Instant},
 };
 
-use sql::{Isolation, Job, Rows, Settings, Statement, params};
+use sql::{Error, Isolation, Job, Settings, Statement, params};
 
-use super::{super::super::Error, Callers};
+use super::Callers;
 
 /// A row for each role and each of its settings, those for all databases first.
 const QUESTION: &str = "\
@@ -131,8 +131,7 @@ impl Callers {
             .db
             .submit(Job::new(Statement::new(QUESTION, params![wanted])));
         asked.on_result(move |result| {
-            let lines = result.map_err(Error::from);
-            match lines.and_then(|results| lines_of(&results.first)) {
+            match result.and_then(|results| results.first.deserialize()) {
                 Ok(lines) => this.look_at(lines, then),
                 Err(error) => then(Err(error)),
             }
@@ -162,7 +161,7 @@ impl Callers {
             let granted = match result {
                 Ok(results) => results.first.deserialize::<(String,)>().unwrap_or_default(),
                 Err(error) if error.sqlstate().is_some() => Vec::new(),
-                Err(error) => return then(Err(error.into())),
+                Err(error) => return then(Err(error)),
             };
             let granted: Vec<_> = granted.into_iter().map(|(name,)| name).collect();
             this.note(&lines, &granted);
@@ -208,10 +207,6 @@ fn log(name: &str, role: &Result<DatabaseRole, String>) {
             }
         }
     }
-}
-
-fn lines_of(rows: &Rows) -> Result<Vec<Line>, Error> {
-    rows.deserialize().map_err(Error::from)
 }
 
 impl Line {

@@ -1,6 +1,8 @@
 //! Owns the table that gives each authrole its role of the database. Must not know what PostgreSQL says
 //! of them.
 
+use std::sync::Arc;
+
 use serde_json::Value;
 
 use super::super::text::{Fault, Place};
@@ -25,6 +27,12 @@ pub(super) struct Entry {
 }
 
 impl RoleTable {
+    /// That of a component, if it has one. What is wrong with it [`read`](Self::read) tells.
+    pub(in crate::sql) fn of(extra: &Value) -> Option<Arc<Self>> {
+        let table = Self::read(extra.get("roles")?).ok()?;
+        Some(Arc::new(table))
+    }
+
     /// Reads it from the configuration.
     pub(in crate::sql) fn read(written: &Value) -> Result<Self, Vec<Fault>> {
         let place = Place::of(&"extra.roles".into());

@@ -26,8 +26,10 @@ use super::{
             Error, ErrorDetails, Invocation, Reply,
             invocation::{Callee, Unanswered},
         },
+        databases::Databases,
         definitions::Definitions,
-        procedure::Procedure,
+        install::Installation,
+        procedure::{Procedure, Unprepared},
     },
     *,
 };
@@ -64,7 +66,8 @@ fn server() -> &'static Server {
         let cluster = TemporaryCluster::create("app", None).unwrap();
         cluster.start().unwrap();
         let mut owner = owner(&cluster);
-        owner.batch_execute(installed::SCRIPT).unwrap();
+        let functions = Installation::Install.script();
+        owner.batch_execute(&functions).unwrap();
         for sql in SCHEMA {
             owner.batch_execute(sql).unwrap();
         }
@@ -119,26 +122,24 @@ fn own(script: &str) {
 
 /// A component by each backend: its procedures by their URIs.
 struct Component {
-    callers: Arc<Callers>,
+    databases: Databases,
     procedures: BTreeMap<String, Arc<Procedure>>,
-    befores: Vec<Before>,
 }
 
 fn components(extra: &Value) -> Vec<Component> {
     let component = |db: &Arc<dyn Database>| {
-        let definitions = Definitions::read(extra);
+        let roles = RoleTable::of(extra);
+        let databases = Databases::of(Callers::new("realm1".into(), roles, db.clone()));
+        let definitions = Definitions::read(extra, &databases);
         assert!(definitions.faults.is_empty(), "{:?}", definitions.faults);
-        let befores = definitions.befores();
-        let callers = Callers::new("realm1".into(), definitions.roles, db.clone());
         let procedure = |(uri, plan): (String, _)| {
-            let procedure = Procedure::new(uri.as_str().into(), plan, callers.clone());
+            let procedure = databases.procedure(uri.as_str().into(), plan);
             (uri, procedure)
         };
         let procedures = definitions.plans.into_iter().map(procedure).collect();
         Component {
-            callers,
+            databases,
             procedures,
-            befores,
         }
     };
     server().logins.iter().map(component).collect()
@@ -177,13 +178,19 @@ impl Component {
         })
     }
 
-    /// What the check at the start finds.
+    /// What preparing all of it finds.
     fn faults(&self) -> Vec<String> {
-        let (send, receive) = mpsc::channel();
-        self.callers.check(self.befores.clone(), move |result| {
-            send.send(result).unwrap();
-        });
-        let faults = receive.recv_timeout(LIMIT).unwrap().unwrap();
+        let mut faults = Vec::new();
+        for procedure in self.procedures.values() {
+            let (send, receive) = mpsc::channel();
+            procedure.prepare(move |result| send.send(result.map(drop)).unwrap());
+            match receive.recv_timeout(LIMIT).unwrap() {
+                Ok(()) => {}
+                Err(Unprepared::Faulty(found, _)) => faults.extend(found),
+                Err(Unprepared::Unavailable(error)) => panic!("{error}"),
+            }
+        }
+        faults.extend(self.databases.role_faults());
         faults.iter().map(ToString::to_string).collect()
     }
 }

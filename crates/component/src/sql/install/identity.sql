@@ -1,11 +1,7 @@
 -- Who calls, for SQL: what a node tells the transaction of each call, or NULL.
 --
 -- A setting that was set once reads '' in later transactions of the same connection, and not NULL; these
--- functions give NULL then too. They can be installed again at any time, and need no rights but to make
--- the schema.
-
-CREATE SCHEMA IF NOT EXISTS wampgres;
-GRANT USAGE ON SCHEMA wampgres TO PUBLIC;
+-- functions give NULL then too.
 
 -- The session of the caller.
 CREATE OR REPLACE FUNCTION wampgres.session() RETURNS bigint

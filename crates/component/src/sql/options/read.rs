@@ -1,7 +1,10 @@
 //! Owns how the value of an option is read, out of a comment and out of the configuration alike. Must
 //! not know what it does.
 
-use std::{num::NonZeroU64, time::Duration};
+use std::{
+    num::{NonZeroU32, NonZeroU64},
+    time::Duration,
+};
 
 use serde_json::Value;
 use sql::Isolation;
@@ -12,11 +15,12 @@ use super::{
 };
 
 /// What an option is set to.
-enum Setting {
+pub(in crate::sql) enum Setting {
     Flag(bool),
     Time(Duration),
     Count(u64),
     Text(String),
+    Texts(Vec<String>),
     Params(Vec<ParamOption>),
 }
 
@@ -42,8 +46,12 @@ impl Options {
             ("max_rows", Setting::Count(count)) => self.max_rows = Some(count),
             ("max_bytes", Setting::Count(count)) => self.max_bytes = Some(count),
             ("max_affected", Setting::Count(count)) => self.max_affected = Some(count),
+            ("batch", Setting::Count(count)) => {
+                self.batch = u32::try_from(count).ok().and_then(NonZeroU32::new);
+            }
             ("int8", Setting::Text(word)) => self.int8 = Some(word),
             ("numeric", Setting::Text(word)) => self.numeric = Some(word),
+            ("database", Setting::Text(name)) => self.database = Some((place.clone(), name)),
             ("sql", Setting::Text(text)) => self.sql = Some(text),
             ("description", Setting::Text(text)) => self.description = Some(text),
             ("result", Setting::Text(name)) => self.result = Some(name),
@@ -57,7 +65,12 @@ impl Options {
 }
 
 impl OptionKind {
-    fn read(&self, place: &Place, written: Written<'_>) -> Result<Setting, String> {
+    /// Reads what is written for an option. The error says what is wrong with it.
+    pub(in crate::sql) fn read(
+        &self,
+        place: &Place,
+        written: Written<'_>,
+    ) -> Result<Setting, String> {
         match self {
             Self::Flag => flag(written).map(Setting::Flag),
             Self::Time => time(written).map(Setting::Time),
@@ -72,9 +85,6 @@ impl OptionKind {
             }
             Self::Word(words) => {
                 let word = text(written).unwrap_or_default();
-                if word == "stream" {
-                    return Err("`stream` is not served yet".to_owned());
-                }
                 if !words.contains(&word) {
                     let meant = super::did_you_mean(word, words);
                     return Err(format!("must be one of {}{meant}", words.join(", ")));
@@ -85,6 +95,7 @@ impl OptionKind {
                 Some(text) => Ok(Setting::Text(text.to_owned())),
                 None => Err("must be a text".to_owned()),
             },
+            Self::Texts => texts(written).map(Setting::Texts),
             Self::Params => match written {
                 Written::Text(line) => param(place, line).map(|param| vec![param]),
                 Written::Json(params) => params_of(place, params),
@@ -101,7 +112,9 @@ impl Returns {
             "arrays" => Self::Arrays,
             "row" => Self::Row,
             "value" => Self::Value,
+            "values" => Self::Values,
             "count" => Self::Count,
+            "stream" => Self::Stream,
             _ => Self::None,
         }
     }
@@ -157,6 +170,15 @@ fn text(written: Written<'_>) -> Option<&str> {
     }
 }
 
+fn texts(written: Written<'_>) -> Result<Vec<String>, String> {
+    let Written::Json(Value::Array(items)) = written else {
+        return Err("must be an array of texts".to_owned());
+    };
+    let text = |item: &Value| item.as_str().map(str::to_owned);
+    let texts: Option<Vec<_>> = items.iter().map(text).collect();
+    texts.ok_or_else(|| "must be an array of texts".to_owned())
+}
+
 fn flag(written: Written<'_>) -> Result<bool, String> {
     match written {
         Written::Text("" | "true") | Written::Json(Value::Bool(true)) => Ok(true),
@@ -181,6 +203,7 @@ fn time(written: Written<'_>) -> Result<Duration, String> {
         "s" | "" => Some(1.0),
         "min" => Some(60.0),
         "h" => Some(3600.0),
+        "d" => Some(86400.0),
         _ => None,
     };
     let seconds = number.and_then(|(number, unit): (f64, &str)| Some(number * factor(unit)?));

@@ -28,10 +28,13 @@ fn a_comment_and_the_configuration_say_the_same() {
         ("max_rows", "5", json!(5)),
         ("max_bytes", "5000", json!(5000)),
         ("max_affected", "0", json!(0)),
+        ("batch", "500", json!(500)),
+        ("returns", "stream", json!("stream")),
         ("int8", "string", json!("string")),
         ("numeric", "number", json!("number")),
         ("identity", "false", json!(false)),
         ("before", "auth.\"Check\"", json!("auth.\"Check\"")),
+        ("database", "reporting", json!("reporting")),
         (
             "params",
             "n int = 20",
@@ -90,12 +93,7 @@ fn what_is_wrong_in_a_comment_is_told_with_its_place() {
         (
             "returns",
             "raws",
-            "here: `returns`: must be one of rows, arrays, row, value, count, none, did you mean `rows`?",
-        ),
-        (
-            "returns",
-            "stream",
-            "here: `returns`: `stream` is not served yet",
+            "here: `returns`: must be one of rows, arrays, row, value, values, count, none, stream, did you mean `rows`?",
         ),
         ("identity", "no", "here: `identity`: must be true or false"),
         ("before", "", "here: `before`: must be a text"),
@@ -114,7 +112,7 @@ fn what_is_wrong_in_a_comment_is_told_with_its_place() {
             "f;DROP TABLE t",
             "here: `before`: \"f;DROP TABLE t\" is not the name of a function",
         ),
-        ("database", "other", "here: `database`: is not served yet"),
+        ("database", "", "here: `database`: must be a text"),
         ("param", "", "here: `params`: must be a name"),
         (
             "param",

@@ -14,13 +14,13 @@ use super::{
 };
 
 /// The arguments of a call.
-pub(super) struct Given {
-    positional: Vec<Argument>,
-    by_name: BTreeMap<String, Argument>,
+pub(in crate::sql) struct Given {
+    pub(in crate::sql) positional: Vec<Argument>,
+    pub(in crate::sql) by_name: BTreeMap<String, Argument>,
 }
 
 impl Given {
-    pub(super) fn read(payload: &Payload) -> Result<Self, Error> {
+    pub(in crate::sql) fn read(payload: &Payload) -> Result<Self, Error> {
         let unreadable =
             |error| Error::invalid_argument(format_args!("the arguments cannot be read: {error}"));
         Ok(Self {

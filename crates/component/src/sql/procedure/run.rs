@@ -12,23 +12,24 @@ use super::{
         options::Returns,
         types::Argument,
     },
-    Procedure, Unprepared,
+    Procedure,
     answer::Answered,
     guard,
     plan::Plan,
     prepare::{Prepared, PreparedStatement},
+    ready::Ready,
     relay::Relay,
 };
 
 /// Runs a procedure. Does not block.
 pub(super) fn once(
     procedure: &Arc<Procedure>,
-    prepared: &Arc<Prepared>,
-    settings: Settings,
+    ready: Ready,
     arguments: &[Option<Argument>],
 ) -> Result<Deferred<Answered>, Error> {
-    let job = job(&procedure.plan, prepared, settings, arguments)?;
-    let answer = Answered::maker(&procedure.plan, prepared);
+    let Ready { prepared, settings } = ready;
+    let job = job(&procedure.plan, &prepared, settings, arguments)?;
+    let answer = Answered::maker(&procedure.plan, &prepared);
     let this = procedure.clone();
     let results = procedure.callers.db().submit(job);
     Ok(results.map_result(move |result| match result {
@@ -37,125 +38,63 @@ pub(super) fn once(
     }))
 }
 
-/// A call whose procedure is prepared first if it is not, which waits for the roles if they are not
-/// known, and which is run again as often as its `retry` says.
-pub(super) struct Careful {
-    pub(super) procedure: Arc<Procedure>,
-    pub(super) prepared: Option<Arc<Prepared>>,
-    pub(super) settings: Option<Settings>,
-    pub(super) caller: Option<Arc<Identity>>,
-    pub(super) arguments: Vec<Option<Argument>>,
-}
-
-impl Careful {
-    /// Does not block.
-    pub(super) fn start(self) -> Deferred<Answered> {
-        let (relay, deferred) = Relay::new();
-        self.go_on(relay);
-        deferred
-    }
-
-    /// Gets what is lacking, one after the other.
-    fn go_on(self, relay: Relay<Answered>) {
-        match self {
-            Self { settings: None, .. } => self.read_roles(relay),
-            Self { prepared: None, .. } => self.prepare(relay),
-            Self {
-                procedure,
-                prepared: Some(prepared),
-                settings: Some(settings),
-                arguments,
-                ..
-            } => {
-                let left = procedure.plan.retry;
-                let attempt = Attempt {
-                    procedure,
-                    prepared,
-                    settings,
-                    arguments,
-                    left,
-                };
-                attempt.run(relay);
-            }
-        }
-    }
-
-    fn read_roles(mut self, relay: Relay<Answered>) {
-        let procedure = self.procedure.clone();
-        procedure.callers.clone().read(move |result| {
-            let Procedure {
-                callers, plan, uri, ..
-            } = &*procedure;
-            let caller = self.caller.as_deref();
-            match result.and_then(|()| callers.settings(&plan.told, uri, caller)) {
-                Ok(None) => {
-                    let why = "the roles of the database could not be read in time";
-                    relay.resolve(Err(Error::new(error_uri::UNAVAILABLE, why)));
-                }
-                Ok(settings) => {
-                    self.settings = settings;
-                    self.go_on(relay);
-                }
-                Err(error) => relay.resolve(Err(error)),
-            }
-        });
-    }
-
-    fn prepare(mut self, relay: Relay<Answered>) {
-        self.procedure.clone().prepare(move |result| match result {
-            Ok(prepared) => {
-                self.prepared = Some(prepared);
-                self.go_on(relay);
-            }
-            Err(Unprepared::Faulty(_, error) | Unprepared::Unavailable(error)) => {
-                relay.resolve(Err(error));
-            }
-        });
-    }
-}
-
-/// A call that has all that it needs, and how often it may still be run again.
-struct Attempt {
+/// Asks PostgreSQL for what the call needs, and runs the procedure again as often as its `retry` says.
+pub(super) fn with_care(
     procedure: Arc<Procedure>,
-    prepared: Arc<Prepared>,
-    settings: Settings,
+    caller: Option<Arc<Identity>>,
+    arguments: Vec<Option<Argument>>,
+) -> Deferred<Answered> {
+    let (relay, deferred) = Relay::new();
+    let this = procedure.clone();
+    procedure.get_ready(caller, move |result| match result {
+        Ok(ready) => {
+            let left = this.plan.retry;
+            attempt(this, ready, arguments, left, relay);
+        }
+        Err(error) => relay.resolve(Err(error)),
+    });
+    deferred
+}
+
+fn attempt(
+    procedure: Arc<Procedure>,
+    ready: Ready,
     arguments: Vec<Option<Argument>>,
     left: u64,
+    relay: Relay<Answered>,
+) {
+    let Procedure { callers, plan, .. } = &*procedure;
+    let job = match job(plan, &ready.prepared, ready.settings.clone(), &arguments) {
+        Ok(job) => job,
+        Err(error) => {
+            procedure.forget();
+            return relay.resolve(Err(error));
+        }
+    };
+    if relay.is_over() {
+        return;
+    }
+    let job = callers.db().submit(job);
+    relay.interrupts(job.cancel_handle());
+    job.on_result(move |result| match result {
+        Err(error) if left > 0 && is_worth_another_try(&error) => {
+            attempt(procedure, ready, arguments, left - 1, relay);
+        }
+        Err(error) => relay.resolve(Err(told(error, &procedure))),
+        Ok(results) => {
+            let answer = Answered::maker(&procedure.plan, &ready.prepared);
+            relay.resolve(answer(results));
+        }
+    });
 }
 
-impl Attempt {
-    fn run(mut self, relay: Relay<Answered>) {
-        let Procedure { callers, plan, .. } = &*self.procedure;
-        let job = match job(plan, &self.prepared, self.settings.clone(), &self.arguments) {
-            Ok(job) => job,
-            Err(error) => {
-                self.procedure.forget();
-                return relay.resolve(Err(error));
-            }
-        };
-        if relay.is_over() {
-            return;
-        }
-        let job = callers.db().submit(job);
-        relay.interrupts(job.cancel_handle());
-        job.on_result(move |result| match result {
-            Err(error) if self.left > 0 && is_worth_another_try(&error) => {
-                self.left -= 1;
-                self.run(relay);
-            }
-            Err(error) => relay.resolve(Err(told(error, &self.procedure))),
-            Ok(results) => {
-                let answer = Answered::maker(&self.procedure.plan, &self.prepared);
-                relay.resolve(answer(results));
-            }
-        });
-    }
-}
+/// The SQLSTATE of a COMMIT or ROLLBACK in a transaction that is not its to end.
+const INVALID_TERMINATION: &str = "2D000";
 
 /// An error as the caller is told it: PostgreSQL likes to repeat the values that it refuses.
 ///
 /// After one that says that tables or types have become others, the procedure is prepared again.
-fn told(error: sql::Error, procedure: &Procedure) -> Error {
+pub(super) fn told(error: sql::Error, procedure: &Procedure) -> Error {
     let class = error.sqlstate().and_then(|state| state.get(..2));
     if error.kind() == ErrorKind::Value || matches!(class, Some("42" | "0A")) {
         procedure.forget();
@@ -168,7 +107,13 @@ fn told(error: sql::Error, procedure: &Procedure) -> Error {
         };
     }
     let sqlstate = error.sqlstate().map(str::to_owned);
-    let told = Error::from(error);
+    if sqlstate.as_deref() == Some(INVALID_TERMINATION) {
+        let why = "the procedure ends its transaction, which PostgreSQL allows only where nobody else \
+                   has begun it: it needs `identity false`, and none of `timeout`, `read_only`, \
+                   `isolation` and `dry_run`";
+        return Error::runtime(why).with_log(why.to_owned());
+    }
+    let told = procedure.error(error);
     match sqlstate {
         Some(sqlstate) if procedure.plan.is_secret => without_parameters(told, &sqlstate),
         _ => told,
@@ -192,7 +137,7 @@ fn without_parameters(error: Error, sqlstate: &str) -> Error {
 }
 
 /// Whether the transaction was rolled back for what others did: a serialization failure, a deadlock.
-fn is_worth_another_try(error: &sql::Error) -> bool {
+pub(super) fn is_worth_another_try(error: &sql::Error) -> bool {
     matches!(error.sqlstate(), Some("40001" | "40P01"))
 }
 
@@ -223,6 +168,22 @@ fn statement(
     prepared: &PreparedStatement,
     arguments: &[Option<Argument>],
 ) -> Result<Statement, Error> {
+    let params = params(plan, index, prepared, arguments)?;
+    let statement = Statement::new(prepared.sql.clone(), params);
+    Ok(if prepared.is_kept {
+        statement
+    } else {
+        statement.count()
+    })
+}
+
+/// The values of a statement's parameters.
+pub(super) fn params(
+    plan: &Plan,
+    index: usize,
+    prepared: &PreparedStatement,
+    arguments: &[Option<Argument>],
+) -> Result<Params<'static>, Error> {
     let uses = &plan.statements[index].assembled.uses;
     let bound = uses.iter().zip(&prepared.types).map(|(used, to)| {
         let name = &plan.source.parameters[*used].name;
@@ -236,19 +197,12 @@ fn statement(
             |mismatch| Error::invalid_argument(format_args!("argument `{name}`: {mismatch}"));
         argument.bind(to).map_err(fault)
     });
-    let params: Params<'static> = bound.collect::<Result<_, _>>()?;
-    let statement = Statement::new(prepared.sql.clone(), params);
-    let is_kept = prepared.is_kept;
-    Ok(if is_kept {
-        statement
-    } else {
-        statement.count()
-    })
+    bound.collect()
 }
 
 impl Returns {
     /// Whether the rows themselves are wanted.
     pub(super) fn is_of_rows(self) -> bool {
-        matches!(self, Self::Rows | Self::Arrays | Self::Row | Self::Value)
+        !matches!(self, Self::Count | Self::None)
     }
 }

@@ -76,7 +76,7 @@ fn a_function_that_cannot_be_one_is_a_fault_and_lets_nobody_in() {
         (
             "shop.may",
             "extra.before: `before`: shop.may() has to be a function that RETURNS void, ",
-            "(SQLSTATE 42846)",
+            "wamp.error.runtime_error: the procedure has a fault: shop.may() has to be a function",
         ),
         (
             "shop.gone",

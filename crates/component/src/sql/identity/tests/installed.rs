@@ -4,8 +4,8 @@ use serde_json::{Map, json};
 
 use super::{caller, components, own};
 
-/// What `sql-install` runs.
-pub(super) const SCRIPT: &str = include_str!("../../install/identity.sql");
+/// The part of `sql-install`.
+const SCRIPT: &str = include_str!("../../install/identity.sql");
 
 const ALL: &str = "SELECT wampgres.session(), wampgres.authid(), wampgres.authrole(), \
                    wampgres.authmethod(), wampgres.authextra(), wampgres.realm(), wampgres.procedure()";
@@ -61,6 +61,7 @@ fn they_can_be_installed_again_and_trust_no_search_path() {
 #[test]
 fn they_are_stable_and_anybodys() {
     let sql = "SELECT count(*) FROM pg_proc WHERE pronamespace = 'wampgres'::regnamespace \
+               AND pronargs = 0 AND prolang = (SELECT oid FROM pg_language WHERE lanname = 'sql') \
                AND provolatile = 's' AND proparallel = 's' AND has_function_privilege(oid, 'EXECUTE')";
     let extra = json!({"procedures": {"com.count": {"sql": sql, "returns": "value"}}});
     let count = components(&extra)[0].call("com.count", None).unwrap();

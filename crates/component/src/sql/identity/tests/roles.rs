@@ -5,7 +5,7 @@ use std::time::Instant;
 use serde_json::{Value, json};
 use wamp::AuthMethod;
 
-use super::{super::super::definitions::Definitions, Component, LIMIT, caller, components, own};
+use super::{Component, Databases, Definitions, LIMIT, caller, components, own};
 
 const NOTES: &str = "SELECT owner FROM shop.notes WHERE owner IN ('alice', 'bob') ORDER BY owner";
 
@@ -276,7 +276,8 @@ fn faults_of_the_configuration_are_told() {
             "extra.procedures[\"com.one\"].before: `before` is for procedures that have the identity",
         ),
     ] {
-        let faults = Definitions::read(&extra).faults;
+        let databases = Databases::only(super::server().logins[0].clone());
+        let faults = Definitions::read(&extra, &databases).faults;
         let faults: Vec<_> = faults.iter().map(ToString::to_string).collect();
         assert!(
             faults.len() == 1 && faults[0].starts_with(why),
