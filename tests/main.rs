@@ -22,6 +22,7 @@ mod custom_component;
 mod databases;
 mod embedded;
 mod faults;
+mod guards;
 mod hello;
 mod http;
 mod libpq;

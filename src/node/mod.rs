@@ -160,8 +160,8 @@ pub enum Error {
 
 impl Node {
     /// Starts everything a configuration describes. When this returns, clients can connect and
-    /// all components in this process have registered; components on other routers are
-    /// being connected. A database that is down does not keep the node from starting.
+    /// all components in this process have registered, but for those that somebody has yet to say may;
+    /// components on other routers are being connected. A database that is down does not keep the node from starting.
     ///
     /// # Errors
     /// [`Error`] for the first thing that cannot be started; nothing is left running then.
