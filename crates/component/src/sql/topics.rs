@@ -23,7 +23,7 @@ use guards::Guards;
 use outbox::Outbox;
 pub(super) use outbox::{Unusable, check as check_outbox};
 pub(super) use settings::Settings;
-pub use table::{CHANNEL_OPTIONS, OUTBOX_OPTIONS};
+pub use table::{CHANNEL_OPTIONS, EVENTS_AT_ONCE, OCTETS_AT_ONCE, OUTBOX_OPTIONS};
 
 /// What publishes for a component.
 #[derive(Default)]
