@@ -66,11 +66,7 @@ impl Definitions {
         let mut written = this.written(extra);
         let prefix = this.text(extra, "prefix").unwrap_or_default();
         let prefix = prefix.strip_suffix('.').unwrap_or(prefix);
-        if let Some(topics) = extra.get("topics") {
-            let (settings, faults) = topics::Settings::read(topics, prefix);
-            this.topics = settings;
-            this.faults.extend(faults);
-        }
+        this.topics(extra, prefix);
         if let Some(directory) = this.text(extra, "directory") {
             let (files, faults) = files::read(Path::new(directory));
             this.is_complete = faults.is_empty();
@@ -137,6 +133,14 @@ impl Definitions {
                        false for all";
             let place = Place::of(&place.into());
             self.faults.push(Fault::new(place, why));
+        }
+    }
+
+    fn topics(&mut self, extra: &Map<String, Value>, prefix: &str) {
+        if let Some(topics) = extra.get("topics") {
+            let (settings, faults) = topics::Settings::read(topics, prefix);
+            self.topics = settings;
+            self.faults.extend(faults);
         }
     }
 
