@@ -273,11 +273,10 @@ def add_delays(figure, name, received):
 MEASURES = {"now": now, "rows": rows, "stream": stream, "outbox": outbox}
 
 
-def measure(program, quick, parts, backends):
+def measure(program, rounds, seconds, parts, backends):
     """Runs all rounds of the parts. Their figures replace those of the last run."""
     RESULTS.mkdir(exist_ok=True)
     results = json.loads(LATEST.read_text()) if LATEST.exists() else {}
-    rounds, seconds = (1, 1.5) if quick else (3, 4)
     of = machine.describe()
     figures = {part: {backend: Figures(backend) for backend in backends} for part in parts}
     with tempfile.TemporaryDirectory(prefix="wampgres-bench-") as directory:
@@ -305,8 +304,10 @@ def main():
     parser.add_argument("program", type=pathlib.Path, help=argparse.SUPPRESS)
     parser.add_argument("parts", nargs="*", metavar="PART", help=f"{', '.join(PARTS)}; all if none")
     parser.add_argument("--backend", choices=[*BACKENDS, "both"], default="both")
+    parser.add_argument("--rounds", type=int, default=3, help="how often all is measured")
+    parser.add_argument("--seconds", type=float, default=4, help="how long each load is")
     which = parser.add_mutually_exclusive_group()
-    which.add_argument("--quick", action="store_true", help="one short round")
+    which.add_argument("--quick", action="store_true", help="one round, with loads of 1.5 s")
     which.add_argument("--markdown", action="store_true", help="print the last tables again")
     arguments = parser.parse_args()
     if unknown := set(arguments.parts) - set(PARTS):
@@ -314,7 +315,8 @@ def main():
     parts = arguments.parts or list(PARTS)
     if not arguments.markdown:
         backends = BACKENDS if arguments.backend == "both" else [arguments.backend]
-        measure(arguments.program.resolve(), arguments.quick, parts, backends)
+        length = (1, 1.5) if arguments.quick else (arguments.rounds, arguments.seconds)
+        measure(arguments.program.resolve(), *length, parts, backends)
     if not LATEST.exists():
         sys.exit("there are no figures, which a run writes: scripts/bench --sql")
     results = json.loads(LATEST.read_text())
