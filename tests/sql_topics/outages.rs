@@ -1,6 +1,6 @@
 //! What becomes of published events when connections, servers and nodes fail.
 
-use std::{fs, path::Path};
+use std::{fs, path::Path, sync::mpsc};
 
 use postgres::error::SqlState;
 use serde_json::{Value, json};
@@ -10,13 +10,17 @@ use super::{
 };
 use crate::support::{
     backends::{Backend, on_each_backend},
+    fake_router::{self, say},
     node::Node,
     postgres::{Database, PASSWORD, Postgres},
+    wait::PATIENCE,
+    websocket::code,
 };
 
 on_each_backend![
     a_lost_connection_is_caught_up_with,
     a_restarted_server_is_caught_up_with,
+    a_lost_router_is_caught_up_with,
     what_was_deleted_meanwhile_is_told,
     a_failover_is_told,
     an_outbox_that_is_not_installed_is_waited_for,
@@ -54,6 +58,42 @@ fn a_restarted_server_is_caught_up_with(backend: Backend) {
         publish(&mut database.client(), numbers[1]);
         assert_eq!(firsts(&mut client, 2), numbers, "{mode}");
     }
+}
+
+/// An event that may have got lost with the connection comes again, by its id; one that was acknowledged
+/// does not.
+fn a_lost_router_is_caught_up_with(backend: Backend) {
+    let database = Database::create("outages_router", backend);
+    install(&database);
+    let (sender, publications) = mpsc::channel();
+    let mut left = 2;
+    let router = fake_router::start(move |from, message| match message[0].as_u64() {
+        Some(code::REGISTER) => say(from, json!([code::REGISTERED, message[1], 1])),
+        Some(code::PUBLISH) => {
+            // The test may be over.
+            let _ = sender.send((from, message[3].clone(), message[5].clone()));
+            left -= 1;
+            match left {
+                0 => vec![(from, String::new())],
+                _ => say(from, json!([code::PUBLISHED, message[1], 1])),
+            }
+        }
+        _ => Vec::new(),
+    });
+    let mut config = config_of(&database, &json!({"outbox": true}));
+    let transport = &mut config["workers"][1]["components"][0]["transport"];
+    transport["url"] = json!(format!("ws://{router}/ws"));
+    let mut node = Node::start(&config);
+    node.wait_for_log(LIVE);
+    node.wait_for_log("registered 1 procedures");
+    let next = || publications.recv_timeout(PATIENCE).expect("a publication");
+    let mut sql = database.client();
+    let [first, second] = [1, 2].map(|n| publish(&mut sql, n));
+    assert_eq!(next(), (0, json!(STOCK), json!({"_event": first})));
+    assert_eq!(next(), (0, json!(STOCK), json!({"_event": second})));
+    assert_eq!(next(), (1, json!(STOCK), json!({"_event": second})));
+    let third = publish(&mut sql, 3);
+    assert_eq!(next(), (1, json!(STOCK), json!({"_event": third})));
 }
 
 fn what_was_deleted_meanwhile_is_told(backend: Backend) {

@@ -102,12 +102,7 @@ impl Definitions {
             }
         }
         this.text(extra, "reload_channel");
-        let replica = this.text(extra, "replica");
-        if let Some(why) = replica.and_then(|name| databases.fault(name)) {
-            let place = Place::of(&"extra.replica".into());
-            this.faults.push(Fault::new(place, why));
-        }
-        this.check_databases(databases);
+        this.check_databases(extra, databases);
         let taken = this.plans.keys().chain(&this.faulty);
         this.functions = FunctionOptions {
             schemas,
@@ -120,7 +115,12 @@ impl Definitions {
     }
 
     /// Takes out what names a database that there is none of.
-    fn check_databases(&mut self, databases: &Databases) {
+    fn check_databases(&mut self, extra: &Map<String, Value>, databases: &Databases) {
+        let replica = self.text(extra, "replica");
+        if let Some(why) = replica.and_then(|name| databases.fault(name)) {
+            let place = Place::of(&"extra.replica".into());
+            self.faults.push(Fault::new(place, why));
+        }
         let (faults, faulty) = (&mut self.faults, &mut self.faulty);
         self.plans.retain(|uri, plan| {
             let fault = databases.fault_of(&plan.options);

@@ -19,6 +19,8 @@ use serde_json::Value;
 
 use super::*;
 
+const INSTALL: Installation = Installation::Install { watch_ddl: false };
+
 fn server() -> &'static TemporaryCluster {
     static SERVER: OnceLock<TemporaryCluster> = OnceLock::new();
     SERVER.get_or_init(|| {
@@ -44,9 +46,7 @@ fn installed(name: &str) -> Client {
     let create = format!("CREATE DATABASE {name}");
     connect("postgres").batch_execute(&create).unwrap();
     let mut client = connect(name);
-    client
-        .batch_execute(&Installation::Install.script())
-        .unwrap();
+    client.batch_execute(&INSTALL.script()).unwrap();
     client
 }
 

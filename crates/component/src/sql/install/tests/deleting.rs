@@ -8,9 +8,7 @@ fn server() -> (TemporaryCluster, Client) {
     let server = TemporaryCluster::create("app", None).unwrap();
     server.start().unwrap();
     let mut client = connect_to(&server, "postgres");
-    client
-        .batch_execute(&Installation::Install.script())
-        .unwrap();
+    client.batch_execute(&INSTALL.script()).unwrap();
     (server, client)
 }
 
