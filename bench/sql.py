@@ -46,9 +46,9 @@ END
 $$;
 CREATE TRIGGER tell_order AFTER INSERT ON orders FOR EACH ROW EXECUTE FUNCTION tell_order();
 """
-# Programs before the option `identity` refuse it: their documentation does not have it.
-HAS_IDENTITY = "\n| `identity` |" in (ROOT / "docs" / "config.md").read_text()
-PLAIN = "-- @identity false\n" if HAS_IDENTITY else ""
+# Programs that do not serve it yet say so, and refuse it.
+HAS_IDENTITY = "\n| `identity` | boolean | `true` |" in (ROOT / "docs" / "config.md").read_text()
+PLAIN = "-- @identity false\n"
 COLUMNS = "SELECT id, name, price, changed, sold, weight FROM goods"
 TEN_ROWS = f"{COLUMNS} WHERE id >= :first ORDER BY id LIMIT 10"
 FILES = {
@@ -300,10 +300,11 @@ def measure(program, rounds, seconds, parts, backends):
                 say(f"round {place + 1} of {rounds}")
                 for part in parts:
                     MEASURES[part](bench, backends, figures[part])
-    for part, of_backends in figures.items():
-        values = {backend: figure.values for backend, figure in of_backends.items()}
-        results[part] = {"machine": of, "rounds": rounds, "seconds": seconds, "backends": values}
-    LATEST.write_text(json.dumps(results, indent=2) + "\n")
+                    values = {backend: figures[part][backend].values for backend in backends}
+                    results[part] = {
+                        "machine": of, "rounds": place + 1, "seconds": seconds, "backends": values
+                    }
+                    LATEST.write_text(json.dumps(results, indent=2) + "\n")
 
 
 def main():
