@@ -163,7 +163,7 @@ mod subscription;
 pub use aliases::{Deferred, Promise, deferred};
 pub use class::{Classes, Component, Instance, NamedDatabase, Procedure, Setup};
 pub use did_you_mean::did_you_mean;
-pub use error::{Error, ErrorDetails};
+pub use error::{CONFLICT, Error, ErrorDetails, RAISED, error_reference};
 pub use guard::{GuardHandle, SubscribeRequest};
 pub use handler::Status;
 pub use invocation::{Answer, Caller, Invocation, Later, Reply};

@@ -10,6 +10,7 @@ mod definitions;
 mod files;
 mod function;
 mod functions;
+mod identity;
 mod install;
 mod options;
 mod procedure;

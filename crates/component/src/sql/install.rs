@@ -20,10 +20,14 @@ struct Part {
 }
 
 /// All parts, in the order in which they are installed.
-const PARTS: [Part; 3] = [
+const PARTS: [Part; 4] = [
     Part {
         install: include_str!("install/schema.sql"),
         remove: include_str!("install/schema.remove.sql"),
+    },
+    Part {
+        install: include_str!("install/identity.sql"),
+        remove: include_str!("install/identity.remove.sql"),
     },
     Part {
         install: include_str!("install/outbox.sql"),
