@@ -46,5 +46,6 @@ mod sql_stream;
 mod sql_topics;
 mod streaming;
 mod support;
+mod todo;
 mod wamp;
 mod websocket;

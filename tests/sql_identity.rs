@@ -4,7 +4,9 @@ mod crowd;
 mod dialled;
 
 use serde_json::{Value, json};
-use wampgres::component::{Component, Error, Procedure, Reply, SessionHandle, Setup};
+use wampgres::component::{
+    Component, Error, Procedure, Reply, SessionHandle, Setup, sql::Installation,
+};
 
 use crate::support::{
     backends::{Backend, on_each_backend},
@@ -25,17 +27,15 @@ on_each_backend!(
 
 const CLASS: &str = "sql.Procedures";
 
-/// What `sql-install` makes.
-const FUNCTIONS: &str = include_str!("../crates/component/src/sql/install/identity.sql");
-
 /// A database with notes of which each caller sees its own: a role for everybody, and one for the
 /// staff. Roles are the cluster's, so their names have the database's in them.
 fn database(name: &str, backend: Backend) -> Database {
     let database = Database::create(name, backend);
     let role = |of: &str| format!("{name}_{backend}_{of}");
     let (web, staff) = (role("web"), role("staff"));
+    let functions = Installation::Install.script();
     let script = format!(
-        "{FUNCTIONS}
+        "{functions}
          CREATE ROLE {web}; CREATE ROLE {staff};
          CREATE TABLE notes (owner text DEFAULT wampgres.authid(), note text);
          ALTER TABLE notes ENABLE ROW LEVEL SECURITY;
