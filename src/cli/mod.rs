@@ -2,9 +2,15 @@
 //! how a node works.
 
 mod bench;
+mod call;
 mod check;
+mod client;
 pub(crate) mod logging;
+mod publish;
+mod register;
+mod signals;
 mod start;
+mod subscribe;
 
 use std::{
     num::{NonZeroU8, NonZeroU16, NonZeroU64},
@@ -44,6 +50,7 @@ Examples:
   wampgres                                run the node that ./config.json describes
   wampgres start --embedded-postgres      the same, with a private PostgreSQL of its own
   wampgres check --config /etc/node.json  list every fault of a configuration
+  wampgres call com.example.now.v1        call a procedure of the node that runs on this machine
   wampgres bench --connections 50         measure the node that runs on this machine
 
 Without a command the node is started. The log goes to standard error; RUST_LOG sets what is
@@ -66,6 +73,18 @@ enum Command {
     Start(StartArgs),
     /// Check a configuration and list all of its faults
     Check(CheckArgs),
+    /// Call a procedure and print what it answers
+    #[command(after_help = call::HELP)]
+    Call(Box<call::CallArgs>),
+    /// Publish an event
+    #[command(after_help = publish::HELP)]
+    Publish(Box<publish::PublishArgs>),
+    /// Print the events of topics
+    #[command(after_help = subscribe::HELP)]
+    Subscribe(Box<subscribe::SubscribeArgs>),
+    /// Answer calls with a program
+    #[command(after_help = register::HELP)]
+    Register(Box<register::RegisterArgs>),
     /// Put a load on a router and measure it
     #[command(after_help = BENCH_EXAMPLES)]
     Bench(Box<BenchArgs>),
@@ -237,6 +256,10 @@ pub fn run(classes: &Classes) -> ExitCode {
     match cli.command.unwrap_or(Command::Start(cli.start)) {
         Command::Start(args) => start::run(&args, classes),
         Command::Check(args) => check::run(&args, classes),
+        Command::Call(args) => call::run(&args, classes),
+        Command::Publish(args) => publish::run(&args, classes),
+        Command::Subscribe(args) => subscribe::run(&args, classes),
+        Command::Register(args) => register::run(&args, classes),
         Command::Bench(args) => bench::run(&args),
         Command::Version => {
             println!("wampgres {}", env!("CARGO_PKG_VERSION"));

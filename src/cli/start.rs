@@ -9,25 +9,13 @@ use std::{
     time::{Duration, Instant},
 };
 
-use crossbeam_channel::{Receiver, bounded};
-use nix::sys::signal::{SigSet, Signal};
-
-use super::{StartArgs, explain, load, logging, raise_file_limit};
+use super::{StartArgs, explain, load, logging, raise_file_limit, signals};
 use crate::{
     config::{Database, NodeConfig, Secret},
     node::{Address, ConnectionStats, Node, StopTimes, Threads},
 };
 use component::Classes;
 use pg_cluster::EmbeddedPostgres;
-
-/// The exit code after a second signal, as a shell gives for SIGINT.
-const INTERRUPTED: i32 = 130;
-/// How long a process that leaves at once waits for whoever reads its log.
-const AT_ONCE: Duration = Duration::from_millis(100);
-/// How long after the first signal others count as the same request: when a terminal is closed, the
-/// shell and the kernel each send a SIGHUP, and a service manager may signal both the process and
-/// its group.
-const ECHO: Duration = Duration::from_secs(1);
 
 pub(super) fn run(args: &StartArgs, classes: &Classes) -> ExitCode {
     let file = &args.config.config;
@@ -36,7 +24,7 @@ pub(super) fn run(args: &StartArgs, classes: &Classes) -> ExitCode {
         Err(error) => return explain(file, &error),
     };
     // Its drop writes what is logged last.
-    let started = keep_ignoring_hangup().map_err(io::Error::from);
+    let started = signals::keep_ignoring_hangup().map_err(io::Error::from);
     let _log = match started.and_then(|()| logging::start(args.log_format)) {
         Ok(log) => log,
         Err(error) => {
@@ -64,7 +52,7 @@ fn run_node(
     args: &StartArgs,
     classes: &Classes,
 ) -> Result<(), Box<dyn std::error::Error>> {
-    let signal = first_signal()?;
+    let signal = signals::first()?;
     if let Err(error) = raise_file_limit() {
         tracing::warn!(%error, "the limit of open files stays as it is");
     }
@@ -143,45 +131,6 @@ pub(super) fn seconds(text: &str) -> Result<Duration, String> {
         .filter(|seconds| (1.0..=86_400.0).contains(seconds))
         .map(Duration::from_secs_f64)
         .ok_or_else(|| "must be seconds, from 1 to 86400".to_owned())
-}
-
-/// Fires at the first SIGINT, SIGTERM or SIGHUP. A later one that is no echo of it ends the process
-/// at once.
-fn first_signal() -> Result<Receiver<()>, Box<dyn std::error::Error>> {
-    let (send, receive) = bounded(1);
-    let mut first: Option<Instant> = None;
-    ctrlc::set_handler(move || match first {
-        None => {
-            first = Some(Instant::now());
-            let _ = send.try_send(());
-        }
-        Some(at) if at.elapsed() < ECHO => {}
-        Some(_) => {
-            stdio::finish(AT_ONCE);
-            std::process::exit(INTERRUPTED)
-        }
-    })?;
-    Ok(receive)
-}
-
-/// Keeps SIGHUP without effect if it is ignored at the start. Our handler will replace the ignoring,
-/// so all threads block the signal; they inherit that from this one, which calls this before there
-/// are others.
-fn keep_ignoring_hangup() -> nix::Result<()> {
-    if hangup_is_ignored() {
-        let mut hangup = SigSet::empty();
-        hangup.add(Signal::SIGHUP);
-        hangup.thread_block()?;
-    }
-    Ok(())
-}
-
-/// Whether SIGHUP was ignored when this process was started, as nohup does.
-fn hangup_is_ignored() -> bool {
-    let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
-    let ignored = status.lines().find_map(|l| l.strip_prefix("SigIgn:"));
-    let ignored = ignored.and_then(|mask| u64::from_str_radix(mask.trim(), 16).ok());
-    ignored.is_some_and(|mask| mask & (1 << (Signal::SIGHUP as u32 - 1)) != 0)
 }
 
 /// Starts a private cluster with the role and database of the configuration, and moves the
