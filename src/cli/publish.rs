@@ -85,8 +85,8 @@ impl Publisher<'_> {
     /// Publishes all of an input. What has no answer yet takes room from what is read next.
     fn all(&self, file: &Path) -> Result<(), Failure> {
         input::read_all(file, self.session.teller())?;
-        let (mut unanswered, mut is_over) = (0, false);
-        while !is_over || unanswered > 0 {
+        let (mut unanswered, mut end) = (0, None);
+        while end.is_none() || unanswered > 0 {
             let told = match unanswered {
                 0 => self.session.next(None),
                 _ => self.session.answer(),
@@ -100,8 +100,8 @@ impl Publisher<'_> {
                         self.session.give_room();
                     }
                 }
-                Told::Input(Ok(None)) => is_over = true,
-                Told::Input(Err(why)) => return Err(Failure::Usage(why)),
+                Told::Input(Ok(None)) => end = Some(Ok(())),
+                Told::Input(Err(why)) => end = Some(Err(Failure::Usage(why))),
                 Told::Published(result) => {
                     acknowledged(result)?;
                     unanswered -= 1;
@@ -110,7 +110,7 @@ impl Publisher<'_> {
                 _ => {}
             }
         }
-        Ok(())
+        end.unwrap_or(Ok(()))
     }
 
     fn publish(&self, payload: Payload) -> Result<(), Failure> {

@@ -72,7 +72,7 @@ impl PayloadArgs {
 /// A payload of an `--input`.
 pub(in crate::cli) fn read_payload(document: &RawValue) -> Result<Payload, String> {
     #[derive(Deserialize)]
-    #[serde(deny_unknown_fields)]
+    #[serde(deny_unknown_fields, expecting = "an object")]
     struct Both {
         #[serde(default)]
         args: Vec<Box<RawValue>>,
