@@ -37,6 +37,7 @@ mod readme;
 mod registering_later;
 mod restart;
 mod scale;
+mod sql_describe;
 mod sql_procedures;
 mod streaming;
 mod support;

@@ -6,12 +6,12 @@ use std::{process::ExitCode, time::Duration};
 use super::{CheckArgs, FAULTY, explain, load};
 use crate::{
     config::NodeConfig,
-    node::{StopTimes, check_sql},
+    node::{SqlComponent, StopTimes, look_at_sql},
 };
-use component::Classes;
+use component::{Classes, sql};
 
 /// How long it may take to close the databases.
-const CLOSE_TIME: Duration = Duration::from_secs(2);
+pub(super) const CLOSE_TIME: Duration = Duration::from_secs(2);
 
 pub(super) fn run(args: &CheckArgs, classes: &Classes) -> ExitCode {
     let file = &args.config.config;
@@ -29,7 +29,11 @@ pub(super) fn run(args: &CheckArgs, classes: &Classes) -> ExitCode {
 
 /// Prints what PostgreSQL says of the SQL.
 fn check_database(config: &NodeConfig, classes: &Classes) -> ExitCode {
-    let checked = match check_sql(config, classes, StopTimes::of(CLOSE_TIME)) {
+    let check = |component: SqlComponent<'_>, pool| {
+        let check = sql::check(component.extra, pool);
+        (component.json_path.to_owned(), check)
+    };
+    let checked = match look_at_sql(config, classes, StopTimes::of(CLOSE_TIME), check) {
         Ok(checked) => checked,
         Err(error) => {
             eprintln!("{error}");

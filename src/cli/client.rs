@@ -7,14 +7,19 @@ pub(super) mod input;
 mod payload;
 mod session;
 
-use std::{path::PathBuf, process::ExitCode, time::Duration};
+use std::{
+    path::{Path, PathBuf},
+    process::ExitCode,
+    time::Duration,
+};
 
 use clap::Args;
 
 pub(super) use self::{
     failure::Failure,
     payload::{
-        PayloadArgs, Source, event_line, invocation_line, payload_envelope, payload_line, value_of,
+        PayloadArgs, Source, compact, event_line, invocation_line, payload_envelope, payload_line,
+        value_of,
     },
     session::{Session, SessionClient, Teller, Told},
 };
@@ -46,6 +51,13 @@ pub(super) struct ConnectArgs {
     /// The configuration of a node, to take its address and its realm from
     #[arg(long, value_name = "FILE")]
     config: Option<PathBuf>,
+}
+
+impl ConnectArgs {
+    /// The configuration that is named.
+    pub(super) fn config(&self) -> Option<&Path> {
+        self.config.as_deref()
+    }
 }
 
 /// The exit code of a command, after its failure is told on standard error.

@@ -5,6 +5,7 @@ mod bench;
 mod call;
 mod check;
 mod client;
+mod describe;
 pub(crate) mod logging;
 mod publish;
 mod register;
@@ -85,6 +86,9 @@ enum Command {
     /// Answer calls with a program
     #[command(after_help = register::HELP)]
     Register(Box<register::RegisterArgs>),
+    /// Say what procedures in SQL there are: for people, as JSON or as TypeScript
+    #[command(after_help = describe::HELP)]
+    Describe(Box<describe::DescribeArgs>),
     /// Put a load on a router and measure it
     #[command(after_help = BENCH_EXAMPLES)]
     Bench(Box<BenchArgs>),
@@ -260,6 +264,7 @@ pub fn run(classes: &Classes) -> ExitCode {
         Command::Publish(args) => publish::run(&args, classes),
         Command::Subscribe(args) => subscribe::run(&args, classes),
         Command::Register(args) => register::run(&args, classes),
+        Command::Describe(args) => describe::run(&args, classes),
         Command::Bench(args) => bench::run(&args),
         Command::Version => {
             println!("wampgres {}", env!("CARGO_PKG_VERSION"));

@@ -7,7 +7,7 @@ mod databases;
 mod listeners;
 mod memory_limit;
 mod settings;
-mod sql_check;
+mod sql_look;
 
 use std::{
     io,
@@ -19,7 +19,7 @@ use std::{
 
 pub use self::databases::DatabaseStatus;
 pub use self::listeners::Address;
-pub use self::sql_check::check_sql;
+pub use self::sql_look::{SqlComponent, look_at_sql};
 use self::{
     components::Components,
     databases::{Databases, IoThreads},

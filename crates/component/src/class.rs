@@ -13,8 +13,8 @@ use serde_json::Value;
 #[cfg(feature = "adbapi")]
 use super::OpenFun;
 use super::{
-    Answer, Error, ErrorDetails, Invocation, OnConnect, Pool, SessionHandle, Subscription, hello,
-    sql, subscription::BoundSubscription,
+    Answer, Error, ErrorDetails, Invocation, OnConnect, Pool, RealmHandle, SessionHandle,
+    Subscription, hello, sql, subscription::BoundSubscription,
 };
 use wamp::Uri;
 
@@ -139,6 +139,8 @@ pub struct Setup {
     /// The component's session, for calls and publications. Nothing can be asked of it before
     /// [`on_ready`](Component::on_ready).
     pub session: SessionHandle,
+    /// The realm that it joins.
+    pub realm: RealmHandle,
 }
 
 impl Setup {

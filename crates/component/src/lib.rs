@@ -145,6 +145,7 @@ pub mod hello;
 mod invocation;
 mod known;
 mod pool;
+mod realm_handle;
 mod registry;
 mod reply_stream;
 mod session;
@@ -161,6 +162,7 @@ pub use invocation::{Answer, Caller, Invocation, Later, Reply};
 #[cfg(feature = "adbapi")]
 pub use pool::OpenFun;
 pub use pool::{OnConnect, Pool};
+pub use realm_handle::RealmHandle;
 pub use registry::{RegistrationHandle, SubscriptionHandle};
 pub use reply_stream::{OCTETS_AHEAD, PARTS_AHEAD};
 pub use session::Session;

@@ -4,13 +4,17 @@
 mod check;
 mod class;
 mod definitions;
+mod descriptions;
 mod files;
 mod options;
 mod procedure;
 mod text;
 pub mod types;
 
-pub use check::{SqlCheck, check};
+pub use check::{SqlCheck, check, describe};
 pub use class::CLASSNAME;
 pub(crate) use class::Procedures;
+pub use descriptions::DESCRIBE;
+pub(crate) use descriptions::Descriptions;
 pub use options::{OPTIONS, OptionKind, OptionPlace, OptionRow};
+pub use procedure::ProcedureDescription;

@@ -109,13 +109,13 @@ pub use options::{
 pub use refusal::{protocol_violation, refuse_invocation, refuse_realm};
 pub use stats::Stats;
 
-use authorization::Authorization;
+use authorization::{Action, Authorization};
 use broker::Broker;
 use dealer::Dealer;
 use refusal::Violation;
 use session::Sessions;
 use stats::Counters;
-use wamp::{Message, OwnIds, Uri};
+use wamp::{Identity, Message, OwnIds, Uri};
 
 /// One realm.
 pub struct Router {
@@ -159,6 +159,12 @@ impl Router {
             cleared_at_once: CLEARED_AT_ONCE,
             to_clear: None,
         }
+    }
+
+    /// Whether the permissions of its role let a session call a procedure, which need not be there.
+    pub fn may_call(&self, caller: &Identity, procedure: &Uri) -> bool {
+        let role = (caller.authrole.as_deref()).and_then(|role| self.roles.get(role));
+        role.is_some_and(|role| role.authorize(Action::Call, procedure).is_ok())
     }
 
     /// Decides upon one input. What is to be done about it is appended to `out`, after what is

@@ -26,8 +26,8 @@ use super::{
 };
 use reactor::Mailbox;
 use wamp::{
-    Event, Hello, Invocation, Message, OwnIds, Peer, Receipt, RequestId, Result as CallResult,
-    ResultDetails, TransportKind, Yield,
+    Event, Hello, Identity, Invocation, Message, OwnIds, Peer, Receipt, RequestId,
+    Result as CallResult, ResultDetails, TransportKind, Uri, Yield,
 };
 use wamp_router::{Capacity, Input, Output, PeerId, Router, Stats, refuse_invocation};
 
@@ -109,6 +109,11 @@ impl Realm {
     /// Answers the calls under way with an ERROR and ends every session.
     pub fn shut_down(&self) {
         self.handle(Input::Shutdown);
+    }
+
+    /// Whether the permissions of its role let a session call a procedure.
+    pub fn may_call(&self, caller: &Identity, procedure: &Uri) -> bool {
+        self.lock().router.may_call(caller, procedure)
     }
 
     /// What there is now.

@@ -18,7 +18,7 @@ pub(in crate::config) static SQL_PROCEDURE: Section = Section {
 };
 
 /// How many keys of `extra` are no options.
-const OWN: usize = 7;
+const OWN: usize = 8;
 
 const fn own(index: usize) -> Key {
     match index {
@@ -47,8 +47,15 @@ const fn own(index: usize) -> Key {
             "options of procedures by their URIs, see [SQL procedure](#sql-procedure); one with \
              `sql` needs no file",
         ),
-        4 => not_yet("schemas"),
-        5 => not_yet("topics"),
+        4 => optional(
+            "describe",
+            Kind::Special("string or `false`"),
+            "`wampgres.describe` on a router of this node, else `false`",
+            "the URI of the procedure that describes the others to those who may call them; all \
+             components of a realm share it",
+        ),
+        5 => not_yet("schemas"),
+        6 => not_yet("topics"),
         _ => not_yet("before"),
     }
 }

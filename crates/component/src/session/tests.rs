@@ -14,7 +14,8 @@ use serde_json::{Value, json};
 
 use super::*;
 use crate::{
-    Answer, Classes, Component, Error, Invocation, Procedure, Reply, SessionHandle, Setup,
+    Answer, Classes, Component, Error, Invocation, Procedure, RealmHandle, Reply, SessionHandle,
+    Setup,
 };
 use deferred::deferred;
 use sql::Deferred;
@@ -405,6 +406,7 @@ fn a_class_without_procedures_is_joined_when_it_is_welcome() {
         }
     }
     let setup = Setup {
+        realm: RealmHandle::default(),
         extra: Value::Null,
         #[cfg(feature = "adbapi")]
         database: None,

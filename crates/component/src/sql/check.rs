@@ -1,14 +1,16 @@
-//! Owns the check of all SQL of a component without serving it. Must not know who asks.
+//! Owns the check of all SQL of a component without serving it, and its description. Must not know who
+//! asks.
 
 use std::sync::mpsc;
 
 use serde_json::Value;
 
 use super::{
-    super::Pool,
-    class::shared,
+    super::{Error, Pool},
+    class::{listed, shared},
     definitions::Definitions,
-    procedure::{Procedure, Unprepared},
+    descriptions::describe_all,
+    procedure::{Procedure, ProcedureDescription, Unprepared},
 };
 
 /// What a check has found.
@@ -57,4 +59,21 @@ pub fn check(extra: &Value, pool: Pool) -> SqlCheck {
         }
     }
     check
+}
+
+/// Describes all procedures that the `extra` of a component describes, by their URIs.
+///
+/// # Errors
+/// The faults of what cannot be read.
+///
+/// # Blocking
+/// As [`check`].
+pub fn describe(extra: &Value, pool: Pool) -> Result<Vec<ProcedureDescription>, Error> {
+    let definitions = Definitions::read(extra);
+    if !definitions.faults.is_empty() {
+        return Err(Error::runtime(listed(&definitions.faults)));
+    }
+    let db = shared(pool);
+    let new = |(uri, plan): (String, _)| Procedure::new(uri.into(), plan, db.clone());
+    describe_all(definitions.plans.into_iter().map(new).collect()).wait()
 }

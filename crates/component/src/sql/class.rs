@@ -8,6 +8,7 @@ use sql::Database;
 use super::{
     super::{Component, Error, Pool, Setup},
     definitions::Definitions,
+    descriptions::{DESCRIBE, describe_at},
     procedure::{Procedure, Unprepared},
     text::Fault,
 };
@@ -27,6 +28,7 @@ impl Component for Procedures {
     /// down is asked when the procedure is called.
     fn on_join(setup: Setup) -> Result<Self, Error> {
         let definitions = Definitions::read(&setup.extra);
+        let (session, realm) = (setup.session.clone(), setup.realm.clone());
         let db = shared(setup.database()?);
         if !definitions.faults.is_empty() {
             return Err(Error::runtime(listed(&definitions.faults)));
@@ -37,6 +39,12 @@ impl Component for Procedures {
             tracing::warn!(target: crate::LOG, "there is no SQL: extra.directory has no file, and extra.procedures is empty");
         }
         Preparing::new(all.clone()).next();
+        // Another router may have the procedure from another node: there it has to be asked for.
+        let as_usual = || realm.is_here().then(|| DESCRIBE.to_owned());
+        if let Some(uri) = definitions.describe.unwrap_or_else(as_usual) {
+            let all = all.clone();
+            describe_at(uri.into(), Arc::new(move || all.clone()), &session, &realm);
+        }
         Ok(Self { all })
     }
 
@@ -67,7 +75,7 @@ pub(super) fn shared(pool: Pool) -> Arc<dyn Database> {
 }
 
 /// All faults, a line each.
-fn listed(faults: &[Fault]) -> String {
+pub(super) fn listed(faults: &[Fault]) -> String {
     let noun = if faults.len() == 1 { "fault" } else { "faults" };
     let mut text = format!("{} {noun} in the SQL", faults.len());
     for fault in faults {

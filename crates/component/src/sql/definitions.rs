@@ -18,11 +18,13 @@ use super::{
 #[derive(Debug, Default)]
 pub(super) struct Definitions {
     pub(super) plans: BTreeMap<String, Plan>,
+    /// The procedure that describes the others, where the configuration says so: none for `false`.
+    pub(super) describe: Option<Option<String>>,
     pub(super) faults: Vec<Fault>,
 }
 
 /// The keys of `extra` that are no options.
-const KEYS: [&str; 3] = ["directory", "prefix", "procedures"];
+const KEYS: [&str; 4] = ["directory", "prefix", "procedures", "describe"];
 /// Those that are known and not served.
 const NOT_YET: [&str; 3] = ["schemas", "topics", "before"];
 
@@ -37,6 +39,7 @@ impl Definitions {
         let extra = extra.as_object().unwrap_or(&nothing);
         let defaults = this.defaults(extra);
         let mut written = this.written(extra);
+        this.describe = this.describe_of(extra);
         let prefix = this.text(extra, "prefix").unwrap_or_default();
         let prefix = prefix.strip_suffix('.').unwrap_or(prefix);
         if let Some(directory) = this.text(extra, "directory") {
@@ -150,6 +153,19 @@ impl Definitions {
             all.insert(uri.clone(), options);
         }
         all
+    }
+
+    fn describe_of(&mut self, extra: &Map<String, Value>) -> Option<Option<String>> {
+        match extra.get("describe")? {
+            Value::Bool(false) => Some(None),
+            Value::String(uri) if Uri::from(uri.as_str()).is_loose() => Some(Some(uri.clone())),
+            _ => {
+                let place = Place::of(&"extra.describe".into());
+                let why = "must be the URI of the procedure that describes the others, or false";
+                self.faults.push(Fault::new(place, why));
+                None
+            }
+        }
     }
 
     fn text<'a>(&mut self, extra: &'a Map<String, Value>, key: &str) -> Option<&'a str> {

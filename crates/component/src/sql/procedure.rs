@@ -3,6 +3,7 @@
 
 mod answer;
 mod arguments;
+mod describe;
 mod guard;
 mod plan;
 mod prepare;
@@ -20,6 +21,7 @@ use super::{
     super::{Answer, Error, Invocation, Reply},
     text::Fault,
 };
+pub use describe::ProcedureDescription;
 pub(super) use plan::Plan;
 use prepare::Prepared;
 
@@ -101,6 +103,17 @@ impl Procedure {
     fn forget(&self) {
         let slot = self.prepared.write();
         slot.unwrap_or_else(PoisonError::into_inner).is_doubtful = true;
+    }
+
+    /// Whether the next call is run as PostgreSQL has described it.
+    pub(super) fn is_prepared(&self) -> bool {
+        self.prepared().is_some()
+    }
+
+    /// What PostgreSQL has said last, though tables or types may have become others.
+    fn last_prepared(&self) -> Option<Arc<Prepared>> {
+        let slot = self.prepared.read();
+        slot.unwrap_or_else(PoisonError::into_inner).last.clone()
     }
 
     fn prepared(&self) -> Option<Arc<Prepared>> {

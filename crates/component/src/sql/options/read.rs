@@ -104,6 +104,18 @@ impl Returns {
             _ => Self::None,
         }
     }
+
+    /// What the option calls it.
+    pub(in crate::sql) fn word(self) -> &'static str {
+        match self {
+            Self::Rows => "rows",
+            Self::Arrays => "arrays",
+            Self::Row => "row",
+            Self::Value => "value",
+            Self::Count => "count",
+            Self::None => "none",
+        }
+    }
 }
 
 fn isolation(word: &str) -> Isolation {

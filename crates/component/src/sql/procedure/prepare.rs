@@ -57,6 +57,8 @@ pub(super) struct PreparedStatement {
     pub(super) sql: Sql,
     /// The types of its parameters, `$1` first.
     pub(super) types: Vec<Type>,
+    /// The columns of its rows, before any is made text of.
+    pub(super) columns: Vec<(String, Type)>,
     /// What its result is made into.
     pub(super) returns: Returns,
     /// Whether its rows themselves are in the answer.
@@ -142,7 +144,14 @@ impl Describing {
         let sql = candidates.remove(0);
         let described = self.procedure.db.describe(sql.clone());
         described.on_result(move |result| match result {
-            Ok(description) => self.guard(index, sql, description),
+            Ok(description) => {
+                let columns = first.columns;
+                let description = Description {
+                    columns,
+                    ..description
+                };
+                self.guard(index, sql, description);
+            }
             Err(error) if is_fault(&error) => self.try_text(index, first, candidates),
             Err(error) => (self.then)(Err(Unprepared::Unavailable(error.into()))),
         });
@@ -199,6 +208,7 @@ impl Describing {
         self.done.push(PreparedStatement {
             sql,
             types: description.params,
+            columns: description.columns,
             is_kept: returns.is_of_rows() && plan.is_answer(index),
             returns,
         });
