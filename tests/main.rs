@@ -38,6 +38,7 @@ mod registering_later;
 mod restart;
 mod scale;
 mod sql_describe;
+mod sql_explain;
 mod sql_procedures;
 mod streaming;
 mod support;

@@ -3,7 +3,7 @@
 
 use std::{process::ExitCode, time::Duration};
 
-use super::{CheckArgs, FAULTY, explain, load};
+use super::{CheckArgs, FAULTY, load, refuse};
 use crate::{
     config::NodeConfig,
     node::{SqlComponent, StopTimes, look_at_sql},
@@ -23,7 +23,7 @@ pub(super) fn run(args: &CheckArgs, classes: &Classes) -> ExitCode {
             }
             ExitCode::SUCCESS
         }
-        Err(error) => explain(file, &error),
+        Err(error) => refuse(file, &error),
     }
 }
 

@@ -6,6 +6,7 @@ mod call;
 mod check;
 mod client;
 mod describe;
+mod explain;
 pub(crate) mod logging;
 mod publish;
 mod register;
@@ -89,6 +90,9 @@ enum Command {
     /// Say what procedures in SQL there are: for people, as JSON or as TypeScript
     #[command(after_help = describe::HELP)]
     Describe(Box<describe::DescribeArgs>),
+    /// Show what PostgreSQL plans to do for a call of a procedure in SQL
+    #[command(after_help = explain::HELP)]
+    Explain(Box<explain::ExplainArgs>),
     /// Put a load on a router and measure it
     #[command(after_help = BENCH_EXAMPLES)]
     Bench(Box<BenchArgs>),
@@ -265,6 +269,7 @@ pub fn run(classes: &Classes) -> ExitCode {
         Command::Subscribe(args) => subscribe::run(&args, classes),
         Command::Register(args) => register::run(&args, classes),
         Command::Describe(args) => describe::run(&args, classes),
+        Command::Explain(args) => explain::run(&args, classes),
         Command::Bench(args) => bench::run(&args),
         Command::Version => {
             println!("wampgres {}", env!("CARGO_PKG_VERSION"));
@@ -309,7 +314,7 @@ fn load(file: &Path, classes: &Classes) -> Result<NodeConfig, ConfigError> {
 }
 
 /// Says on standard error what is wrong with a configuration.
-fn explain(file: &Path, error: &ConfigError) -> ExitCode {
+fn refuse(file: &Path, error: &ConfigError) -> ExitCode {
     eprintln!("{}: {error}", file.display());
     ExitCode::from(FAULTY)
 }

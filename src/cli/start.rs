@@ -9,7 +9,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use super::{StartArgs, explain, load, logging, raise_file_limit, signals};
+use super::{StartArgs, load, logging, raise_file_limit, refuse, signals};
 use crate::{
     config::{Database, NodeConfig, Secret},
     node::{Address, ConnectionStats, Node, StopTimes, Threads},
@@ -21,7 +21,7 @@ pub(super) fn run(args: &StartArgs, classes: &Classes) -> ExitCode {
     let file = &args.config.config;
     let mut config = match load(file, classes) {
         Ok(config) => config,
-        Err(error) => return explain(file, &error),
+        Err(error) => return refuse(file, &error),
     };
     // Its drop writes what is logged last.
     let started = signals::keep_ignoring_hangup().map_err(io::Error::from);

@@ -4,6 +4,7 @@
 mod answer;
 mod arguments;
 mod describe;
+mod explain;
 mod guard;
 mod plan;
 mod prepare;
@@ -22,6 +23,7 @@ use super::{
     text::Fault,
 };
 pub use describe::ProcedureDescription;
+pub use explain::{ExplainOptions, StatementPlan};
 pub(super) use plan::Plan;
 use prepare::Prepared;
 

@@ -282,7 +282,7 @@ fn indeterminate(error: &sql::Error, assembled: &Assembled) -> Option<usize> {
 }
 
 /// Whether it is the statement's fault, and not that of the connection or of the server's moment.
-fn is_fault(error: &sql::Error) -> bool {
+pub(super) fn is_fault(error: &sql::Error) -> bool {
     match error.kind() {
         // Class 53, 57, 58: no resources, an operator's intervention, the system.
         ErrorKind::Database => {

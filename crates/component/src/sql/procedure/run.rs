@@ -147,6 +147,22 @@ fn statement(
     prepared: &PreparedStatement,
     arguments: &[Option<Argument>],
 ) -> Result<Statement, Error> {
+    let params = params(plan, index, prepared, arguments)?;
+    let statement = Statement::new(prepared.sql.clone(), params);
+    Ok(if prepared.is_kept {
+        statement
+    } else {
+        statement.count()
+    })
+}
+
+/// The values of a statement's parameters.
+pub(super) fn params(
+    plan: &Plan,
+    index: usize,
+    prepared: &PreparedStatement,
+    arguments: &[Option<Argument>],
+) -> Result<Params<'static>, Error> {
     let uses = &plan.statements[index].assembled.uses;
     let bound = uses.iter().zip(&prepared.types).map(|(used, to)| {
         let name = &plan.source.parameters[*used].name;
@@ -160,14 +176,7 @@ fn statement(
             |mismatch| Error::invalid_argument(format_args!("argument `{name}`: {mismatch}"));
         argument.bind(to).map_err(fault)
     });
-    let params: Params<'static> = bound.collect::<Result<_, _>>()?;
-    let statement = Statement::new(prepared.sql.clone(), params);
-    let is_kept = prepared.is_kept;
-    Ok(if is_kept {
-        statement
-    } else {
-        statement.count()
-    })
+    bound.collect()
 }
 
 impl Returns {
