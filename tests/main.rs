@@ -27,6 +27,7 @@ mod embedded;
 mod faults;
 mod hello;
 mod http;
+mod init;
 mod libpq;
 mod lifecycle;
 mod memory;

@@ -74,61 +74,19 @@ fn a_procedure_is_described_with_its_types(backend: Backend) {
     let node = Node::start(&config(&[router_of(&[files], all())]));
     let mut client = Client::join(node.address());
     let described = client.result_of(DESCRIBE, &json!([]))[0].clone();
-    let uris = uris(&described);
-    assert_eq!(
-        uris,
-        [
-            "com.shop.every",
-            "com.shop.numbered",
-            "com.shop.two",
-            "com.shop.two.delete"
-        ]
-    );
-    let column = |name: &str, r#type: &str, typescript: &str| json!({"name": name, "type": r#type, "typescript": typescript});
-    let every = &described[0];
-    assert_eq!(
-        every["description"],
-        "Something of every kind,\nwith a comment that ends: */"
-    );
-    assert_eq!(every["prepared"], true);
-    let kind =
-        json!([{"name": "kind", "type": "text", "typescript": "string | null", "optional": false}]);
-    assert_eq!(every["parameters"], kind);
-    assert_eq!(every["results"][0]["returns"], "rows");
-    let columns = json!([
-        column("big", "int8", "number | string | null"),
-        column("exact", "numeric", "string | null"),
-        column("of: text", "text", "string | null"),
-        column("doc", "json", "unknown"),
-        column("list", "int4[]", "Array<number | null> | null"),
-        column("at", "timestamptz", "string | null"),
-        column("raw", "bytea", "string | null"),
-        column("kind", "text", "string | null"),
-        column("cash", "money", "string | null"),
-    ]);
-    assert_eq!(every["results"][0]["columns"], columns);
-
+    let expected = [
+        "com.shop.every",
+        "com.shop.numbered",
+        "com.shop.two",
+        "com.shop.two.delete",
+    ];
+    assert_eq!(uris(&described), expected);
+    assert_every(&described[0]);
     let numbered = &described[1];
     assert_eq!(numbered["parameters"][0]["name"], "$1");
     assert_eq!(numbered["parameters"][1]["default"], 7);
     assert_eq!(numbered["results"][0]["typescript"], "number | null");
-    let two = &described[2];
-    assert_eq!(two["parameters"][1]["optional"], true);
-    assert_eq!(two["parameters"][1]["default"], "tea");
-    let named = |at: usize| {
-        (
-            two["results"][at]["name"].as_str(),
-            two["results"][at]["typescript"].as_str(),
-        )
-    };
-    assert_eq!(
-        named(0),
-        (Some("first"), Some("{ \"n\": number | null } | null"))
-    );
-    assert_eq!(
-        named(1),
-        (Some("both"), Some("Array<[number | null, string | null]>"))
-    );
+    assert_two(&described[2]);
     let delete = &described[3];
     assert_eq!(delete["results"][0]["returns"], "count");
     assert_eq!(delete["parameters"][0]["optional"], true);
@@ -149,6 +107,45 @@ fn a_procedure_is_described_with_its_types(backend: Backend) {
     assert_eq!(table.stdout, lines, "{table:?}");
     let json = run(node.address(), "describe", &["--json", "com.shop.n"]);
     assert_eq!(json.value(), *numbered);
+}
+
+/// The file with a column of every kind.
+fn assert_every(every: &Value) {
+    let column = |name: &str, r#type: &str, typescript: &str| json!({"name": name, "type": r#type, "typescript": typescript});
+    let description = "Something of every kind,\nwith a comment that ends: */";
+    assert_eq!(every["description"], description);
+    assert_eq!(every["prepared"], true);
+    let kind = json!([{
+        "name": "kind", "type": "text", "typescript": "string | null", "optional": false
+    }]);
+    assert_eq!(every["parameters"], kind);
+    assert_eq!(every["results"][0]["returns"], "rows");
+    let columns = json!([
+        column("big", "int8", "number | string | null"),
+        column("exact", "numeric", "string | null"),
+        column("of: text", "text", "string | null"),
+        column("doc", "json", "unknown"),
+        column("list", "int4[]", "Array<number | null> | null"),
+        column("at", "timestamptz", "string | null"),
+        column("raw", "bytea", "string | null"),
+        column("kind", "text", "string | null"),
+        column("cash", "money", "string | null"),
+    ]);
+    assert_eq!(every["results"][0]["columns"], columns);
+}
+
+/// The file with two named results.
+fn assert_two(two: &Value) {
+    assert_eq!(two["parameters"][1]["optional"], true);
+    assert_eq!(two["parameters"][1]["default"], "tea");
+    let named = |at: usize| {
+        let result = &two["results"][at];
+        (result["name"].as_str(), result["typescript"].as_str())
+    };
+    let first = "{ \"n\": number | null } | null";
+    assert_eq!(named(0), (Some("first"), Some(first)));
+    let both = "Array<[number | null, string | null]>";
+    assert_eq!(named(1), (Some("both"), Some(both)));
 }
 
 #[test]

@@ -1,25 +1,19 @@
 //! `wampgres check`: says whether a configuration is sound and what it describes, and with
 //! `--database` whether PostgreSQL can prepare its SQL. Serves nothing.
 
-use std::{process::ExitCode, time::Duration};
+use std::process::ExitCode;
 
-use super::{CheckArgs, FAULTY, load, refuse};
-use crate::{
-    config::NodeConfig,
-    node::{SqlComponent, StopTimes, look_at_sql},
-};
+use super::{CheckArgs, FAULTY, load, look, refuse};
+use crate::{config::NodeConfig, node::SqlComponent};
 use component::{Classes, sql};
-
-/// How long it may take to close the databases.
-pub(super) const CLOSE_TIME: Duration = Duration::from_secs(2);
 
 pub(super) fn run(args: &CheckArgs, classes: &Classes) -> ExitCode {
     let file = &args.config.config;
     match load(file, classes) {
-        Ok(config) => {
+        Ok(mut config) => {
             println!("{}: no faults\n{config}", file.display());
-            if args.database {
-                return check_database(&config, classes);
+            if args.database || args.embedded.is_given() {
+                return check_database(&mut config, args, classes);
             }
             ExitCode::SUCCESS
         }
@@ -28,12 +22,12 @@ pub(super) fn run(args: &CheckArgs, classes: &Classes) -> ExitCode {
 }
 
 /// Prints what PostgreSQL says of the SQL.
-fn check_database(config: &NodeConfig, classes: &Classes) -> ExitCode {
+fn check_database(config: &mut NodeConfig, args: &CheckArgs, classes: &Classes) -> ExitCode {
     let check = |component: SqlComponent<'_>, pool| {
         let check = sql::check(component.extra, pool);
         (component.json_path.to_owned(), check)
     };
-    let checked = match look_at_sql(config, classes, StopTimes::of(CLOSE_TIME), check) {
+    let checked = match look::at_sql(config, &args.embedded, classes, check) {
         Ok(checked) => checked,
         Err(error) => {
             eprintln!("{error}");

@@ -17,11 +17,10 @@ use serde_json::value::RawValue;
 use wamp::Payload;
 
 use super::{
-    check::CLOSE_TIME,
     client::{ConnectArgs, Failure, Session, Told, compact, exit, exit_codes},
-    load,
+    load, look,
 };
-use crate::node::{SqlComponent, StopTimes, look_at_sql};
+use crate::node::SqlComponent;
 
 pub(super) const HELP: &str = concat!(
     "\
@@ -55,6 +54,8 @@ pub(super) struct DescribeArgs {
     /// The procedure that describes the others
     #[arg(long, value_name = "URI", default_value = sql::DESCRIBE)]
     procedure: String,
+    #[command(flatten)]
+    embedded: look::EmbeddedArgs,
     #[command(flatten)]
     connect: ConnectArgs,
 }
@@ -97,7 +98,7 @@ pub(super) fn run(args: &DescribeArgs, classes: &Classes) -> ExitCode {
 }
 
 fn describe(args: &DescribeArgs, classes: &Classes) -> Result<(), Failure> {
-    let all = if args.database {
+    let all = if args.database || args.embedded.is_given() {
         of_databases(args, classes)?
     } else {
         of_node(args, classes)?
@@ -141,12 +142,12 @@ fn of_node(args: &DescribeArgs, classes: &Classes) -> Result<Vec<Box<RawValue>>,
 fn of_databases(args: &DescribeArgs, classes: &Classes) -> Result<Vec<Box<RawValue>>, Failure> {
     let file = args.connect.config().unwrap_or(Path::new("config.json"));
     let usage = |why: &dyn std::fmt::Display| Failure::Usage(format!("{}: {why}", file.display()));
-    let config = load(file, classes).map_err(|why| usage(&why))?;
+    let mut config = load(file, classes).map_err(|why| usage(&why))?;
     let describe = |component: SqlComponent<'_>, pool| {
         let described = sql::describe(component.extra, pool);
         described.map_err(|why| usage(&format!("{}: {}", component.json_path, why.message())))
     };
-    let all = look_at_sql(&config, classes, StopTimes::of(CLOSE_TIME), describe);
+    let all = look::at_sql(&mut config, &args.embedded, classes, describe);
     let all = all.map_err(|why| Failure::NoSession(why.to_string()))?;
     let mut described = Vec::new();
     for of_component in all {

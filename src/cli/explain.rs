@@ -16,11 +16,10 @@ use wamp::{Payload, error_uri};
 
 use super::{
     ConfigArgs,
-    check::CLOSE_TIME,
     client::{Failure, PayloadArgs, Source, compact, exit, input},
-    load,
+    load, look,
 };
-use crate::node::{SqlComponent, StopTimes, look_at_sql};
+use crate::node::SqlComponent;
 
 pub(super) const HELP: &str = "\
 Examples:
@@ -48,6 +47,8 @@ pub(super) struct ExplainArgs {
     /// Print JSON, a line for each statement
     #[arg(long)]
     json: bool,
+    #[command(flatten)]
+    embedded: look::EmbeddedArgs,
     #[command(flatten)]
     config: ConfigArgs,
 }
@@ -82,15 +83,15 @@ fn plans(
 ) -> Result<Vec<StatementPlan>, Failure> {
     let file = &args.config.config;
     let usage = |why: String| Failure::Usage(format!("{}: {why}", file.display()));
-    let config = load(file, classes).map_err(|why| usage(why.to_string()))?;
+    let mut config = load(file, classes).map_err(|why| usage(why.to_string()))?;
     let options = ExplainOptions {
         analyze: args.analyze,
         json: args.json,
     };
-    let look = |component: SqlComponent<'_>, pool| {
+    let explain = |component: SqlComponent<'_>, pool| {
         sql::explain(component.extra, pool, &args.procedure, payload, options)
     };
-    let found = look_at_sql(&config, classes, StopTimes::of(CLOSE_TIME), look);
+    let found = look::at_sql(&mut config, &args.embedded, classes, explain);
     let found = found.map_err(|why| Failure::NoSession(why.to_string()))?;
     let plans = found.into_iter().find_map(Result::transpose);
     let Some(plans) = plans else {

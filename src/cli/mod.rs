@@ -6,8 +6,11 @@ mod call;
 mod check;
 mod client;
 mod describe;
+mod embedded;
 mod explain;
+mod init;
 pub(crate) mod logging;
+mod look;
 mod publish;
 mod register;
 mod signals;
@@ -50,6 +53,7 @@ struct Cli {
 const EXAMPLES: &str = "\
 Examples:
   wampgres                                run the node that ./config.json describes
+  wampgres init notes                     write the files of a node of your own
   wampgres start --embedded-postgres      the same, with a private PostgreSQL of its own
   wampgres check --config /etc/node.json  list every fault of a configuration
   wampgres call com.example.now.v1        call a procedure of the node that runs on this machine
@@ -73,6 +77,9 @@ enum Command {
     /// Run the node until SIGINT, SIGTERM or SIGHUP (this is the default)
     #[command(after_help = SIGNALS)]
     Start(StartArgs),
+    /// Write the files of a node of one's own: its configuration, procedures in SQL, a page
+    #[command(after_help = init::HELP)]
+    Init(init::InitArgs),
     /// Check a configuration and list all of its faults
     Check(CheckArgs),
     /// Call a procedure and print what it answers
@@ -139,6 +146,8 @@ struct CheckArgs {
     /// what it refuses. Nothing of it is run
     #[arg(long)]
     database: bool,
+    #[command(flatten)]
+    embedded: look::EmbeddedArgs,
 }
 
 const BENCH_EXAMPLES: &str = "\
@@ -264,6 +273,7 @@ pub fn run(classes: &Classes) -> ExitCode {
     match cli.command.unwrap_or(Command::Start(cli.start)) {
         Command::Start(args) => start::run(&args, classes),
         Command::Check(args) => check::run(&args, classes),
+        Command::Init(args) => init::run(&args),
         Command::Call(args) => call::run(&args, classes),
         Command::Publish(args) => publish::run(&args, classes),
         Command::Subscribe(args) => subscribe::run(&args, classes),

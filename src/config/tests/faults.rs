@@ -288,14 +288,14 @@ const FAULTS: &[(&str, &str, &str)] = &[
         r#""classname": "test.Plain""#,
         r#""classname": "hello.HelloFromPython""#,
         "workers[0].components[0].classname: seen \"hello.HelloFromPython\"; no such class in this program; known are: \
-         hello.MyDatabaseComponent, test.Plain. A Python class cannot run here: start it by itself as a WAMP client and \
+         hello.MyDatabaseComponent, sql.Procedures, test.Plain. A Python class cannot run here: start it by itself as a WAMP client and \
          remove the component, or write it in Rust (examples/custom_component.rs)",
     ),
     (
         r#""classname": "test.Plain""#,
         r#""classname": "test.Plane""#,
         "workers[0].components[0].classname: seen \"test.Plane\"; no such class in this program, did you mean `test.Plain`?; \
-         known are: hello.MyDatabaseComponent, test.Plain",
+         known are: hello.MyDatabaseComponent, sql.Procedures, test.Plain",
     ),
     (
         r#""classname": "test.Plain", "realm": "realm1""#,
