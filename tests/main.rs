@@ -41,6 +41,7 @@ mod scale;
 mod sql_describe;
 mod sql_explain;
 mod sql_procedures;
+mod sql_slow;
 mod streaming;
 mod support;
 mod wamp;

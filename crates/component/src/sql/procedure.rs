@@ -12,6 +12,7 @@ mod relay;
 mod run;
 #[cfg(test)]
 mod tests;
+mod watch;
 
 use std::sync::{Arc, PoisonError, RwLock};
 

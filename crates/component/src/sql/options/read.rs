@@ -30,6 +30,7 @@ impl Options {
     ) -> Result<(), String> {
         match (row.name, row.kind.read(place, written)?) {
             ("timeout", Setting::Time(time)) => self.timeout = Some(time),
+            ("slow_call", Setting::Time(time)) => self.slow_call = Some(time),
             ("read_only", Setting::Flag(flag)) => self.read_only = Some(flag),
             ("dry_run", Setting::Flag(flag)) => self.dry_run = Some(flag),
             ("secret", Setting::Flag(flag)) => self.secret = Some(flag),

@@ -18,6 +18,7 @@ use super::{
     plan::Plan,
     prepare::{Prepared, PreparedStatement},
     relay::Relay,
+    watch::Watch,
 };
 
 /// Runs a procedure. Does not block.
@@ -26,8 +27,12 @@ pub(super) fn once(
     prepared: &Arc<Prepared>,
     arguments: &[Option<Argument>],
 ) -> Result<Deferred<Answered>, Error> {
-    let job = job(&procedure.plan, prepared, arguments)?;
-    let answer = Answered::maker(&procedure.plan, prepared);
+    let mut job = job(&procedure.plan, prepared, arguments)?;
+    let watch = Watch::of(procedure);
+    if let Some(watch) = &watch {
+        job = watch.times(job);
+    }
+    let answer = Answered::maker(&procedure.plan, prepared, watch);
     let this = procedure.clone();
     let results = procedure.db.submit(job);
     Ok(results.map_result(move |result| match result {
@@ -44,12 +49,13 @@ pub(super) fn with_care(
 ) -> Deferred<Answered> {
     let (relay, deferred) = Relay::new();
     let left = procedure.plan.retry;
+    let watch = Watch::of(&procedure);
     match prepared {
-        Some(prepared) => attempt(procedure, prepared, arguments, left, relay),
+        Some(prepared) => attempt(procedure, prepared, arguments, left, (relay, watch)),
         None => {
             let this = procedure.clone();
             procedure.prepare(move |result| match result {
-                Ok(prepared) => attempt(this, prepared, arguments, left, relay),
+                Ok(prepared) => attempt(this, prepared, arguments, left, (relay, watch)),
                 Err(Unprepared::Faulty(_, error) | Unprepared::Unavailable(error)) => {
                     relay.resolve(Err(error));
                 }
@@ -64,10 +70,10 @@ fn attempt(
     prepared: Arc<Prepared>,
     arguments: Vec<Option<Argument>>,
     left: u64,
-    relay: Relay<Answered>,
+    (relay, watch): (Relay<Answered>, Option<Watch>),
 ) {
     let plan = &procedure.plan;
-    let job = match job(plan, &prepared, &arguments) {
+    let mut job = match job(plan, &prepared, &arguments) {
         Ok(job) => job,
         Err(error) => {
             procedure.forget();
@@ -77,15 +83,18 @@ fn attempt(
     if relay.is_over() {
         return;
     }
+    if let Some(watch) = &watch {
+        job = watch.times(job);
+    }
     let job = procedure.db.submit(job);
     relay.interrupts(job.cancel_handle());
     job.on_result(move |result| match result {
         Err(error) if left > 0 && is_worth_another_try(&error) => {
-            attempt(procedure, prepared, arguments, left - 1, relay);
+            attempt(procedure, prepared, arguments, left - 1, (relay, watch));
         }
         Err(error) => relay.resolve(Err(told(error, &procedure))),
         Ok(results) => {
-            let answer = Answered::maker(&procedure.plan, &prepared);
+            let answer = Answered::maker(&procedure.plan, &prepared, watch);
             relay.resolve(answer(results));
         }
     });
