@@ -335,7 +335,9 @@ def events(bench, node, figures):
 
 def idle(bench, backend, database, figures):
     """Measures another node: how it starts, what it uses idle, and what idle sessions change."""
-    with Node(bench.program, bench.scratch / "idle", database, backend=backend) as node:
+    # All sessions come from one address.
+    limits = {"max_connections_per_address": 0}
+    with Node(bench.program, bench.scratch / "idle", database, backend=backend, limits=limits) as node:
         bench.load(node, "first", "--calls", 1, timed=False)
         figures.add("start", (time.perf_counter() - node.started) * 1000)
         # By then the node has done what starting has left to do.

@@ -89,11 +89,11 @@ fn a_call_under_way_is_answered_before_the_close_and_new_ones_are_refused() {
 
 #[test]
 fn a_signal_that_comes_twice_at_once_ends_the_node_in_order() {
-    // A terminal that is closed sends two SIGHUPs; systemd's SendSIGHUP a SIGTERM and a SIGHUP.
+    // systemd's SendSIGHUP sends a SIGTERM and a SIGHUP.
     for echo in [Signal::SIGHUP, Signal::SIGTERM] {
         let mut node = Node::start(&config(&[router()]));
         let (mut caller, slow, mut callee, invocation) = call_under_way(&node);
-        node.signal(Signal::SIGHUP);
+        node.signal(Signal::SIGTERM);
         node.signal(echo);
         node.wait_for_log("stopping");
         callee.send(&json!([code::YIELD, invocation[1], {}, ["late"]]));
@@ -102,6 +102,42 @@ fn a_signal_that_comes_twice_at_once_ends_the_node_in_order() {
         close(callee);
         assert_eq!(node.wait().code(), Some(0), "{echo}");
     }
+}
+
+/// Starts a node on a terminal of its own, sends it a SIGHUP, and closes the terminal.
+const ON_A_TERMINAL: &str = r#"
+import os, pty, signal, sys
+pid, terminal = pty.fork()
+if pid == 0:
+    os.execv(sys.argv[1], sys.argv[1:])
+def wait_for(words):
+    seen = b""
+    while words not in seen:
+        seen += os.read(terminal, 4096)
+wait_for(b"WAMP: ws:")
+os.kill(pid, signal.SIGHUP)
+wait_for(b"read again")
+os.close(terminal)
+sys.exit(os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]))
+"#;
+
+#[test]
+fn a_hangup_reloads_a_node_unless_it_is_the_end_of_its_terminal() {
+    let mut node = Node::start(&config(&[router()]));
+    node.signal(Signal::SIGHUP);
+    node.wait_for_log("SIGHUP: what can be read again is read again");
+    Client::join(node.address()).leave();
+    node.signal(Signal::SIGTERM);
+    assert_eq!(node.wait().code(), Some(0));
+
+    let directory = tempfile::tempdir().expect("a temporary directory");
+    std::fs::create_dir(directory.path().join("web")).expect("the page's place");
+    let file = directory.path().join("config.json");
+    std::fs::write(&file, config(&[router()]).to_string()).expect("a configuration");
+    let mut python = std::process::Command::new("python3");
+    python.args(["-c", ON_A_TERMINAL, env!("CARGO_BIN_EXE_wampgres")]);
+    let ended = python.args(["start", "--config"]).arg(file).status();
+    assert_eq!(ended.expect("Python").code(), Some(0));
 }
 
 #[test]

@@ -11,7 +11,7 @@ use crate::support::{
     websocket::{ANY, Client as Socket, code},
 };
 
-const CLASS: &str = "sql.Procedures";
+pub const CLASS: &str = "sql.Procedures";
 const TABLES: &str = "CREATE TABLE goods (id serial PRIMARY KEY, name text, price numeric);
                       CREATE TABLE orders (id serial PRIMARY KEY, goods int, amount int);
                       INSERT INTO goods (name, price) VALUES ('tea', 3.50), ('pot', 20), ('cup', 5)";
@@ -33,7 +33,7 @@ fn extra(database: &Database, backend: &str, directory: &str) -> Value {
     json!({"database": settings, "directory": directory, "prefix": "com.shop"})
 }
 
-fn start(extra: Value) -> Node {
+pub fn start(extra: Value) -> Node {
     Node::start(&config(&[router(), container(CLASS, HERE, extra)]))
 }
 
@@ -111,11 +111,15 @@ fn what_cannot_be_prepared_is_logged_with_its_place_and_the_rest_is_served() {
 }
 
 /// `check --database` of the files of a directory: the exit code, what is printed, and the faults.
-fn check(extra: Value) -> (Option<i32>, String, String) {
+pub fn check(extra: Value) -> (Option<i32>, String, String) {
+    check_all(&config(&[router(), container(CLASS, HERE, extra)]))
+}
+
+/// The same of a whole configuration.
+fn check_all(config: &Value) -> (Option<i32>, String, String) {
     let directory = tempfile::tempdir().expect("a directory");
     std::fs::create_dir(directory.path().join("web")).expect("the page's place");
     let file = directory.path().join("config.json");
-    let config = config(&[router(), container(CLASS, HERE, extra)]);
     std::fs::write(&file, config.to_string()).expect("a configuration");
     let mut command = Command::new(env!("CARGO_BIN_EXE_wampgres"));
     for name in ENVIRONMENT {
@@ -177,15 +181,96 @@ fn faults_of_options_are_listed_with_their_places() {
     let database = database("sql_unread");
     let mut extra = extra(&database, "adbapi", "faulty");
     extra["procedures"] = json!({
-        "com.shop.good": {"timeout": "2 days", "returns": "stream"},
+        "com.shop.good": {"timeout": "2 days", "returns": "streams"},
         "com.shop.gone": {"max_rows": 1}
     });
     let (code, _, faults) = check(extra);
     assert_eq!(code, Some(2));
     for words in [
-        "extra.procedures[\"com.shop.good\"].returns: `returns`: `stream` is not served yet",
+        "extra.procedures[\"com.shop.good\"].returns: `returns`: must be one of rows, arrays, row, value, count, none, stream, did you mean `stream`?",
         "extra.procedures[\"com.shop.good\"].timeout: `timeout`: must be a time above 0",
         "extra.procedures[\"com.shop.gone\"]: has no `sql`, and no file of this name",
+    ] {
+        assert!(faults.contains(words), "{faults}");
+    }
+}
+
+/// A node with the databases `main`, `copy` and `reports`, of which the last one keeps most to itself, and
+/// where they are.
+fn several_of(test: &str, backend: &str) -> (Value, [Value; 3]) {
+    let databases =
+        ["main", "copy", "reports"].map(|name| database(&format!("sql_{test}_{name}_{backend}")));
+    let [mut main, copy, mut reports] = databases.each_ref().map(|database| {
+        let mut settings = database.extra();
+        settings["backend"] = json!(backend);
+        settings
+    });
+    main["error_details"] = json!("all");
+    reports["error_details"] = json!("none");
+    let mut config = config(&[router(), container(CLASS, HERE, json!({}))]);
+    config["databases"] = json!({"main": main, "copy": copy, "reports": reports});
+    (config, databases.map(|database| json!(database.name())))
+}
+
+#[test]
+fn procedures_ask_the_database_that_they_name() {
+    const WHERE: &str = "SELECT current_database()";
+    const AGAIN: &str = "INSERT INTO goods (id) VALUES (1)";
+    for backend in ["adbapi", "txpostgres"] {
+        let (mut config, [main, copy, reports]) = several_of("each", backend);
+        let streamed = format!("-- @database reports\n-- @returns stream\n{WHERE} AS it");
+        config["workers"][1]["components"][0]["extra"] = json!({
+            "database": "main", "replica": "copy",
+            "procedures": {
+                "com.shop.plain": {"sql": WHERE, "returns": "value"},
+                "com.shop.reading": {"sql": WHERE, "returns": "value", "read_only": true},
+                "com.shop.report": {"sql": WHERE, "returns": "value", "database": "reports"},
+                "com.shop.named": {
+                    "sql": WHERE, "returns": "value", "database": "main", "read_only": true
+                },
+                "com.shop.header": {"sql": streamed},
+                "com.shop.open": {"sql": AGAIN},
+                "com.shop.strict": {"sql": AGAIN, "database": "reports"},
+            }
+        });
+        let mut node = Node::start(&config);
+        node.wait_for_log("procedures in SQL are prepared prepared=7 faulty=0");
+        let mut client = Socket::join(node.address());
+        for (uri, is) in [
+            ("plain", &main),
+            ("reading", &copy),
+            ("report", &reports),
+            ("named", &main),
+            ("header", &json!([{"it": reports}])),
+        ] {
+            let result = client.result_of(&format!("com.shop.{uri}"), &json!([]));
+            assert_eq!(&result[0], is, "{uri}");
+        }
+        // What callers get of an error is the lesser of what both databases say.
+        for (uri, shows) in [("open", true), ("strict", false)] {
+            let call = client.call(&format!("com.shop.{uri}"), &json!([]));
+            let error = client.answer_to(call).error("wamp.error.runtime_error");
+            assert_eq!(error.details["sqlstate"], "23505");
+            assert_eq!(error.details.get("detail").is_some(), shows, "{error:?}");
+            assert_eq!(error.message.contains("already exists"), shows, "{error:?}");
+        }
+    }
+}
+
+#[test]
+fn a_database_that_has_no_such_name_is_told() {
+    let (mut config, _) = several_of("nobody", "txpostgres");
+    config["workers"][1]["components"][0]["extra"] = json!({
+        "database": "main", "replica": "cpy",
+        "procedures": {"com.shop.wrong": {"sql": "SELECT 1", "database": "report"}}
+    });
+    let (code, _, faults) = check_all(&config);
+    assert_eq!(code, Some(2), "{faults}");
+    for words in [
+        "extra.replica: must be the name of one of the node's `databases`, which has: copy, main, \
+         reports, did you mean `copy`?",
+        "extra.procedures[\"com.shop.wrong\"].database: `database`: must be the name of one of the \
+         node's `databases`, which has: copy, main, reports, did you mean `reports`?",
     ] {
         assert!(faults.contains(words), "{faults}");
     }

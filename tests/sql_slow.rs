@@ -21,6 +21,7 @@ fn start(database: &Database) -> Node {
         "database": settings,
         "slow_call": "150ms",
         "procedures": {
+            "com.slow.quick": {"sql": "SELECT 1", "slow_call": "1h"},
             "com.slow.nap": {"sql": nap, "returns": "none"},
             "com.slow.tried": {"sql": nap, "returns": "none", "retry": 1},
             "com.slow.short": {"sql": nap, "returns": "none", "timeout": "200ms"},
@@ -60,7 +61,7 @@ fn a_slow_call_is_logged_with_what_its_time_went_into(backend: Backend) {
     let mut node = start(&database);
     node.wait_for_log("procedures in SQL are prepared");
     let mut client = Client::join(node.address());
-    let quick = client.call("com.slow.nap", &json!([0]));
+    let quick = client.call("com.slow.quick", &json!([]));
     client.answer_to(quick).result();
     // One after the other on the only connection.
     let naps = [
@@ -85,15 +86,12 @@ fn a_slow_call_is_logged_with_what_its_time_went_into(backend: Backend) {
     let [nap, tried, short, long] = slow.as_slice() else {
         panic!("{slow:?}");
     };
-    assert!(
-        number(nap, "database") >= 200.0 && number(nap, "waited") < 150.0,
-        "{nap}"
-    );
-    assert!(
-        number(tried, "database") >= 200.0 && number(tried, "waited") >= 150.0,
-        "{tried}"
-    );
-    assert!(number(tried, "millis") >= 350.0, "{tried}");
+    assert!(number(nap, "database") >= 200.0, "{nap}");
+    assert!(number(tried, "database") >= 200.0, "{tried}");
+    // As long as the one before it, but for the time that it took to come.
+    assert!(number(tried, "waited") > 0.0, "{tried}");
+    let sum = number(tried, "database") + number(tried, "waited");
+    assert!(number(tried, "millis") + 0.2 >= sum, "{tried}");
     assert!(
         number(short, "database") >= 200.0,
         "one that fails is logged too: {short}"

@@ -1,8 +1,6 @@
 //! Answers in parts, by the example that streams rows: what the node holds of them, who waits, and
 //! how they end.
 
-use std::time::Duration;
-
 use serde_json::{Value, json};
 
 use crate::{
@@ -12,8 +10,7 @@ use crate::{
         backends::{Backend, on_each_backend},
         example::example,
         node::{Node, config, container, router},
-        postgres::Database,
-        wait,
+        postgres::{Database, Observer},
         websocket::{Client, Received, code},
     },
 };
@@ -37,7 +34,7 @@ on_each_backend![
 struct Bench {
     node: Node,
     database: Database,
-    activity: postgres::Client,
+    activity: Observer,
 }
 
 impl Bench {
@@ -54,7 +51,7 @@ impl Bench {
         let database = Database::create(name, backend);
         worker["components"][0]["extra"]["database"] = database.extra();
         let node = Node::start_program(&example("streaming"), &config, &[]);
-        let activity = database.client();
+        let activity = database.observe();
         Self {
             node,
             database,
@@ -64,34 +61,6 @@ impl Bench {
 
     fn join(&self) -> Client {
         Client::join(self.node.address())
-    }
-
-    /// How many backends have a transaction open, and wait for so long at least.
-    fn waiting(&mut self, wait: Duration) -> i64 {
-        let sql = "SELECT count(*) FROM pg_stat_activity
-                   WHERE datname = $1 AND state = 'idle in transaction'
-                   AND clock_timestamp() - state_change > make_interval(secs => $2)";
-        let wait = wait.as_secs_f64();
-        let row = (self.activity).query_one(sql, &[&self.database.name(), &wait]);
-        row.expect("the activity").get(0)
-    }
-
-    /// Waits until so many streams wait for their callers.
-    fn wait_for_waiting(&mut self, count: i64) {
-        wait::until(&format!("{count} backends that wait"), || {
-            (self.waiting(Duration::from_millis(300)) == count).then_some(())
-        });
-    }
-
-    /// Waits until no transaction is open any more.
-    fn wait_for_end(&mut self) {
-        wait::until("the end of all transactions", || {
-            let sql = "SELECT count(*) FROM pg_stat_activity WHERE datname = $1 \
-                       AND pid <> pg_backend_pid() AND xact_start IS NOT NULL";
-            let row = (self.activity).query_one(sql, &[&self.database.name()]);
-            let open: i64 = row.expect("the activity").get(0);
-            (open == 0).then_some(())
-        });
     }
 }
 
@@ -157,7 +126,7 @@ fn a_million_rows_leave_the_memory_flat_and_a_caller_that_stops_reading_stops_th
     let mut most = 0;
 
     let stopped = begin(&mut stopping, ROWS, &json!({}));
-    bench.wait_for_waiting(1);
+    bench.activity.wait_for_waiting(1);
     let request = begin(&mut reading, ROWS, &json!({}));
     let rows = read_all(&mut reading, request, |rows| {
         if rows % 50_000 == 0 {
@@ -167,14 +136,14 @@ fn a_million_rows_leave_the_memory_flat_and_a_caller_that_stops_reading_stops_th
     });
     assert_eq!(rows, ROWS);
     // The other one has not moved meanwhile.
-    bench.wait_for_waiting(1);
+    bench.activity.wait_for_waiting(1);
     most = most.max(resident(&bench.node));
     eprintln!("{} KiB before, {} KiB at most", before >> 10, most >> 10);
     assert!(most < before + FLAT, "{before} before, {most} at most");
 
     // It reads on, and all of it is there.
     assert_eq!(read_all(&mut stopping, stopped, |_| {}), ROWS);
-    bench.wait_for_end();
+    bench.activity.wait_for_end();
 }
 
 fn a_call_that_ends_early_ends_its_transaction(backend: Backend) {
@@ -184,14 +153,14 @@ fn a_call_that_ends_early_ends_its_transaction(backend: Backend) {
             let mut client = bench.join();
             let request = begin(&mut client, MANY, &json!({}));
             if waits {
-                bench.wait_for_waiting(1);
+                bench.activity.wait_for_waiting(1);
             }
             client.message();
             client.cancel(request, Some(mode));
             if !waits {
                 assert_eq!(read_error(&mut client, request), "wamp.error.canceled");
             }
-            bench.wait_for_end();
+            bench.activity.wait_for_end();
             if waits {
                 assert_eq!(read_error(&mut client, request), "wamp.error.canceled");
             }
@@ -202,17 +171,17 @@ fn a_call_that_ends_early_ends_its_transaction(backend: Backend) {
     begin(&mut client, MANY, &json!({}));
     client.message();
     drop(client);
-    bench.wait_for_end();
+    bench.activity.wait_for_end();
     let mut client = bench.join();
     begin(&mut client, MANY, &json!({}));
-    bench.wait_for_waiting(1);
+    bench.activity.wait_for_waiting(1);
     drop(client);
-    bench.wait_for_end();
+    bench.activity.wait_for_end();
     // Whoever reads nothing has no new part, which would begin the timeout anew.
     let mut client = bench.join();
     let request = begin(&mut client, MANY, &json!({"timeout": 2000}));
-    bench.wait_for_waiting(1);
-    bench.wait_for_end();
+    bench.activity.wait_for_waiting(1);
+    bench.activity.wait_for_end();
     assert_eq!(read_error(&mut client, request), "wamp.error.timeout");
 }
 
@@ -222,14 +191,14 @@ fn a_backend_that_is_killed_in_the_middle_is_one_error(backend: Backend) {
     for waits in [true, false] {
         let request = begin(&mut client, MANY, &json!({}));
         if waits {
-            bench.wait_for_waiting(1);
+            bench.activity.wait_for_waiting(1);
         } else {
             client.message();
         }
         assert!(bench.database.observe().terminate_backends() > 0);
         let uri = read_error(&mut client, request);
         assert!(uri.starts_with("wamp.error."), "{uri}");
-        bench.wait_for_end();
+        bench.activity.wait_for_end();
     }
 }
 
@@ -239,7 +208,7 @@ fn no_more_than_its_concurrency_run_at_once_and_a_canceled_one_makes_room(backen
     let requests = clients
         .each_mut()
         .map(|client| begin(client, MANY, &json!({})));
-    bench.wait_for_waiting(5);
+    bench.activity.wait_for_waiting(5);
     assert_eq!(
         bench.join().result_of("com.example.one", &json!([])),
         json!([1])
@@ -251,9 +220,9 @@ fn no_more_than_its_concurrency_run_at_once_and_a_canceled_one_makes_room(backen
     for (client, request) in clients.iter_mut().zip(requests).take(2) {
         assert_eq!(read_error(client, request), "wamp.error.canceled");
     }
-    bench.wait_for_waiting(4);
+    bench.activity.wait_for_waiting(4);
     drop(clients);
-    bench.wait_for_end();
+    bench.activity.wait_for_end();
 }
 
 fn a_component_on_another_router_streams_there(backend: Backend) {
@@ -278,12 +247,7 @@ fn a_component_on_another_router_streams_there(backend: Backend) {
     begin(&mut client, MANY, &json!({}));
     client.message();
     drop(router);
-    wait::until("the end of the transaction", || {
-        let busy = "SELECT 1 FROM pg_stat_activity WHERE datname = $1 \
-                    AND pid <> pg_backend_pid() AND xact_start IS NOT NULL";
-        let rows = database.client().query(busy, &[&database.name()]);
-        rows.expect("the activity").is_empty().then_some(())
-    });
+    database.observe().wait_for_end();
 }
 
 fn autobahn_clients_take_parts_and_who_takes_none_has_few_rows_or_an_error(backend: Backend) {

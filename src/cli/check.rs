@@ -4,8 +4,11 @@
 use std::process::ExitCode;
 
 use super::{CheckArgs, FAULTY, load, look, refuse};
-use crate::{config::NodeConfig, node::SqlComponent};
-use component::{Classes, sql};
+use crate::config::NodeConfig;
+use component::{
+    Classes,
+    sql::{self, SqlComponent},
+};
 
 pub(super) fn run(args: &CheckArgs, classes: &Classes) -> ExitCode {
     let file = &args.config.config;
@@ -23,9 +26,8 @@ pub(super) fn run(args: &CheckArgs, classes: &Classes) -> ExitCode {
 
 /// Prints what PostgreSQL says of the SQL.
 fn check_database(config: &mut NodeConfig, args: &CheckArgs, classes: &Classes) -> ExitCode {
-    let check = |component: SqlComponent<'_>, pool| {
-        let check = sql::check(component.extra, pool);
-        (component.json_path.to_owned(), check)
+    let check = |json_path: &str, component: SqlComponent<'_>| {
+        (json_path.to_owned(), sql::check(component))
     };
     let checked = match look::at_sql(config, &args.embedded, classes, check) {
         Ok(checked) => checked,
@@ -43,6 +45,9 @@ fn check_database(config: &mut NodeConfig, args: &CheckArgs, classes: &Classes) 
             "{json_path}: PostgreSQL has prepared {} procedures",
             check.prepared
         );
+        for function in check.left_out {
+            println!("  not served: {function}");
+        }
         if let Some(why) = check.unavailable {
             eprintln!("{json_path}: PostgreSQL could not be asked for all procedures: {why}");
             code = ExitCode::FAILURE;

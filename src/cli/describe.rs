@@ -11,7 +11,10 @@ use std::{
 };
 
 use clap::Args;
-use component::{Classes, sql};
+use component::{
+    Classes,
+    sql::{self, SqlComponent},
+};
 use serde::Deserialize;
 use serde_json::value::RawValue;
 use wamp::Payload;
@@ -20,7 +23,6 @@ use super::{
     client::{ConnectArgs, Failure, Session, Told, compact, exit, exit_codes},
     load, look,
 };
-use crate::node::SqlComponent;
 
 pub(super) const HELP: &str = concat!(
     "\
@@ -66,6 +68,8 @@ struct Described {
     procedure: String,
     description: String,
     parameters: Vec<Parameter>,
+    #[serde(default)]
+    takes_all: bool,
     prepared: bool,
     results: Vec<ResultOf>,
 }
@@ -76,6 +80,8 @@ struct Parameter {
     r#type: Option<String>,
     typescript: String,
     optional: bool,
+    #[serde(default)]
+    variadic: bool,
     default: Option<Box<RawValue>>,
 }
 
@@ -143,9 +149,9 @@ fn of_databases(args: &DescribeArgs, classes: &Classes) -> Result<Vec<Box<RawVal
     let file = args.connect.config().unwrap_or(Path::new("config.json"));
     let usage = |why: &dyn std::fmt::Display| Failure::Usage(format!("{}: {why}", file.display()));
     let mut config = load(file, classes).map_err(|why| usage(&why))?;
-    let describe = |component: SqlComponent<'_>, pool| {
-        let described = sql::describe(component.extra, pool);
-        described.map_err(|why| usage(&format!("{}: {}", component.json_path, why.message())))
+    let describe = |json_path: &str, component: SqlComponent<'_>| {
+        let described = sql::describe(component);
+        described.map_err(|why| usage(&format!("{json_path}: {}", why.message())))
     };
     let all = look::at_sql(&mut config, &args.embedded, classes, describe);
     let all = all.map_err(|why| Failure::NoSession(why.to_string()))?;

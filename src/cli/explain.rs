@@ -9,7 +9,7 @@ use std::{
 use clap::Args;
 use component::{
     Classes,
-    sql::{self, ExplainOptions, StatementPlan},
+    sql::{self, ExplainOptions, SqlComponent, StatementPlan},
 };
 use serde_json::value::RawValue;
 use wamp::{Payload, error_uri};
@@ -19,7 +19,6 @@ use super::{
     client::{Failure, PayloadArgs, Source, compact, exit, input},
     load, look,
 };
-use crate::node::SqlComponent;
 
 pub(super) const HELP: &str = "\
 Examples:
@@ -88,8 +87,8 @@ fn plans(
         analyze: args.analyze,
         json: args.json,
     };
-    let explain = |component: SqlComponent<'_>, pool| {
-        sql::explain(component.extra, pool, &args.procedure, payload, options)
+    let explain = |_: &str, component: SqlComponent<'_>| {
+        sql::explain(component, &args.procedure, payload, options)
     };
     let found = look::at_sql(&mut config, &args.embedded, classes, explain);
     let found = found.map_err(|why| Failure::NoSession(why.to_string()))?;

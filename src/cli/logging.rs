@@ -25,11 +25,13 @@ const FAREWELL: Duration = Duration::from_secs(1);
 /// The most bytes of a panic's message in the log: it may repeat what a peer has sent.
 const PANIC_LIMIT: usize = 2048;
 /// Directives that count whatever `RUST_LOG` says. Nobody would think of asking for the first two;
-/// and below INFO tokio_postgres writes the parameters of statements, which may be secrets.
-const DIRECTIVES: [&str; 3] = [
+/// and below INFO tokio_postgres writes the parameters of statements, and tungstenite whole messages,
+/// in which may be secrets.
+const DIRECTIVES: [&str; 4] = [
     "wampgres::stdio=error",
     "wampgres::panic=error",
     "tokio_postgres=info",
+    "tungstenite=info",
 ];
 
 /// The log while the node runs. Dropped, it says what was left out, and waits a moment for what was

@@ -4,12 +4,12 @@
 use std::{error::Error, path::PathBuf, time::Duration};
 
 use clap::Args;
-use component::{Classes, Pool};
+use component::{Classes, sql::SqlComponent};
 
 use super::embedded;
 use crate::{
     config::NodeConfig,
-    node::{SqlComponent, StopTimes, look_at_sql},
+    node::{StopTimes, look_at_sql},
 };
 
 /// How long it may take to close the databases.
@@ -32,7 +32,7 @@ impl EmbeddedArgs {
     }
 }
 
-/// Looks at each component of the class `sql.Procedures` with its pool.
+/// Looks at each component of the class `sql.Procedures`, by its place in the configuration.
 ///
 /// # Blocking
 /// For as long as `look` does, and a private PostgreSQL takes to start and stop.
@@ -40,7 +40,7 @@ pub(super) fn at_sql<T>(
     config: &mut NodeConfig,
     embedded: &EmbeddedArgs,
     classes: &Classes,
-    look: impl FnMut(SqlComponent<'_>, Pool) -> T,
+    look: impl FnMut(&str, SqlComponent<'_>) -> T,
 ) -> Result<Vec<T>, Box<dyn Error>> {
     let postgres = match &embedded.embedded_postgres {
         Some(directory) => embedded::start_or_join(config, directory.clone())?,

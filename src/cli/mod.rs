@@ -68,13 +68,14 @@ Exit codes: 0 stopped by a signal or all is well, 1 something failed, 2 the conf
 command line has faults.";
 
 const SIGNALS: &str = "\
-Signals: SIGINT, SIGTERM and SIGHUP (the terminal was closed) stop the node in order: calls under way
-have most of --stop-timeout to be answered. A second signal ends the node at once, unless it comes within
-a second of the first. If SIGHUP is ignored at the start, as under nohup, it stays ignored.";
+Signals: SIGINT and SIGTERM stop the node in order: calls under way have most of --stop-timeout to be
+answered. A second one ends the node at once, unless it comes within a second of the first. SIGHUP has
+the node read again what can change while it runs: the files of SQL procedures. No session is lost. Only
+when the terminal that the node was started from is closed, SIGHUP is a stop; under nohup not even then.";
 
 #[derive(Subcommand)]
 enum Command {
-    /// Run the node until SIGINT, SIGTERM or SIGHUP (this is the default)
+    /// Run the node until SIGINT or SIGTERM (this is the default)
     #[command(after_help = SIGNALS)]
     Start(StartArgs),
     /// Write the files of a node of one's own: its configuration, procedures in SQL, a page
@@ -129,6 +130,10 @@ struct StartArgs {
     /// look for the next call. Sleeping threads take less processor time and answer later
     #[arg(long)]
     wait_asleep: bool,
+    /// Look twice a second whether files of SQL procedures or the catalogues of their databases have
+    /// changed, and reload them; for development
+    #[arg(long)]
+    watch: bool,
     /// How long a stop may take in all, including that of the private PostgreSQL. Calls under way
     /// have most of it; those that are not answered by then get an error
     #[arg(long, value_name = "SECONDS", value_parser = start::seconds, default_value = "9")]

@@ -2,13 +2,12 @@
 //! printed; must not know how a node works.
 
 use std::{
-    io,
     net::{IpAddr, SocketAddr},
     process::ExitCode,
     time::{Duration, Instant},
 };
 
-use super::{StartArgs, embedded, load, logging, raise_file_limit, refuse, signals};
+use super::{StartArgs, embedded, load, logging, raise_file_limit, refuse, signals::Signals};
 use crate::{
     config::NodeConfig,
     node::{Address, ConnectionStats, Node, StopTimes, Threads},
@@ -22,8 +21,7 @@ pub(super) fn run(args: &StartArgs, classes: &Classes) -> ExitCode {
         Err(error) => return refuse(file, &error),
     };
     // Its drop writes what is logged last.
-    let started = signals::keep_ignoring_hangup().map_err(io::Error::from);
-    let _log = match started.and_then(|()| logging::start(args.log_format)) {
+    let _log = match logging::start(args.log_format) {
         Ok(log) => log,
         Err(error) => {
             eprintln!("cannot start the log: {error}");
@@ -50,7 +48,7 @@ fn run_node(
     args: &StartArgs,
     classes: &Classes,
 ) -> Result<(), Box<dyn std::error::Error>> {
-    let signal = signals::first()?;
+    let signals = Signals::hear()?;
     if let Err(error) = raise_file_limit() {
         tracing::warn!(%error, "the limit of open files stays as it is");
     }
@@ -82,8 +80,14 @@ fn run_node(
     for address in node.addresses() {
         stdio::print_line(&describe(address));
     }
-    // It fails only when the handler is gone, and it lives as long as the process.
-    let _ = signal.recv();
+    let reloader = node.reloader();
+    if args.watch {
+        reloader.watch();
+    }
+    signals.wait(|| {
+        tracing::info!("SIGHUP: what can be read again is read again");
+        reloader.reload_all();
+    });
     tracing::info!("stopping; a signal after the next second leaves at once");
     tell_connections(node.connections());
     let dropped = node.memory().dropped;

@@ -68,6 +68,7 @@ fn component(
     let Extra {
         value: extra,
         database,
+        databases,
         concurrency,
     } = extra(object, classname, databases, context);
     let realm = object.required("realm").and_then(Name::read)?;
@@ -86,6 +87,7 @@ fn component(
         role: role.map(|role| role.name.to_owned()),
         extra,
         database,
+        databases,
         concurrency,
         transport,
     })
@@ -133,6 +135,8 @@ struct Extra {
     value: Value,
     /// The database that it names or holds, or that the class has anyway.
     database: Option<usize>,
+    /// All that have a name, for a class whose procedures may name them.
+    databases: BTreeMap<String, usize>,
     concurrency: BTreeMap<String, NonZeroU64>,
 }
 
@@ -184,6 +188,11 @@ fn extra(
     Extra {
         value,
         database,
+        databases: if is_sql {
+            databases.all_named()
+        } else {
+            BTreeMap::new()
+        },
         concurrency: concurrency.unwrap_or_default(),
     }
 }
@@ -201,6 +210,9 @@ fn sql_procedures(member: &Cursor<'_>, value: &mut Value, context: &Context<'_>)
         for (_, procedure) in procedures.members() {
             procedure.object(&keys::SQL_PROCEDURE);
         }
+    }
+    for schema in object.items("schemas") {
+        schema.text();
     }
     let directory = object.member("directory");
     if let Some((member, written)) = directory.and_then(|member| member.text().map(|t| (member, t)))

@@ -1,6 +1,8 @@
 //! Owns the databases of the whole node: those that have a name, and those of one component alone.
 //! Must not know where a database is nor how it is read.
 
+use std::collections::BTreeMap;
+
 use super::{
     context::Context,
     database,
@@ -95,20 +97,19 @@ impl<'a> Databases<'a> {
             ));
             return None;
         };
-        match std::mem::replace(&mut found.usage, Usage::Used(self.used.len())) {
-            Usage::Unused(database) => {
-                self.used.push(*database);
-                Some(self.used.len() - 1)
-            }
-            Usage::Used(index) => {
-                found.usage = Usage::Used(index);
-                Some(index)
-            }
-            Usage::Faulty => {
-                found.usage = Usage::Faulty;
-                None
+        found.index(&mut self.used)
+    }
+
+    /// All databases that have a name and no fault, for a component of which it is not known here which
+    /// of them it uses.
+    pub(super) fn all_named(&mut self) -> BTreeMap<String, usize> {
+        let mut all = BTreeMap::new();
+        for named in &mut self.named {
+            if let Some(index) = named.index(&mut self.used) {
+                all.insert(named.name.to_owned(), index);
             }
         }
+        all
     }
 
     /// All databases that components use. Each of the others gets a note.
@@ -127,6 +128,20 @@ impl<'a> Databases<'a> {
 }
 
 impl<'a> Named<'a> {
+    /// Its index among those that are used, of which it is one from now on.
+    fn index(&mut self, used: &mut Vec<Database>) -> Option<usize> {
+        let (usage, index) = match std::mem::replace(&mut self.usage, Usage::Faulty) {
+            Usage::Unused(database) => {
+                used.push(*database);
+                (Usage::Used(used.len() - 1), Some(used.len() - 1))
+            }
+            Usage::Used(index) => (Usage::Used(index), Some(index)),
+            Usage::Faulty => (Usage::Faulty, None),
+        };
+        self.usage = usage;
+        index
+    }
+
     fn read(name: &'a str, at: Cursor<'a>, context: &Context<'_>) -> Self {
         let plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '_' | '-');
         if name.is_empty() || !name.chars().all(plain) {

@@ -263,11 +263,20 @@ pub struct Component {
     pub extra: Value,
     /// Its database, if it has one: an index into [`NodeConfig::databases`].
     pub database: Option<usize>,
+    /// The others that it may use, by their names, in the same way.
+    pub databases: BTreeMap<String, usize>,
     /// How many invocations of a procedure may run at once, by its URI; the calls beyond that wait
     /// in the router. Which procedures the class has is not known here.
     pub concurrency: BTreeMap<String, NonZeroU64>,
     /// Where it joins.
     pub transport: Transport,
+}
+
+impl Component {
+    /// Whether it uses this database, or may.
+    pub fn may_use(&self, database: usize) -> bool {
+        self.database == Some(database) || self.databases.values().any(|index| *index == database)
+    }
 }
 
 /// Shows no value of `extra`: what a class keeps there may be a secret.

@@ -11,29 +11,42 @@ use std::{
 use super::{
     Error,
     databases::{Database, Databases},
+    reloads::{Reload, Reloader},
     settings,
 };
 use crate::config::{self, ClientTransport, NodeConfig, Transport};
-use component::{Classes, Instance, RealmHandle, Session, SessionHandle, Setup, Status};
+use component::{
+    Classes, Instance, RealmHandle, ReloadHandle, Session, SessionHandle, Setup, Status,
+};
 use reactor::{Mailbox, Reactor};
 use wamp::{ANONYMOUS, Peer, Uri};
 use wamp_router::Capacity;
 use wamp_transport::{Dialler, Mail, Realms};
 
 /// All components of a node.
-#[derive(Default)]
 pub(super) struct Components {
     databases: Arc<Databases>,
+    reloader: Reloader,
     /// Those that live with a router of this node.
     in_process: Vec<Member>,
     dialled: Vec<Dialled>,
 }
 
-/// A component, and the database that it uses.
+/// A component, and the databases that it may use.
 #[derive(Clone)]
 struct Member {
     instance: Arc<Instance>,
-    database: Option<Arc<Database>>,
+    databases: Vec<Arc<Database>>,
+}
+
+impl Reload for Arc<Instance> {
+    fn reload(&self) {
+        Instance::reload(self);
+    }
+
+    fn watch(&self) {
+        Instance::watch(self);
+    }
 }
 
 /// A component that serves another router.
@@ -47,10 +60,12 @@ struct Dialled {
 type Latest = Arc<Mutex<Option<Arc<Session>>>>;
 
 impl Components {
-    pub(super) fn new(databases: Arc<Databases>) -> Self {
+    pub(super) fn new(databases: Arc<Databases>, reloader: Reloader) -> Self {
         Self {
             databases,
-            ..Self::default()
+            reloader,
+            in_process: Vec::new(),
+            dialled: Vec::new(),
         }
     }
 
@@ -102,11 +117,21 @@ impl Components {
         realm: RealmHandle,
     ) -> Result<Member, Error> {
         let database = component.database.map(|index| self.databases.enter(index));
+        let named = component.databases.iter();
+        let named: BTreeMap<_, _> = named
+            .map(|(name, index)| (name.clone(), self.databases.enter(*index)))
+            .collect();
+        let (reloader, id) = (self.reloader.clone(), self.reloader.new_id());
+        let named_databases = named.iter();
+        let named_databases =
+            named_databases.map(|(name, database)| (name.clone(), database.named()));
         let setup = Setup {
             extra: component.extra.clone(),
             database: database.as_deref().map(Database::pool),
+            databases: named_databases.collect(),
             session: SessionHandle::default(),
             realm,
+            reload: ReloadHandle::new(move || reloader.reload(id)),
         };
         let made = classes
             .make(&component.classname, setup)
@@ -125,7 +150,12 @@ impl Components {
             source,
         })?;
         let instance = Arc::new(instance);
-        Ok(Member { instance, database })
+        self.reloader.add(id, instance.clone());
+        let databases = database.into_iter().chain(named.into_values()).collect();
+        Ok(Member {
+            instance,
+            databases,
+        })
     }
 
     /// Lets the components of other routers finish what they are at and close what they opened,
@@ -184,12 +214,10 @@ fn leave(member: &Member) -> Option<JoinHandle<()>> {
 }
 
 impl Member {
-    /// Lets the component close what it opened, then its database unless others still use it.
+    /// Lets the component close what it opened, then its databases unless others still use them.
     fn leave(&self) {
         self.instance.leave();
-        if let Some(database) = &self.database {
-            database.leave();
-        }
+        self.databases.iter().for_each(|database| database.leave());
     }
 }
 

@@ -16,7 +16,7 @@ pub(super) use self::new_pool::IoThreads;
 use self::new_pool::NewPool;
 use super::{Error, StopTimes, settings};
 use crate::config::{self, NodeConfig, Transport};
-use component::{Classes, ErrorDetails, Pool};
+use component::{Classes, ErrorDetails, NamedDatabase, Pool};
 use sql::Stats;
 
 /// All databases of a node, in the order of [`NodeConfig::databases`].
@@ -135,6 +135,14 @@ impl Database {
         self.error_details
     }
 
+    /// As components know it that have it by its name.
+    pub(super) fn named(&self) -> NamedDatabase {
+        NamedDatabase {
+            pool: self.pool(),
+            error_details: self.error_details,
+        }
+    }
+
     pub(super) fn pool(&self) -> Pool {
         self.pool.clone()
     }
@@ -156,10 +164,7 @@ impl Database {
 
 impl Users {
     fn of(config: &NodeConfig, index: usize) -> Self {
-        let users = config
-            .components
-            .iter()
-            .filter(|c| c.database == Some(index));
+        let users = config.components.iter().filter(|c| c.may_use(index));
         users.fold(Self::default(), |users, component| {
             match component.transport {
                 Transport::InProcess { .. } => Self {
@@ -187,6 +192,6 @@ impl Users {
 
 /// The classes of the components that use a database, each once however many there are of it.
 fn classnames(config: &NodeConfig, index: usize) -> BTreeSet<&str> {
-    let users = (config.components.iter()).filter(|c| c.database == Some(index));
+    let users = (config.components.iter()).filter(|c| c.may_use(index));
     users.map(|c| c.classname.as_str()).collect()
 }

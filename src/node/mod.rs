@@ -6,6 +6,7 @@ mod components;
 mod databases;
 mod listeners;
 mod memory_limit;
+mod reloads;
 mod settings;
 mod sql_look;
 
@@ -19,11 +20,13 @@ use std::{
 
 pub use self::databases::DatabaseStatus;
 pub use self::listeners::Address;
-pub use self::sql_look::{SqlComponent, look_at_sql};
+pub use self::reloads::Reloader;
+pub use self::sql_look::look_at_sql;
 use self::{
     components::Components,
     databases::{Databases, IoThreads},
     listeners::{Listening, listen},
+    reloads::Reloads,
 };
 use crate::config::{NodeConfig, RouterWorker};
 use component::Classes;
@@ -51,6 +54,7 @@ pub struct Node {
     memory: Arc<Memory>,
     databases: Arc<Databases>,
     components: Components,
+    reloads: Reloads,
     addresses: Vec<Address>,
     stop_times: StopTimes,
 }
@@ -188,6 +192,7 @@ impl Node {
             .map(|(address, _)| address.clone())
             .collect();
 
+        let reloads = Reloads::start()?;
         let mut node = Self {
             realms,
             io_threads: Vec::with_capacity(reactors.len()),
@@ -195,7 +200,8 @@ impl Node {
             connections,
             memory,
             databases: Arc::default(),
-            components: Components::default(),
+            components: Components::new(Arc::default(), reloads.reloader().clone()),
+            reloads,
             addresses,
             stop_times,
         };
@@ -232,7 +238,8 @@ impl Node {
         };
         let databases = Databases::new(config, classes, &io_threads, self.stop_times)?;
         self.databases = Arc::new(databases);
-        self.components = Components::new(self.databases.clone());
+        let reloader = self.reloads.reloader().clone();
+        self.components = Components::new(self.databases.clone(), reloader);
         // Components are there before the first client is, so that no call comes too early.
         (self.components).start_in_process(config, classes, &self.realms, &mut reactors)?;
         self.spawn(reactors, listening)?;
@@ -281,6 +288,11 @@ impl Node {
         self.memory.stats()
     }
 
+    /// What of the node can be read again while it runs.
+    pub fn reloader(&self) -> Reloader {
+        self.reloads.reloader().clone()
+    }
+
     /// Stops in order: accept nobody and begin no call, let the calls under way end within the
     /// grace time and answer the rest, close every connection, let components leave and close
     /// the databases that they used, join every thread.
@@ -291,6 +303,7 @@ impl Node {
     /// At most as long as the [`StopTimes`] say that the node was started with. What has not ended by
     /// then is left behind, and the log says so.
     pub fn stop(self) {
+        self.reloads.end();
         self.mailboxes.iter().for_each(Mailbox::stop_accepting);
         self.realms().for_each(Realm::drain);
         let pending = || {
@@ -312,10 +325,11 @@ impl Node {
     }
 
     /// Closes the connections and the components, lets clients close too, ends the threads.
-    fn end(mut self) {
+    fn end(self) {
+        self.reloads.end();
         self.mailboxes.iter().for_each(Mailbox::shut_down);
         let deadline = Instant::now() + self.stop_times.jobs + self.stop_times.farewell;
-        let components = std::mem::take(&mut self.components);
+        let components = self.components;
         // A component may take as long as it likes to close; the node may not.
         let closing = std::thread::Builder::new().name("close".to_owned());
         let databases = self.databases.clone();
@@ -333,6 +347,8 @@ impl Node {
             Ok(closing) => join_by(deadline + CANCEL_TIME, closing, "a component"),
             Err(error) => tracing::error!(%error, "cannot close the components in order"),
         }
+        let reloading = self.reloads.into_thread();
+        join_by(Instant::now() + LAST_TURN, reloading, "what was reloaded");
         self.mailboxes.iter().for_each(Mailbox::stop);
         for thread in self.io_threads {
             join_by(Instant::now() + LAST_TURN, thread, "an I/O thread");

@@ -3,27 +3,19 @@
 
 use std::sync::Arc;
 
-use serde_json::Value;
-
 use super::{
     Error, StopTimes,
     databases::{Databases, IoThreads},
 };
 use crate::config::NodeConfig;
-use component::{Classes, Pool, sql};
+use component::{
+    Classes,
+    sql::{self, SqlComponent},
+};
 use reactor::Reactor;
 use wamp_transport::Mail;
 
-/// A component of the class `sql.Procedures`.
-#[derive(Clone, Copy, Debug)]
-pub struct SqlComponent<'a> {
-    /// Where it stands in the configuration.
-    pub json_path: &'a str,
-    /// What the configuration says of it.
-    pub extra: &'a Value,
-}
-
-/// Looks at each component that has SQL with its pool: what `look` finds.
+/// Looks at each component that has SQL, by its place in the configuration: what `look` finds.
 ///
 /// # Errors
 /// When a pool or a thread cannot be made.
@@ -34,7 +26,7 @@ pub fn look_at_sql<T>(
     config: &NodeConfig,
     classes: &Classes,
     stop_times: StopTimes,
-    mut look: impl FnMut(SqlComponent<'_>, Pool) -> T,
+    mut look: impl FnMut(&str, SqlComponent<'_>) -> T,
 ) -> Result<Vec<T>, Error> {
     let mut reactor = Reactor::<Mail>::new()?;
     reactor.wait_asleep();
@@ -51,11 +43,14 @@ pub fn look_at_sql<T>(
         (component.classname == sql::CLASSNAME).then_some((component, database))
     });
     let found = of_sql.map(|(component, database)| {
-        let sql_component = SqlComponent {
-            json_path: &component.json_path,
+        let named = component.databases.iter();
+        let named = named.map(|(name, index)| (name.clone(), databases.enter(*index).named()));
+        let of_sql = SqlComponent {
             extra: &component.extra,
+            pool: databases.enter(database).pool(),
+            databases: named.collect(),
         };
-        look(sql_component, databases.enter(database).pool())
+        look(&component.json_path, of_sql)
     });
     let found = found.collect();
     databases.close();

@@ -3,7 +3,7 @@
 
 use std::{
     collections::{BTreeMap, BTreeSet},
-    sync::atomic::{AtomicBool, Ordering},
+    sync::atomic::{AtomicU64, Ordering},
     time::{Duration, Instant},
 };
 
@@ -22,12 +22,36 @@ const CALLERS: u64 = 24;
 /// So many calls may be pending for each.
 const PENDING: usize = 4;
 const CP_MAX: usize = 4;
+/// It goes on for so long, and on a busy machine until enough has happened.
 const DURATION: Duration = Duration::from_secs(4);
+const AT_MOST: Duration = Duration::from_secs(60);
 const SEED: u64 = 20_261_122;
+
+/// What has happened so far, to all.
+#[derive(Default)]
+struct Happened {
+    results: AtomicU64,
+    sockets_dropped: AtomicU64,
+    backends_ended: AtomicU64,
+}
+
+impl Happened {
+    fn is_enough(&self) -> bool {
+        let least = [
+            (&self.results, 100),
+            (&self.sockets_dropped, 10),
+            (&self.backends_ended, 10),
+        ];
+        least
+            .iter()
+            .all(|(n, least)| n.load(Ordering::Relaxed) > *least)
+    }
+}
 
 /// A caller, what it has asked and has had no answer to.
 struct Caller<'a> {
     bench: &'a Bench,
+    happened: &'a Happened,
     client: Client,
     random: StdRng,
     /// By request, the number that it is to note if it notes one.
@@ -49,9 +73,10 @@ struct Had {
 }
 
 impl<'a> Caller<'a> {
-    fn new(bench: &'a Bench, n: u64) -> Self {
+    fn new(bench: &'a Bench, happened: &'a Happened, n: u64) -> Self {
         Self {
             bench,
+            happened,
             client: bench.join(),
             random: StdRng::seed_from_u64(SEED + n),
             pending: BTreeMap::new(),
@@ -101,6 +126,9 @@ impl<'a> Caller<'a> {
             }
             _ => {
                 self.had.sockets_dropped += 1;
+                self.happened
+                    .sockets_dropped
+                    .fetch_add(1, Ordering::Relaxed);
                 self.pending.clear();
                 self.client = self.bench.join();
             }
@@ -139,6 +167,7 @@ impl<'a> Caller<'a> {
         match outcome {
             Ok(_) => {
                 self.had.results += 1;
+                self.happened.results.fetch_add(1, Ordering::Relaxed);
                 self.had.noted.extend(note);
             }
             Err(CallError { uri, .. }) => {
@@ -187,34 +216,40 @@ on_each_backend![whatever_happens_every_call_is_answered_once_and_the_node_serve
 fn whatever_happens_every_call_is_answered_once_and_the_node_serves_on(backend: Backend) {
     let settings = json!({"cp_min": 2, "cp_max": CP_MAX, "queue_limit": 60});
     let bench = Bench::start(backend, "turmoil", settings);
-    let calm = AtomicBool::new(false);
-    let end = Instant::now() + DURATION;
-    let (had, ended) = std::thread::scope(|scope| {
+    let happened = Happened::default();
+    let began = Instant::now();
+    let is_over = || {
+        let lasts = began.elapsed();
+        lasts >= AT_MOST || lasts >= DURATION && happened.is_enough()
+    };
+    let had = std::thread::scope(|scope| {
         let callers: Vec<_> = (0..CALLERS)
             .map(|n| {
-                let (bench, calm) = (&bench, &calm);
+                let (bench, happened, is_over) = (&bench, &happened, &is_over);
                 scope.spawn(move || {
-                    let mut caller = Caller::new(bench, n);
-                    while Instant::now() < end {
+                    let mut caller = Caller::new(bench, happened, n);
+                    while !is_over() {
                         caller.step();
                     }
-                    wait::until("calm", || calm.load(Ordering::Relaxed).then_some(()));
                     caller.finish()
                 })
             })
             .collect();
         let mut random = StdRng::seed_from_u64(SEED);
         let mut observer = bench.observe();
-        let mut ended = 0;
-        while Instant::now() < end {
-            ended += observer.terminate_backends();
+        while !is_over() {
+            let ended = observer.terminate_backends();
+            let counted = u64::try_from(ended).expect("a number");
+            happened
+                .backends_ended
+                .fetch_add(counted, Ordering::Relaxed);
             let pause = Duration::from_millis(random.random_range(20..200));
             std::thread::park_timeout(pause);
         }
-        calm.store(true, Ordering::Relaxed);
         let had = callers.into_iter().map(|c| c.join().expect("a caller"));
-        (had.fold(Had::default(), Had::and), ended)
+        had.fold(Had::default(), Had::and)
     });
+    let ended = happened.backends_ended.load(Ordering::Relaxed);
     eprintln!(
         "{} results, {:?}, {} sockets dropped, {ended} backends ended, {} notes",
         had.results,
@@ -222,7 +257,7 @@ fn whatever_happens_every_call_is_answered_once_and_the_node_serves_on(backend: 
         had.sockets_dropped,
         had.noted.len()
     );
-    assert!(had.results > 100 && ended > 10 && had.sockets_dropped > 10);
+    assert!(happened.is_enough());
     for uri in had.errors.keys() {
         let known = ["canceled", "timeout", "unavailable", "runtime_error"];
         let known = known.map(|last| format!("wamp.error.{last}"));

@@ -71,6 +71,13 @@ impl Postgres {
         self.start();
     }
 
+    /// Stops the server.
+    pub fn stop(&self) {
+        self.0
+            .stop(Shutdown::Fast)
+            .unwrap_or_else(|error| panic!("{error}"));
+    }
+
     /// Freezes the server and all its backends.
     pub fn freeze(&self) -> Frozen {
         let postmaster = self.0.pid().expect("the server runs");
@@ -193,6 +200,41 @@ impl Observer {
                    WHERE datname = $1 AND application_name = 'wampgres'";
         let rows = self.client.query(sql, &[&self.name]);
         rows.expect("the tests' user is a superuser").len()
+    }
+
+    /// Waits until so many transactions of nodes are open and nothing has happened in them for a
+    /// moment: streams whose callers do not read.
+    pub fn wait_for_waiting(&mut self, count: i64) {
+        let sql = "SELECT count(*) FROM pg_stat_activity
+                   WHERE datname = $1 AND state = 'idle in transaction'
+                   AND clock_timestamp() - state_change > interval '0.3s'";
+        wait::until(&format!("{count} backends that wait"), || {
+            let row = self.client.query_one(sql, &[&self.name]);
+            let waiting: i64 = row.expect("the activity").get(0);
+            (waiting == count).then_some(())
+        });
+    }
+
+    /// Waits until no transaction but the test's own is open any more.
+    pub fn wait_for_end(&mut self) {
+        let sql = "SELECT count(*) FROM pg_stat_activity WHERE datname = $1
+                   AND pid <> pg_backend_pid() AND xact_start IS NOT NULL";
+        wait::until("the end of all transactions", || {
+            let row = self.client.query_one(sql, &[&self.name]);
+            let open: i64 = row.expect("the activity").get(0);
+            (open == 0).then_some(())
+        });
+    }
+
+    /// Waits until so many statements of nodes wait for a lock that somebody else has.
+    pub fn wait_for_blocked(&mut self, count: i64) {
+        let sql = "SELECT count(*) FROM pg_stat_activity WHERE datname = $1
+                   AND application_name = 'wampgres' AND wait_event_type = 'Lock'";
+        wait::until(&format!("{count} statements that wait for a lock"), || {
+            let row = self.client.query_one(sql, &[&self.name]);
+            let blocked: i64 = row.expect("the activity").get(0);
+            (blocked == count).then_some(())
+        });
     }
 
     /// Waits until so many backends serve nodes.

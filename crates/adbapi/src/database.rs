@@ -58,6 +58,10 @@ impl Database for ConnectionPool {
         self.driver().listening.listen(channel, on_event)
     }
 
+    fn max_connections(&self) -> u32 {
+        self.cp_max()
+    }
+
     fn stats(&self) -> Stats {
         self.stats()
     }

@@ -85,6 +85,10 @@ impl<D: Driver> ConnectionPool<D> {
         self.handle.close(grace);
     }
 
+    pub(super) fn cp_max(&self) -> u32 {
+        self.handle.settings.cp_max
+    }
+
     pub(super) fn driver(&self) -> &D {
         &self.handle.driver
     }

@@ -13,8 +13,8 @@ use serde_json::Value;
 #[cfg(feature = "adbapi")]
 use super::OpenFun;
 use super::{
-    Answer, Error, ErrorDetails, Invocation, OnConnect, Pool, RealmHandle, SessionHandle,
-    Subscription, hello, sql, subscription::BoundSubscription,
+    Answer, Error, ErrorDetails, Invocation, OnConnect, Pool, RealmHandle, ReloadHandle,
+    SessionHandle, Subscription, hello, sql, subscription::BoundSubscription,
 };
 use wamp::Uri;
 
@@ -64,6 +64,15 @@ pub trait Component: Send + Sync + Sized + 'static {
     /// The components of a configuration join one after the other: those that come later are not
     /// there yet.
     fn on_ready(&self) {}
+
+    /// Read again what the class has read at its start, such as files: somebody has told the node to
+    /// (SIGHUP), or the component itself has by [`Setup::reload`]. Runs on a thread of the node's that
+    /// may block, one call at a time.
+    fn on_reload(&self) {}
+
+    /// Only with `--watch`, for development: look whether what [`on_reload`](Self::on_reload) reads is
+    /// another by now, and ask for a reload if it is. Called about twice a second, on the same thread.
+    fn on_watch(&self) {}
 
     /// The node is stopping: finish what is under way and close what `on_join` opened. The database
     /// is the node's, which closes it when all components that use it have left.
@@ -136,11 +145,24 @@ pub struct Setup {
     /// The pool of the database that `extra.database` names or describes. Other components may use
     /// it as well.
     pub database: Option<Pool>,
+    /// The databases of the node by their names, for the class `sql.Procedures`; empty for others.
+    pub databases: BTreeMap<String, NamedDatabase>,
     /// The component's session, for calls and publications. Nothing can be asked of it before
     /// [`on_ready`](Component::on_ready).
     pub session: SessionHandle,
     /// The realm that it joins.
     pub realm: RealmHandle,
+    /// Asks for the component to be reloaded.
+    pub reload: ReloadHandle,
+}
+
+/// A database of the node that has a name.
+#[derive(Clone)]
+pub struct NamedDatabase {
+    /// Its pool, which other components may use as well.
+    pub pool: Pool,
+    /// What callers get of its reports of errors, at most.
+    pub error_details: ErrorDetails,
 }
 
 impl Setup {
@@ -255,8 +277,33 @@ pub struct Instance {
     pub(super) session: SessionHandle,
     pub(super) error_details: ErrorDetails,
     registers_later: bool,
-    on_ready: Box<dyn Fn() + Send + Sync>,
-    on_leave: Box<dyn Fn() + Send + Sync>,
+    component: Arc<dyn Lifecycle>,
+}
+
+/// A component of any class, as far as it is told what happens around it.
+trait Lifecycle: Send + Sync {
+    fn ready(&self);
+    fn reload(&self);
+    fn watch(&self);
+    fn leave(&self);
+}
+
+impl<C: Component> Lifecycle for C {
+    fn ready(&self) {
+        self.on_ready();
+    }
+
+    fn reload(&self) {
+        self.on_reload();
+    }
+
+    fn watch(&self) {
+        self.on_watch();
+    }
+
+    fn leave(&self) {
+        self.on_leave();
+    }
 }
 
 /// A procedure bound to its instance.
@@ -274,22 +321,41 @@ impl Instance {
         let procedures = procedures.map(|one| one.bind(&component)).collect();
         let subscriptions = component.subscriptions().into_iter();
         let subscriptions = subscriptions.map(|one| one.bind(&component)).collect();
-        let ready = component.clone();
         Self {
             procedures,
             subscriptions,
             session,
             registers_later: C::REGISTERS_LATER,
             error_details: ErrorDetails::default(),
-            on_ready: Box::new(move || ready.on_ready()),
-            on_leave: Box::new(move || component.on_leave()),
+            component,
         }
     }
 
-    /// Tells the component that its session is ready. A panic there is logged and goes no further.
+    /// Tells the component that its session is ready.
     pub(super) fn ready(&self) {
-        if catch_unwind(AssertUnwindSafe(|| (self.on_ready)())).is_err() {
-            tracing::error!(target: crate::LOG, "a component has panicked in on_ready");
+        self.call("in on_ready", |component| component.ready());
+    }
+
+    /// Has the component read again what it has read at its start.
+    ///
+    /// # Blocking
+    /// For as long as the component takes.
+    pub fn reload(&self) {
+        self.call("while it was reloaded", |component| component.reload());
+    }
+
+    /// Has the component look whether it is to be reloaded.
+    ///
+    /// # Blocking
+    /// As [`reload`](Self::reload).
+    pub fn watch(&self) {
+        self.call("while it was watching", |component| component.watch());
+    }
+
+    /// Calls a method of the component. A panic there is logged and goes no further.
+    fn call(&self, when: &str, method: impl FnOnce(&dyn Lifecycle)) {
+        if catch_unwind(AssertUnwindSafe(|| method(&*self.component))).is_err() {
+            tracing::error!(target: crate::LOG, "a component has panicked {when}");
         }
     }
 
@@ -319,14 +385,12 @@ impl Instance {
         self.error_details = shown;
     }
 
-    /// Tells the component that the node is stopping. A panic there is logged and goes no further.
+    /// Tells the component that the node is stopping.
     ///
     /// # Blocking
     /// For as long as the component takes to close what it opened.
     pub fn leave(&self) {
-        if catch_unwind(AssertUnwindSafe(|| (self.on_leave)())).is_err() {
-            tracing::error!(target: crate::LOG, "a component has panicked while it was closing");
-        }
+        self.call("while it was closing", |component| component.leave());
         self.session.close();
     }
 }

@@ -121,6 +121,25 @@ impl Error {
         }
     }
 
+    /// The same error, of which nobody gets more of PostgreSQL's report than this.
+    pub(super) fn at_most(mut self, shown: ErrorDetails) -> Self {
+        let content = &mut *self.0;
+        if shown < ErrorDetails::All
+            && let Some(without) = content.kept.message.take()
+        {
+            content.message = without;
+        }
+        let details = &mut content.details;
+        content.kept.keys.retain(|(key, needed)| {
+            let stays = shown >= *needed;
+            if !stays {
+                details.remove(*key);
+            }
+            stays
+        });
+        self
+    }
+
     /// The payload of the ERROR message for callers who get this much of PostgreSQL's report.
     pub fn payload(&self, shown: ErrorDetails) -> Payload {
         let content = &*self.0;

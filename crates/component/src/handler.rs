@@ -44,8 +44,10 @@ pub(super) struct ComponentHandler {
 
 struct Progress {
     status: Status,
-    /// How many REGISTERs and SUBSCRIBEs have no answer yet.
+    /// How many REGISTERs and SUBSCRIBEs that it cannot do without have no answer yet.
     unanswered: usize,
+    /// How many procedures it cannot do without.
+    procedures: usize,
 }
 
 /// An invocation that is not answered yet.
@@ -60,14 +62,16 @@ type SessionClient = Client<ComponentHandler>;
 
 impl ComponentHandler {
     pub(super) fn new(name: String, instance: Arc<Instance>) -> Self {
-        let unanswered = instance.procedures.len() + instance.subscriptions.len();
+        let procedures = instance.procedures.len();
         Self {
             name,
-            instance,
             progress: Mutex::new(Progress {
                 status: Status::Joining,
-                unanswered,
+                // And the session itself, until all is asked for.
+                unanswered: procedures + instance.subscriptions.len() + 1,
+                procedures,
             }),
+            instance,
             known: KnownIds::default(),
             under_way: Mutex::default(),
         }
@@ -124,12 +128,22 @@ impl ComponentHandler {
         result: Result<(), wamp_client::Error>,
     ) {
         match result {
-            Ok(()) => {
-                self.progress().unanswered -= 1;
-                self.check_ready();
-            }
+            Ok(()) => self.has_one_more(),
             Err(error) => self.fail(client, what, uri, &error),
         }
+    }
+
+    /// A procedure that the component cannot do without is asked for.
+    pub(super) fn needs_one_more(&self) {
+        let mut progress = self.progress();
+        progress.unanswered += 1;
+        progress.procedures += 1;
+    }
+
+    /// Something that it cannot do without is there.
+    pub(super) fn has_one_more(&self) {
+        self.progress().unanswered -= 1;
+        self.check_ready();
     }
 
     /// Something that the component cannot do without is refused.
@@ -148,14 +162,14 @@ impl ComponentHandler {
 
     /// Tells the component when all that it needs is there.
     fn check_ready(&self) {
-        let procedures = self.instance.procedures.len();
-        {
+        let procedures = {
             let mut progress = self.progress();
             if progress.unanswered > 0 || progress.status != Status::Joining {
                 return;
             }
-            progress.status = Status::Joined(procedures);
-        }
+            progress.status = Status::Joined(progress.procedures);
+            progress.procedures
+        };
         match self.instance.subscriptions.len() {
             0 => {
                 tracing::info!(target: crate::LOG, component = self.name, "registered {procedures} procedures");
@@ -247,7 +261,7 @@ impl Handler for ComponentHandler {
         self.register_all(client);
         self.subscribe_all(client);
         self.instance.session.renew(&client.shared());
-        self.check_ready();
+        self.has_one_more();
     }
 
     fn on_invocation(
@@ -330,6 +344,9 @@ impl Handler for ComponentHandler {
         let Some((procedure, _)) = known.as_ref().and_then(|known| self.procedure(known)) else {
             return;
         };
+        if matches!(&known, Some(Known::Later(later)) if later.revoked()) {
+            return;
+        }
         tracing::error!(
             target: crate::LOG,
             component = self.name,

@@ -241,7 +241,8 @@ impl Reply {
         Self::parts(call, Batches { rows, encode })
     }
 
-    fn parts(call: &Invocation, source: impl Source + 'static) -> Answer {
+    /// Replies with what a source gives.
+    pub(super) fn parts(call: &Invocation, source: impl Source + 'static) -> Answer {
         if !call.wants_progress() {
             return Err(Error::invalid_argument(format_args!(
                 "{} gives its result in parts: call it with the option receive_progress",
@@ -283,7 +284,7 @@ impl Later {
 
 /// A value that came later as a payload. The value's own code may panic, and the caller must have
 /// an answer.
-fn encoded(value: impl Serialize) -> Result<Payload, Error> {
+pub(super) fn encoded(value: impl Serialize) -> Result<Payload, Error> {
     catch_unwind(AssertUnwindSafe(|| result(&value))).unwrap_or_else(|_| Err(Error::panicked()))
 }
 

@@ -1,8 +1,9 @@
 //! What a component registers and subscribes to later than at its start: kept until it is ended, and
 //! asked for on each new session. Must not know what becomes of invocations and events.
 
+mod entries;
+
 use std::{
-    collections::HashMap,
     num::NonZeroU64,
     sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, Weak},
 };
@@ -11,7 +12,8 @@ use super::{
     Deferred, Error, Promise, class::BoundProcedure, deferred, handler::ComponentHandler,
     known::Known, session_handle::Shared, subscription::BoundSubscription,
 };
-use wamp::{RegisterOptions, RegistrationId, SubscriptionId, Uri, error_uri};
+pub(super) use entries::Registry;
+use wamp::{RegisterOptions, RegistrationId, SubscriptionId, Uri};
 use wamp_client::Client;
 
 type SessionClient = Client<ComponentHandler>;
@@ -61,6 +63,8 @@ pub(super) struct Later {
     /// The concurrency that the configuration says.
     limit: OnceLock<NonZeroU64>,
     shared: Weak<Shared>,
+    /// Whether the component cannot do without it from its start, as with those of its class.
+    is_own: bool,
     state: Mutex<State>,
 }
 
@@ -77,6 +81,12 @@ struct State {
     id: Option<Id>,
     /// Whoever waits for it to be there for the first time.
     promise: Option<Promise<Kept>>,
+    /// The session on which it takes the place of another one, which is the component's too.
+    replaces_on: Weak<SessionClient>,
+    /// The session counts it among what it needs.
+    is_counted: bool,
+    /// What takes its place, or has.
+    successor: Weak<Later>,
     is_over: bool,
 }
 
@@ -86,100 +96,59 @@ enum Id {
     Subscription(SubscriptionId),
 }
 
-/// All of them.
-#[derive(Default)]
-pub(super) struct Registry(Mutex<Entries>);
-
-#[derive(Default)]
-struct Entries {
-    all: Vec<Arc<Later>>,
-    /// What the configuration says of procedures that may come later, by their URIs.
-    limits: HashMap<String, NonZeroU64>,
-    /// The node is stopping.
-    is_closed: bool,
-}
-
-impl Registry {
-    pub(super) fn all(&self) -> Vec<Arc<Later>> {
-        self.entries().all.clone()
-    }
-
-    /// Sets the concurrency of a procedure that comes later, or has come.
-    pub(super) fn limit(&self, uri: &str, concurrency: NonZeroU64) {
-        let mut entries = self.entries();
-        entries.limits.insert(uri.to_owned(), concurrency);
-        for later in entries
-            .all
-            .iter()
-            .filter(|later| later.uri().as_str() == uri)
-        {
-            // The first one counts; a configuration has one for each URI.
-            let _ = later.limit.set(concurrency);
-        }
-    }
-
-    /// Keeps no more, and lets go of all that there is: what it calls may hold the component.
-    pub(super) fn close(&self) {
-        let all = {
-            let mut entries = self.entries();
-            entries.is_closed = true;
-            std::mem::take(&mut entries.all)
-        };
-        drop(all);
-    }
-
-    fn insert(&self, later: &Arc<Later>) -> Result<(), Error> {
-        let mut entries = self.entries();
-        if entries.is_closed {
-            let why = "the component has left its session for good: the node is stopping";
-            return Err(Error::new(error_uri::UNAVAILABLE, why));
-        }
-        if let What::Procedure(procedure) = &later.what
-            && let Some(limit) = entries.limits.get(procedure.uri.as_str())
-        {
-            let _ = later.limit.set(*limit);
-        }
-        entries.all.push(later.clone());
-        Ok(())
-    }
-
-    fn remove(&self, later: &Arc<Later>) {
-        self.entries().all.retain(|one| !Arc::ptr_eq(one, later));
-    }
-
-    fn entries(&self) -> MutexGuard<'_, Entries> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
 /// Registers a procedure, now if there is a session, and on each one that comes.
 pub(super) fn register(
     shared: &Arc<Shared>,
     procedure: BoundProcedure,
 ) -> Deferred<RegistrationHandle> {
-    keep(shared, What::Procedure(procedure)).map(RegistrationHandle)
+    let later = Later::new(shared, What::Procedure(procedure), State::default());
+    keep(shared, &Arc::new(later)).map(RegistrationHandle)
 }
 
-/// The same for a subscription.
+/// Registers one that the component cannot do without, before it has a session.
+pub(super) fn register_own(
+    shared: &Arc<Shared>,
+    procedure: BoundProcedure,
+) -> Result<RegistrationHandle, Error> {
+    let mut later = Later::new(shared, What::Procedure(procedure), State::default());
+    later.is_own = true;
+    let later = Arc::new(later);
+    shared.registry.insert(&later)?;
+    Ok(RegistrationHandle(later.kept()))
+}
+
+/// Registers a procedure in the place of another one of the same URI.
+pub(super) fn replace(
+    shared: &Arc<Shared>,
+    former: &RegistrationHandle,
+    procedure: BoundProcedure,
+) -> Deferred<RegistrationHandle> {
+    let former = former.0.later.upgrade();
+    let of_former = former.as_ref().map(|former| former.state().session.clone());
+    let state = State {
+        replaces_on: of_former.unwrap_or_default(),
+        ..State::default()
+    };
+    let later = Arc::new(Later::new(shared, What::Procedure(procedure), state));
+    if let Some(former) = former {
+        former.state().successor = Arc::downgrade(&later);
+    }
+    keep(shared, &later).map(RegistrationHandle)
+}
+
+/// The same as [`register`] for a subscription.
 pub(super) fn subscribe(
     shared: &Arc<Shared>,
     subscription: BoundSubscription,
 ) -> Deferred<SubscriptionHandle> {
-    keep(shared, What::Subscription(subscription)).map(SubscriptionHandle)
+    let later = Later::new(shared, What::Subscription(subscription), State::default());
+    keep(shared, &Arc::new(later)).map(SubscriptionHandle)
 }
 
-fn keep(shared: &Arc<Shared>, what: What) -> Deferred<Kept> {
+fn keep(shared: &Arc<Shared>, later: &Arc<Later>) -> Deferred<Kept> {
     let (promise, deferred) = deferred();
-    let later = Arc::new(Later {
-        what,
-        limit: OnceLock::new(),
-        shared: Arc::downgrade(shared),
-        state: Mutex::new(State {
-            promise: Some(promise),
-            ..State::default()
-        }),
-    });
-    if let Err(error) = shared.registry.insert(&later) {
+    later.state().promise = Some(promise);
+    if let Err(error) = shared.registry.insert(later) {
         return Deferred::ready(Err(error));
     }
     // A session that begins meanwhile asks for it as well; the later of the two finds it asked for.
@@ -190,6 +159,23 @@ fn keep(shared: &Arc<Shared>, what: What) -> Deferred<Kept> {
 }
 
 impl Later {
+    fn new(shared: &Arc<Shared>, what: What, state: State) -> Self {
+        Self {
+            what,
+            limit: OnceLock::new(),
+            shared: Arc::downgrade(shared),
+            is_own: false,
+            state: Mutex::new(state),
+        }
+    }
+
+    fn kept(self: &Arc<Self>) -> Kept {
+        Kept {
+            later: Arc::downgrade(self),
+            shared: self.shared.clone(),
+        }
+    }
+
     /// How many invocations of the procedure may be under way at once.
     pub(super) fn concurrency(&self) -> Option<NonZeroU64> {
         match &self.what {
@@ -207,13 +193,20 @@ impl Later {
 
     /// Asks the router of this session for it, unless that is done.
     pub(super) fn ask(self: &Arc<Self>, client: &Arc<SessionClient>) {
-        {
+        let is_it =
+            |session: &Weak<SessionClient>| std::ptr::eq(session.as_ptr(), Arc::as_ptr(client));
+        let force_reregister = {
             let mut state = self.state();
-            if state.is_over || std::ptr::eq(state.session.as_ptr(), Arc::as_ptr(client)) {
+            if state.is_over || is_it(&state.session) {
                 return;
             }
             state.session = Arc::downgrade(client);
             state.id = None;
+            state.is_counted = self.is_own;
+            is_it(&state.replaces_on)
+        };
+        if self.is_own {
+            client.handler().needs_one_more();
         }
         let (later, weak) = (self.clone(), Arc::downgrade(client));
         let answered = move |result| {
@@ -225,6 +218,7 @@ impl Later {
             What::Procedure(procedure) => {
                 let options = RegisterOptions {
                     concurrency: self.concurrency(),
+                    force_reregister,
                     ..RegisterOptions::default()
                 };
                 client.register(procedure.uri.clone(), options, move |result| {
@@ -264,10 +258,10 @@ impl Later {
             state.promise.take()
         };
         if let Some(promise) = promise {
-            promise.resolve(Ok(Kept {
-                later: Arc::downgrade(self),
-                shared: self.shared.clone(),
-            }));
+            promise.resolve(Ok(self.kept()));
+        }
+        if std::mem::take(&mut self.state().is_counted) {
+            client.handler().has_one_more();
         }
     }
 
@@ -290,6 +284,14 @@ impl Later {
         self.state().is_over = true;
         shared.registry.remove(self);
         promise.resolve(Err(error.into()));
+    }
+
+    /// The router has ended the registration; whether another one of the component's takes its
+    /// place.
+    pub(super) fn revoked(&self) -> bool {
+        let mut state = self.state();
+        state.id = None;
+        state.successor.strong_count() > 0
     }
 
     /// Ends it at the router of a session.

@@ -225,6 +225,32 @@ impl SessionHandle {
         registry::register(&self.shared, procedure.bind(&Arc::new(())))
     }
 
+    /// Registers a procedure in the place of one that is there, with the same URI: for another
+    /// concurrency, say. There is no moment without it. The handle of the former one is to be dropped
+    /// once the deferred has fired; if that is with an error, the former one is still there.
+    ///
+    /// Calls that are under way are answered by the former one. Those that wait for their turn there
+    /// fail with `wamp.error.unavailable`, and may be made again.
+    ///
+    /// # Errors
+    /// As [`register`](Self::register).
+    pub fn replace(
+        &self,
+        former: &RegistrationHandle,
+        procedure: Procedure<()>,
+    ) -> Deferred<RegistrationHandle> {
+        registry::replace(&self.shared, former, procedure.bind(&Arc::new(())))
+    }
+
+    /// Registers a procedure in `on_join`, as those of the class are: the component has not joined
+    /// without it.
+    pub(super) fn register_own(
+        &self,
+        procedure: Procedure<()>,
+    ) -> Result<RegistrationHandle, Error> {
+        registry::register_own(&self.shared, procedure.bind(&Arc::new(())))
+    }
+
     /// Subscribes to one more topic, in the same way.
     ///
     /// # Errors

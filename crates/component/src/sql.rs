@@ -1,22 +1,32 @@
 //! What knows both SQL and WAMP: procedures that are written in SQL, and how values travel. Must not
 //! know which backend runs the statements, nor sockets.
 
+mod applying;
+mod catalogue;
 mod check;
 mod class;
+mod databases;
 mod definitions;
 mod descriptions;
-mod explain;
 mod files;
+mod function;
+mod functions;
 mod options;
 mod procedure;
+mod reloading;
+mod schemas;
+mod served;
+mod target;
 mod text;
 pub mod types;
+mod unserved;
+mod watching;
 
-pub use check::{SqlCheck, check, describe};
+pub use check::{SqlCheck, check};
 pub use class::CLASSNAME;
 pub(crate) use class::Procedures;
 pub use descriptions::DESCRIBE;
 pub(crate) use descriptions::Descriptions;
-pub use explain::explain;
 pub use options::{OPTIONS, OptionKind, OptionPlace, OptionRow};
 pub use procedure::{ExplainOptions, ProcedureDescription, StatementPlan};
+pub use unserved::{SqlComponent, describe, explain};

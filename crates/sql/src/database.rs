@@ -46,6 +46,9 @@ pub trait Database: Send + Sync {
     /// [`ErrorKind::Closed`](crate::ErrorKind::Closed) after the close.
     fn listen(&self, channel: &str, on_event: OnListenEvent) -> Result<Listener, Error>;
 
+    /// How many connections it has at most, without the one that listens.
+    fn max_connections(&self) -> u32;
+
     /// The figures of this moment, taken from what they are about.
     fn stats(&self) -> Stats;
 

@@ -93,6 +93,10 @@ impl Database for ConnectionPool {
         self.pool().listen(channel, on_event)
     }
 
+    fn max_connections(&self) -> u32 {
+        self.pool().settings.cp_max
+    }
+
     fn stats(&self) -> Stats {
         self.stats()
     }

@@ -129,7 +129,6 @@ impl Session {
         let url = target.url.clone();
         logging::start_for_client();
         let no_thread = |why: String| Failure::NoSession(format!("cannot start: {why}"));
-        signals::keep_ignoring_hangup().map_err(|why| no_thread(why.to_string()))?;
         let interrupted = signals::first().map_err(|why| no_thread(why.to_string()))?;
         let (tell, told) = unbounded();
         let (room, taken) = bounded(WAITING);

@@ -31,6 +31,9 @@ fn table(described: &Described) -> String {
         let line = format!("    {name:first$}  {type:second$}  {rest}");
         let _ = writeln!(text, "{}", line.trim_end());
     }
+    if described.takes_all {
+        text.push_str("    all arguments by name are this one object\n");
+    }
     if !described.prepared {
         text.push_str("    PostgreSQL has not described it: the node's log says why\n");
     }
@@ -39,6 +42,7 @@ fn table(described: &Described) -> String {
 
 fn parameter(parameter: &Parameter) -> [String; 3] {
     let default = match &parameter.default {
+        _ if parameter.variadic => "any number of them".to_owned(),
         Some(default) => format!("default {}", compact(default.get())),
         None if parameter.optional => "optional".to_owned(),
         None => String::new(),

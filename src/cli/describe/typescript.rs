@@ -3,7 +3,7 @@
 
 use std::{collections::BTreeMap, fmt::Write};
 
-use super::{Described, Parameter};
+use super::Described;
 
 const HEAD: &str = r#"// Written by `wampgres describe --typescript`. Write it again instead of changing it.
 "#;
@@ -66,7 +66,7 @@ pub(super) fn module(all: &[Described]) -> String {
 /// The types of one URI.
 fn declaration(text: &mut String, uri: &str, all: &[&Described]) {
     comment(text, all, 1);
-    let args: Vec<_> = all.iter().map(|one| arguments(&one.parameters)).collect();
+    let args: Vec<_> = all.iter().map(|one| arguments(one)).collect();
     let mut results: Vec<_> = all.iter().map(|one| result(one)).collect();
     results.dedup();
     let (args, results) = (args.join(" | "), results.join(" | "));
@@ -74,16 +74,21 @@ fn declaration(text: &mut String, uri: &str, all: &[&Described]) {
     let _ = writeln!(text, "    args: {args};\n    result: {results};\n  }};");
 }
 
-/// Parameters by name as an object, those by number as a tuple.
-fn arguments(parameters: &[Parameter]) -> String {
-    let is_by_number = parameters.first().is_some_and(|p| p.name.starts_with('$'));
+/// Parameters by name as an object; those by number as a tuple, if all of them are.
+fn arguments(described: &Described) -> String {
+    if described.takes_all {
+        return "Record<string, unknown>".to_owned();
+    }
+    let parameters = &described.parameters;
+    let is_by_number = parameters.iter().all(|p| p.name.starts_with('$'));
     let typed = parameters.iter().enumerate().map(|(index, parameter)| {
         let mark = if parameter.optional { "?" } else { "" };
         let r#type = &parameter.typescript;
-        if is_by_number {
-            format!("arg{}{mark}: {type}", index + 1)
-        } else {
-            format!("{}{mark}: {type}", quoted(&parameter.name))
+        let number = index + 1;
+        match is_by_number {
+            true if parameter.variadic => format!("...arg{number}: {}", not_null(r#type)),
+            true => format!("arg{number}{mark}: {type}"),
+            false => format!("{}{mark}: {type}", quoted(&parameter.name)),
         }
     });
     let typed: Vec<_> = typed.collect();
@@ -92,6 +97,11 @@ fn arguments(parameters: &[Parameter]) -> String {
         (false, true) => format!("[{}]", typed.join(", ")),
         (false, false) => format!("{{ {} }}", typed.join("; ")),
     }
+}
+
+/// The type of a list whose elements are arguments of their own.
+fn not_null(typescript: &str) -> &str {
+    typescript.strip_suffix(" | null").unwrap_or(typescript)
 }
 
 /// The type of the answer.

@@ -18,7 +18,7 @@ pub(in crate::config) static SQL_PROCEDURE: Section = Section {
 };
 
 /// How many keys of `extra` are no options.
-const OWN: usize = 8;
+const OWN: usize = 10;
 
 const fn own(index: usize) -> Key {
     match index {
@@ -38,7 +38,7 @@ const fn own(index: usize) -> Key {
             "prefix",
             Kind::Uri,
             "none",
-            "what the URIs of the files begin with, before the name of the file",
+            "what the URIs of files and functions begin with, before their names",
         ),
         3 => optional(
             "procedures",
@@ -54,8 +54,26 @@ const fn own(index: usize) -> Key {
             "the URI of the procedure that describes the others to those who may call them; all \
              components of a realm share it",
         ),
-        5 => not_yet("schemas"),
-        6 => not_yet("topics"),
+        5 => optional(
+            "schemas",
+            Kind::Array("strings"),
+            "none",
+            "schemas of which each function and procedure becomes `prefix.function`",
+        ),
+        6 => optional(
+            "replica",
+            Kind::Text,
+            "none",
+            "the name of one of the node's [databases](#databases), for procedures that are `read_only` \
+             and name none",
+        ),
+        7 => optional(
+            "reload_channel",
+            Kind::Text,
+            "`wampgres`",
+            "the channel of the database on which `NOTIFY wampgres, 'reload'` is heard; `\"\"` for none",
+        ),
+        8 => not_yet("topics"),
         _ => not_yet("before"),
     }
 }

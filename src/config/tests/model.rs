@@ -109,6 +109,7 @@ fn the_projects_own_config_is_the_references_node() {
             role: None,
             extra: serde_json::json!({}),
             database: Some(0),
+            databases: BTreeMap::new(),
             concurrency: BTreeMap::new(),
             transport: Transport::InProcess { router: 0 },
         }],

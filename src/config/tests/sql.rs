@@ -21,17 +21,36 @@ fn node_of_sql(extra: &str) -> String {
 fn the_class_gets_all_but_the_database_and_an_absolute_directory() {
     let text = node_of_sql(
         r#"{"database": {"user": "testuser"}, "directory": "src", "prefix": "com.shop",
-            "timeout": "2s", "procedures": {"com.shop.names": {"sql": "SELECT 1", "secret": true}}}"#,
+            "schemas": ["api"], "timeout": "2s", "procedures": {"com.shop.names": {"sql": "SELECT 1", "secret": true}}}"#,
     );
     let component = &node(&text).components[1];
     let directory = Path::new(env!("CARGO_MANIFEST_DIR")).join("src");
     let expected = json!({
-        "directory": directory, "prefix": "com.shop", "timeout": "2s",
+        "directory": directory, "prefix": "com.shop", "schemas": ["api"], "timeout": "2s",
         "procedures": {"com.shop.names": {"sql": "SELECT 1", "secret": true}}
     });
     assert_eq!(component.extra, expected);
     assert!(component.concurrency.is_empty());
     assert_eq!(component.database, Some(0));
+}
+
+#[test]
+fn its_procedures_may_use_any_database_that_has_a_name() {
+    let text = node_of_sql(r#"{"database": "main", "replica": "copy", "reload_channel": ""}"#);
+    let named = r#""version": 2, "databases": {
+        "copy": {"user": "testuser"}, "main": {"user": "testuser"}, "other": {"user": "testuser"}
+    },"#;
+    let node = node(&text.replacen(r#""version": 2,"#, named, 1));
+    let component = &node.components[1];
+    let label = |index: usize| node.databases[index].label();
+    assert_eq!(component.database.map(label), Some("main"));
+    let labels = component.databases.iter();
+    let labels: Vec<_> = labels
+        .map(|(name, index)| (&**name, label(*index)))
+        .collect();
+    assert_eq!(labels, ["copy", "main", "other"].map(|name| (name, name)));
+    assert!((0..3).all(|index| component.may_use(index)));
+    assert!(!node.components[0].may_use(1));
 }
 
 #[test]
@@ -56,8 +75,16 @@ fn unknown_keys_and_directories_are_faults() {
             ".sql: unknown key",
         ),
         (
-            r#"{"database": {}, "schemas": ["api"]}"#,
-            ".schemas: not served yet",
+            r#"{"database": {}, "schemas": "api"}"#,
+            ".schemas: seen \"api\"; must be an array",
+        ),
+        (
+            r#"{"database": {}, "schemas": [1]}"#,
+            ".schemas[0]: seen 1; must be a string",
+        ),
+        (
+            r#"{"database": {}, "topics": []}"#,
+            ".topics: known to Crossbar.io, not served by wampgres yet",
         ),
     ] {
         let faults = faults(&node_of_sql(extra));

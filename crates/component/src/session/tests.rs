@@ -14,8 +14,8 @@ use serde_json::{Value, json};
 
 use super::*;
 use crate::{
-    Answer, Classes, Component, Error, Invocation, Procedure, RealmHandle, Reply, SessionHandle,
-    Setup,
+    Answer, Classes, Component, Error, Invocation, Procedure, RealmHandle, ReloadHandle, Reply,
+    SessionHandle, Setup,
 };
 use deferred::deferred;
 use sql::Deferred;
@@ -410,7 +410,9 @@ fn a_class_without_procedures_is_joined_when_it_is_welcome() {
         extra: Value::Null,
         #[cfg(feature = "adbapi")]
         database: None,
+        databases: std::collections::BTreeMap::new(),
         session: SessionHandle::default(),
+        reload: ReloadHandle::default(),
     };
     let classes = Classes::default().with::<Silent>("test.Silent");
     let played = Played::new(classes.make("test.Silent", setup).unwrap());

@@ -1,16 +1,14 @@
-//! Owns the check of all SQL of a component without serving it, and its description. Must not know who
-//! asks.
+//! Owns the check of all SQL of a component without serving it. Must not know who asks.
 
-use std::sync::mpsc;
-
-use serde_json::Value;
+use std::sync::{Arc, mpsc};
 
 use super::{
-    super::{Error, Pool},
-    class::{listed, shared},
+    catalogue,
+    databases::Databases,
     definitions::Definitions,
-    descriptions::describe_all,
-    procedure::{Procedure, ProcedureDescription, Unprepared},
+    functions::{FunctionOptions, Functions},
+    procedure::{Procedure, Unprepared},
+    unserved::SqlComponent,
 };
 
 /// What a check has found.
@@ -20,60 +18,85 @@ pub struct SqlCheck {
     pub prepared: usize,
     /// What is wrong, each with its place.
     pub faults: Vec<String>,
+    /// The functions that are not to be procedures, each with the reason.
+    pub left_out: Vec<String>,
     /// Why PostgreSQL could not be asked for all of them, if it could not.
     pub unavailable: Option<String>,
 }
 
-/// Has PostgreSQL prepare all procedures that the `extra` of a component describes.
+/// Has PostgreSQL prepare all procedures of a component.
 ///
 /// # Blocking
 /// Until it has answered, or the limits of the pool are over. Must not be called on a thread of the
 /// pool's.
-pub fn check(extra: &Value, pool: Pool) -> SqlCheck {
-    let definitions = Definitions::read(extra);
-    let db = shared(pool);
+pub fn check(component: SqlComponent<'_>) -> SqlCheck {
+    let extra = component.extra;
+    let databases = component.databases();
+    let definitions = Definitions::read(extra, &databases);
     let mut check = SqlCheck {
         faults: definitions.faults.iter().map(ToString::to_string).collect(),
         ..SqlCheck::default()
     };
     for (uri, plan) in definitions.plans {
-        let (send, receive) = mpsc::channel();
-        let procedure = Procedure::new(uri.into(), plan, db.clone());
-        procedure.prepare(move |result| {
-            // Nobody waits if this thread has panicked.
-            let _ = send.send(result.map(drop));
-        });
-        match receive.recv() {
-            Ok(Ok(())) => check.prepared += 1,
-            Ok(Err(Unprepared::Faulty(faults, _))) => {
-                check.faults.extend(faults.iter().map(ToString::to_string));
-            }
-            Ok(Err(Unprepared::Unavailable(error))) => {
-                check.unavailable = Some(error.message().to_owned());
-                break;
-            }
-            Err(mpsc::RecvError) => {
-                check.unavailable = Some("the pool has given no answer".to_owned());
-                break;
-            }
+        let procedure = databases.procedure(uri.into(), plan);
+        if check.prepare(&[procedure]).is_none() {
+            return check;
         }
+    }
+    if !definitions.functions.schemas.is_empty() {
+        check.functions(&definitions.functions, &databases);
     }
     check
 }
 
-/// Describes all procedures that the `extra` of a component describes, by their URIs.
-///
-/// # Errors
-/// The faults of what cannot be read.
-///
-/// # Blocking
-/// As [`check`].
-pub fn describe(extra: &Value, pool: Pool) -> Result<Vec<ProcedureDescription>, Error> {
-    let definitions = Definitions::read(extra);
-    if !definitions.faults.is_empty() {
-        return Err(Error::runtime(listed(&definitions.faults)));
+impl SqlCheck {
+    /// Has PostgreSQL prepare what one procedure runs. `None` if it cannot be asked.
+    fn prepare(&mut self, all: &[Arc<Procedure>]) -> Option<()> {
+        let before = self.faults.len();
+        for procedure in all {
+            let (send, receive) = mpsc::channel();
+            procedure.prepare(move |result| {
+                // Nobody waits if this thread has panicked.
+                let _ = send.send(result.map(drop));
+            });
+            match receive.recv() {
+                Ok(Ok(())) => {}
+                Ok(Err(Unprepared::Faulty(faults, _))) => {
+                    self.faults.extend(faults.iter().map(ToString::to_string));
+                }
+                Ok(Err(Unprepared::Unavailable(error))) => {
+                    self.unavailable = Some(error.message().to_owned());
+                    return None;
+                }
+                Err(mpsc::RecvError) => {
+                    self.unavailable = Some("the pool has given no answer".to_owned());
+                    return None;
+                }
+            }
+        }
+        self.prepared += usize::from(self.faults.len() == before);
+        Some(())
     }
-    let db = shared(pool);
-    let new = |(uri, plan): (String, _)| Procedure::new(uri.into(), plan, db.clone());
-    describe_all(definitions.plans.into_iter().map(new).collect()).wait()
+
+    /// Reads the catalogue, and has PostgreSQL prepare the calls of all functions.
+    fn functions(&mut self, options: &FunctionOptions, databases: &Arc<Databases>) {
+        let functions = match catalogue::read(&**databases.main(), &options.schemas).wait() {
+            Ok(catalogue) => Functions::new(&catalogue, options, databases),
+            Err(error) => {
+                self.unavailable = Some(error.to_string());
+                return;
+            }
+        };
+        self.faults
+            .extend(functions.faults.iter().map(ToString::to_string));
+        let left_out = functions.left_out.into_iter();
+        self.left_out = left_out
+            .map(|function| format!("{}: {}", function.signature, function.why))
+            .collect();
+        for function in functions.all.values() {
+            if self.prepare(&function.procedures()).is_none() {
+                return;
+            }
+        }
+    }
 }

@@ -1,49 +1,73 @@
 //! Owns what the `extra` of a component comes to: its procedures, out of files and out of the
-//! configuration, with all faults at once. Must not know a database.
+//! configuration, and what is said of functions, with all faults at once. Must not know a database.
 
-use std::{collections::BTreeMap, path::Path};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    mem,
+    path::Path,
+};
 
 use serde_json::{Map, Value};
 use wamp::Uri;
 
 use super::{
     super::did_you_mean::did_you_mean,
+    databases::Databases,
     files,
+    functions::FunctionOptions,
     options::{OPTIONS, OptionPlace, Options, Written},
     procedure::Plan,
     text::{Fault, Place, Source},
 };
 
-/// What is defined: the procedures by their URIs, and what is wrong with others.
+/// What is defined: the procedures by their URIs, what is said of functions, and what is wrong with
+/// others.
 #[derive(Debug, Default)]
 pub(super) struct Definitions {
     pub(super) plans: BTreeMap<String, Plan>,
-    /// The procedure that describes the others, where the configuration says so: none for `false`.
-    pub(super) describe: Option<Option<String>>,
+    pub(super) functions: FunctionOptions,
     pub(super) faults: Vec<Fault>,
+    /// The URIs of procedures that have a fault.
+    pub(super) faulty: BTreeSet<String>,
+    /// Whether all is known that there is. If a file cannot be read, it is not.
+    pub(super) is_complete: bool,
 }
 
 /// The keys of `extra` that are no options.
-const KEYS: [&str; 4] = ["directory", "prefix", "procedures", "describe"];
+const KEYS: [&str; 7] = [
+    "describe",
+    "directory",
+    "prefix",
+    "procedures",
+    "reload_channel",
+    "replica",
+    "schemas",
+];
 /// Those that are known and not served.
-const NOT_YET: [&str; 3] = ["schemas", "topics", "before"];
+const NOT_YET: [&str; 2] = ["topics", "before"];
+/// Schemas of which the functions are not for calls: some of them reach the server's files.
+const NOT_FOR_CALLS: [&str; 2] = ["pg_catalog", "information_schema"];
 
 impl Definitions {
     /// Reads all that `extra` describes.
     ///
     /// # Blocking
     /// Reads the files of its `directory`.
-    pub(super) fn read(extra: &Value) -> Self {
-        let mut this = Self::default();
+    pub(super) fn read(extra: &Value, databases: &Databases) -> Self {
+        let mut this = Self {
+            is_complete: true,
+            ..Self::default()
+        };
         let nothing = Map::new();
         let extra = extra.as_object().unwrap_or(&nothing);
         let defaults = this.defaults(extra);
         let mut written = this.written(extra);
-        this.describe = this.describe_of(extra);
+        this.check_describe(extra);
         let prefix = this.text(extra, "prefix").unwrap_or_default();
         let prefix = prefix.strip_suffix('.').unwrap_or(prefix);
         if let Some(directory) = this.text(extra, "directory") {
             let (files, faults) = files::read(Path::new(directory));
+            this.is_complete = faults.is_empty();
             this.faults.extend(faults);
             for file in files {
                 let uri = match prefix {
@@ -54,6 +78,7 @@ impl Definitions {
                 this.define(&uri, (&file.label, &file.text), options, &defaults);
             }
         }
+        let schemas = this.schemas(extra);
         for (uri, mut options) in written {
             let place = place_of(&uri);
             match options.sql.take() {
@@ -61,13 +86,45 @@ impl Definitions {
                     let label = place.below("sql").to_string();
                     this.define(&uri, (&label, &sql), options, &defaults);
                 }
+                None if !schemas.is_empty() => {
+                    this.functions.written.insert(uri, options);
+                }
                 None => {
                     let why = "has no `sql`, and no file of this name is in the directory";
                     this.faults.push(Fault::new(place, why));
                 }
             }
         }
+        this.text(extra, "reload_channel");
+        let replica = this.text(extra, "replica");
+        if let Some(why) = replica.and_then(|name| databases.fault(name)) {
+            let place = Place::of(&"extra.replica".into());
+            this.faults.push(Fault::new(place, why));
+        }
+        this.check_databases(databases);
+        let taken = this.plans.keys().chain(&this.faulty);
+        this.functions = FunctionOptions {
+            schemas,
+            prefix: prefix.to_owned(),
+            defaults,
+            written: mem::take(&mut this.functions.written),
+            taken: taken.cloned().collect(),
+        };
         this
+    }
+
+    /// Takes out what names a database that there is none of.
+    fn check_databases(&mut self, databases: &Databases) {
+        let (faults, faulty) = (&mut self.faults, &mut self.faulty);
+        self.plans.retain(|uri, plan| {
+            let fault = databases.fault_of(&plan.options);
+            if fault.is_some() {
+                faulty.insert(uri.clone());
+            }
+            let is_sound = fault.is_none();
+            faults.extend(fault);
+            is_sound
+        });
     }
 
     /// Defines a procedure with the text of its SQL, which `label` names in faults.
@@ -91,7 +148,10 @@ impl Definitions {
                 Source::read(label, text).and_then(|source| Plan::new(source, options, defaults));
             match plan {
                 Ok(plan) => drop(self.plans.insert(uri.to_owned(), plan)),
-                Err(faults) => self.faults.extend(faults),
+                Err(faults) => {
+                    self.faults.extend(faults);
+                    self.faulty.insert(uri.to_owned());
+                }
             }
             return;
         };
@@ -155,17 +215,42 @@ impl Definitions {
         all
     }
 
-    fn describe_of(&mut self, extra: &Map<String, Value>) -> Option<Option<String>> {
-        match extra.get("describe")? {
-            Value::Bool(false) => Some(None),
-            Value::String(uri) if Uri::from(uri.as_str()).is_loose() => Some(Some(uri.clone())),
-            _ => {
-                let place = Place::of(&"extra.describe".into());
-                let why = "must be the URI of the procedure that describes the others, or false";
-                self.faults.push(Fault::new(place, why));
-                None
-            }
+    fn check_describe(&mut self, extra: &Map<String, Value>) {
+        let is_fine = match extra.get("describe") {
+            None | Some(Value::Bool(false)) => true,
+            Some(Value::String(uri)) => Uri::from(uri.as_str()).is_loose(),
+            Some(_) => false,
+        };
+        if !is_fine {
+            let place = Place::of(&"extra.describe".into());
+            let why = "must be the URI of the procedure that describes the others, or false";
+            self.faults.push(Fault::new(place, why));
         }
+    }
+
+    /// The schemas whose functions are procedures, in their order.
+    fn schemas(&mut self, extra: &Map<String, Value>) -> Vec<String> {
+        let Some(written) = extra.get("schemas") else {
+            return Vec::new();
+        };
+        let mut schemas = Vec::new();
+        let items = written.as_array().map(Vec::as_slice);
+        for item in items.unwrap_or(std::slice::from_ref(written)) {
+            let why = match item.as_str() {
+                Some(name) if NOT_FOR_CALLS.contains(&name) => {
+                    "is PostgreSQL's own: make a schema of the functions that may be called"
+                }
+                Some(name) if schemas.iter().any(|other| other == name) => "is there twice",
+                Some(name) if items.is_some() && !name.is_empty() => {
+                    schemas.push(name.to_owned());
+                    continue;
+                }
+                _ => "must be a list of the names of schemas",
+            };
+            let place = Place::of(&format!("extra.schemas[{item}]").into());
+            self.faults.push(Fault::new(place, why));
+        }
+        schemas
     }
 
     fn text<'a>(&mut self, extra: &'a Map<String, Value>, key: &str) -> Option<&'a str> {

@@ -15,13 +15,14 @@ use super::{
         SessionHandle, deferred,
     },
     procedure::{Procedure, ProcedureDescription, Unprepared},
+    target::Target,
 };
 
 /// What the procedure is called that describes the others, unless the configuration says otherwise.
 pub const DESCRIBE: &str = "wampgres.describe";
 
 /// Gives the procedures that a component has now.
-pub(super) type List = Arc<dyn Fn() -> Vec<Arc<Procedure>> + Send + Sync>;
+pub(super) type List = Arc<dyn Fn() -> Vec<Target> + Send + Sync>;
 
 /// What is described in a realm, by the URIs of the procedures that do it.
 #[derive(Default)]
@@ -67,15 +68,15 @@ pub(super) fn describe_at(uri: Uri, list: List, session: &SessionHandle, realm: 
 
 impl Descriptions {
     /// All procedures that `uri` describes, by their URIs.
-    fn list(&self, uri: &Uri) -> Vec<Arc<Procedure>> {
+    fn list(&self, uri: &Uri) -> Vec<Target> {
         let lists = {
             let all = self.lock();
             all.get(uri)
                 .map_or_else(Vec::new, |described| described.lists.clone())
         };
-        let mut procedures: Vec<_> = lists.iter().flat_map(|list| list()).collect();
-        procedures.sort_by(|a, b| a.uri.cmp(&b.uri));
-        procedures
+        let mut targets: Vec<_> = lists.iter().flat_map(|list| list()).collect();
+        targets.sort_by(|a, b| a.uri().cmp(b.uri()));
+        targets
     }
 
     fn lock(&self) -> MutexGuard<'_, HashMap<Uri, Described>> {
@@ -87,18 +88,19 @@ impl Descriptions {
 /// the only argument.
 fn describe(uri: &Uri, realm: &RealmHandle, call: &Invocation) -> Answer {
     let prefix = prefix_of(call)?;
-    let mut procedures = realm.descriptions.list(uri);
-    procedures.retain(|procedure| {
-        procedure.uri.as_str().starts_with(&prefix) && is_for(realm, call.identity(), procedure)
+    let mut targets = realm.descriptions.list(uri);
+    targets.retain(|target| {
+        let uri = target.uri();
+        uri.as_str().starts_with(&prefix) && is_for(realm, call.identity(), uri)
     });
-    Reply::later(describe_all(procedures))
+    Reply::later(describe_all(targets))
 }
 
 /// Whether a caller may call a procedure. Another router keeps that to itself, so there it is a matter
 /// of who may call the describing procedure.
-fn is_for(realm: &RealmHandle, caller: Option<&Identity>, procedure: &Procedure) -> bool {
+fn is_for(realm: &RealmHandle, caller: Option<&Identity>, procedure: &Uri) -> bool {
     match caller {
-        Some(caller) => realm.may_call(caller, &procedure.uri).unwrap_or(true),
+        Some(caller) => realm.may_call(caller, procedure).unwrap_or(true),
         None => !realm.is_here(),
     }
 }
@@ -115,16 +117,15 @@ fn prefix_of(call: &Invocation) -> Result<String, Error> {
 }
 
 /// Describes procedures, after having PostgreSQL describe those that it has not yet.
-pub(super) fn describe_all(procedures: Vec<Arc<Procedure>>) -> Deferred<Vec<ProcedureDescription>> {
+pub(super) fn describe_all(targets: Vec<Target>) -> Deferred<Vec<ProcedureDescription>> {
     let (promise, deferred) = deferred();
+    let procedures = targets.iter().flat_map(Target::procedures);
     let mut unprepared: Vec<_> = procedures
-        .iter()
         .filter(|procedure| !procedure.is_prepared())
-        .cloned()
         .collect();
     unprepared.reverse();
     Describing {
-        procedures,
+        targets,
         unprepared,
         promise,
     }
@@ -133,7 +134,7 @@ pub(super) fn describe_all(procedures: Vec<Arc<Procedure>>) -> Deferred<Vec<Proc
 }
 
 struct Describing {
-    procedures: Vec<Arc<Procedure>>,
+    targets: Vec<Target>,
     /// The next one last.
     unprepared: Vec<Arc<Procedure>>,
     promise: Promise<Vec<ProcedureDescription>>,
@@ -142,7 +143,7 @@ struct Describing {
 impl Describing {
     fn next(mut self) {
         let Some(procedure) = self.unprepared.pop() else {
-            let all = self.procedures.iter().map(|procedure| procedure.describe());
+            let all = self.targets.iter().flat_map(Target::describe);
             return self.promise.resolve(Ok(all.collect()));
         };
         procedure.prepare(move |result| {

@@ -6,7 +6,10 @@ mod table;
 #[cfg(test)]
 mod tests;
 
-use std::{num::NonZeroU64, time::Duration};
+use std::{
+    num::{NonZeroU32, NonZeroU64},
+    time::Duration,
+};
 
 use serde_json::Value;
 use sql::Isolation;
@@ -15,7 +18,7 @@ use super::{
     super::did_you_mean::did_you_mean,
     text::{Fault, Place},
 };
-pub(super) use table::{MAX_BYTES, MAX_ROWS};
+pub(super) use table::{BATCH, MAX_BYTES, MAX_ROWS};
 pub use table::{OPTIONS, OptionKind, OptionPlace, OptionRow};
 
 /// The options of one procedure or statement, or those that hold for all. What is not written is
@@ -32,6 +35,7 @@ pub(super) struct Options {
     pub(super) max_rows: Option<u64>,
     pub(super) max_bytes: Option<u64>,
     pub(super) max_affected: Option<u64>,
+    pub(super) batch: Option<NonZeroU32>,
     pub(super) dry_run: Option<bool>,
     pub(super) secret: Option<bool>,
     pub(super) int8: Option<String>,
@@ -39,6 +43,8 @@ pub(super) struct Options {
     pub(super) params: Vec<ParamOption>,
     pub(super) description: Option<String>,
     pub(super) sql: Option<String>,
+    /// The name of a database, and where it is written.
+    pub(super) database: Option<(Place, String)>,
     pub(super) result: Option<String>,
     pub(super) single: Option<bool>,
     pub(super) skip: Option<bool>,
@@ -55,10 +61,14 @@ pub(super) enum Returns {
     Row,
     /// The only value of the only row; null if there is none.
     Value,
+    /// A list of the only values of all rows.
+    Values,
     /// How many rows it changed.
     Count,
     /// Null.
     None,
+    /// A list of objects, in parts for a caller that takes them.
+    Stream,
 }
 
 /// What is said of a parameter.
@@ -126,6 +136,7 @@ impl Options {
             max_rows: self.max_rows.or(others.max_rows),
             max_bytes: self.max_bytes.or(others.max_bytes),
             max_affected: self.max_affected.or(others.max_affected),
+            batch: self.batch.or(others.batch),
             dry_run: self.dry_run.or(others.dry_run),
             secret: self.secret.or(others.secret),
             int8: self.int8.or_else(|| others.int8.clone()),
@@ -133,6 +144,7 @@ impl Options {
             params,
             description: self.description.or_else(|| others.description.clone()),
             sql: self.sql,
+            database: self.database.or_else(|| others.database.clone()),
             result: self.result,
             single: self.single,
             skip: self.skip,

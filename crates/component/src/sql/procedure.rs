@@ -10,22 +10,29 @@ mod plan;
 mod prepare;
 mod relay;
 mod run;
+mod stream;
 #[cfg(test)]
-mod tests;
+pub(super) mod tests;
 mod watch;
 
-use std::sync::{Arc, PoisonError, RwLock};
+use std::{
+    num::NonZeroU64,
+    sync::{Arc, PoisonError, RwLock},
+};
 
 use sql::Database;
 use wamp::Uri;
 
 use super::{
-    super::{Answer, Error, Invocation, Reply},
+    super::{Answer, Error, ErrorDetails, Invocation, Reply},
     text::Fault,
+    types::Argument,
 };
+pub(super) use arguments::Given;
+pub(super) use describe::InputDescription;
 pub use describe::ProcedureDescription;
 pub use explain::{ExplainOptions, StatementPlan};
-pub(super) use plan::Plan;
+pub(super) use plan::{BATCH_OF_NO_STREAM, Plan};
 use prepare::Prepared;
 
 /// A procedure with the database that it asks.
@@ -33,6 +40,8 @@ pub(super) struct Procedure {
     pub(super) uri: Uri,
     pub(super) plan: Plan,
     db: Arc<dyn Database>,
+    /// What callers get of the database's reports of errors at most.
+    shown: ErrorDetails,
     prepared: RwLock<Description>,
 }
 
@@ -55,20 +64,38 @@ pub(super) enum Unprepared {
 }
 
 impl Procedure {
-    pub(super) fn new(uri: Uri, plan: Plan, db: Arc<dyn Database>) -> Arc<Self> {
+    pub(super) fn new(
+        uri: Uri,
+        plan: Plan,
+        db: Arc<dyn Database>,
+        shown: ErrorDetails,
+    ) -> Arc<Self> {
         Arc::new(Self {
             uri,
             plan,
             db,
+            shown,
             prepared: RwLock::default(),
         })
     }
 
-    /// Answers a call. A procedure that is not prepared yet, or was at fault when it was, is
-    /// prepared first: what it needs may be there by now.
+    /// Answers a call.
     pub(super) fn call(self: &Arc<Self>, call: &Invocation) -> Answer {
-        let given = arguments::Given::read(&call.payload)?;
-        let arguments = given.ordered(&self.plan)?;
+        let given = Given::read(&call.payload)?;
+        self.call_with(call, given.ordered(&self.plan)?)
+    }
+
+    /// Answers a call that has a value for each parameter, or `None` for one that is missing. A
+    /// procedure that is not prepared yet, or was at fault when it was, is prepared first: what it
+    /// needs may be there by now.
+    pub(super) fn call_with(
+        self: &Arc<Self>,
+        call: &Invocation,
+        arguments: Vec<Option<Argument>>,
+    ) -> Answer {
+        if self.plan.is_stream() && call.wants_progress() {
+            return Reply::parts(call, stream::Streamed::new(self.clone(), arguments));
+        }
         match self.prepared() {
             Some(prepared) if self.plan.retry == 0 => {
                 let begun = run::once(self, &prepared, &arguments);
@@ -77,6 +104,15 @@ impl Procedure {
             }
             prepared => Reply::later(run::with_care(self.clone(), prepared, arguments)),
         }
+    }
+
+    /// How many invocations may be under way at once. A stream has a connection for as long as its
+    /// caller takes, so that half of them are left to others where nothing is said.
+    pub(super) fn concurrency(&self) -> Option<NonZeroU64> {
+        let said = self.plan.options.concurrency;
+        let half = || NonZeroU64::new(u64::from(self.db.max_connections() / 2));
+        let of_a_stream = || half().unwrap_or(NonZeroU64::MIN);
+        said.or_else(|| self.plan.is_stream().then(of_a_stream))
     }
 
     /// Has PostgreSQL describe the statements, and tells when it is done. Does not block.
@@ -88,6 +124,11 @@ impl Procedure {
         prepare::describe_all(self.clone(), move |result| {
             then(result.map(|prepared| this.note(prepared)));
         });
+    }
+
+    /// An error of its database as callers may get it.
+    fn error(&self, error: sql::Error) -> Error {
+        Error::from(error).at_most(self.shown)
     }
 
     /// Notes what PostgreSQL has said now.

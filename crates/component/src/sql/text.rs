@@ -16,7 +16,7 @@ use std::sync::Arc;
 
 pub(super) use assembled::Assembled;
 pub(super) use defaults::literal;
-pub(super) use header::Written;
+pub(super) use header::{Written, of_comment};
 pub(super) use parameters::Parameter;
 pub(super) use place::{Fault, Place};
 pub(super) use verb::Verb;
@@ -38,6 +38,8 @@ pub(super) struct Source {
     /// The parameters of all statements: those of a name in the order in which they come first,
     /// those of a number by their number.
     pub(super) parameters: Vec<Parameter>,
+    /// Whether nobody has written the text, so that no place in it means anything to anybody.
+    is_made: bool,
 }
 
 /// One statement of a [`Source`].
@@ -73,6 +75,7 @@ impl Source {
             options: Vec::new(),
             statements: Vec::new(),
             parameters: Vec::new(),
+            is_made: false,
             name: name.clone(),
             text: text.clone(),
         };
@@ -115,14 +118,47 @@ impl Source {
         }
     }
 
+    /// Whether it is the same text from the same place.
+    pub(super) fn is_same(&self, other: &Self) -> bool {
+        (&self.name, &self.text) == (&other.name, &other.text)
+    }
+
+    /// One statement that nobody has written: `name` is what it is made for. Its parameters, `$1`
+    /// and so on, are called by these names.
+    pub(super) fn made(
+        name: &str,
+        text: &str,
+        verb: Verb,
+        names: impl IntoIterator<Item = String>,
+    ) -> Result<Self, Vec<Fault>> {
+        let mut source = Self::read(name, text)?;
+        source.is_made = true;
+        for statement in &mut source.statements {
+            statement.verb = verb;
+        }
+        for (parameter, name) in source.parameters.iter_mut().zip(names) {
+            parameter.name = name;
+        }
+        Ok(source)
+    }
+
     /// Where all of it is.
     pub(super) fn place(&self) -> Place {
         Place::of(&self.name)
     }
 
+    /// The parameters in the order of positional arguments.
+    pub(super) fn ordered_parameters(&self) -> Vec<&Parameter> {
+        let mut ordered: Vec<_> = self.parameters.iter().collect();
+        if !self.is_made {
+            ordered.sort_by_key(|parameter| parameter.number());
+        }
+        ordered
+    }
+
     /// Where a parameter stands first.
     pub(super) fn place_of(&self, parameter: &Parameter) -> Place {
-        Place::at(&self.name, &self.text, parameter.at)
+        self.place_at(parameter.at)
     }
 
     /// A statement as PostgreSQL gets it, where parameters have these types if `type_of` says them
@@ -144,6 +180,13 @@ impl Source {
         position: Option<u32>,
     ) -> Place {
         let at = position.and_then(|position| assembled.source_offset(&self.text, position));
-        Place::at(&self.name, &self.text, at.unwrap_or(statement.at))
+        self.place_at(at.unwrap_or(statement.at))
+    }
+
+    fn place_at(&self, at: usize) -> Place {
+        if self.is_made {
+            return self.place();
+        }
+        Place::at(&self.name, &self.text, at)
     }
 }

@@ -25,7 +25,7 @@ mod reference;
 mod rule;
 mod table;
 #[cfg(test)]
-mod tests;
+pub(super) mod tests;
 mod text_value;
 mod value;
 

@@ -79,6 +79,7 @@ pub fn what_the_time_of_a_job_went_into_is_told(open: Open) {
 /// Jobs that run, that wait, that are done, and that failed.
 pub fn the_figures_are_those_of_the_moment(open: Open) {
     let (db, other) = (open(1), open(1));
+    assert_eq!((db.max_connections(), open(7).max_connections()), (1, 7));
     rows(&*db, "SELECT 1");
     failure(db.submit(Statement::new("SELECT 1 / 0", ()).into()));
     eventually("both are counted", || db.stats().jobs == 2);

@@ -32,8 +32,15 @@ impl Lately {
         Self { instance, handle }
     }
 
-    /// A session that is joined.
+    /// A session that is joined, without what the component cannot do without.
     fn join(&self) -> Played {
+        let played = self.begin();
+        assert_eq!(played.session.status(), Status::Joined(0));
+        played
+    }
+
+    /// A session that is welcome.
+    fn begin(&self) -> Played {
         let (sender, sent) = mpsc::channel();
         let transport = move |message| sender.send(message).unwrap();
         let played = Played {
@@ -43,7 +50,6 @@ impl Lately {
         };
         played.open();
         played.session.on_message(welcome());
-        assert_eq!(played.session.status(), Status::Joined(0));
         assert_eq!(played.sent.recv().unwrap().message_type().name(), "HELLO");
         played
     }
@@ -226,4 +232,67 @@ fn a_component_that_has_left_registers_no_more_and_lets_go_of_what_it_called() {
     assert!(registered.wait().is_err());
     let refused = lately.register("com.example.late").wait().unwrap_err();
     assert_eq!(refused.uri().as_str(), "wamp.error.unavailable");
+}
+
+#[test]
+fn one_takes_the_place_of_another_without_a_moment_between() {
+    let lately = Lately::new();
+    let played = lately.join();
+    let uri = "com.example.late";
+    let registered = lately.register(uri);
+    played.sent();
+    played.hear("[65, 1, 101]");
+    let former = registered.wait().unwrap();
+
+    let nine = || Procedure::function(uri, |_| Reply::now(9));
+    let replaced = lately.handle.replace(&former, nine());
+    let forced = |request| json!([64, request, {"force_reregister": true}, uri]);
+    assert_eq!(played.sent(), [forced(2)]);
+    // One that has crossed.
+    played.invoke(1, 101, &json!([7]));
+    assert_eq!(played.sent(), [json!([70, 1, {}, [7]])]);
+    played.hear(r#"[67, 0, {"registration": 101, "reason": "wamp.error.unregistered"}]"#);
+    played.hear("[65, 2, 102]");
+    let second = replaced.wait().unwrap();
+    drop(former);
+    played.invoke(2, 102, &json!([7]));
+    assert_eq!(played.sent(), [json!([70, 2, {}, [9]])]);
+
+    // A router that knows nothing of it keeps the former one.
+    let refused = lately.handle.replace(&second, nine());
+    assert_eq!(played.sent(), [forced(3)]);
+    played.hear(r#"[8, 64, 3, {}, "wamp.error.procedure_already_exists"]"#);
+    assert!(refused.wait().is_err());
+    played.invoke(3, 102, &json!([7]));
+    assert_eq!(played.sent(), [json!([70, 3, {}, [9]])]);
+
+    // On another session there is nobody to take it over from.
+    played.session.on_close();
+    assert_eq!(lately.join().sent(), [register(1, uri)]);
+}
+
+#[test]
+fn what_a_component_cannot_do_without_is_counted_and_ends_the_session_if_it_is_refused() {
+    let handle = SessionHandle::default();
+    let echo = |uri: &str| Procedure::function(uri, |_| Reply::now(1));
+    let own = ["com.example.a", "com.example.b"].map(|uri| handle.register_own(echo(uri)).unwrap());
+    let instance = Arc::new(Instance::of(Late, handle.clone()));
+    let lately = Lately { instance, handle };
+    let played = lately.begin();
+    assert_eq!(
+        played.sent(),
+        [register(1, "com.example.a"), register(2, "com.example.b")]
+    );
+    played.hear("[65, 1, 101]");
+    assert_eq!(played.session.status(), Status::Joining);
+    played.hear("[65, 2, 102]");
+    assert_eq!(played.session.status(), Status::Joined(2));
+    played.session.on_close();
+
+    let played = lately.begin();
+    played.sent();
+    played.hear(r#"[8, 64, 1, {}, "wamp.error.procedure_already_exists"]"#);
+    assert!(matches!(played.session.status(), Status::Ended(_)));
+    drop(own);
+    assert_eq!(lately.join().sent(), [] as [Value; 0]);
 }

@@ -1,7 +1,10 @@
 //! Owns how the value of an option is read, out of a comment and out of the configuration alike. Must
 //! not know what it does.
 
-use std::{num::NonZeroU64, time::Duration};
+use std::{
+    num::{NonZeroU32, NonZeroU64},
+    time::Duration,
+};
 
 use serde_json::Value;
 use sql::Isolation;
@@ -42,8 +45,12 @@ impl Options {
             ("max_rows", Setting::Count(count)) => self.max_rows = Some(count),
             ("max_bytes", Setting::Count(count)) => self.max_bytes = Some(count),
             ("max_affected", Setting::Count(count)) => self.max_affected = Some(count),
+            ("batch", Setting::Count(count)) => {
+                self.batch = u32::try_from(count).ok().and_then(NonZeroU32::new);
+            }
             ("int8", Setting::Text(word)) => self.int8 = Some(word),
             ("numeric", Setting::Text(word)) => self.numeric = Some(word),
+            ("database", Setting::Text(name)) => self.database = Some((place.clone(), name)),
             ("sql", Setting::Text(text)) => self.sql = Some(text),
             ("description", Setting::Text(text)) => self.description = Some(text),
             ("result", Setting::Text(name)) => self.result = Some(name),
@@ -72,9 +79,6 @@ impl OptionKind {
             }
             Self::Word(words) => {
                 let word = text(written).unwrap_or_default();
-                if word == "stream" {
-                    return Err("`stream` is not served yet".to_owned());
-                }
                 if !words.contains(&word) {
                     let meant = super::did_you_mean(word, words);
                     return Err(format!("must be one of {}{meant}", words.join(", ")));
@@ -101,7 +105,9 @@ impl Returns {
             "arrays" => Self::Arrays,
             "row" => Self::Row,
             "value" => Self::Value,
+            "values" => Self::Values,
             "count" => Self::Count,
+            "stream" => Self::Stream,
             _ => Self::None,
         }
     }
@@ -113,7 +119,9 @@ impl Returns {
             Self::Arrays => "arrays",
             Self::Row => "row",
             Self::Value => "value",
+            Self::Values => "values",
             Self::Count => "count",
+            Self::Stream => "stream",
             Self::None => "none",
         }
     }

@@ -1,7 +1,7 @@
 //! Owns the table of options: what each takes, its default and its meaning. Must not know where they
 //! are written.
 
-use std::fmt;
+use std::{fmt, num::NonZeroU32};
 
 use super::Written;
 
@@ -54,6 +54,8 @@ pub enum OptionPlace {
 pub(in crate::sql) const MAX_ROWS: u64 = 10_000;
 /// How many bytes its values may have.
 pub(in crate::sql) const MAX_BYTES: u64 = 8 << 20;
+/// How many rows a part of a stream has.
+pub(in crate::sql) const BATCH: NonZeroU32 = NonZeroU32::new(1000).expect("not 0");
 
 const fn row(
     name: &'static str,
@@ -123,15 +125,17 @@ pub const OPTIONS: &[OptionRow] = &[
     ),
     of_one(
         "returns",
-        OptionKind::Word(&["rows", "arrays", "row", "value", "count", "none"]),
-        "`rows` of a query, else `count`",
+        OptionKind::Word(&[
+            "rows", "arrays", "row", "value", "values", "count", "none", "stream",
+        ]),
+        "`rows` of a query, else `count`; of a function what it returns",
         "what the answer is made of; before a statement in a file with several, for that one",
     ),
     row(
         "timeout",
         OptionKind::Time,
         "the database's",
-        "how long each statement may run",
+        "how long each statement may run; of a `stream` each part",
     ),
     row(
         "read_only",
@@ -155,31 +159,40 @@ pub const OPTIONS: &[OptionRow] = &[
         "retry",
         OptionKind::Count(0, 100),
         "0",
-        "how often it is run again after a serialization failure or a deadlock",
+        "how often it is run again after a serialization failure or a deadlock; a `stream` only \
+         before its first part",
     ),
     row(
         "concurrency",
         OptionKind::Count(1, 1_000_000),
-        "no limit",
+        "no limit; of a `stream` half of the database's connections",
         "how many invocations may run at once; further calls wait in the router, in their order",
     ),
     row(
         "max_rows",
         OptionKind::Count(1, u32::MAX as u64),
         "10000",
-        "a result with more rows is an error",
+        "a result with more rows is an error; of a `stream` this is about callers that do not take \
+         parts",
     ),
     row(
         "max_bytes",
         OptionKind::Count(1, 1 << 30),
         "8388608 (8 MiB)",
-        "a result whose values have more bytes, as PostgreSQL sends them, is an error",
+        "a result whose values have more bytes, as PostgreSQL sends them, is an error, and so is a \
+         part of a `stream`",
     ),
     row(
         "max_affected",
         OptionKind::Count(0, u32::MAX as u64),
         "no limit",
         "a statement that changes more rows is undone, and an error",
+    ),
+    row(
+        "batch",
+        OptionKind::Count(1, 1_000_000),
+        "1000",
+        "how many rows a part of a `stream` has at most",
     ),
     row(
         "dry_run",
@@ -215,7 +228,7 @@ pub const OPTIONS: &[OptionRow] = &[
         "database",
         OptionKind::Text,
         "the component's",
-        "not served yet: another database; a component of its own has it",
+        "another of the node's [databases](#databases), by its name",
     ),
     in_comment(
         "result",

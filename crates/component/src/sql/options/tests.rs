@@ -28,9 +28,12 @@ fn a_comment_and_the_configuration_say_the_same() {
         ("max_rows", "5", json!(5)),
         ("max_bytes", "5000", json!(5000)),
         ("max_affected", "0", json!(0)),
+        ("batch", "500", json!(500)),
+        ("returns", "stream", json!("stream")),
         ("int8", "string", json!("string")),
         ("numeric", "number", json!("number")),
         ("identity", "false", json!(false)),
+        ("database", "reporting", json!("reporting")),
         (
             "params",
             "n int = 20",
@@ -90,15 +93,10 @@ fn what_is_wrong_in_a_comment_is_told_with_its_place() {
         (
             "returns",
             "raws",
-            "here: `returns`: must be one of rows, arrays, row, value, count, none, did you mean `rows`?",
-        ),
-        (
-            "returns",
-            "stream",
-            "here: `returns`: `stream` is not served yet",
+            "here: `returns`: must be one of rows, arrays, row, value, values, count, none, stream, did you mean `rows`?",
         ),
         ("identity", "", "here: `identity`: is not served yet"),
-        ("database", "other", "here: `database`: is not served yet"),
+        ("database", "", "here: `database`: must be a text"),
         ("param", "", "here: `params`: must be a name"),
         (
             "param",

@@ -5,11 +5,11 @@ use std::sync::Arc;
 
 use serde::{Serialize, Serializer, ser::SerializeMap};
 use sql::{Results, Row, Rows};
-use wamp::error_uri;
+use wamp::{Payload, error_uri};
 
 use super::{
     super::{
-        super::Error,
+        super::{Error, invocation::encoded},
         options::Returns,
         types::{Columns, Forms},
     },
@@ -87,7 +87,7 @@ impl Answered {
         for part in self.shape.iter() {
             let rows = self.rows(part);
             if rows.len() as u64 > limits.rows {
-                return Err(too_much("rows", "max_rows", limits.rows));
+                return Err(self.too_much("rows", "max_rows", limits.rows));
             }
             let is_one = matches!(part.returns, Returns::Row | Returns::Value);
             if is_one && rows.len() > 1 {
@@ -95,13 +95,26 @@ impl Answered {
                     "the procedure answers with one row, and its statement gave more",
                 ));
             }
-            let of_row = |row: Row<'_>| -> usize { row.values().flatten().map(<[u8]>::len).sum() };
-            bytes += rows.iter().map(of_row).sum::<usize>() as u64;
+            bytes += octets(rows);
         }
         if bytes > limits.bytes {
-            return Err(too_much("bytes", "max_bytes", limits.bytes));
+            return Err(self.too_much("bytes", "max_bytes", limits.bytes));
         }
         Ok(())
+    }
+
+    fn too_much(&self, what: &str, option: &str, limit: u64) -> Error {
+        let is_stream = |part: &Part| part.returns == Returns::Stream;
+        let parts = if self.shape.iter().any(is_stream) {
+            "call with the option receive_progress, which gives it in parts, "
+        } else {
+            ""
+        };
+        let why = format!(
+            "the result has more than {limit} {what}, the `{option}` of the procedure: {parts}ask for \
+             less, or raise it"
+        );
+        Error::new(error_uri::PAYLOAD_SIZE_EXCEEDED, why)
     }
 
     fn rows(&self, part: &Part) -> &Rows {
@@ -112,12 +125,27 @@ impl Answered {
     }
 }
 
-fn too_much(what: &str, option: &str, limit: u64) -> Error {
-    let why = format!(
-        "the result has more than {limit} {what}, the `{option}` of the procedure: ask for less, or \
-         raise it"
-    );
-    Error::new(error_uri::PAYLOAD_SIZE_EXCEEDED, why)
+/// A part of a stream.
+pub(super) fn part(plan: &Plan, rows: &Rows) -> Result<Payload, Error> {
+    if octets(rows) > plan.max_bytes {
+        let why = format!(
+            "a part of the result has more than {} bytes, the `max_bytes` of the procedure: make its \
+             `batch` smaller, or raise it",
+            plan.max_bytes
+        );
+        return Err(Error::new(error_uri::PAYLOAD_SIZE_EXCEEDED, why));
+    }
+    encoded(WrittenResult {
+        rows,
+        returns: Returns::Stream,
+        forms: plan.forms,
+    })
+}
+
+/// How many bytes the values have, as PostgreSQL sent them.
+fn octets(rows: &Rows) -> u64 {
+    let of_row = |row: Row<'_>| -> usize { row.values().flatten().map(<[u8]>::len).sum() };
+    rows.iter().map(of_row).sum::<usize>() as u64
 }
 
 impl Serialize for Answered {
@@ -162,8 +190,9 @@ impl Serialize for WrittenResult<'_> {
         let rows = self.rows;
         let columns = || Columns::new(rows.columns(), self.forms);
         match (self.returns, rows.row(0)) {
-            (Returns::Rows, _) => columns().objects(rows).serialize(serializer),
+            (Returns::Rows | Returns::Stream, _) => columns().objects(rows).serialize(serializer),
             (Returns::Arrays, _) => columns().arrays(rows).serialize(serializer),
+            (Returns::Values, _) => columns().values(rows, 0).serialize(serializer),
             (Returns::Row, Some(row)) => columns().object(row).serialize(serializer),
             (Returns::Value, Some(row)) => columns().value(row, 0).serialize(serializer),
             (Returns::Count, _) => rows.affected().serialize(serializer),

@@ -14,13 +14,13 @@ use super::{
 };
 
 /// The arguments of a call.
-pub(super) struct Given {
-    positional: Vec<Argument>,
-    by_name: BTreeMap<String, Argument>,
+pub(in crate::sql) struct Given {
+    pub(in crate::sql) positional: Vec<Argument>,
+    pub(in crate::sql) by_name: BTreeMap<String, Argument>,
 }
 
 impl Given {
-    pub(super) fn read(payload: &Payload) -> Result<Self, Error> {
+    pub(in crate::sql) fn read(payload: &Payload) -> Result<Self, Error> {
         let unreadable =
             |error| Error::invalid_argument(format_args!("the arguments cannot be read: {error}"));
         Ok(Self {
@@ -31,7 +31,7 @@ impl Given {
 
     /// A value for each parameter of the plan, in their order; `None` for one that is missing, of
     /// which the type is to be told.
-    pub(super) fn ordered(mut self, plan: &Plan) -> Result<Vec<Option<Argument>>, Error> {
+    pub(in crate::sql) fn ordered(mut self, plan: &Plan) -> Result<Vec<Option<Argument>>, Error> {
         let (came, takes) = (self.positional.len(), plan.parameters.len());
         if came > takes {
             return Err(Error::invalid_argument(format_args!(

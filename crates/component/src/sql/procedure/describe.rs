@@ -8,7 +8,7 @@ use sql::types::Type;
 use super::{
     super::{
         options::Returns,
-        types::{Forms, type_name, typescript, typescript_of},
+        types::{Argument, Forms, type_name, typescript, typescript_of},
     },
     Procedure,
     plan::Plan,
@@ -22,10 +22,15 @@ pub struct ProcedureDescription {
     procedure: String,
     description: String,
     parameters: Vec<ParameterDescription>,
+    /// Whether all keyword arguments are its one argument.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    takes_all: bool,
     /// Whether PostgreSQL has described it. Without that there are no types and no results here.
     prepared: bool,
     /// The result, without a name, or the named ones of several statements; none is null.
     results: Vec<ResultDescription>,
+    #[serde(skip)]
+    is_secret: bool,
 }
 
 #[derive(Clone, Debug, Serialize)]
@@ -36,6 +41,9 @@ struct ParameterDescription {
     typescript: String,
     /// Whether a call may leave it out.
     optional: bool,
+    /// Whether it takes all positional arguments that are left.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    variadic: bool,
     #[serde(skip_serializing_if = "Option::is_none")]
     default: Option<Box<RawValue>>,
 }
@@ -65,13 +73,42 @@ impl Procedure {
             procedure: self.uri.to_string(),
             description: plan.description().to_owned(),
             parameters: parameters(plan, prepared.as_deref()),
+            takes_all: false,
             prepared: prepared.is_some(),
             results: prepared.map_or_else(Vec::new, |prepared| results(plan, &prepared)),
+            is_secret: plan.is_secret,
         }
     }
 }
 
+/// What is known of a function's input besides its type.
+pub(in crate::sql) struct InputDescription<'a> {
+    pub(in crate::sql) name: &'a str,
+    pub(in crate::sql) is_optional: bool,
+    pub(in crate::sql) is_variadic: bool,
+    pub(in crate::sql) default: Option<&'a Argument>,
+}
+
 impl ProcedureDescription {
+    /// The same of a function with these inputs, of which it describes the call that has them all.
+    pub(in crate::sql) fn of_function<'a>(
+        mut self,
+        inputs: impl Iterator<Item = InputDescription<'a>>,
+        takes_all: bool,
+    ) -> Self {
+        for input in inputs {
+            let mut parameters = self.parameters.iter_mut();
+            if let Some(parameter) = parameters.find(|parameter| parameter.name == input.name) {
+                parameter.optional = input.is_optional;
+                parameter.variadic = input.is_variadic;
+                let default = input.default.filter(|_| !self.is_secret);
+                parameter.default = default.and_then(json_of);
+            }
+        }
+        self.takes_all = takes_all;
+        self
+    }
+
     /// Its URI.
     pub fn procedure(&self) -> &str {
         &self.procedure
@@ -81,6 +118,10 @@ impl ProcedureDescription {
     pub fn is_prepared(&self) -> bool {
         self.prepared
     }
+}
+
+fn json_of(argument: &Argument) -> Option<Box<RawValue>> {
+    serde_json::from_str(argument.json()).ok()
 }
 
 fn parameters(plan: &Plan, prepared: Option<&Prepared>) -> Vec<ParameterDescription> {
@@ -95,7 +136,8 @@ fn parameters(plan: &Plan, prepared: Option<&Prepared>) -> Vec<ParameterDescript
                 |r#type| or_null(&typescript(r#type)),
             ),
             optional: parameter.default.is_some(),
-            default: default.and_then(|default| serde_json::from_str(default.json()).ok()),
+            variadic: false,
+            default: default.and_then(json_of),
         }
     });
     described.collect()
@@ -154,6 +196,12 @@ fn result_in_typescript(prepared: &PreparedStatement, forms: Forms) -> String {
         Returns::Rows => format!("Array<{}>", object()),
         Returns::Arrays => format!("Array<{}>", list()),
         Returns::Row => or_null(&object()),
+        Returns::Values => match prepared.columns.as_slice() {
+            [(_, r#type)] => format!("Array<{}>", typed(r#type)),
+            _ => "unknown".to_owned(),
+        },
+        // A caller that takes it in parts gets them by the way, and null at the end.
+        Returns::Stream => format!("Array<{}> | null", object()),
         Returns::Value => match prepared.columns.as_slice() {
             [(_, r#type)] => typed(r#type),
             _ => "unknown".to_owned(),

@@ -4,12 +4,10 @@
 use std::sync::{Arc, mpsc};
 
 use sql::{Job, Row, Rows, Sql, Statement};
-use wamp::Payload;
 
 use super::{
-    super::super::Error,
+    super::{super::Error, types::Argument},
     Procedure, Unprepared,
-    arguments::Given,
     prepare::{Prepared, is_fault},
     run::params,
 };
@@ -57,10 +55,9 @@ impl Procedure {
     /// Until PostgreSQL has answered. Must not be called on a thread of the pool's.
     pub(in crate::sql) fn explain(
         self: &Arc<Self>,
-        payload: &Payload,
+        arguments: &[Option<Argument>],
         options: ExplainOptions,
     ) -> Result<Vec<StatementPlan>, Error> {
-        let arguments = Given::read(payload)?.ordered(&self.plan)?;
         let prepared = self.prepare_now()?;
         let mut job: Option<Job> = None;
         let mut has_plan = Vec::new();
@@ -68,7 +65,7 @@ impl Procedure {
             let explain = options.explain(&of.sql);
             let is_explained = self.can_be_prepared(&explain)?;
             has_plan.push(is_explained);
-            let params = params(&self.plan, index, of, &arguments)?;
+            let params = params(&self.plan, index, of, arguments)?;
             let statement = match (is_explained, options.analyze) {
                 (true, _) => Statement::new(explain, params),
                 // Those after it may need what it does.

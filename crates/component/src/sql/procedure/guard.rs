@@ -17,6 +17,8 @@ const MARK: &str = "wampgres: rows above ";
 enum Limit {
     MaxRows(u64),
     MaxAffected(u64),
+    /// The answer is made of one.
+    OneRow,
 }
 
 /// A statement that keeps the limits of the plan, and whether it may be left out if PostgreSQL does
@@ -48,21 +50,45 @@ pub(super) fn guarded(
                 .into_iter()
                 .chain(rows)
                 .min_by_key(|limit| limit.most())?;
-            let returning = if description.columns.is_empty() {
-                " RETURNING 1"
-            } else {
-                ""
-            };
-            let guard = format!(
-                "WITH changed AS ({sql}{returning}) SELECT * FROM changed WHERE (SELECT CASE WHEN \
-                 count(*) > {} THEN CAST('{MARK}{}: ' || count(*) AS bool) ELSE true END FROM changed)",
-                limit.most(),
-                limit.told(),
-            );
-            Some((guard.into(), plan.options.max_affected.is_none()))
+            let guard = changing(sql, description, limit);
+            Some((guard, plan.options.max_affected.is_none()))
         }
-        _ => None,
+        Verb::Volatile if is_of_rows => {
+            let limit = match returns {
+                Returns::Row | Returns::Value => Limit::OneRow,
+                _ => Limit::MaxRows(plan.max_rows),
+            };
+            Some((counted(sql, limit), true))
+        }
+        Verb::Query | Verb::Volatile | Verb::Other => None,
     }
+}
+
+/// The same statement for a stream, whose rows have no limit.
+pub(super) fn streamed(plan: &Plan, verb: Verb, sql: &Sql, description: &Description) -> Sql {
+    let limit = plan.options.max_affected.map(Limit::MaxAffected);
+    let limit = limit.filter(|_| verb == Verb::Change);
+    limit.map_or_else(|| sql.clone(), |limit| changing(sql, description, limit))
+}
+
+/// A statement that PostgreSQL undoes with an error if it changes more rows than it may.
+fn changing(sql: &str, description: &Description, limit: Limit) -> Sql {
+    let returning = if description.columns.is_empty() {
+        " RETURNING 1"
+    } else {
+        ""
+    };
+    counted(&format!("{sql}{returning}"), limit)
+}
+
+/// A statement that fails if its rows are too many, when it has given all of them.
+fn counted(sql: &str, limit: Limit) -> Sql {
+    let (most, told) = (limit.most(), limit.told());
+    format!(
+        "WITH given AS ({sql}) SELECT * FROM given WHERE (SELECT CASE WHEN count(*) > {most} \
+         THEN CAST('{MARK}{told}: ' || count(*) AS bool) ELSE true END FROM given)"
+    )
+    .into()
 }
 
 /// What a caller is told of an error that such a statement has raised: whether it is of the result,
@@ -73,10 +99,12 @@ pub(super) fn told(error: &sql::Error) -> Option<(bool, String)> {
     let (limit, count) = told.split_once(": ")?;
     let (option, most) = limit.split_once(' ')?;
     let count = count.trim_end_matches('"');
-    let why = format!(
-        "a statement of the procedure changes {count} rows, more than {most}, its `{option}`; all \
-         that the call did is undone"
-    );
+    let what = match option {
+        "one" => format!("answers with one row, and its function gave {count}"),
+        "max_rows" => format!("gives {count} rows, more than {most}, its `max_rows`"),
+        _ => format!("changes {count} rows in a statement, more than {most}, its `{option}`"),
+    };
+    let why = format!("the procedure {what}; all that the call did is undone");
     Some((option == "max_rows", why))
 }
 
@@ -84,6 +112,7 @@ impl Limit {
     fn most(self) -> u64 {
         match self {
             Self::MaxRows(most) | Self::MaxAffected(most) => most,
+            Self::OneRow => 1,
         }
     }
 
@@ -91,6 +120,7 @@ impl Limit {
         match self {
             Self::MaxRows(most) => format!("max_rows {most}"),
             Self::MaxAffected(most) => format!("max_affected {most}"),
+            Self::OneRow => "one row".to_owned(),
         }
     }
 }

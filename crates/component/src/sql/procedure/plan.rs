@@ -1,13 +1,13 @@
 //! Owns what is known of a procedure without a database: its statements, its parameters and its
 //! options, each fault with its place. Must not know PostgreSQL's types.
 
-use std::{collections::BTreeSet, sync::Arc};
+use std::{collections::BTreeSet, num::NonZeroU32, sync::Arc};
 
 use sql::{Settings, Sql};
 
 use super::super::{
     super::did_you_mean::did_you_mean,
-    options::{MAX_BYTES, MAX_ROWS, Options, Returns, Written},
+    options::{BATCH, MAX_BYTES, MAX_ROWS, Options, Returns, Written},
     text::{Assembled, Fault, Source, Statement},
     types::{Argument, Forms, Int8Form, NumericForm},
 };
@@ -25,6 +25,8 @@ pub(in crate::sql) struct Plan {
     pub(super) retry: u64,
     pub(super) max_rows: u64,
     pub(super) max_bytes: u64,
+    /// How many rows a part of a stream has.
+    pub(super) batch: NonZeroU32,
     pub(super) is_secret: bool,
 }
 
@@ -68,12 +70,17 @@ impl Plan {
             let why = "there are several statements: say `-- @returns` before each that it is for";
             faults.push(Fault::new(source.place(), why));
         }
-        let options = options.or(&own).or(defaults);
+        let options = options.or(&own);
+        let has_batch = options.batch.is_some();
+        let options = options.or(defaults);
         let parameters = parameters(&source, &options, &mut faults);
         let statements = (source.statements.iter())
             .map(|statement| planned(&source, statement, &options, &mut faults))
             .collect::<Vec<_>>();
         check_names(&source, &statements, &mut faults);
+        check_stream(&source, &statements, &options, has_batch)
+            .into_iter()
+            .for_each(|why| faults.push(Fault::new(source.place(), why)));
         if !faults.is_empty() {
             return Err(faults);
         }
@@ -83,12 +90,18 @@ impl Plan {
             retry: options.retry.unwrap_or(0),
             max_rows: options.max_rows.unwrap_or(MAX_ROWS),
             max_bytes: options.max_bytes.unwrap_or(MAX_BYTES),
+            batch: options.batch.unwrap_or(BATCH),
             is_secret: options.secret.unwrap_or(false),
             source,
             options,
             parameters,
             statements,
         })
+    }
+
+    /// Whether it is the same as another one in all that is written.
+    pub(in crate::sql) fn is_same(&self, other: &Self) -> bool {
+        self.source.is_same(&other.source) && self.options == other.options
     }
 
     /// What the procedure does, for people.
@@ -106,6 +119,11 @@ impl Plan {
                 names.join(", ")
             }
         }
+    }
+
+    /// Whether its rows go in parts to a caller that takes them.
+    pub(in crate::sql) fn is_stream(&self) -> bool {
+        self.statements[0].returns == Some(Returns::Stream)
     }
 
     /// Whether the answer is an object of named results.
@@ -144,8 +162,6 @@ fn parameters(source: &Source, options: &Options, faults: &mut Vec<Fault>) -> Ve
             faults.push(Fault::new(said.place.clone(), why));
         }
     }
-    let mut ordered: Vec<_> = source.parameters.iter().collect();
-    ordered.sort_by_key(|parameter| parameter.number());
     let parameter = |parameter: &&super::super::text::Parameter| {
         let said = options
             .params
@@ -166,7 +182,7 @@ fn parameters(source: &Source, options: &Options, faults: &mut Vec<Fault>) -> Ve
             }),
         }
     };
-    ordered.iter().map(parameter).collect()
+    source.ordered_parameters().iter().map(parameter).collect()
 }
 
 fn planned(
@@ -214,6 +230,32 @@ fn check_names(source: &Source, statements: &[Planned], faults: &mut Vec<Fault>)
     }
 }
 
+/// That a procedure has an option which is for others.
+pub(in crate::sql) const BATCH_OF_NO_STREAM: &str =
+    "`batch` is for a procedure with `returns stream`, and this one has none";
+
+/// What keeps a procedure from being streamed that is to be.
+fn check_stream(
+    source: &Source,
+    statements: &[Planned],
+    options: &Options,
+    has_batch: bool,
+) -> Option<&'static str> {
+    let is_stream = |planned: &&Planned| planned.returns == Some(Returns::Stream);
+    let Some(stream) = statements.iter().find(is_stream) else {
+        return has_batch.then_some(BATCH_OF_NO_STREAM);
+    };
+    if source.statements.len() > 1 {
+        Some("`returns stream` is for a procedure of one statement, and there are several")
+    } else if stream.result.is_some() || stream.is_skipped {
+        Some("`@result` and `@skip` do not go with `returns stream`: its parts are lists of rows")
+    } else if options.dry_run == Some(true) {
+        Some("`dry_run` does not go with `returns stream`: say `dry_run false` here")
+    } else {
+        None
+    }
+}
+
 fn settings(options: &Options) -> Settings {
     let mut settings = Settings::new();
     if let Some(timeout) = options.timeout {
@@ -224,6 +266,10 @@ fn settings(options: &Options) -> Settings {
     }
     if let Some(isolation) = options.isolation {
         settings = settings.isolation(isolation);
+    }
+    if options.secret == Some(true) {
+        // Notices would be logged, and may repeat values.
+        settings = settings.set("client_min_messages", "error");
     }
     settings
 }

@@ -25,25 +25,29 @@ pub(in crate::sql) struct Prepared {
     pub(super) statements: Vec<PreparedStatement>,
     /// What its answer has in it.
     pub(super) shape: Arc<[Part]>,
-    /// How often the types of parameters have become others.
+    /// How often the types of parameters or columns have become others.
     changes: u64,
 }
 
 impl Prepared {
-    /// As it is to run after `before`. Where the types of parameters have become others, its text
-    /// becomes another too: connections have statements of the old one, which keep the old types.
+    /// As it is to run after `before`. Where the types of parameters or the columns have become others,
+    /// its text becomes another too: connections have statements of the old one, which keep the old
+    /// types, and fail for other columns.
     pub(super) fn after(mut self, before: Option<&Self>) -> Self {
         let Some(before) = before else { return self };
-        let types = |prepared: &Self| -> Vec<Vec<Type>> {
+        let described = |prepared: &Self| -> Vec<_> {
             let statements = prepared.statements.iter();
             statements
-                .map(|statement| statement.types.clone())
+                .map(|statement| (statement.types.clone(), statement.columns.clone()))
                 .collect()
         };
-        self.changes = before.changes + u64::from(types(&self) != types(before));
+        self.changes = before.changes + u64::from(described(&self) != described(before));
         if self.changes > 0 {
+            let changes = self.changes;
+            let other = |sql: &Sql| Sql::from(format!("{} /* {changes} */", &**sql));
             for statement in &mut self.statements {
-                statement.sql = format!("{} /* {} */", &*statement.sql, self.changes).into();
+                statement.sql = other(&statement.sql);
+                statement.streamed = statement.streamed.as_ref().map(other);
             }
         }
         self
@@ -55,9 +59,11 @@ impl Prepared {
 pub(super) struct PreparedStatement {
     /// Its text, perhaps with casts of columns that are to come as text.
     pub(super) sql: Sql,
+    /// The same without the limits of a result that is held as a whole, if it is to be streamed.
+    pub(super) streamed: Option<Sql>,
     /// The types of its parameters, `$1` first.
     pub(super) types: Vec<Type>,
-    /// The columns of its rows, before any is made text of.
+    /// The names and types of its columns.
     pub(super) columns: Vec<(String, Type)>,
     /// What its result is made into.
     pub(super) returns: Returns,
@@ -105,10 +111,16 @@ impl Describing {
             Ok(description) => self.described(index, description),
             Err(error) if is_fault(&error) => {
                 let fault = self.fault(index, &error);
-                self.failed(fault, error.into());
+                let error = self.procedure.error(error);
+                self.failed(fault, error);
             }
-            Err(error) => (self.then)(Err(Unprepared::Unavailable(error.into()))),
+            Err(error) => self.unavailable(error),
         });
+    }
+
+    fn unavailable(self, error: sql::Error) {
+        let error = self.procedure.error(error);
+        (self.then)(Err(Unprepared::Unavailable(error)));
     }
 
     /// Takes a description, after looking for a way to have all of its columns.
@@ -153,7 +165,7 @@ impl Describing {
                 self.guard(index, sql, description);
             }
             Err(error) if is_fault(&error) => self.try_text(index, first, candidates),
-            Err(error) => (self.then)(Err(Unprepared::Unavailable(error.into()))),
+            Err(error) => self.unavailable(error),
         });
     }
 
@@ -163,37 +175,50 @@ impl Describing {
         let returns = returns(&plan.statements[index], &description);
         let verb = plan.source.statements[index].verb;
         let guarded = guard::guarded(plan, verb, &sql, &description, returns);
+        let is_stream = returns == Returns::Stream;
+        let streamed = is_stream.then(|| guard::streamed(plan, verb, &sql, &description));
         let Some((guarded, may_do_without)) = guarded else {
-            return self.accept(index, sql, description, returns);
+            return self.accept(index, (sql, streamed), description, returns);
         };
         let described = self.procedure.db.describe(guarded.clone());
         described.on_result(move |result| match result {
-            Ok(_) => self.accept(index, guarded, description, returns),
+            Ok(_) => self.accept(index, (guarded, streamed), description, returns),
             Err(error) if is_fault(&error) && may_do_without => {
-                self.accept(index, sql, description, returns);
+                self.accept(index, (sql, streamed), description, returns);
             }
             Err(error) if is_fault(&error) => {
                 let why = format!("`max_affected` cannot be kept for this statement: {error}");
                 self.refuse(index, why);
             }
-            Err(error) => (self.then)(Err(Unprepared::Unavailable(error.into()))),
+            Err(error) => self.unavailable(error),
         });
     }
 
     /// Takes a statement as it is described.
-    fn accept(mut self, index: usize, sql: Sql, description: Description, returns: Returns) {
+    fn accept(
+        mut self,
+        index: usize,
+        (sql, streamed): (Sql, Option<Sql>),
+        description: Description,
+        returns: Returns,
+    ) {
         let columns = &description.columns;
         let wrong = match returns {
             _ if columns.is_empty() && returns.is_of_rows() => {
                 Some("the statement gives no rows: `returns` can be `count` or `none`".to_owned())
             }
-            Returns::Value if columns.len() != 1 => {
+            Returns::Value | Returns::Values if columns.len() != 1 => {
                 let count = columns.len();
+                let word = if returns == Returns::Value {
+                    "value"
+                } else {
+                    "values"
+                };
                 Some(format!(
-                    "`returns value` is for one column, and the statement gives {count}"
+                    "`returns {word}` is for one column, and the statement gives {count}"
                 ))
             }
-            Returns::Rows | Returns::Row => twice(&description).map(|name| {
+            Returns::Rows | Returns::Row | Returns::Stream => twice(&description).map(|name| {
                 format!(
                     "two columns have the name `{name}`: give one another name with AS, or return \
                      `arrays`"
@@ -207,6 +232,7 @@ impl Describing {
         let plan = &self.procedure.plan;
         self.done.push(PreparedStatement {
             sql,
+            streamed,
             types: description.params,
             columns: description.columns,
             is_kept: returns.is_of_rows() && plan.is_answer(index),

@@ -103,7 +103,7 @@ fn attempt(
 /// An error as the caller is told it: PostgreSQL likes to repeat the values that it refuses.
 ///
 /// After one that says that tables or types have become others, the procedure is prepared again.
-fn told(error: sql::Error, procedure: &Procedure) -> Error {
+pub(super) fn told(error: sql::Error, procedure: &Procedure) -> Error {
     let class = error.sqlstate().and_then(|state| state.get(..2));
     if error.kind() == ErrorKind::Value || matches!(class, Some("42" | "0A")) {
         procedure.forget();
@@ -117,7 +117,7 @@ fn told(error: sql::Error, procedure: &Procedure) -> Error {
     }
     let is_secret = procedure.plan.is_secret;
     let sqlstate = error.sqlstate().filter(|_| is_secret).map(str::to_owned);
-    let told = Error::from(error);
+    let told = procedure.error(error);
     match sqlstate {
         None => told,
         Some(sqlstate) => {
@@ -130,7 +130,7 @@ fn told(error: sql::Error, procedure: &Procedure) -> Error {
 }
 
 /// Whether the transaction was rolled back for what others did: a serialization failure, a deadlock.
-fn is_worth_another_try(error: &sql::Error) -> bool {
+pub(super) fn is_worth_another_try(error: &sql::Error) -> bool {
     matches!(error.sqlstate(), Some("40001" | "40P01"))
 }
 
@@ -191,6 +191,6 @@ pub(super) fn params(
 impl Returns {
     /// Whether the rows themselves are wanted.
     pub(super) fn is_of_rows(self) -> bool {
-        matches!(self, Self::Rows | Self::Arrays | Self::Row | Self::Value)
+        !matches!(self, Self::Count | Self::None)
     }
 }

@@ -73,7 +73,7 @@ fn plan(text: &str) -> Result<Plan, String> {
 
 fn procedure(text: &str) -> Arc<Procedure> {
     let plan = plan(text).unwrap_or_else(|faults| panic!("{text}: {faults}"));
-    Procedure::new("com.example.p".into(), plan, database())
+    Procedure::new("com.example.p".into(), plan, database(), ErrorDetails::All)
 }
 
 /// Waits for answers.
@@ -98,7 +98,8 @@ fn begin(procedure: &Arc<Procedure>, args: &Value, kwargs: &Value) -> Answer {
     })
 }
 
-fn end(answer: Answer) -> Result<Value, Error> {
+/// Waits for the answer.
+pub(in crate::sql) fn end(answer: Answer) -> Result<Value, Error> {
     let payload = match answer? {
         Reply::Now(payload) => payload,
         Reply::Later(later) => {
@@ -288,6 +289,14 @@ fn what_cannot_be_prepared_is_told_with_its_place() {
             "a.sql:2:1: `returns value` is for one column, and the statement gives 2",
         ),
         (
+            "-- @returns stream\nSELECT 1 AS a, 2 AS a",
+            "a.sql:2:1: two columns have the name `a`",
+        ),
+        (
+            "-- @returns stream\nUPDATE goods SET id = id",
+            "a.sql:2:1: the statement gives no rows",
+        ),
+        (
             "-- @returns rows\nUPDATE goods SET id = id",
             "a.sql:2:1: the statement gives no rows: `returns` can be `count` or `none`",
         ),
@@ -304,6 +313,10 @@ fn what_cannot_be_prepared_is_told_with_its_place() {
         // PostgreSQL's hint may follow.
         assert!(faults.starts_with(told), "{text}: {faults}");
     }
+}
+
+#[test]
+fn what_is_wrong_with_options_is_told_with_its_place() {
     for (text, told) in [
         (
             "-- @timout 2s\nSELECT 1",
@@ -312,6 +325,22 @@ fn what_cannot_be_prepared_is_told_with_its_place() {
         (
             "-- @param b int\nSELECT :a",
             "a.sql:1:4: there is no parameter `b` in the SQL, did you mean `a`?; it has: a",
+        ),
+        (
+            "-- @batch 5\nSELECT 1",
+            "a.sql: `batch` is for a procedure with `returns stream`, and this one has none",
+        ),
+        (
+            "-- @returns stream\nSELECT 1; SELECT 2",
+            "a.sql: `returns stream` is for a procedure of one statement, and there are several",
+        ),
+        (
+            "-- @result x\n-- @returns stream\nSELECT 1",
+            "a.sql: `@result` and `@skip` do not go with `returns stream`",
+        ),
+        (
+            "-- @dry_run\n-- @returns stream\nSELECT 1",
+            "a.sql: `dry_run` does not go with `returns stream`",
         ),
         (
             "-- @result x\nSELECT 1; -- @result x\nSELECT 2",

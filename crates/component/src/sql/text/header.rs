@@ -1,5 +1,7 @@
-//! Owns what the comments before a statement say: the description of a file, and its options
-//! `-- @key value`. Must not know which options there are.
+//! Owns what comments say: the description of a file or a function, and its options `@key value`.
+//! Must not know which options there are.
+
+use std::sync::Arc;
 
 use super::{
     lexer::{Kind, Token},
@@ -39,6 +41,27 @@ pub(super) fn options(before: &[Token<'_>], place: &impl Fn(usize) -> Place) -> 
     lines.collect()
 }
 
+/// What the comment of something in the catalogue says, which is called `label` in faults: the first
+/// lines, up to an option or an empty one, and the options.
+pub(in crate::sql) fn of_comment(label: &Arc<str>, comment: &str) -> (String, Vec<Written>) {
+    let is_first = |line: &&str| !line.is_empty() && option_of(line).is_none();
+    let lines = comment.trim_start().lines().map(str::trim);
+    let description: Vec<_> = lines.take_while(is_first).collect();
+    let mut options = Vec::new();
+    let mut at = 0;
+    for line in comment.split_inclusive('\n') {
+        if let Some((key, value)) = option_of(line) {
+            options.push(Written {
+                place: Place::at(label, comment, at + line.find('@').unwrap_or(0)),
+                key: key.to_owned(),
+                value: value.to_owned(),
+            });
+        }
+        at += line.len();
+    }
+    (description.join("\n"), options)
+}
+
 /// The first lines of comments, up to an option, an empty line or the statement.
 pub(super) fn description(tokens: &[Token<'_>]) -> String {
     let mut lines = Vec::new();
@@ -57,4 +80,21 @@ fn line<'a>(token: &Token<'a>) -> Option<&'a str> {
     let is_line = token.kind == Kind::LineComment;
     let text = is_line.then_some(token.text)?;
     Some(text.trim_start_matches('-'))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_comment_of_a_function_has_a_description_and_options() {
+        let comment = "\nCheap goods,\n cheapest first.\n\nNo more.\n  @timeout 2s\n@read_only";
+        let (description, options) = of_comment(&"f()".into(), comment);
+        assert_eq!(description, "Cheap goods,\ncheapest first.");
+        let told = |option: &Written| format!("{} {}={}", option.place, option.key, option.value);
+        let options: Vec<_> = options.iter().map(told).collect();
+        assert_eq!(options, ["f():6:3 timeout=2s", "f():7:1 read_only="]);
+        let (description, _) = of_comment(&"f()".into(), "@param n int\nNot the first.");
+        assert_eq!(description, "");
+    }
 }

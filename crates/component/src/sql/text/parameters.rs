@@ -129,7 +129,7 @@ impl Parameter {
     }
 
     /// 1 of `$1`; `None` of a name.
-    pub(in crate::sql) fn number(&self) -> Option<usize> {
+    pub(super) fn number(&self) -> Option<usize> {
         let digits = self.name.strip_prefix('$')?;
         // One that is too large is as wrong as none.
         Some(digits.parse().unwrap_or(0))

@@ -7,6 +7,9 @@ use super::lexer::{Kind, Token};
 pub(in crate::sql) enum Verb {
     /// SELECT, VALUES, TABLE, also after a WITH.
     Query,
+    /// A query that is made for a function which may write: if its rows are too many, that is to be
+    /// undone.
+    Volatile,
     /// INSERT, UPDATE, DELETE, also after a WITH.
     Change,
     /// Any other.

@@ -80,6 +80,14 @@ impl Columns {
         self.list(rows, Shape::Array)
     }
 
+    /// A list of the values of one column, one for each row.
+    ///
+    /// # Panics
+    /// When it is written, if there is no such column.
+    pub fn values<'a>(&'a self, rows: &'a Rows, column: usize) -> impl Serialize + 'a {
+        self.list(rows, Shape::Value(column))
+    }
+
     /// An object of one row.
     pub fn object<'a>(&'a self, row: Row<'a>) -> impl Serialize + 'a {
         self.one(row, Shape::Object)

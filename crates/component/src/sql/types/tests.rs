@@ -25,7 +25,7 @@ use sql::{Database, Job, Rows, Settings, Statement, Value};
 const LIMIT: Duration = Duration::from_secs(60);
 
 /// The database of all tests here, by each backend.
-fn databases() -> impl Iterator<Item = Arc<dyn Database>> {
+pub(in crate::sql) fn databases() -> impl Iterator<Item = Arc<dyn Database>> {
     static SERVER: OnceLock<(TemporaryCluster, [Arc<dyn Database>; 2])> = OnceLock::new();
     let (_, databases) = SERVER.get_or_init(|| {
         let cluster = TemporaryCluster::create("app", None).unwrap();
@@ -83,7 +83,7 @@ const SCHEMA: &[&str] = &[
 ];
 
 /// Runs a statement in UTC.
-fn run(database: &dyn Database, sql: &str, params: Vec<Value<'static>>) -> Rows {
+pub(in crate::sql) fn run(database: &dyn Database, sql: &str, params: Vec<Value<'static>>) -> Rows {
     try_run(database, sql, params).unwrap_or_else(|error| panic!("{sql}: {error}"))
 }
 

@@ -46,27 +46,27 @@ fn what_changes_too_much_is_undone() {
         (
             "-- @max_affected 9\nUPDATE many SET n = n + 100",
             "wamp.error.runtime_error",
-            "changes 10 rows, more than 9, its `max_affected`",
+            "changes 10 rows in a statement, more than 9, its `max_affected`",
         ),
         (
             "-- @max_affected 9\nUPDATE many SET n = n + 100 RETURNING n",
             "wamp.error.runtime_error",
-            "changes 10 rows, more than 9, its `max_affected`",
+            "changes 10 rows in a statement, more than 9, its `max_affected`",
         ),
         (
             "-- @max_rows 9\nUPDATE many SET n = n + 100 RETURNING n",
             "wamp.error.payload_size_exceeded",
-            "changes 10 rows, more than 9, its `max_rows`",
+            "gives 10 rows, more than 9, its `max_rows`",
         ),
         (
             "-- @max_affected 0\nWITH gone AS (SELECT 1 AS n) DELETE FROM many USING gone WHERE many.n = gone.n",
             "wamp.error.runtime_error",
-            "changes 1 rows, more than 0",
+            "changes 1 rows in a statement, more than 0",
         ),
         (
             "-- @max_affected 9\nINSERT INTO many VALUES (11); DELETE FROM many",
             "wamp.error.runtime_error",
-            "changes 11 rows, more than 9",
+            "changes 11 rows in a statement, more than 9",
         ),
     ] {
         let told = call(&procedure(text), json!([]), json!({})).unwrap_err();

@@ -1,0 +1,2 @@
+-- What a caller sends is never SQL.
+SELECT :x::text AS x

@@ -1,0 +1,2 @@
+-- @param x int
+SELECT :x AS x

@@ -1,0 +1,2 @@
+-- @returns value
+SELECT count(*) FROM goods

@@ -1,0 +1,2 @@
+-- @dry_run
+DELETE FROM goods

@@ -1,0 +1,3 @@
+-- @isolation repeatable_read
+-- @returns value
+SELECT current_setting('transaction_isolation')

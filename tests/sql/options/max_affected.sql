@@ -1,0 +1,2 @@
+-- @max_affected 4
+DELETE FROM goods WHERE id <= :most

@@ -1,0 +1,2 @@
+-- @max_bytes 10
+SELECT 'more than ten bytes'

@@ -1,0 +1,2 @@
+-- @returns none
+SELECT id FROM goods

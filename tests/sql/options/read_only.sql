@@ -1,0 +1,2 @@
+-- @read_only
+DELETE FROM goods

@@ -1,0 +1,2 @@
+-- @timeout 50ms
+SELECT pg_sleep(60)

@@ -1,0 +1,2 @@
+INSERT INTO goods VALUES (7);
+INSERT INTO goods VALUES (1);

@@ -1,0 +1,2 @@
+-- @returns value
+SELECT id FROM goods WHERE id = :id
