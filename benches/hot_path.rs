@@ -248,6 +248,7 @@ fn realm_options() -> RealmOptions {
             allow: Allow::ALL,
             ..Permission::default()
         }],
+        authorizer: None,
     };
     RealmOptions {
         name: "realm1".into(),

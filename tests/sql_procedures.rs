@@ -187,7 +187,7 @@ fn faults_of_options_are_listed_with_their_places() {
     let (code, _, faults) = check(extra);
     assert_eq!(code, Some(2));
     for words in [
-        "extra.procedures[\"com.shop.good\"].returns: `returns`: must be one of rows, arrays, row, value, count, none, stream, did you mean `stream`?",
+        "extra.procedures[\"com.shop.good\"].returns: `returns`: must be one of rows, arrays, row, value, values, count, none, stream, did you mean `stream`?",
         "extra.procedures[\"com.shop.good\"].timeout: `timeout`: must be a time above 0",
         "extra.procedures[\"com.shop.gone\"]: has no `sql`, and no file of this name",
     ] {

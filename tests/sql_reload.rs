@@ -1,5 +1,7 @@
 //! Procedures in SQL that become others while the node runs: by NOTIFY, by SIGHUP, by `--watch`.
 
+mod functions;
+
 use std::{
     fs,
     path::PathBuf,

@@ -50,7 +50,8 @@ pub(super) struct DescribeArgs {
     /// session of AutobahnJS
     #[arg(long)]
     typescript: bool,
-    /// Ask no node but the databases of --config [default: config.json], as `check --database` does
+    /// Ask no node but the databases of --config [default: config.json], as `check --database` does.
+    /// Implied by --embedded-postgres
     #[arg(long, conflicts_with_all = ["url", "realm", "procedure"])]
     database: bool,
     /// The procedure that describes the others

@@ -9,11 +9,11 @@ use component::{Classes, sql::SqlComponent};
 use super::embedded;
 use crate::{
     config::NodeConfig,
-    node::{StopTimes, look_at_sql},
+    node::{self, StopTimes, look_at_sql},
 };
 
 /// How long it may take to close the databases.
-const CLOSE_TIME: Duration = Duration::from_secs(2);
+pub(super) const CLOSE_TIME: Duration = Duration::from_secs(2);
 /// How long a private PostgreSQL may take to stop.
 const STOP_TIME: Duration = Duration::from_secs(8);
 
@@ -21,7 +21,7 @@ const STOP_TIME: Duration = Duration::from_secs(8);
 #[derive(Args)]
 pub(super) struct EmbeddedArgs {
     /// Ask a private PostgreSQL instead of the host and port of the configuration, as `start` does:
-    /// that of a node that runs, else one that is started for this command. Implies --database
+    /// that of a node that runs, else one that is started for this command
     #[arg(long, value_name = "DIR", num_args = 0..=1)]
     embedded_postgres: Option<Option<PathBuf>>,
 }
@@ -35,20 +35,34 @@ impl EmbeddedArgs {
 /// Looks at each component of the class `sql.Procedures`, by its place in the configuration.
 ///
 /// # Blocking
-/// For as long as `look` does, and a private PostgreSQL takes to start and stop.
+/// As [`on_databases`].
 pub(super) fn at_sql<T>(
     config: &mut NodeConfig,
     embedded: &EmbeddedArgs,
     classes: &Classes,
     look: impl FnMut(&str, SqlComponent<'_>) -> T,
 ) -> Result<Vec<T>, Box<dyn Error>> {
+    on_databases(config, embedded, |config| {
+        look_at_sql(config, classes, StopTimes::of(CLOSE_TIME), look)
+    })
+}
+
+/// Asks something of the databases of a configuration, which may be moved to a private PostgreSQL.
+///
+/// # Blocking
+/// For as long as `ask` takes, and the private PostgreSQL to start and stop.
+pub(super) fn on_databases<T>(
+    config: &mut NodeConfig,
+    embedded: &EmbeddedArgs,
+    ask: impl FnOnce(&NodeConfig) -> Result<T, node::Error>,
+) -> Result<T, Box<dyn Error>> {
     let postgres = match &embedded.embedded_postgres {
         Some(directory) => embedded::start_or_join(config, directory.clone())?,
         None => None,
     };
-    let found = look_at_sql(config, classes, StopTimes::of(CLOSE_TIME), look)?;
+    let answer = ask(config)?;
     if let Some(postgres) = postgres {
         postgres.stop(STOP_TIME)?;
     }
-    Ok(found)
+    Ok(answer)
 }

@@ -14,6 +14,7 @@ mod look;
 mod publish;
 mod register;
 mod signals;
+mod sql_install;
 mod start;
 mod subscribe;
 
@@ -83,6 +84,9 @@ enum Command {
     Init(init::InitArgs),
     /// Check a configuration and list all of its faults
     Check(CheckArgs),
+    /// Install what SQL needs to publish events and to ask who calls: the schema wampgres
+    #[command(name = "sql-install", after_help = SQL_INSTALL_HELP)]
+    SqlInstall(SqlInstallArgs),
     /// Call a procedure and print what it answers
     #[command(after_help = call::HELP)]
     Call(Box<call::CallArgs>),
@@ -148,9 +152,45 @@ struct CheckArgs {
     #[command(flatten)]
     config: ConfigArgs,
     /// Also ask PostgreSQL to prepare the SQL of all components of the class sql.Procedures, and list
-    /// what it refuses. Nothing of it is run
+    /// what it refuses. Nothing of it is run. Implied by --embedded-postgres
     #[arg(long)]
     database: bool,
+    #[command(flatten)]
+    embedded: look::EmbeddedArgs,
+}
+
+const SQL_INSTALL_HELP: &str = "\
+Examples:
+  wampgres sql-install                                 install it in the databases of all sql.Procedures
+  wampgres sql-install --database main                 install it in one of the `databases`
+  wampgres sql-install --print | psql -d shop          the same by psql
+  wampgres sql-install --watch-ddl                     also have procedures reloaded after DDL
+  wampgres sql-install --embedded-postgres             install it in the private PostgreSQL
+  wampgres sql-install --remove --database main        remove it, with all events that are kept
+
+What is there already is brought to the version of this program, and kept where it is newer.
+
+Exit codes: 0 done, 1 something failed and nothing has changed there, 2 the configuration or the command
+line has faults.";
+
+#[derive(Args)]
+struct SqlInstallArgs {
+    #[command(flatten)]
+    config: ConfigArgs,
+    /// Which of the `databases` of the configuration is meant [default: those of all components of
+    /// the class sql.Procedures]
+    #[arg(long, value_name = "NAME", conflicts_with = "print")]
+    database: Option<String>,
+    /// Print the SQL, for psql, and change nothing
+    #[arg(long)]
+    print: bool,
+    /// Also install event triggers that have the SQL procedures reloaded when DDL is committed, for
+    /// which one has to be a superuser
+    #[arg(long, conflicts_with = "remove")]
+    watch_ddl: bool,
+    /// Remove the schema, and the event triggers
+    #[arg(long)]
+    remove: bool,
     #[command(flatten)]
     embedded: look::EmbeddedArgs,
 }
@@ -278,6 +318,7 @@ pub fn run(classes: &Classes) -> ExitCode {
     match cli.command.unwrap_or(Command::Start(cli.start)) {
         Command::Start(args) => start::run(&args, classes),
         Command::Check(args) => check::run(&args, classes),
+        Command::SqlInstall(args) => sql_install::run(&args, classes),
         Command::Init(args) => init::run(&args),
         Command::Call(args) => call::run(&args, classes),
         Command::Publish(args) => publish::run(&args, classes),

@@ -211,6 +211,9 @@ fn sql_procedures(member: &Cursor<'_>, value: &mut Value, context: &Context<'_>)
             procedure.object(&keys::SQL_PROCEDURE);
         }
     }
+    if let Some(topics) = object.member("topics") {
+        sql_topics(&topics);
+    }
     for schema in object.items("schemas") {
         schema.text();
     }
@@ -225,6 +228,28 @@ fn sql_procedures(member: &Cursor<'_>, value: &mut Value, context: &Context<'_>)
             ));
         }
         value["directory"] = directory.to_string_lossy().into();
+    }
+}
+
+/// Checks which keys the topics of the class for SQL have.
+fn sql_topics(member: &Cursor<'_>) {
+    let Some(topics) = member.object(&keys::SQL_TOPICS) else {
+        return;
+    };
+    if let Some(channels) = topics.member("channels") {
+        if !matches!(channels.value(), Json::Object(_)) {
+            channels.fault("must be an object with a topic for each channel");
+        }
+        for (_, channel) in channels.members() {
+            if !matches!(channel.value(), Json::String(_)) {
+                channel.object(&keys::SQL_CHANNEL);
+            }
+        }
+    }
+    if let Some(outbox) = topics.member("outbox")
+        && !matches!(outbox.value(), Json::Bool(_))
+    {
+        outbox.object(&keys::SQL_OUTBOX);
     }
 }
 

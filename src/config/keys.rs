@@ -280,6 +280,9 @@ pub(super) static SECTIONS: &[&Section] = &[
     &PROCEDURE,
     &SQL_EXTRA,
     &SQL_PROCEDURE,
+    &SQL_TOPICS,
+    &SQL_CHANNEL,
+    &SQL_OUTBOX,
     &DATABASE,
 ];
 

@@ -243,7 +243,8 @@ fn capacity(config: &NodeConfig, index: usize) -> Capacity {
     }
 }
 
-/// Lets a component join a realm of this node, in memory. It is joined when this returns.
+/// Lets a component join a realm of this node, in memory. When this returns it has joined and
+/// registered all, unless somebody has to be asked first.
 fn join(
     component: &config::Component,
     instance: Arc<Instance>,
@@ -265,7 +266,13 @@ fn join(
     wamp_transport::open_local(realm, &peer, role, capacity, io_threads);
     match session.status() {
         Status::Joined(_) => Ok(()),
-        Status::Joining => Err(not_joined("the router has not answered".to_owned())),
+        Status::Joining => {
+            tracing::info!(
+                component = component.classname,
+                "a component waits until somebody has said that it may register and subscribe"
+            );
+            Ok(())
+        }
         Status::Ended(reason) => Err(not_joined(reason)),
     }
 }

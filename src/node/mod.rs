@@ -6,8 +6,10 @@ mod components;
 mod databases;
 mod listeners;
 mod memory_limit;
+mod pools;
 mod reloads;
 mod settings;
+mod sql_install;
 mod sql_look;
 
 use std::{
@@ -21,6 +23,7 @@ use std::{
 pub use self::databases::DatabaseStatus;
 pub use self::listeners::Address;
 pub use self::reloads::Reloader;
+pub use self::sql_install::{Installed, install_sql};
 pub use self::sql_look::look_at_sql;
 use self::{
     components::Components,
@@ -157,8 +160,8 @@ pub enum Error {
 
 impl Node {
     /// Starts everything a configuration describes. When this returns, clients can connect and
-    /// all components in this process have registered; components on other routers are
-    /// being connected. A database that is down does not keep the node from starting.
+    /// all components in this process have registered, but for those that somebody has yet to say may;
+    /// components on other routers are being connected. A database that is down does not keep the node from starting.
     ///
     /// # Errors
     /// [`Error`] for the first thing that cannot be started; nothing is left running then.

@@ -114,6 +114,7 @@ pub(super) fn realm(realm: &config::Realm) -> RealmOptions {
 
 fn role(role: &config::Role) -> wamp_router::Role {
     wamp_router::Role {
+        authorizer: None,
         name: role.name.clone(),
         permissions: role.permissions.iter().map(permission).collect(),
     }

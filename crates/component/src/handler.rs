@@ -10,14 +10,15 @@ use std::{
 use super::{
     Error, Event, Invocation, Reply,
     class::{BoundProcedure, Instance},
+    guard::Questions,
     invocation::{Callee, Unanswered},
     known::{Known, KnownIds},
     registry::What,
 };
 use deferred::CancelHandle;
 use wamp::{
-    Identity, Interrupt, Message, OwnIds, Payload, Peer, Receipt, RegisterOptions, RequestId,
-    Revoked, SHOWN, Uri, Welcome, error_uri, excerpt,
+    Identity, Interrupt, Message, OwnIds, Payload, Peer, Question, Receipt, RegisterOptions,
+    RequestId, Revoked, SHOWN, Ticket, Uri, Welcome, error_uri, excerpt,
 };
 use wamp_client::{Client, End, Handler, answer};
 
@@ -38,6 +39,8 @@ pub(super) struct ComponentHandler {
     pub(super) instance: Arc<Instance>,
     progress: Mutex<Progress>,
     pub(super) known: KnownIds,
+    /// What guards of topics were asked and have not answered.
+    pub(super) questions: Questions,
     /// The invocations that are not answered yet, to be stopped by INTERRUPT.
     under_way: Mutex<HashMap<RequestId, UnderWay, OwnIds>>,
 }
@@ -73,6 +76,7 @@ impl ComponentHandler {
             }),
             instance,
             known: KnownIds::default(),
+            questions: Questions::default(),
             under_way: Mutex::default(),
         }
     }
@@ -258,6 +262,7 @@ impl ComponentHandler {
 impl Handler for ComponentHandler {
     fn on_join(&self, client: &SessionClient, _: Welcome) {
         self.instance.session.joined(&client.shared());
+        self.instance.session.guard_all(client);
         self.register_all(client);
         self.subscribe_all(client);
         self.instance.session.renew(&client.shared());
@@ -322,6 +327,14 @@ impl Handler for ComponentHandler {
         }
     }
 
+    fn on_question(&self, client: &SessionClient, question: Question) {
+        self.instance.session.ask(&client.shared(), question);
+    }
+
+    fn on_withdrawn(&self, _: &SessionClient, question: Ticket) {
+        self.questions.withdraw(question);
+    }
+
     fn on_answer_posted(&self, request: RequestId) {
         self.under_way().remove(&request);
     }
@@ -369,6 +382,7 @@ impl Handler for ComponentHandler {
     fn on_end(&self, client: &SessionClient, end: &End) {
         self.instance.session.ended(&client.shared());
         self.note_end(&end.to_string());
+        self.questions.withdraw_all();
         // Nobody waits for the answers any more.
         let under_way = std::mem::take(&mut *self.under_way());
         for invocation in under_way.into_values() {

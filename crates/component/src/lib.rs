@@ -132,6 +132,12 @@
 //! class with [`Component::REGISTERS_LATER`] lets `extra.procedures` limit what it does not register
 //! at its start.
 
+//!
+//! # Who may subscribe
+//!
+//! [`SessionHandle::guard_topics`] has the component asked before somebody subscribes: to hold
+//! SUBSCRIBED until the component can publish, or to decide by who it is.
+
 #[cfg(not(any(feature = "adbapi", feature = "txpostgres")))]
 compile_error!("a node needs a backend for its databases: --features adbapi, txpostgres, or both");
 
@@ -140,6 +146,7 @@ mod arguments;
 mod class;
 mod did_you_mean;
 mod error;
+mod guard;
 mod handler;
 pub mod hello;
 mod invocation;
@@ -158,6 +165,7 @@ pub use aliases::{Deferred, Promise, deferred};
 pub use class::{Classes, Component, Instance, NamedDatabase, Procedure, Setup};
 pub use did_you_mean::did_you_mean;
 pub use error::{Error, ErrorDetails};
+pub use guard::{GuardHandle, SubscribeRequest};
 pub use handler::Status;
 pub use invocation::{Answer, Caller, Invocation, Later, Reply};
 #[cfg(feature = "adbapi")]
@@ -170,7 +178,7 @@ pub use reply_stream::{OCTETS_AHEAD, PARTS_AHEAD};
 pub use session::Session;
 pub use session_handle::{CallResult, SessionHandle};
 pub use subscription::{Event, Subscription};
-pub use wamp::{CallOptions, Payload, PublishOptions, SubscribeOptions};
+pub use wamp::{CallOptions, MatchPolicy, Pattern, Payload, PublishOptions, SubscribeOptions};
 
 /// The target of its log, for `RUST_LOG`.
 const LOG: &str = "wampgres::component";

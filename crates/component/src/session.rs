@@ -8,8 +8,8 @@ use super::{
     handler::{ComponentHandler, Status},
 };
 use wamp::{
-    HelloDetails, Identity, Invocation, Message, Peer, PeerRoles, RpcFeatures, Transport, Uri,
-    error_uri,
+    HelloDetails, Identity, Invocation, Message, Peer, PeerRoles, Question, RpcFeatures, Ticket,
+    Transport, Uri, error_uri,
 };
 use wamp_client::{Client, Limits};
 
@@ -78,6 +78,14 @@ impl Peer for Session {
 
     fn on_invocation(&self, invocation: Invocation, caller: Arc<Identity>) {
         self.client.on_invocation(invocation, caller);
+    }
+
+    fn on_question(&self, question: Question) {
+        self.client.on_question(question);
+    }
+
+    fn on_withdrawn(&self, question: Ticket) {
+        self.client.on_withdrawn(question);
     }
 
     fn on_posted(&self, message: Message) {

@@ -11,15 +11,16 @@ use std::{
 use serde::{Serialize, de::DeserializeOwned};
 
 use super::{
-    Deferred, Error, Procedure, RegistrationHandle, Subscription, SubscriptionHandle, arguments,
-    deferred,
+    Deferred, Error, GuardHandle, Procedure, RegistrationHandle, SubscribeRequest, Subscription,
+    SubscriptionHandle, arguments, deferred,
+    guard::{self, Guards},
     handler::ComponentHandler,
     registry::{self, Registry},
 };
 use deferred::{Control, Interrupt};
 use wamp::{
-    CallOptions, CancelMode, Payload, PayloadError, PublicationId, PublishOptions, RequestId, Uri,
-    error_uri,
+    CallOptions, CancelMode, Pattern, Payload, PayloadError, PublicationId, PublishOptions,
+    Question, RequestId, Uri, error_uri,
 };
 use wamp_client::Client;
 
@@ -52,6 +53,8 @@ pub(super) struct Shared {
     current: RwLock<Weak<SessionClient>>,
     /// What the component has registered and subscribed to later.
     pub(super) registry: Registry,
+    /// The topics that it guards.
+    pub(super) guards: Guards,
 }
 
 impl Shared {
@@ -259,6 +262,50 @@ impl SessionHandle {
         registry::subscribe(&self.shared, subscription.bind(&Arc::new(())))
     }
 
+    /// Guards topics, for as long as the handle lives that the deferred fires with: `guard` is asked
+    /// before a SUBSCRIBE to any of them is granted. As with [`register`](Self::register) it waits
+    /// while there is no session, as in `on_join`.
+    ///
+    /// The subscriber gets SUBSCRIBED when the deferred that `guard` gives has fired, or an ERROR with
+    /// the error that it has fired with. Until then the SUBSCRIBE waits, and with it whatever its
+    /// session requests after it; not for long: after 10 seconds the subscriber gets
+    /// `wamp.error.authorization_failed`. Then, and when the subscriber has left, the deferred is
+    /// canceled, and so is a job of a database behind it.
+    ///
+    /// A role that may not subscribe is refused before anybody is asked. Of several guards, of
+    /// one or more components, all that match are asked, and all have to agree. The component's own
+    /// subscriptions are not asked of its own guards. What is subscribed to before the guard is there
+    /// stays so. If the component's session ends before the handle is dropped, nobody may subscribe
+    /// to these topics until they are guarded again.
+    ///
+    /// `guard` is called on an I/O thread, or on the one that starts the node, one at a time and in
+    /// order with the component's other messages. It must not block.
+    ///
+    /// ```
+    /// # use component::{Deferred, Error, GuardHandle, Pattern, SessionHandle, SubscribeRequest};
+    /// fn guard(session: &SessionHandle) -> Deferred<GuardHandle> {
+    ///     session.guard_topics(Pattern::prefix("com.example.private."), |subscribe| {
+    ///         let who = subscribe.identity().authid.as_deref().unwrap_or_default();
+    ///         let is_own = subscribe.topic().as_str().ends_with(who);
+    ///         Deferred::ready(if is_own {
+    ///             Ok(())
+    ///         } else {
+    ///             Err(Error::new("com.example.not_yours", "this topic is somebody else's"))
+    ///         })
+    ///     })
+    /// }
+    /// ```
+    ///
+    /// # Errors
+    /// Later: `wamp.error.option_not_allowed` at a router that is dialled, which asks nobody.
+    pub fn guard_topics(
+        &self,
+        topics: Pattern,
+        guard: impl Fn(SubscribeRequest) -> Deferred<()> + Send + Sync + 'static,
+    ) -> Deferred<GuardHandle> {
+        guard::guard(&self.shared, topics, Box::new(guard))
+    }
+
     /// Sets how many invocations of a procedure that is registered later may be under way at once.
     pub(super) fn limit(&self, uri: &str, concurrency: NonZeroU64) {
         self.shared.registry.limit(uri, concurrency);
@@ -267,6 +314,16 @@ impl SessionHandle {
     /// Takes the session that has just begun.
     pub(super) fn joined(&self, client: &Arc<SessionClient>) {
         *self.write() = Arc::downgrade(client);
+    }
+
+    /// Sets up the guards of topics at the router of the session that has just begun.
+    pub(super) fn guard_all(&self, client: &SessionClient) {
+        self.shared.guards.renew(&self.shared, client);
+    }
+
+    /// What a guard of the component says to a question.
+    pub(super) fn ask(&self, client: &Arc<SessionClient>, question: Question) {
+        (client.handler().questions).ask(&self.shared, client, question);
     }
 
     /// Asks the session that has just begun for what came later on earlier ones.

@@ -1,5 +1,5 @@
-//! What knows both SQL and WAMP: procedures that are written in SQL, and how values travel. Must not
-//! know which backend runs the statements, nor sockets.
+//! What knows both SQL and WAMP: procedures that are written in SQL, topics that SQL publishes to, and
+//! how values travel. Must not know which backend runs the statements, nor sockets.
 
 mod applying;
 mod catalogue;
@@ -11,6 +11,7 @@ mod descriptions;
 mod files;
 mod function;
 mod functions;
+mod install;
 mod options;
 mod procedure;
 mod reloading;
@@ -18,6 +19,7 @@ mod schemas;
 mod served;
 mod target;
 mod text;
+mod topics;
 pub mod types;
 mod unserved;
 mod watching;
@@ -27,6 +29,8 @@ pub use class::CLASSNAME;
 pub(crate) use class::Procedures;
 pub use descriptions::DESCRIBE;
 pub(crate) use descriptions::Descriptions;
+pub use install::Installation;
 pub use options::{OPTIONS, OptionKind, OptionPlace, OptionRow};
 pub use procedure::{ExplainOptions, ProcedureDescription, StatementPlan};
+pub use topics::{CHANNEL_OPTIONS, OUTBOX_OPTIONS};
 pub use unserved::{SqlComponent, describe, explain};

@@ -56,6 +56,8 @@ pub struct Reactor<M> {
     bulk_read: usize,
     /// How many connections with such output are to be flushed before more of it is read.
     bulk_flushes: usize,
+    /// The last poll may have left events to the next one.
+    has_more_events: bool,
     buffer: Box<[u8]>,
 }
 
@@ -82,6 +84,7 @@ impl<M: 'static> Reactor<M> {
             work: WorkLists::default(),
             bulk_read: 0,
             bulk_flushes: 0,
+            has_more_events: false,
             buffer: vec![0; READ_BUFFER].into(),
         })
     }
@@ -151,9 +154,12 @@ impl<M: 'static> Reactor<M> {
         if !events.is_empty() || !self.inbox.is_empty() {
             self.spin.event(now);
         }
+        let mut seen = 0;
         for event in &*events {
             self.on_event(event, now);
+            seen += 1;
         }
+        self.has_more_events = seen == events.capacity();
         self.read_the_readable(now);
         // On busy processors this lets those threads run that are about to post. Their mail then
         // leaves with this iteration's output, and costs no wake-up and no write of its own. On

@@ -10,9 +10,10 @@ use super::{
 };
 use wamp::{
     Call, CallOptions, Cancel, CancelMode, CancelOptions, ClosingDetails, ErrorDetails, Goodbye,
-    HelloDetails, Message, Outbound, Payload, PublicationId, Publish, PublishOptions, Receipt,
-    Register, RegisterOptions, RegistrationId, RequestId, RequestType, Subscribe, SubscribeOptions,
-    SubscriptionId, Transport, Unregister, Unsubscribe, Uri, Yield, YieldOptions,
+    GuardId, HelloDetails, Message, Outbound, Pattern, Payload, PublicationId, Publish,
+    PublishOptions, Receipt, Register, RegisterOptions, RegistrationId, RequestId, RequestType,
+    Subscribe, SubscribeOptions, SubscriptionId, Ticket, Transport, Unregister, Unsubscribe, Uri,
+    Verdict, Yield, YieldOptions,
 };
 
 /// A session's end that belongs to `H`. Lives for one session: whoever connects again makes a new
@@ -234,6 +235,26 @@ impl<H: Handler> Client<H> {
             }
             .into()
         });
+    }
+
+    /// Has [`Handler::on_question`] asked before a SUBSCRIBE to any of these topics is granted.
+    /// `false` where there is no router of this process that would ask.
+    pub fn guard(&self, guard: GuardId, topics: Pattern) -> bool {
+        (self.transport.get()).is_some_and(|transport| transport.guard(guard, topics))
+    }
+
+    /// Ends a guard. What it has been asked is still to be answered.
+    pub fn end_guard(&self, guard: GuardId) {
+        if let Some(transport) = self.transport.get() {
+            transport.end_guard(guard);
+        }
+    }
+
+    /// Answers a question, now and from this thread.
+    pub fn answer_question(&self, question: Ticket, verdict: Verdict) {
+        if let Some(transport) = self.transport.get() {
+            transport.answer_question(question, verdict);
+        }
     }
 
     /// Takes the next request id, for a request that the caller writes and sends itself, before it

@@ -4,8 +4,8 @@ use std::{fmt, sync::Arc};
 
 use super::{Client, Error, answer};
 use wamp::{
-    ClosingDetails, Event, Identity, Interrupt, Invocation, Message, RequestId, Revoked, SHOWN,
-    Uri, Welcome, error_uri, excerpt,
+    ClosingDetails, Event, Identity, Interrupt, Invocation, Message, Question, RequestId, Revoked,
+    SHOWN, Ticket, Uri, Welcome, error_uri, excerpt,
 };
 
 /// The owner of a [`Client`]. All methods but [`on_answer_posted`](Self::on_answer_posted) are
@@ -35,6 +35,17 @@ pub trait Handler: Send + Sync + Sized + 'static {
     /// same.
     fn on_interrupt(&self, client: &Client<Self>, interrupt: Interrupt) {
         let _ = (client, interrupt);
+    }
+
+    /// A guard of this session is asked, by a router of this process: to be answered once, by
+    /// [`Client::answer_question`]. Whoever guards nothing need not serve it.
+    fn on_question(&self, client: &Client<Self>, question: Question) {
+        let _ = (client, question);
+    }
+
+    /// Nobody waits for the answer to a question any more.
+    fn on_withdrawn(&self, client: &Client<Self>, question: Ticket) {
+        let _ = (client, question);
     }
 
     /// An answer to this invocation, which was posted, is about to be sent. Called beside the other

@@ -9,8 +9,9 @@ use super::{
     pending::Request,
 };
 use wamp::{
-    Abort, Goodbye, Hello, Identity, Invocation, Message, Peer, RequestId, RequestType,
-    Result as CallResult, Transport, Unregistering, Unsubscribing, Welcome, Yield, error_uri,
+    Abort, Goodbye, Hello, Identity, Invocation, Message, Peer, Question, RequestId, RequestType,
+    Result as CallResult, Ticket, Transport, Unregistering, Unsubscribing, Welcome, Yield,
+    error_uri,
 };
 
 impl<H: Handler> Peer for Client<H> {
@@ -60,6 +61,15 @@ impl<H: Handler> Peer for Client<H> {
     fn on_invocation(&self, invocation: Invocation, caller: Arc<Identity>) {
         self.note_thread();
         self.handler.on_invocation(self, invocation, Some(caller));
+    }
+
+    fn on_question(&self, question: Question) {
+        self.note_thread();
+        self.handler.on_question(self, question);
+    }
+
+    fn on_withdrawn(&self, question: Ticket) {
+        self.handler.on_withdrawn(self, question);
     }
 
     /// An answer, or a request that was left to this thread.

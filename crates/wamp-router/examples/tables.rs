@@ -113,6 +113,7 @@ impl Realm {
             roles: vec![Role {
                 name: ANONYMOUS.into(),
                 permissions: vec![anyone],
+                authorizer: None,
             }],
             agent: "tables".into(),
             limits: Limits::default(),

@@ -3,11 +3,11 @@
 
 use std::{cmp::Reverse, collections::HashMap, fmt, sync::Arc};
 
-use super::{Allow, Disclose, MatchPolicy, Permission, Role, refusal::Refusal};
+use super::{Allow, Authorizer, Disclose, MatchPolicy, Permission, Role, refusal::Refusal};
 use wamp::{Uri, error_uri};
 
 /// What a session wants to do with a URI.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 pub(super) enum Action {
     Call,
     Register,
@@ -22,6 +22,18 @@ impl Action {
             Self::Register => allow.register,
             Self::Publish => allow.publish,
             Self::Subscribe => allow.subscribe,
+        }
+    }
+}
+
+impl Action {
+    /// Its name for authorizers.
+    pub(super) const fn name(self) -> &'static str {
+        match self {
+            Self::Call => "call",
+            Self::Register => "register",
+            Self::Publish => "publish",
+            Self::Subscribe => "subscribe",
         }
     }
 }
@@ -43,6 +55,7 @@ pub(super) struct Authorization {
     exact: HashMap<String, Grant>,
     prefixes: Prefixes,
     wildcards: Wildcards,
+    authorizer: Option<Authorizer>,
 }
 
 /// What a permission says once it is known to match.
@@ -75,6 +88,7 @@ impl Authorization {
             exact,
             prefixes: Prefixes::new(prefixes),
             wildcards: Wildcards::new(wildcards),
+            authorizer: role.authorizer,
         }
     }
 
@@ -83,7 +97,18 @@ impl Authorization {
         &self.role
     }
 
-    /// Whether the role may do this, and what is disclosed about the session if it does.
+    /// Who is to be asked about this URI, if anybody: nobody where a permission decides.
+    pub(super) fn authorizer_of(&self, uri: &Uri) -> Option<&Authorizer> {
+        let authorizer = self.authorizer.as_ref()?;
+        self.grant(uri.as_str()).is_none().then_some(authorizer)
+    }
+
+    /// The procedure that is asked where no permission decides.
+    pub(super) fn authorizer(&self) -> Option<&Authorizer> {
+        self.authorizer.as_ref()
+    }
+
+    /// Whether the role's permissions allow this, and what is disclosed about the session if it does.
     pub(super) fn authorize(&self, action: Action, uri: &Uri) -> Result<Disclose, Refusal> {
         match self.grant(uri.as_str()) {
             Some(grant) if action.is_allowed(grant.allow) => Ok(grant.disclose),
@@ -97,7 +122,7 @@ impl Authorization {
         }
     }
 
-    /// The one permission that decides; see [`MatchPolicy`] for the order.
+    /// The one permission that decides; see [`Permission`] for the order.
     fn grant(&self, uri: &str) -> Option<Grant> {
         (self.exact.get(uri).copied())
             .or_else(|| self.wildcards.best(uri))

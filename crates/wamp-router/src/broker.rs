@@ -11,7 +11,9 @@ use super::{
     IdSource, Limits, PeerId,
     authorization::Action,
     departed::Departed,
-    refusal::{Refusal, check_application_uri, check_option, check_options, check_uri},
+    form,
+    permission::Turn,
+    refusal::{Refusal, check_application_uri, check_options},
     session::{Session, Sessions},
     uri_map::UriMap,
 };
@@ -64,19 +66,14 @@ impl Broker {
         &mut self,
         sessions: &mut Sessions,
         limits: &Limits,
+        turn: &Turn,
         peer: PeerId,
         subscribe: Subscribe,
     ) -> Result<Subscribed, Refusal> {
-        let Subscribe {
-            request,
-            options,
-            topic,
-        } = subscribe;
+        form::check_subscribe(&subscribe)?;
+        let Subscribe { request, topic, .. } = subscribe;
         let session = sessions.joined_mut(peer);
-        check_options(options.bad.as_deref())?;
-        check_option("match", "exact", options.match_policy.as_ref())?;
-        check_uri(&topic)?;
-        (session.authorization).authorize(Action::Subscribe, &topic)?;
+        turn.authorize(&session.authorization, Action::Subscribe, &topic)?;
         let existing = self.topics.get(&topic).map(|subscription| subscription.id);
         let is_subscribed = existing.is_some_and(|id| session.subscriptions.contains(&id));
         if !is_subscribed && session.subscriptions.len() >= limits.subscriptions_per_session {
@@ -157,6 +154,7 @@ impl Broker {
     pub(super) fn publish(
         &mut self,
         sessions: &Sessions,
+        turn: &Turn,
         peer: PeerId,
         publish: Publish,
         ids: &mut dyn IdSource,
@@ -164,7 +162,8 @@ impl Broker {
         let (publisher, options) = (sessions.joined(peer), &publish.options);
         check_options(options.bad.as_deref())?;
         check_application_uri(&publish.topic)?;
-        let disclose = (publisher.authorization).authorize(Action::Publish, &publish.topic)?;
+        let role = &publisher.authorization;
+        let disclose = turn.authorize(role, Action::Publish, &publish.topic)?;
 
         self.publications += 1;
         let id = ids.publication();

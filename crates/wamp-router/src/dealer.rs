@@ -5,11 +5,13 @@
 //! is queued at a registration with a concurrency. However it ends, the answer goes out
 //! when it is taken from its caller's session; so none is answered twice.
 
+mod answers;
 mod call_queue;
 mod calls;
 mod canceling;
 mod check;
 mod held;
+mod questions;
 mod shares;
 
 use std::{
@@ -20,16 +22,20 @@ use std::{
 use super::{
     Limits, Output, PeerId,
     authorization::Action,
+    call_id::CallId,
     departed::Departed,
-    refusal::{Refusal, check_application_uri, check_option, check_options},
+    form,
+    permission::Turn,
+    refusal::Refusal,
     send,
     session::{PendingCall, Sessions, Stage},
     uri_map::UriMap,
 };
 use call_queue::{CallQueue, Queued, QueuedCall};
+pub(super) use calls::{called_twice, deadline};
 use wamp::{
-    Register, Registered, RegistrationId, RequestId, RequestType, Revoked, Unregister,
-    Unregistered, Unregistering, Uri, error_uri,
+    Message, Register, Registered, RegistrationId, Revoked, Ticket, Unregister, Unregistered,
+    Unregistering, Uri, error_uri,
 };
 
 /// What has happened to the callee, or to everything, that calls waited for.
@@ -54,7 +60,7 @@ pub(super) struct Dealer {
     departed: Departed<RegistrationId>,
     /// Index: when the timeout of which call ends. An entry goes with its call, so there are
     /// never more than calls that are not answered.
-    deadlines: BTreeSet<(Instant, PeerId, RequestId)>,
+    deadlines: BTreeSet<(Instant, PeerId, CallId)>,
     /// How many registrations there have been.
     registered: u64,
     /// How many calls all sessions together have not answered.
@@ -71,6 +77,10 @@ pub(super) struct Dealer {
     timeouts: u64,
     /// Whether no more calls are accepted.
     draining: bool,
+    /// What authorizers have answered.
+    answers: Vec<(Ticket, Message)>,
+    /// How many calls have been queued.
+    numbers: u64,
 }
 
 struct Registration {
@@ -109,6 +119,21 @@ impl Dealer {
         self.deadlines.first().map(|(deadline, ..)| *deadline)
     }
 
+    /// Whether calls are still accepted.
+    pub(super) fn check_open(&self) -> Result<(), Refusal> {
+        if !self.draining {
+            return Ok(());
+        }
+        let why = "the router is shutting down: call again later, or at another router";
+        Err(Refusal::new(error_uri::UNAVAILABLE, why))
+    }
+
+    /// Whether somebody has registered this procedure.
+    pub(super) fn has_procedure(&self, sessions: &Sessions, procedure: &Uri) -> bool {
+        let registration = self.procedures.get(procedure);
+        registration.is_some_and(|registration| sessions.is_joined(registration.callee))
+    }
+
     pub(super) fn drain(&mut self) {
         self.draining = true;
     }
@@ -121,21 +146,19 @@ impl Dealer {
         &mut self,
         sessions: &mut Sessions,
         limits: &Limits,
+        turn: &Turn,
         peer: PeerId,
         register: Register,
         out: &mut Vec<Output>,
     ) -> Result<(), Refusal> {
+        form::check_register(&register)?;
         let Register {
             request,
             options,
             procedure,
         } = register;
         let session = sessions.joined_mut(peer);
-        check_options(options.bad.as_deref())?;
-        check_option("match", "exact", options.match_policy.as_ref())?;
-        check_option("invoke", "single", options.invoke.as_ref())?;
-        check_application_uri(&procedure)?;
-        (session.authorization).authorize(Action::Register, &procedure)?;
+        turn.authorize(&session.authorization, Action::Register, &procedure)?;
         let former = (self.procedures.get(&procedure)).map(|former| (former.id, former.callee));
         let (former, left_behind) = match former {
             Some((_, callee)) if !sessions.is_joined(callee) => (None, former),
@@ -244,7 +267,7 @@ impl Dealer {
             let call = queued.id();
             let stage = self.close(sessions, call);
             self.queued.remove(&queued);
-            out.push(fail(call, error, what, stage));
+            self.fail(call, error, what, stage, out);
         }
     }
 
@@ -318,7 +341,7 @@ impl Dealer {
             let call = queued.id();
             let stage = self.close(sessions, call);
             self.queued.remove(&queued);
-            out.push(fail(call, error_uri::CANCELED, ROUTER_GONE, stage));
+            self.fail(call, error_uri::CANCELED, ROUTER_GONE, stage, out);
         }
     }
 
@@ -336,7 +359,7 @@ impl Dealer {
             self.note_over(&asked);
             let Some(call) = asked.call else { continue };
             let stage = self.close(sessions, call);
-            out.push(fail(call, error_uri::CANCELED, what, stage));
+            self.fail(call, error_uri::CANCELED, what, stage, out);
         }
     }
 
@@ -344,14 +367,13 @@ impl Dealer {
     /// its stage leads to.
     fn close(&mut self, sessions: &mut Sessions, call: PendingCall) -> Stage {
         let caller = sessions.joined_mut(call.caller);
-        let open = (caller.calls.remove(&call.request))
+        let open = (caller.calls.remove(&call.id))
             .expect("a call that is in a queue or an invocation is open");
         if let Stage::Invoked(invocation) = open.stage {
             caller.asked.remove(invocation.callee);
         }
         if let Some(deadline) = open.deadline {
-            self.deadlines
-                .remove(&(deadline, call.caller, call.request));
+            self.deadlines.remove(&(deadline, call.caller, call.id));
         }
         self.pending -= 1;
         open.stage
@@ -377,18 +399,4 @@ impl Dealer {
     fn registration_mut(&mut self, id: RegistrationId) -> Option<&mut Registration> {
         self.procedures.get_mut(self.by_id.get(&id)?)
     }
-}
-
-/// The ERROR for a call that ends without its callee's answer: what has happened, and whether the
-/// procedure can have run.
-fn fail(call: PendingCall, error: &'static str, what: &str, stage: Stage) -> Output {
-    let so = match stage {
-        Stage::Invoked(_) => "the procedure may have run or not",
-        Stage::Queued { .. } => "the call still waited for its turn, so the procedure has not run",
-    };
-    let refusal = Refusal::new(error, format!("{what}: {so}"));
-    send(
-        call.caller,
-        refusal.into_error(RequestType::Call, call.request),
-    )
 }

@@ -3,7 +3,10 @@
 
 use std::sync::Arc;
 
-use wamp::{Event, Hello, Identity, Invocation, Message, PublicationId, SessionId, TransportKind};
+use wamp::{
+    Event, GuardId, Hello, Identity, Invocation, Message, Pattern, PublicationId, Question,
+    SessionId, Ticket, TransportKind, Verdict,
+};
 
 /// One session's place in the router, chosen by whoever owns the connection. Never used again.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
@@ -88,9 +91,35 @@ pub enum Input {
         /// What it did, for people: "it sent …".
         why: String,
     },
+    /// A session of this process is to be asked, as this guard, before a SUBSCRIBE to any of these
+    /// topics is granted. What is subscribed to already stays so.
+    Guard {
+        /// Who is to be asked.
+        peer: PeerId,
+        /// What it calls the guard.
+        guard: GuardId,
+        /// The topics.
+        topics: Pattern,
+    },
+    /// A guard ends. What it has been asked is still to be answered.
+    EndGuard {
+        /// Whose it is.
+        peer: PeerId,
+        /// Which.
+        guard: GuardId,
+    },
+    /// The answer to a question of [`Output::Ask`]. One that nobody waits for any more does no harm.
+    Verdict {
+        /// Who was asked.
+        peer: PeerId,
+        /// The question.
+        ticket: Ticket,
+        /// The answer.
+        verdict: Verdict,
+    },
     /// Time has passed, perhaps [`super::Router::next_deadline`]: calls whose timeout has ended
-    /// are canceled, and some of what sessions have left behind is cleared away. Any other input
-    /// does that too.
+    /// are canceled, requests for whose permission nobody has answered are refused, and some of what
+    /// sessions have left behind is cleared away. Any other input does that too.
     Tick,
     /// From now on calls are refused, while calls that are pending may still be answered. The
     /// step before [`Input::Shutdown`]; [`super::Stats::pending_invocations`] tells when nothing
@@ -129,6 +158,23 @@ pub enum Output {
         to: Vec<PeerId>,
         /// The message.
         event: Arc<Event>,
+        /// Who publishes.
+        from: PeerId,
+    },
+    /// A question for a session of this process that guards topics: to be answered by
+    /// [`Input::Verdict`].
+    Ask {
+        /// Who is asked.
+        to: PeerId,
+        /// The question.
+        question: Box<Question>,
+    },
+    /// Nobody waits for the answer to a question any more.
+    Withdraw {
+        /// Who was asked.
+        to: PeerId,
+        /// The question.
+        ticket: Ticket,
     },
     /// Nothing more comes for this peer: send what is there, then close its transport.
     Close {

@@ -136,6 +136,7 @@ impl Router {
         if !self.sessions.is_joined(peer) {
             return;
         }
+        self.abandon_waiting(peer, out);
         self.dealer.leave(&mut self.sessions, peer, fault, out);
         if let Some(session) = self.sessions.leave(peer) {
             self.broker.leave(peer, session.subscriptions);
@@ -150,6 +151,7 @@ impl Router {
     pub(super) fn shut_down(&mut self, out: &mut Vec<Output>) {
         self.has_shut_down = true;
         self.dealer.drain();
+        self.refuse_all_waiting(out);
         self.broker.shut_down(&mut self.sessions);
         self.dealer.shut_down(&mut self.sessions, out);
         for peer in self.sessions.peers() {

@@ -4,7 +4,8 @@
 use std::time::Instant;
 
 use super::{
-    Output, PeerId, Router,
+    Output, PeerId, Router, dealer,
+    permission::{CLEAR_CACHE, Turn},
     refusal::{Offence, Refusal, Violation},
     send,
 };
@@ -16,6 +17,7 @@ use wamp::{
 
 impl Router {
     /// A message within a session.
+    #[inline]
     pub(super) fn message(
         &mut self,
         now: Instant,
@@ -23,8 +25,24 @@ impl Router {
         message: Message,
         out: &mut Vec<Output>,
     ) {
+        if self.asks() {
+            self.consider(now, peer, message, out);
+        } else {
+            self.perform(&Turn::at(now), peer, message, out);
+        }
+    }
+
+    /// Carries out what a message asks for, whose turn it is.
+    pub(super) fn perform(
+        &mut self,
+        turn: &Turn,
+        peer: PeerId,
+        message: Message,
+        out: &mut Vec<Output>,
+    ) {
+        let now = turn.now;
         match message {
-            Message::Call(call) => self.call(now, peer, call, out),
+            Message::Call(call) => self.call(turn, peer, call, out),
             Message::Cancel(cancel) => (self.dealer).cancel(&mut self.sessions, peer, cancel, out),
             Message::Yield(part) if part.options.progress => self.progressed(now, peer, part, out),
             Message::Yield(result) => {
@@ -39,13 +57,14 @@ impl Router {
                 });
             }
             Message::Error(error) => self.error(now, peer, error, out),
-            Message::Publish(publish) => self.publish(peer, publish, out),
-            Message::Register(register) => self.register(peer, register, out),
+            Message::Publish(publish) => self.publish(turn, peer, publish, out),
+            Message::Register(register) => self.register(turn, peer, register, out),
             Message::Unregister(unregister) => self.unregister(peer, &unregister, out),
             Message::Subscribe(subscribe) => {
                 let request = subscribe.request;
+                let sessions = &mut self.sessions;
                 let decision =
-                    (self.broker).subscribe(&mut self.sessions, &self.limits, peer, subscribe);
+                    (self.broker).subscribe(sessions, &self.limits, turn, peer, subscribe);
                 out.push(answer(peer, RequestType::Subscribe, request, decision));
             }
             Message::Unsubscribe(unsubscribe) => {
@@ -76,10 +95,18 @@ impl Router {
         }
     }
 
-    fn register(&mut self, peer: PeerId, register: Register, out: &mut Vec<Output>) {
+    fn register(&mut self, turn: &Turn, peer: PeerId, register: Register, out: &mut Vec<Output>) {
         let request = register.request;
+        if self.has_authorizers && register.procedure.as_str() == CLEAR_CACHE {
+            let why = format!("'{CLEAR_CACHE}' is the router's own: choose another URI");
+            let refusal = Refusal::new(error_uri::PROCEDURE_ALREADY_EXISTS, why);
+            return out.push(send(
+                peer,
+                refusal.into_error(RequestType::Register, request),
+            ));
+        }
         let sessions = &mut self.sessions;
-        let decision = (self.dealer).register(sessions, &self.limits, peer, register, out);
+        let decision = (self.dealer).register(sessions, &self.limits, turn, peer, register, out);
         if let Err(refusal) = decision {
             out.push(send(
                 peer,
@@ -112,14 +139,11 @@ impl Router {
         message: Message,
         out: &mut Vec<Output>,
     ) {
+        if self.waiting.is_leaving(peer) {
+            return;
+        }
         match message {
-            Message::Call(Call { request, .. }) => {
-                if let Err(why) = (self.dealer).begin_call(self.sessions.joined(peer), request) {
-                    return self.violation(peer, why, out);
-                }
-                let error = not_passed_on("the call").into_error(RequestType::Call, request);
-                out.push(send(peer, error));
-            }
+            Message::Call(Call { request, .. }) => self.deep_call(peer, request, out),
             Message::Publish(Publish {
                 request, options, ..
             }) => {
@@ -172,14 +196,45 @@ impl Router {
         }
     }
 
-    fn call(&mut self, now: Instant, peer: PeerId, call: Call, out: &mut Vec<Output>) {
+    fn deep_call(&mut self, peer: PeerId, request: RequestId, out: &mut Vec<Output>) {
+        if self.waiting.call(peer, request).is_some() {
+            return self.violation(peer, dealer::called_twice(request), out);
+        }
+        if let Err(why) = (self.dealer).begin_call(self.sessions.joined(peer), request) {
+            return self.violation(peer, why, out);
+        }
+        let error = not_passed_on("the call").into_error(RequestType::Call, request);
+        out.push(send(peer, error));
+    }
+
+    fn call(&mut self, turn: &Turn, peer: PeerId, call: Call, out: &mut Vec<Output>) {
         let request = call.request;
-        match (self.dealer).call(&mut self.sessions, &self.limits, now, peer, call) {
+        if self.has_authorizers && call.procedure.as_str() == CLEAR_CACHE {
+            let authorize = |role: &_, action, uri: &_| turn.authorize(role, action, uri);
+            return match self.clear_cache(authorize, peer, &call) {
+                Ok(result) => out.push(send(peer, result)),
+                Err(offence) => self.offend(peer, request, offence, out),
+            };
+        }
+        match (self.dealer).call(&mut self.sessions, &self.limits, turn, peer, call) {
             Ok(invocation) => out.extend(invocation),
-            Err(Offence::Refused(refusal)) => {
+            Err(offence) => self.offend(peer, request, offence, out),
+        }
+    }
+
+    /// A call is not acted upon.
+    fn offend(
+        &mut self,
+        peer: PeerId,
+        request: RequestId,
+        offence: Offence,
+        out: &mut Vec<Output>,
+    ) {
+        match offence {
+            Offence::Refused(refusal) => {
                 out.push(send(peer, refusal.into_error(RequestType::Call, request)));
             }
-            Err(Offence::Violation(why)) => self.violation(peer, why, out),
+            Offence::Violation(why) => self.violation(peer, why, out),
         }
     }
 
@@ -187,12 +242,15 @@ impl Router {
     fn progressed(&mut self, now: Instant, peer: PeerId, part: Yield, out: &mut Vec<Output>) {
         match (self.dealer).progressed(&mut self.sessions, now, peer, part.request) {
             Ok(Some(call)) => {
-                let result = CallResult {
-                    request: call.request,
-                    details: ResultDetails { progress: true },
-                    payload: part.payload,
+                let result = |request| {
+                    CallResult {
+                        request,
+                        details: ResultDetails { progress: true },
+                        payload: part.payload,
+                    }
+                    .into()
                 };
-                out.push(send(call.caller, result));
+                self.dealer.reply(call, result, out);
             }
             Ok(None) => {}
             Err(why) => self.violation(peer, why, out),
@@ -212,7 +270,7 @@ impl Router {
         match self.dealer.answered(&mut self.sessions, peer, request) {
             Ok(Some(answered)) => {
                 if let Some(call) = answered.call {
-                    out.push(send(call.caller, answer(call.request)));
+                    self.dealer.reply(call, answer, out);
                 }
                 if let Some(registration) = answered.counted_by {
                     out.extend((self.dealer).invoke_next(&mut self.sessions, now, registration));
@@ -252,11 +310,11 @@ impl Router {
     }
 
     /// PUBLISH. It is answered only where the publisher asks for it.
-    fn publish(&mut self, peer: PeerId, publish: Publish, out: &mut Vec<Output>) {
+    fn publish(&mut self, turn: &Turn, peer: PeerId, publish: Publish, out: &mut Vec<Output>) {
         let (request, acknowledge) = (publish.request, publish.options.acknowledge);
         let sessions = &self.sessions;
         let (published, event) =
-            match (self.broker).publish(sessions, peer, publish, self.ids.as_mut()) {
+            match (self.broker).publish(sessions, turn, peer, publish, self.ids.as_mut()) {
                 Ok(publication) => {
                     let published = Published {
                         request,
@@ -270,7 +328,11 @@ impl Router {
             out.push(answer(peer, RequestType::Publish, request, published));
         }
         if let Some((to, event)) = event {
-            out.push(Output::Event { to, event });
+            out.push(Output::Event {
+                to,
+                event,
+                from: peer,
+            });
         }
     }
 }

@@ -4,8 +4,8 @@
 use std::collections::BTreeMap;
 
 use wamp::{
-    Abort, BadOption, ClosingDetails, Error, ErrorDetails, Hello, MAX_URI_LEN, Payload, RequestId,
-    RequestType, SHOWN, Uri, error_uri, excerpt,
+    Abort, BadOption, ClosingDetails, Denial, Error, ErrorDetails, Hello, MAX_URI_LEN, Payload,
+    RequestId, RequestType, SHOWN, Uri, error_uri, excerpt,
 };
 
 /// Why a request is not fulfilled: what its ERROR will say.
@@ -70,6 +70,11 @@ impl Refusal {
         .retryable()
     }
 
+    /// What it says.
+    pub(super) fn message(&self) -> &str {
+        &self.message
+    }
+
     /// The ERROR for the request. Its one argument is a message for people; a keyword argument
     /// says whether it is retryable, as components say it.
     pub(super) fn into_error(self, request_type: RequestType, request: RequestId) -> Error {
@@ -86,6 +91,23 @@ impl Refusal {
             error: Uri::from(self.error),
             payload: payload.expect("a string and a boolean always encode"),
         }
+    }
+}
+
+/// The ERROR that whoever was asked has given for a request.
+pub(super) fn denied(denial: Denial, request_type: RequestType, request: RequestId) -> Error {
+    // As for the ERROR of a callee: its receiver must have one that its client library reads.
+    let error = if denial.error.is_loose() && !denial.error.is_too_long() {
+        denial.error
+    } else {
+        Uri::from(error_uri::RUNTIME_ERROR)
+    };
+    Error {
+        request_type,
+        request,
+        details: ErrorDetails::default(),
+        error,
+        payload: denial.payload,
     }
 }
 

@@ -7,7 +7,7 @@ use std::{
     time::Instant,
 };
 
-use super::{Capacity, PeerId, authorization::Authorization};
+use super::{Capacity, PeerId, authorization::Authorization, call_id::CallId};
 use wamp::{Identity, OwnIds, RegistrationId, RequestId, RpcFeatures, SessionId, SubscriptionId};
 
 /// A session: from its WELCOME until it is disposed of.
@@ -27,9 +27,10 @@ pub(super) struct Session {
     pub(super) next_invocation: RequestId,
     /// As a callee: what its work is limited by, where the callee has said so.
     pub(super) capacity: Option<Box<Capacity>>,
-    /// As a caller: its calls that are not answered. Index into callees' invocations and the
-    /// dealer's queues, by ids that clients choose: hence the default hasher.
-    pub(super) calls: HashMap<RequestId, OpenCall>,
+    /// As a caller: its calls that are not answered, and what authorizers are asked about it. Index
+    /// into callees' invocations and the dealer's queues, by ids that clients choose: hence the
+    /// default hasher.
+    pub(super) calls: HashMap<CallId, OpenCall>,
     /// As a caller: how many of those are invoked at which callee.
     pub(super) asked: Asked,
     /// As a subscriber: what it subscribes to. Index into the broker's.
@@ -113,7 +114,7 @@ pub(super) enum Stage {
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(super) struct PendingCall {
     pub(super) caller: PeerId,
-    pub(super) request: RequestId,
+    pub(super) id: CallId,
 }
 
 /// The invocation that is to answer a call.

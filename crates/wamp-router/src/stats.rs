@@ -13,12 +13,17 @@ pub struct Stats {
     pub registrations: usize,
     /// Topics subscribed to now, each counted once.
     pub subscriptions: usize,
-    /// Calls that are not answered now: their callee is invoked, or they are queued.
+    /// Calls that are not answered now: their callee is invoked, or they are queued, or they wait for
+    /// permission.
     pub pending_invocations: usize,
     /// How many of those are queued, because of their registration's concurrency.
     pub queued_calls: usize,
     /// The octets of their payloads.
     pub queued_octets: usize,
+    /// Requests of any type that wait for permission, or behind one that does.
+    pub waiting_requests: usize,
+    /// The octets of their payloads.
+    pub waiting_octets: usize,
     /// CALLs received so far.
     pub calls: u64,
     /// CANCELs so far for calls that were not answered.
@@ -58,6 +63,8 @@ impl Counters {
                 Output::Event { to, .. } => self.events += to.len() as u64,
                 Output::Send { .. }
                 | Output::Invoke { .. }
+                | Output::Ask { .. }
+                | Output::Withdraw { .. }
                 | Output::Close { .. }
                 | Output::GoAway { .. } => {}
             }

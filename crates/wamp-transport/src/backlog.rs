@@ -7,7 +7,7 @@ use std::sync::{
 };
 
 use super::{
-    limits::{BACKLOG_LIMIT, MARGIN, OUTBOX_HARD, REALM_EVENTS_LIMIT},
+    limits::{BACKLOG_LIMIT, LEAST_WAITING, MARGIN, OUTBOX_HARD, REALM_EVENTS_LIMIT},
     memory::{Held, Memory, Purpose},
     outbox::Mail,
     session::IoThread,
@@ -333,6 +333,11 @@ impl Backlog {
         self.charge_octets(messages * (len + MARGIN))
     }
 
+    /// Charges the session for so many requests that wait for permission, of so many octets together.
+    pub(super) fn charge_waiting(self: &Arc<Self>, requests: usize, octets: usize) -> Charge {
+        self.charge_octets(octets + requests * LEAST_WAITING)
+    }
+
     fn charge_octets(self: &Arc<Self>, octets: usize) -> Charge {
         self.caused.fetch_add(octets, Ordering::SeqCst);
         Charge {
@@ -352,15 +357,18 @@ impl Backlog {
         len: usize,
     ) -> Option<Charge> {
         let waiting = callee.waiting();
+        let is_over = waiting > callee.limit();
+        // However many call at once, they do not have a callee dropped that is about to read.
+        let is_too_much = is_over && waiting + len + MARGIN > callee.hard_limit();
         let Some(payer) = payer else {
             // The queue that it has waited in has had its own limit.
-            return (waiting <= callee.hard_limit()).then(|| callee.charge_octets(0));
+            return (!is_too_much).then(|| callee.charge_octets(0));
         };
         let is_in_vain = payer.is_stalled.load(Ordering::Relaxed) && callee.is_blocked();
-        if is_in_vain || waiting > callee.hard_limit() {
+        if is_in_vain || is_too_much {
             return None;
         }
-        Some(if waiting > callee.limit() {
+        Some(if is_over {
             payer.charge_octets(WAIT + MARGIN + len)
         } else {
             payer.charge(1, len)
@@ -439,65 +447,4 @@ impl Drop for Charge {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    /// Each session has one, and most are idle.
-    #[test]
-    fn the_accounts_are_no_larger_than_they_have_to_be() {
-        assert!(size_of::<Backlog>() <= 64);
-    }
-
-    #[test]
-    fn a_session_waits_above_the_limit_until_it_is_below_half() {
-        let payer = Backlog::new(100, None);
-        let first = payer.charge(1, BACKLOG_LIMIT / 2 - MARGIN);
-        let second = payer.charge(1, BACKLOG_LIMIT / 4 - MARGIN);
-        assert!(!payer.has_to_wait());
-        let third = payer.charge(1, BACKLOG_LIMIT / 2);
-        assert!(payer.has_to_wait());
-        drop(second);
-        assert!(payer.has_to_wait());
-        third.release();
-        assert!(!payer.has_to_wait());
-        drop((first, third));
-        assert_eq!(payer.caused(), 0);
-    }
-
-    #[test]
-    fn who_publishes_while_too_much_is_under_way_waits_until_its_own_event_has_arrived() {
-        let under_way = Arc::new(EventsUnderWay::default());
-        let [one, other] = [(); 2].map(|()| Backlog::new(100, None));
-        let of_a_component = under_way.charge(None, 1, REALM_EVENTS_LIMIT);
-        let first = under_way.charge(Some(&one), 2, 10);
-        let second = under_way.charge(Some(&other), 1, 10);
-        assert!(one.has_to_wait() && other.has_to_wait());
-        first.release();
-        assert!(!one.has_to_wait() && other.has_to_wait());
-        drop(of_a_component);
-        drop(under_way.charge(Some(&one), 2, 10));
-        assert!(!one.has_to_wait());
-        drop((first, second));
-        assert_eq!((under_way.octets(), other.caused()), (0, 0));
-    }
-
-    #[test]
-    fn a_call_to_a_callee_that_does_not_read_makes_its_caller_wait_and_finds_no_room_at_last() {
-        let (payer, callee) = (Backlog::new(100, None), Backlog::new(100, None));
-        let charge = || Backlog::charge_call(Some(&payer), &callee, 10);
-        let room = charge().unwrap();
-        assert_eq!(payer.caused(), 10 + MARGIN);
-        callee.flushed(101, 0, true);
-        let wait = charge().unwrap();
-        assert!(payer.has_to_wait());
-        payer.set_stalled();
-        assert!(charge().is_none());
-        drop(wait);
-        assert!(!payer.has_to_wait());
-        assert!(charge().is_some());
-        callee.put(300);
-        assert!(charge().is_none());
-        drop(room);
-        assert_eq!(payer.caused(), 0);
-    }
-}
+mod tests;

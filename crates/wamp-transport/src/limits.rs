@@ -10,6 +10,9 @@ use wamp::MAX_URI_LEN;
 pub const BACKLOG_LIMIT: usize = 1 << 20;
 /// What a message in a queue takes besides its own bytes, about.
 pub const MARGIN: usize = 128;
+/// What a request that waits for permission counts besides its own bytes: 256 of them, and their
+/// session has to wait.
+pub const LEAST_WAITING: usize = BACKLOG_LIMIT / 256;
 /// So many bytes of events of a realm may be on the way. Beyond it each publisher waits until its
 /// own event has arrived, so that publishers take turns, however many there are.
 pub const REALM_EVENTS_LIMIT: usize = 16 << 20;

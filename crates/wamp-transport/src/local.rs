@@ -5,7 +5,10 @@ use std::sync::Arc;
 
 use super::{outbox::Mail, realm::Realm};
 use reactor::{Context, Mailbox, Reactor, Task, TaskId};
-use wamp::{Hello, Message, Outbound, Peer, Receipt, Transport, TransportKind, Work, Yield};
+use wamp::{
+    GuardId, Hello, Message, Outbound, Pattern, Peer, Receipt, Ticket, Transport, TransportKind,
+    Verdict, Work, Yield,
+};
 use wamp_router::{Capacity, PeerId};
 
 /// The way from a session that lives in this process to its router.
@@ -28,6 +31,19 @@ impl Transport for LocalTransport {
 
     fn send_part(&self, part: Yield, taken: Receipt) {
         self.realm.receive_part(self.peer, part, taken);
+    }
+
+    fn guard(&self, guard: GuardId, topics: Pattern) -> bool {
+        self.realm.guard(self.peer, guard, topics);
+        true
+    }
+
+    fn end_guard(&self, guard: GuardId) {
+        self.realm.end_guard(self.peer, guard);
+    }
+
+    fn answer_question(&self, question: Ticket, verdict: Verdict) {
+        self.realm.answer_question(self.peer, question, verdict);
     }
 
     fn outbound(&self) -> Option<Arc<dyn Outbound>> {

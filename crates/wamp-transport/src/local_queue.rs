@@ -7,7 +7,7 @@ use std::{
 };
 
 use super::{backlog::Charge, limits::COMPONENT_EVENTS_LIMIT};
-use wamp::{Event, Identity, Invocation, Message, Peer, Receipt};
+use wamp::{Event, Identity, Invocation, Message, Peer, Question, Receipt, Ticket};
 
 /// What waits for a local peer. Filled under the realm's lock, which gives the order, and
 /// emptied without it, by one thread at a time.
@@ -34,6 +34,9 @@ enum Delivery {
     /// An event, and what its publisher is charged until the peer has had it.
     Event(Event, Option<Charge>),
     Invocation(Invocation, Arc<Identity>),
+    Question(Box<Question>),
+    /// Nobody waits for the answer to a question any more.
+    Withdrawn(Ticket),
     Close,
 }
 
@@ -55,7 +58,7 @@ impl LocalQueue {
 
     /// Puts an event, for which its publisher is charged if it is on a connection. There may be many
     /// publishers, so what finds no room is dropped, counted and logged. All other messages are
-    /// answers to what the peer has sent, or invocations, which the router limits.
+    /// answers to what the peer has sent, or invocations and questions, which the router limits.
     pub(super) fn put_event(&self, event: Event, charge: Option<Charge>) {
         let mut queue = self.lock();
         let len = event.approximate_len();
@@ -71,6 +74,16 @@ impl LocalQueue {
     pub(super) fn invoke(&self, invocation: Invocation, caller: Arc<Identity>) {
         let invocation = Delivery::Invocation(invocation, caller);
         self.lock().waiting.push_back(invocation);
+    }
+
+    pub(super) fn ask(&self, question: Box<Question>) {
+        let question = Delivery::Question(question);
+        self.lock().waiting.push_back(question);
+    }
+
+    pub(super) fn withdraw(&self, question: Ticket) {
+        let withdrawn = Delivery::Withdrawn(question);
+        self.lock().waiting.push_back(withdrawn);
     }
 
     pub(super) fn close(&self) {
@@ -97,6 +110,8 @@ impl LocalQueue {
                 Delivery::Invocation(invocation, caller) => {
                     self.peer.on_invocation(invocation, caller);
                 }
+                Delivery::Question(question) => self.peer.on_question(*question),
+                Delivery::Withdrawn(question) => self.peer.on_withdrawn(question),
                 Delivery::Close => self.peer.on_close(),
             }
         }

@@ -5,8 +5,9 @@
 //! that no EVENT overtakes its SUBSCRIBED. Waking threads and running components, which may
 //! make system calls or run user code, come after.
 
+mod destinations;
+
 use std::{
-    collections::HashMap,
     sync::{
         Arc, Mutex, MutexGuard, PoisonError,
         atomic::{AtomicU64, Ordering},
@@ -14,20 +15,17 @@ use std::{
     time::Instant,
 };
 
-use smallvec::SmallVec;
-
 use super::{
-    backlog::{Backlog, EventsUnderWay},
+    backlog::Backlog,
     clock_handle::ClockHandle,
-    fan_out::FanOut,
     local_queue::LocalQueue,
     memory::{Memory, Purpose},
-    outbox::{Broadcast, Mail, Outbox},
+    outbox::Outbox,
 };
-use reactor::Mailbox;
+use destinations::{Destination, Destinations, Notifications, Payer};
 use wamp::{
-    Event, Hello, Identity, Invocation, Message, OwnIds, Peer, Receipt, RequestId,
-    Result as CallResult, ResultDetails, TransportKind, Uri, Yield,
+    GuardId, Hello, Identity, Message, Pattern, Peer, Receipt, Ticket, TransportKind, Uri, Verdict,
+    Yield,
 };
 use wamp_router::{Capacity, Input, Output, PeerId, Router, Stats, refuse_invocation};
 
@@ -48,33 +46,6 @@ struct State {
     alarm: Option<Instant>,
     /// How many octets of calls the node's memory counts for this realm.
     counted: usize,
-}
-
-/// Where the messages of each session go.
-#[derive(Default)]
-struct Destinations {
-    by_peer: HashMap<PeerId, Destination, OwnIds>,
-    fan_out: FanOut,
-    events_under_way: Arc<EventsUnderWay>,
-    /// Invocations for which their callees had no room.
-    refused: Vec<(PeerId, RequestId)>,
-}
-
-/// Where a session's messages go.
-enum Destination {
-    Connection(Outbox),
-    Local(Arc<LocalQueue>),
-}
-
-/// Who is to be notified once the lock is gone: mostly one thread or one component.
-#[derive(Default)]
-struct Notifications<'a> {
-    threads: SmallVec<[(usize, Mailbox<Mail>); 1]>,
-    local: SmallVec<[Arc<LocalQueue>; 1]>,
-    clock: Option<&'a ClockHandle>,
-    /// Of the part of an answer that is being routed, until the RESULT has it. If nobody waits for
-    /// that, it is dropped with this.
-    receipt: Option<Receipt>,
 }
 
 impl Realm {
@@ -149,7 +120,8 @@ impl Realm {
     /// its backlog is charged, if there is one.
     pub(super) fn receive(&self, peer: PeerId, message: Message, backlog: Option<&Arc<Backlog>>) {
         let pays = matches!(message, Message::Call(_) | Message::Publish(_));
-        self.handle_paid(Input::Message { peer, message }, backlog.filter(|_| pays));
+        let payer = backlog.filter(|_| pays).map(|backlog| (peer, backlog));
+        self.handle_paid(Input::Message { peer, message }, payer);
     }
 
     /// Takes a part of an answer. Its receipt is dropped when its caller's connection, or its caller
@@ -170,6 +142,28 @@ impl Realm {
 
     pub(super) fn violation(&self, peer: PeerId, reason: String) {
         self.handle(Input::Violation { peer, reason });
+    }
+
+    /// A session of this process is to be asked before somebody subscribes to these topics.
+    pub(super) fn guard(&self, peer: PeerId, guard: GuardId, topics: Pattern) {
+        self.handle(Input::Guard {
+            peer,
+            guard,
+            topics,
+        });
+    }
+
+    pub(super) fn end_guard(&self, peer: PeerId, guard: GuardId) {
+        self.handle(Input::EndGuard { peer, guard });
+    }
+
+    /// What a session of this process says to a question.
+    pub(super) fn answer_question(&self, peer: PeerId, ticket: Ticket, verdict: Verdict) {
+        self.handle(Input::Verdict {
+            peer,
+            ticket,
+            verdict,
+        });
     }
 
     /// The transport of a session is lost or closed.
@@ -203,14 +197,14 @@ impl Realm {
         self.handle_paid(input, None);
     }
 
-    fn handle_paid(&self, input: Input, payer: Option<&Arc<Backlog>>) {
+    fn handle_paid(&self, input: Input, payer: Option<Payer<'_>>) {
         self.handle_all(input, payer, Notifications::default());
     }
 
     fn handle_all<'a>(
         &'a self,
         input: Input,
-        payer: Option<&Arc<Backlog>>,
+        payer: Option<Payer<'_>>,
         mut notifications: Notifications<'a>,
     ) {
         {
@@ -235,6 +229,10 @@ impl Realm {
                 let before = std::mem::replace(&mut state.counted, held);
                 self.memory.change(Purpose::Calls, before, held);
             }
+            if state.router.has_waiting() {
+                (state.destinations)
+                    .charge_waiting(state.router.take_waiting(), &mut notifications);
+            }
             let next = state.router.next_deadline();
             if next.is_some_and(|next| state.alarm.is_none_or(|alarm| next < alarm)) {
                 state.alarm = next;
@@ -244,13 +242,13 @@ impl Realm {
         notifications.send();
     }
 
-    /// How many octets of calls are held, by the accounts of their callers.
-    pub(super) fn held_by_callers(&self) -> Vec<(Arc<Backlog>, usize)> {
+    /// How many octets of requests are held, by the accounts of their sessions.
+    pub(super) fn held_by_sessions(&self) -> Vec<(Arc<Backlog>, usize)> {
         let state = self.lock();
         if state.counted == 0 {
             return Vec::new();
         }
-        let held = state.router.held_by_callers().into_iter();
+        let held = state.router.held_by_sessions().into_iter();
         held.filter_map(
             |(caller, octets)| match state.destinations.by_peer.get(&caller) {
                 Some(Destination::Connection(outbox)) => Some((outbox.backlog.clone(), octets)),
@@ -281,159 +279,5 @@ impl Realm {
         // A panic inside the router would be a bug there; the sessions it did not concern are
         // better served by going on.
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
-impl Destinations {
-    fn deliver(
-        &mut self,
-        output: Output,
-        payer: Option<&Arc<Backlog>>,
-        memory: &Arc<Memory>,
-        notifications: &mut Notifications<'_>,
-    ) {
-        match output {
-            Output::Send { to, message } => match self.by_peer.get(&to) {
-                Some(Destination::Connection(outbox)) => {
-                    let mail = match notifications.receipt_of(&message) {
-                        None => Mail::Message(message),
-                        Some(receipt) => Mail::Part(Box::new(message), receipt),
-                    };
-                    notifications.put(outbox, mail);
-                }
-                Some(Destination::Local(queue)) => {
-                    match notifications.receipt_of(&message) {
-                        None => queue.put(message),
-                        Some(receipt) => queue.put_part(message, receipt),
-                    }
-                    notifications.local.push(queue.clone());
-                }
-                None => {}
-            },
-            Output::Invoke {
-                to,
-                invocation,
-                caller,
-                from,
-            } => match self.by_peer.get(&to) {
-                Some(Destination::Connection(outbox)) => {
-                    let request = invocation.request;
-                    let payer = payer.or_else(|| self.backlog_of(from));
-                    if !notifications.invoke(outbox, invocation, payer) {
-                        self.refused.push((to, request));
-                    }
-                }
-                Some(Destination::Local(queue)) => {
-                    queue.invoke(invocation, caller);
-                    notifications.local.push(queue.clone());
-                }
-                None => {}
-            },
-            Output::Event { to, event } => {
-                self.broadcast(&to, &event, (payer, memory), notifications)
-            }
-            Output::Close { peer } => self.close(peer, Mail::Close, notifications),
-            Output::GoAway { peer } => self.close(peer, Mail::GoAway, notifications),
-        }
-    }
-
-    /// The accounts of a session on a connection. A call that has waited in a queue of the router
-    /// is invoked when its callee answers another one, and charged to its caller all the same.
-    fn backlog_of(&self, peer: PeerId) -> Option<&Arc<Backlog>> {
-        match self.by_peer.get(&peer)? {
-            Destination::Connection(outbox) => Some(&outbox.backlog),
-            Destination::Local(_) => None,
-        }
-    }
-
-    fn broadcast(
-        &mut self,
-        to: &[PeerId],
-        event: &Arc<Event>,
-        (payer, memory): (Option<&Arc<Backlog>>, &Arc<Memory>),
-        notifications: &mut Notifications<'_>,
-    ) {
-        let len = event.approximate_len();
-        for peer in to {
-            match self.by_peer.get(peer) {
-                Some(Destination::Connection(outbox)) => self.fan_out.add(outbox, len),
-                Some(Destination::Local(queue)) => {
-                    let charge = payer.map(|payer| payer.charge(1, len));
-                    queue.put_event(Event::clone(event), charge);
-                    notifications.local.push(queue.clone());
-                }
-                None => {}
-            }
-        }
-        let receivers = self.fan_out.receivers();
-        if receivers == 0 {
-            return;
-        }
-        let charge = self.events_under_way.charge(payer, receivers, len);
-        let broadcast = Arc::new(Broadcast::new(event.clone(), receivers, charge, memory));
-        (self.fan_out).hand_over(&broadcast, |io_thread, mailbox| {
-            notifications.wake(io_thread, mailbox);
-        });
-    }
-
-    fn close(&mut self, peer: PeerId, last: Mail, notifications: &mut Notifications<'_>) {
-        match self.by_peer.remove(&peer) {
-            Some(Destination::Connection(outbox)) => notifications.put(&outbox, last),
-            Some(Destination::Local(queue)) => {
-                queue.close();
-                notifications.local.push(queue);
-            }
-            None => {}
-        }
-    }
-}
-
-impl Notifications<'_> {
-    /// Puts mail into an outbox, whose thread is woken afterwards.
-    fn put(&mut self, outbox: &Outbox, mail: Mail) {
-        outbox.put(mail);
-        self.wake(outbox.io_thread, &outbox.mailbox);
-    }
-
-    /// The same with an invocation, if there is room for it.
-    fn invoke(
-        &mut self,
-        callee: &Outbox,
-        invocation: Invocation,
-        payer: Option<&Arc<Backlog>>,
-    ) -> bool {
-        let len = invocation.approximate_len();
-        let charge = Backlog::charge_call(payer, &callee.backlog, len);
-        if let Some(charge) = charge {
-            self.put(callee, Mail::Invocation(invocation, charge));
-            return true;
-        }
-        false
-    }
-
-    /// The receipt to go along with this message, if it is the part that is being routed.
-    fn receipt_of(&mut self, message: &Message) -> Option<Receipt> {
-        self.receipt.take_if(|_| {
-            let progress = ResultDetails { progress: true };
-            matches!(message, Message::Result(CallResult { details, .. }) if *details == progress)
-        })
-    }
-
-    fn wake(&mut self, io_thread: usize, mailbox: &Mailbox<Mail>) {
-        if self.threads.iter().all(|(known, _)| *known != io_thread) {
-            self.threads.push((io_thread, mailbox.clone()));
-        }
-    }
-
-    fn send(self) {
-        if let Some(clock) = self.clock {
-            clock.tell();
-        }
-        for (_, mailbox) in self.threads {
-            mailbox.wake();
-        }
-        for queue in self.local {
-            queue.deliver();
-        }
     }
 }

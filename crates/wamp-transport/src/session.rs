@@ -177,8 +177,9 @@ impl Session {
             Phase::Closing { until } if due(*until) => return io.abort(),
             _ => {}
         }
-        if self.waits_for_room() {
-            // What it answers is not read meanwhile.
+        if self.waits_for_room() || self.is_held() && !self.backlog.is_blocked() {
+            // It is not read from, so what it answers is not either. A client that itself does not
+            // read is judged by that.
             self.heartbeat.sign_of_life();
         }
         match self.heartbeat.beat(io.now) {

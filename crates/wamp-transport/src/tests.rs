@@ -3,6 +3,8 @@
 mod charges;
 mod connections;
 mod fan_out;
+mod guards;
+mod heartbeat;
 mod identity;
 mod order;
 mod parts;
@@ -53,6 +55,10 @@ fn memory() -> Arc<Memory> {
 }
 
 fn realm() -> Arc<Realm> {
+    realm_with(ClockHandle::default())
+}
+
+fn realm_with(clock: ClockHandle) -> Arc<Realm> {
     let everything = Permission {
         uri: String::new(),
         match_policy: MatchPolicy::Prefix,
@@ -62,6 +68,7 @@ fn realm() -> Arc<Realm> {
     let anonymous = Role {
         name: wamp::ANONYMOUS.into(),
         permissions: vec![everything],
+        authorizer: None,
     };
     let options = RealmOptions {
         name: "realm1".into(),
@@ -71,7 +78,7 @@ fn realm() -> Arc<Realm> {
     };
     Arc::new(Realm::new(
         Router::new(options, Box::new(Counted(0))),
-        ClockHandle::default(),
+        clock,
         memory(),
     ))
 }
@@ -111,14 +118,26 @@ pub(super) fn serve(options: WebSocketOptions) -> Served {
 }
 
 fn serve_with(options: WebSocketOptions, head_timeout: Duration) -> Served {
-    let limits = ConnectionLimits {
-        max_connections: 10_000,
-        per_address: AddressLimit::Share,
-    };
-    serve_within(limits, options, head_timeout)
+    serve_within(MANY, options, head_timeout)
 }
 
+/// More connections than a test has.
+const MANY: ConnectionLimits = ConnectionLimits {
+    max_connections: 10_000,
+    per_address: AddressLimit::Share,
+};
+
 fn serve_within(
+    limits: ConnectionLimits,
+    options: WebSocketOptions,
+    head_timeout: Duration,
+) -> Served {
+    let socket = bind("127.0.0.1".parse().unwrap(), 0, 64).unwrap();
+    serve_on(socket, limits, options, head_timeout)
+}
+
+fn serve_on(
+    socket: mio::net::TcpListener,
     limits: ConnectionLimits,
     options: WebSocketOptions,
     head_timeout: Duration,
@@ -126,10 +145,11 @@ fn serve_within(
     let connections = Arc::new(Connections::new(limits));
     let mut reactor = Reactor::new().unwrap();
     let mailbox = reactor.mailbox();
-    let socket = bind("127.0.0.1".parse().unwrap(), 0, 64).unwrap();
     let address = socket.local_addr().unwrap();
-    let realm = realm();
+    let clock = ClockHandle::default();
+    let realm = realm_with(clock.clone());
     let memory = memory();
+    start_clock(&clock, vec![realm.clone()], memory.clone(), &mut reactor);
     let realms = Realms::new([("realm1".into(), realm.clone())], memory.clone());
     let mut paths = Paths::new();
     paths.insert("ws", PathService::WebSocket(Arc::new(options)));
@@ -340,21 +360,12 @@ fn a_frame_too_large_is_refused_by_its_head_alone() {
 }
 
 #[test]
-fn a_client_without_hello_is_dropped_and_so_is_one_that_answers_no_ping() {
+fn a_client_without_hello_is_dropped() {
     let served = serve(WebSocketOptions {
         open_handshake_timeout: Some(Duration::from_millis(20)),
         ..options()
     });
     assert_eq!(served.open().close_code(), CloseCode::Policy);
-
-    let served = serve(WebSocketOptions {
-        auto_ping_interval: Some(Duration::from_millis(10)),
-        auto_ping_timeout: Some(Duration::from_millis(50)),
-        ..options()
-    });
-    let client = served.join();
-    served.wait_until(|stats| stats.sessions == 0);
-    drop(client);
 }
 
 #[test]
@@ -378,39 +389,6 @@ fn a_client_that_reads_what_is_too_much_for_its_outbox_may_speak_meanwhile() {
         caller.0.read().unwrap(),
         tungstenite::Message::Pong("still here".into())
     );
-}
-
-#[test]
-fn a_client_that_takes_long_to_read_what_it_is_sent_is_not_taken_for_dead() {
-    const LARGE: usize = 15 << 20;
-    let served = serve(WebSocketOptions {
-        auto_ping_interval: Some(Duration::from_millis(50)),
-        auto_ping_timeout: Some(Duration::from_secs(2)),
-        ..options()
-    });
-    let mut callee = served.join();
-    callee.send(&json!([64, 1, {}, "com.example.large"]));
-    callee.receive();
-    let mut caller = served.join();
-    caller.send(&json!([48, 1, {}, "com.example.large"]));
-    let buffer = socket2::SockRef::from(caller.0.get_ref());
-    buffer.set_recv_buffer_size(64 << 10).unwrap();
-    let invocation = callee.receive();
-    callee.send(&json!([70, invocation[1], {}, ["x".repeat(LARGE)]]));
-
-    // More than two seconds for so much that the kernel does not take the rest meanwhile: a ping
-    // waits behind what the kernel has as well, but of that nobody is told.
-    let mut stream = caller.0.get_ref();
-    let mut read = 0;
-    let mut buffer = vec![0; 64 << 10];
-    while read < LARGE {
-        let n = stream.read(&mut buffer).unwrap();
-        assert!(n > 0, "the connection has ended");
-        read += n;
-        if read < LARGE * 2 / 3 {
-            thread::sleep(Duration::from_millis(20));
-        }
-    }
 }
 
 #[test]

@@ -42,6 +42,9 @@ pub const PROTOCOL_VIOLATION: &str = "wamp.error.protocol_violation";
 
 /// The session's role may not do this.
 pub const NOT_AUTHORIZED: &str = "wamp.error.not_authorized";
+/// Whether the session may do this could not be found out: who is to say so has failed, or gave no
+/// answer in time.
+pub const AUTHORIZATION_FAILED: &str = "wamp.error.authorization_failed";
 /// The realm asked for in HELLO does not exist.
 pub const NO_SUCH_REALM: &str = "wamp.error.no_such_realm";
 /// The session's role does not exist on the realm.

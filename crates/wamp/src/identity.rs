@@ -75,6 +75,16 @@ pub enum TransportKind {
     WebSocket,
 }
 
+impl TransportKind {
+    /// Its name. That of a connection is Crossbar.io's.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Memory => "memory",
+            Self::WebSocket => "websocket",
+        }
+    }
+}
+
 impl Identity {
     /// A session that nobody vouches for, so its authid is its id.
     pub fn anonymous(session: SessionId, authrole: Arc<str>, transport: TransportKind) -> Self {

@@ -30,8 +30,10 @@ mod json;
 mod message;
 mod options;
 mod options_dict;
+mod pattern;
 mod payload;
 mod peer;
+mod question;
 mod request_options;
 mod roles;
 mod serializer;
@@ -58,8 +60,10 @@ pub use options::{
     InvocationDetails, WelcomeDetails,
 };
 pub use options_dict::BadOption;
+pub use pattern::{MatchPolicy, Pattern};
 pub use payload::{MAX_NESTING, Payload, PayloadError};
 pub use peer::{Outbound, Peer, Receipt, Transport, Work};
+pub use question::{Denial, GuardId, Question, Ticket, Verdict};
 pub use request_options::{
     CallOptions, PublishOptions, Receivers, RegisterOptions, SubscribeOptions,
 };

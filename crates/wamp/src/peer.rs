@@ -3,7 +3,7 @@
 
 use std::{fmt, sync::Arc};
 
-use super::{Identity, Invocation, Message, Yield};
+use super::{GuardId, Identity, Invocation, Message, Pattern, Question, Ticket, Verdict, Yield};
 
 /// The client's end of a session, such as a component's.
 ///
@@ -24,6 +24,17 @@ pub trait Peer: Send + Sync {
         self.on_message(invocation.into());
     }
 
+    /// A guard of the peer's is asked, by a router of this process: to be answered once, by
+    /// [`Transport::answer_question`]. A peer that has no guards is not asked.
+    fn on_question(&self, question: Question) {
+        drop(question);
+    }
+
+    /// Nobody waits for the answer to this question any more: who asked has left, or the time is up.
+    fn on_withdrawn(&self, question: Ticket) {
+        let _ = question;
+    }
+
     /// A message of the peer's own, which another thread gave to [`Outbound::post`], is on the
     /// thread it was posted to: send it. May be called beside the other methods.
     fn on_posted(&self, message: Message);
@@ -32,7 +43,7 @@ pub trait Peer: Send + Sync {
     fn on_close(&self);
 }
 
-/// The way from a peer to the router. Neither method blocks.
+/// The way from a peer to the router. No method blocks.
 pub trait Transport: Send + Sync {
     /// Sends a message, from any thread. The router's answer may come before this returns.
     fn send(&self, message: Message);
@@ -49,6 +60,23 @@ pub trait Transport: Send + Sync {
     /// processor of the thread that serves the session.
     fn outbound(&self) -> Option<Arc<dyn Outbound>> {
         None
+    }
+
+    /// Has the peer asked, as this guard, before a SUBSCRIBE to any of these topics is granted.
+    /// `false` if the router is not in this process, and so asks nobody.
+    fn guard(&self, guard: GuardId, topics: Pattern) -> bool {
+        let _ = (guard, topics);
+        false
+    }
+
+    /// Ends a guard. What it has been asked is still to be answered.
+    fn end_guard(&self, guard: GuardId) {
+        let _ = guard;
+    }
+
+    /// Answers a question that a guard of the peer's was asked, from any thread.
+    fn answer_question(&self, question: Ticket, verdict: Verdict) {
+        let _ = (question, verdict);
     }
 
     /// About how many bytes wait to leave for the router. Whoever sends unasked stops while they

@@ -1,7 +1,7 @@
 //! Owns the tables of the class `sql.Procedures`. Its options are one table of the crate `component`,
 //! which the comments of SQL files follow as well.
 
-use component::sql::{OPTIONS, OptionPlace, OptionRow};
+use component::sql::{CHANNEL_OPTIONS, OPTIONS, OUTBOX_OPTIONS, OptionPlace, OptionRow};
 
 use super::{DefaultValue, Key, Kind, Section, Usage, Value, not_yet, optional};
 
@@ -15,6 +15,39 @@ pub(in crate::config) static SQL_EXTRA: Section = Section {
 pub(in crate::config) static SQL_PROCEDURE: Section = Section {
     heading: "SQL procedure",
     keys: &PROCEDURE_KEYS,
+};
+
+/// Its `topics`.
+pub(in crate::config) static SQL_TOPICS: Section = Section {
+    heading: "SQL topics",
+    keys: &[
+        optional(
+            "channels",
+            Kind::Special("object"),
+            "none",
+            "to the name of each channel of NOTIFY its topic, or an object: see \
+             [Channel](#channel)",
+        ),
+        optional(
+            "outbox",
+            Kind::Special("object or boolean"),
+            "`false`",
+            "whether what SQL publishes by `wampgres.publish()` becomes events, and how: see \
+             [Outbox](#outbox)",
+        ),
+    ],
+};
+
+/// What stands at a channel in its `topics.channels`.
+pub(in crate::config) static SQL_CHANNEL: Section = Section {
+    heading: "Channel",
+    keys: &rows::<{ CHANNEL_OPTIONS.len() }>(CHANNEL_OPTIONS),
+};
+
+/// Its `topics.outbox`.
+pub(in crate::config) static SQL_OUTBOX: Section = Section {
+    heading: "Outbox",
+    keys: &rows::<{ OUTBOX_OPTIONS.len() }>(OUTBOX_OPTIONS),
 };
 
 /// How many keys of `extra` are no options.
@@ -73,7 +106,12 @@ const fn own(index: usize) -> Key {
             "`wampgres`",
             "the channel of the database on which `NOTIFY wampgres, 'reload'` is heard; `\"\"` for none",
         ),
-        8 => not_yet("topics"),
+        8 => optional(
+            "topics",
+            Kind::Object(&SQL_TOPICS),
+            "none",
+            "the topics that the database publishes to",
+        ),
         _ => not_yet("before"),
     }
 }
@@ -88,6 +126,16 @@ const fn row(row: &'static OptionRow) -> Key {
         name: row.name,
         usage,
     }
+}
+
+const fn rows<const N: usize>(options: &'static [OptionRow]) -> [Key; N] {
+    let mut keys = [const { row(&OPTIONS[0]) }; N];
+    let mut at = 0;
+    while at < N {
+        keys[at] = row(&options[at]);
+        at += 1;
+    }
+    keys
 }
 
 /// Whether the option can hold for all procedures.

@@ -21,13 +21,15 @@ fn node_of_sql(extra: &str) -> String {
 fn the_class_gets_all_but_the_database_and_an_absolute_directory() {
     let text = node_of_sql(
         r#"{"database": {"user": "testuser"}, "directory": "src", "prefix": "com.shop",
-            "schemas": ["api"], "timeout": "2s", "procedures": {"com.shop.names": {"sql": "SELECT 1", "secret": true}}}"#,
+            "schemas": ["api"], "timeout": "2s", "procedures": {"com.shop.names": {"sql": "SELECT 1", "secret": true}},
+            "topics": {"channels": {"a": "com.a", "b": {"topic": "com.b"}}, "outbox": true}}"#,
     );
     let component = &node(&text).components[1];
     let directory = Path::new(env!("CARGO_MANIFEST_DIR")).join("src");
     let expected = json!({
         "directory": directory, "prefix": "com.shop", "schemas": ["api"], "timeout": "2s",
-        "procedures": {"com.shop.names": {"sql": "SELECT 1", "secret": true}}
+        "procedures": {"com.shop.names": {"sql": "SELECT 1", "secret": true}},
+        "topics": {"channels": {"a": "com.a", "b": {"topic": "com.b"}}, "outbox": true}
     });
     assert_eq!(component.extra, expected);
     assert!(component.concurrency.is_empty());
@@ -75,6 +77,22 @@ fn unknown_keys_and_directories_are_faults() {
             ".sql: unknown key",
         ),
         (
+            r#"{"database": {}, "topics": {"channel": {}}}"#,
+            ".topics.channel: unknown key, did you mean `channels`?",
+        ),
+        (
+            r#"{"database": {}, "topics": {"channels": []}}"#,
+            ".topics.channels: ",
+        ),
+        (
+            r#"{"database": {}, "topics": {"channels": {"a": {"topics": "com.a"}}}}"#,
+            ".topics.channels.a.topics: unknown key, did you mean `topic`?",
+        ),
+        (
+            r#"{"database": {}, "topics": {"outbox": {"maxage": 1}}}"#,
+            ".topics.outbox.maxage: unknown key, did you mean `max_age`?",
+        ),
+        (
             r#"{"database": {}, "schemas": "api"}"#,
             ".schemas: seen \"api\"; must be an array",
         ),
@@ -84,7 +102,7 @@ fn unknown_keys_and_directories_are_faults() {
         ),
         (
             r#"{"database": {}, "topics": []}"#,
-            ".topics: known to Crossbar.io, not served by wampgres yet",
+            ".topics: seen []; must be an object",
         ),
     ] {
         let faults = faults(&node_of_sql(extra));

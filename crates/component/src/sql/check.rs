@@ -8,6 +8,7 @@ use super::{
     definitions::Definitions,
     functions::{FunctionOptions, Functions},
     procedure::{Procedure, Unprepared},
+    topics,
     unserved::SqlComponent,
 };
 
@@ -41,6 +42,15 @@ pub fn check(component: SqlComponent<'_>) -> SqlCheck {
         let procedure = databases.procedure(uri.into(), plan);
         if check.prepare(&[procedure]).is_none() {
             return check;
+        }
+    }
+    if definitions.topics.has_outbox() && check.unavailable.is_none() {
+        match topics::check_outbox(databases.main()) {
+            Ok(()) => {}
+            Err(topics::Unusable::Faulty(why)) => {
+                check.faults.push(format!("extra.topics.outbox: {why}"))
+            }
+            Err(topics::Unusable::Unavailable(why)) => check.unavailable = Some(why),
         }
     }
     if !definitions.functions.schemas.is_empty() {

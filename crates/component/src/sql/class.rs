@@ -10,6 +10,7 @@ use super::{
     databases::Databases,
     descriptions::{DESCRIBE, describe_at},
     reloading::Reloading,
+    topics::{self, Topics},
     watching::Watching,
 };
 
@@ -24,6 +25,7 @@ const RELOAD: &str = "reload";
 /// Procedures that are written in SQL.
 pub(crate) struct Procedures {
     reloading: Reloading,
+    topics: Topics,
     watching: Watching,
     _listener: Option<Listener>,
 }
@@ -50,22 +52,28 @@ impl Component for Procedures {
             "" => None,
             channel => Some(db.listen(channel, on_event(channel, reload.clone()))?),
         };
-        let watching = Watching::new(&extra, db, reload.clone());
+        let topics = topics::Settings::of(&extra);
+        let watching = Watching::new(&extra, db.clone(), reload.clone());
         let describe = describe_of(&extra, &realm);
         let reloading = Reloading::start(extra, databases, session.clone(), reload)?;
         if let Some(describe) = describe {
             describe_at(describe, reloading.list(), &session, &realm);
         }
         Ok(Self {
+            topics: Topics::start(&topics, &db, &session)?,
             reloading,
             watching,
             _listener: listener,
         })
     }
 
-    /// They come by the session's handle, by which they can go and become others.
+    /// Those in SQL come by the session's handle, by which they can go and become others.
     fn procedures(&self) -> Vec<Procedure<Self>> {
-        Vec::new()
+        self.topics.procedure().into_iter().collect()
+    }
+
+    fn on_ready(&self) {
+        self.topics.joined();
     }
 
     fn on_reload(&self) {
@@ -78,6 +86,7 @@ impl Component for Procedures {
 
     fn on_leave(&self) {
         self.reloading.stop();
+        self.topics.close();
     }
 }
 

@@ -18,6 +18,7 @@ use super::{
     options::{OPTIONS, OptionPlace, Options, Written},
     procedure::Plan,
     text::{Fault, Place, Source},
+    topics,
 };
 
 /// What is defined: the procedures by their URIs, what is said of functions, and what is wrong with
@@ -25,6 +26,7 @@ use super::{
 #[derive(Debug, Default)]
 pub(super) struct Definitions {
     pub(super) plans: BTreeMap<String, Plan>,
+    pub(super) topics: topics::Settings,
     pub(super) functions: FunctionOptions,
     pub(super) faults: Vec<Fault>,
     /// The URIs of procedures that have a fault.
@@ -34,7 +36,7 @@ pub(super) struct Definitions {
 }
 
 /// The keys of `extra` that are no options.
-const KEYS: [&str; 7] = [
+const KEYS: [&str; 8] = [
     "describe",
     "directory",
     "prefix",
@@ -42,9 +44,10 @@ const KEYS: [&str; 7] = [
     "reload_channel",
     "replica",
     "schemas",
+    "topics",
 ];
 /// Those that are known and not served.
-const NOT_YET: [&str; 2] = ["topics", "before"];
+const NOT_YET: [&str; 1] = ["before"];
 /// Schemas of which the functions are not for calls: some of them reach the server's files.
 const NOT_FOR_CALLS: [&str; 2] = ["pg_catalog", "information_schema"];
 
@@ -65,6 +68,11 @@ impl Definitions {
         this.check_describe(extra);
         let prefix = this.text(extra, "prefix").unwrap_or_default();
         let prefix = prefix.strip_suffix('.').unwrap_or(prefix);
+        if let Some(topics) = extra.get("topics") {
+            let (settings, faults) = topics::Settings::read(topics, prefix);
+            this.topics = settings;
+            this.faults.extend(faults);
+        }
         if let Some(directory) = this.text(extra, "directory") {
             let (files, faults) = files::read(Path::new(directory));
             this.is_complete = faults.is_empty();
@@ -96,12 +104,7 @@ impl Definitions {
             }
         }
         this.text(extra, "reload_channel");
-        let replica = this.text(extra, "replica");
-        if let Some(why) = replica.and_then(|name| databases.fault(name)) {
-            let place = Place::of(&"extra.replica".into());
-            this.faults.push(Fault::new(place, why));
-        }
-        this.check_databases(databases);
+        this.check_databases(extra, databases);
         let taken = this.plans.keys().chain(&this.faulty);
         this.functions = FunctionOptions {
             schemas,
@@ -114,7 +117,12 @@ impl Definitions {
     }
 
     /// Takes out what names a database that there is none of.
-    fn check_databases(&mut self, databases: &Databases) {
+    fn check_databases(&mut self, extra: &Map<String, Value>, databases: &Databases) {
+        let replica = self.text(extra, "replica");
+        if let Some(why) = replica.and_then(|name| databases.fault(name)) {
+            let place = Place::of(&"extra.replica".into());
+            self.faults.push(Fault::new(place, why));
+        }
         let (faults, faulty) = (&mut self.faults, &mut self.faulty);
         self.plans.retain(|uri, plan| {
             let fault = databases.fault_of(&plan.options);

@@ -18,6 +18,7 @@ use super::{
     super::did_you_mean::did_you_mean,
     text::{Fault, Place},
 };
+pub(super) use read::Setting;
 pub(super) use table::{BATCH, MAX_BYTES, MAX_ROWS};
 pub use table::{OPTIONS, OptionKind, OptionPlace, OptionRow};
 

@@ -104,8 +104,8 @@ impl Reloading {
         for target in &targets {
             served.serve_own(target.clone())?;
         }
-        if targets.is_empty() && !has_schemas {
-            tracing::warn!(target: crate::LOG, "there is no SQL: extra.directory has no file, extra.procedures and extra.schemas are empty");
+        if targets.is_empty() && !has_schemas && definitions.topics.is_empty() {
+            tracing::warn!(target: crate::LOG, "there is no SQL: extra.directory has no file, extra.procedures, extra.schemas and extra.topics are empty");
         }
         let schemas = has_schemas.then(|| {
             Schemas::serve(

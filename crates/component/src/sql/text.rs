@@ -53,6 +53,17 @@ pub(super) struct Statement {
     parts: Vec<Part>,
 }
 
+/// The statements of a script, each without its semicolon.
+pub(super) fn statements(script: &str) -> Vec<&str> {
+    let tokens = lexer::tokens(script);
+    let pieces = split::statements(&tokens).into_iter();
+    let range = |piece: &split::Piece<'_, '_>| {
+        let (first, last) = (piece.tokens.first()?, piece.tokens.last()?);
+        script.get(first.at..last.end())
+    };
+    pieces.filter_map(|piece| range(&piece)).collect()
+}
+
 /// The options that are for one statement.
 const OF_A_STATEMENT: [&str; 4] = ["result", "single", "skip", "returns"];
 

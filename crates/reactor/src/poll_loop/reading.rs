@@ -7,7 +7,12 @@ use std::{
 };
 
 use super::{ConnectionId, Reactor, TIME_AT_ONCE};
-use crate::{connection::Input, mailbox::Command, output::Output, work_lists::WorkLists};
+use crate::{
+    connection::{Connection, Input},
+    mailbox::Command,
+    output::Output,
+    work_lists::WorkLists,
+};
 
 /// One read takes at most this much, and a connection gets one read an iteration, so that none can
 /// keep the others waiting.
@@ -24,39 +29,43 @@ pub(super) const BULK_BEFORE_FLUSH: usize = COMMANDS_AT_ONCE;
 /// it by default.
 const LAST_READS: usize = 128;
 /// So many connections are read in any case. More of them are read while there is time.
-const READS_AT_LEAST: usize = 16;
+pub(super) const READS_AT_LEAST: usize = 16;
 
 impl<M: 'static> Reactor<M> {
     /// Gives each connection that may have input one read, or the rest of its last. Those that
     /// there is no time for come first in the next iteration.
     pub(super) fn read_the_readable(&mut self, now: Instant) {
-        let mut buffer = std::mem::take(&mut self.buffer);
         let mut listed = self.work.take_readable();
         let mut done = 0;
         for id in &listed {
             if done >= READS_AT_LEAST && now.elapsed() > TIME_AT_ONCE {
                 break;
             }
-            self.read(*id, &mut buffer, now);
+            self.give_turn(*id, now);
             done += 1;
         }
         listed.drain(..done);
         self.work.give_readable_back(listed);
-        self.buffer = buffer;
     }
 
-    fn read(&mut self, id: ConnectionId, buffer: &mut [u8], now: Instant) {
+    fn give_turn(&mut self, id: ConnectionId, now: Instant) {
         let Some(connection) = self.connection(id) else {
             return;
         };
         connection.is_listed_readable = false;
         if connection.requested.take_call_again() {
             connection.call(now, |protocol, io| protocol.on_again(io));
-            return self.after_call(id);
+            self.after_call(id);
+        } else if connection.wants_input() {
+            self.read(id, now);
         }
-        if !connection.wants_input() {
+    }
+
+    fn read(&mut self, id: ConnectionId, now: Instant) {
+        let Some(connection) = self.connections.get_mut(id.0) else {
             return;
-        }
+        };
+        let buffer = &mut self.buffer;
         connection.maybe_readable = false;
         match connection.read(buffer) {
             Ok(Input::Bytes(n, more)) => {
@@ -160,27 +169,44 @@ impl<M: 'static> Reactor<M> {
                 self.deadlines.push(at, id);
                 break;
             }
-            let Some(connection) = self.connection(id) else {
-                continue;
-            };
-            if connection.armed != Some(at) {
-                // It has been brought forward, and the heap holds that too. If it were armed anew
-                // here as well, the heap would never become smaller.
-                continue;
+            // If it has been brought forward, the heap holds that too. If it were armed anew here as
+            // well, the heap would never become smaller.
+            if let Some(connection) = self.connection(id)
+                && connection.armed == Some(at)
+            {
+                connection.armed = None;
+                self.meet_deadline(id, now);
             }
-            connection.armed = None;
-            if connection.requested.deadline.is_some_and(|at| at <= now) {
-                if connection.is_closed() {
-                    self.drop_connection(id);
-                    continue;
-                }
-                connection.requested.deadline = None;
-                connection.call(now, |protocol, io| protocol.on_deadline(io));
-                // One that is over already is for the next iteration, or it would never end here.
-                let requested = &mut connection.requested.deadline;
-                *requested = requested.map(|at| at.max(now + Duration::from_nanos(1)));
-            }
-            self.after_call(id);
         }
+    }
+
+    /// Meets the deadline of a connection, if it has not been postponed.
+    fn meet_deadline(&mut self, id: ConnectionId, now: Instant) {
+        let has_more_events = self.has_more_events;
+        let is_due = |connection: &mut Connection<M>| {
+            (connection.requested.deadline).is_some_and(|at| at <= now)
+        };
+        // What has come in time counts, though nobody had the time to read it.
+        if let Some(connection) = self.connection(id)
+            && (connection.maybe_readable || has_more_events)
+            && connection.wants_input()
+            && is_due(connection)
+        {
+            self.read(id, now);
+        }
+        let Some(connection) = self.connection(id) else {
+            return;
+        };
+        if is_due(connection) {
+            if connection.is_closed() {
+                return self.drop_connection(id);
+            }
+            connection.requested.deadline = None;
+            connection.call(now, |protocol, io| protocol.on_deadline(io));
+            // One that is over already is for the next iteration, or it would never end here.
+            let requested = &mut connection.requested.deadline;
+            *requested = requested.map(|at| at.max(now + Duration::from_nanos(1)));
+        }
+        self.after_call(id);
     }
 }

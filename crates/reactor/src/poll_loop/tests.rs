@@ -1,5 +1,6 @@
 //! The poll loop with real sockets and a protocol whose behaviour each test writes itself.
 
+mod cut_off;
 mod lanes;
 
 use std::{
@@ -20,7 +21,7 @@ use super::*;
 use crate::{
     Context, Io,
     listeners::ACCEPTS_IN_A_ROW,
-    scripted::{PATIENCE, Told, listening, pattern, read_to_end, serve},
+    scripted::{PATIENCE, Served, Told, listening, pattern, read_to_end, serve},
     table::Key,
 };
 

@@ -10,10 +10,11 @@ use std::{
 use super::shares::Common;
 use crate::{
     FEW_CALLS, Limits, PeerId,
+    call_id::CallId,
     refusal::Refusal,
     session::{OpenCall, PendingCall, Stage},
 };
-use wamp::{OwnIds, Payload, RequestId};
+use wamp::{OwnIds, Payload};
 
 /// How many invocations a registration has at its callee, and the calls that wait until there are
 /// fewer.
@@ -55,7 +56,7 @@ struct Waiting {
 /// A call that is ready to be invoked.
 pub(super) struct QueuedCall {
     pub(super) caller: PeerId,
-    pub(super) request: RequestId,
+    pub(super) call: CallId,
     /// When its timeout ends.
     pub(super) deadline: Option<Instant>,
     /// The timeout itself, in milliseconds.
@@ -71,7 +72,7 @@ impl QueuedCall {
     pub(super) fn id(&self) -> PendingCall {
         PendingCall {
             caller: self.caller,
-            request: self.request,
+            id: self.call,
         }
     }
 

@@ -15,6 +15,8 @@ use super::{Dealer, QueuedCall, Registration, held::octets_for_pool, shares::Com
 use crate::{
     FEW_CALLS, Limits, Output, PeerId,
     authorization::Action,
+    call_id::CallId,
+    permission::Turn,
     refusal::{Offence, Refusal, Violation, check_options, check_uri},
     session::{PendingCall, PendingInvocation, Session, Sessions, Stage, Unanswered},
 };
@@ -22,11 +24,29 @@ use wamp::{Call, Invocation, InvocationDetails, RegistrationId, RequestId, Uri, 
 
 /// Whom to invoke.
 #[derive(Clone, Copy)]
-struct Endpoint {
+pub(super) struct Endpoint {
     registration: RegistrationId,
     callee: PeerId,
     /// Whether the concurrency of the registration counts the invocation.
     is_counted: bool,
+}
+
+impl Registration {
+    /// Begins an invocation: at whom, or that the callee takes no more of them now.
+    #[inline]
+    pub(super) fn begin(&mut self) -> Result<Endpoint, RegistrationId> {
+        if let Some(queue) = &mut self.queue {
+            if queue.is_full() {
+                return Err(self.id);
+            }
+            queue.begin();
+        }
+        Ok(Endpoint {
+            registration: self.id,
+            callee: self.callee,
+            is_counted: self.queue.is_some(),
+        })
+    }
 }
 
 impl Dealer {
@@ -42,13 +62,10 @@ impl Dealer {
         request: RequestId,
     ) -> Result<(), Violation> {
         self.calls += 1;
-        if !caller.calls.contains_key(&request) {
+        if !caller.calls.contains_key(&request.into()) {
             return Ok(());
         }
-        Err(Violation(format!(
-            "CALL with request id {request}, which a pending call has: the answers could not be \
-             told apart"
-        )))
+        Err(called_twice(request))
     }
 
     /// CALL: the INVOCATION it leads to, if it is not queued.
@@ -59,15 +76,14 @@ impl Dealer {
         &mut self,
         sessions: &mut Sessions,
         limits: &Limits,
-        now: Instant,
+        turn: &Turn,
         peer: PeerId,
         call: Call,
     ) -> Result<Option<Output>, Offence> {
         let caller = sessions.joined(peer);
         self.begin_call(caller, call.request)?;
-        if self.draining {
-            let why = "the router is shutting down: call again later, or at another router";
-            return Err(Refusal::new(error_uri::UNAVAILABLE, why).into());
+        if turn.waited_since.is_none() {
+            self.check_open()?;
         }
         check_options(call.options.bad.as_deref())?;
         let is_there =
@@ -77,7 +93,8 @@ impl Dealer {
             // Of a procedure it has been checked when it was registered.
             check_uri(&call.procedure)?;
         }
-        let disclose = (caller.authorization).authorize(Action::Call, &call.procedure)?;
+        let role = &caller.authorization;
+        let disclose = turn.authorize(role, Action::Call, &call.procedure)?;
         let registration = registration.ok_or_else(|| not_registered(&call.procedure))?;
         check_room(
             sessions,
@@ -87,44 +104,56 @@ impl Dealer {
             call.payload.len(),
         )?;
 
-        let deadline = deadline(now, call.options.timeout);
+        let whom = registration.begin();
+        let id = CallId::from(call.request);
+        let came = turn.waited_since.unwrap_or(turn.now);
+        let deadline = deadline(came, call.options.timeout);
         if let Some(deadline) = deadline {
-            self.deadlines.insert((deadline, peer, call.request));
+            self.deadlines.insert((deadline, peer, id));
         }
         self.pending += 1;
         let queued = QueuedCall {
             caller: peer,
-            request: call.request,
+            call: id,
             deadline,
             timeout: call.options.timeout,
             disclose: disclose.caller || call.options.disclose_me,
             progress: call.options.receive_progress,
             payload: call.payload,
         };
-        let full = registration.queue.as_mut().filter(|queue| queue.is_full());
-        if let Some(queue) = full {
-            let number = self.calls;
-            let stage = Stage::Queued {
-                registration: registration.id,
-                number,
-            };
-            (sessions.joined_mut(peer).calls).insert(call.request, queued.open(stage));
-            self.queued.add(&queued);
-            if queue.queued().calls == 0 {
-                self.awaited.insert((registration.callee, registration.id));
-            }
-            queue.enqueue(number, queued);
-            return Ok(None);
-        }
-        let endpoint = Endpoint {
-            registration: registration.id,
-            callee: registration.callee,
-            is_counted: registration.queue.is_some(),
+        Ok(self.start(sessions, turn.now, whom, queued))
+    }
+
+    /// Invokes a call for which there is room, or queues it.
+    pub(super) fn start(
+        &mut self,
+        sessions: &mut Sessions,
+        now: Instant,
+        whom: Result<Endpoint, RegistrationId>,
+        call: QueuedCall,
+    ) -> Option<Output> {
+        let id = match whom {
+            Ok(endpoint) => return Some(self.invoke(sessions, now, endpoint, call)),
+            Err(full) => full,
         };
-        if let Some(queue) = &mut registration.queue {
-            queue.begin();
+        self.numbers += 1;
+        let number = self.numbers;
+        let stage = Stage::Queued {
+            registration: id,
+            number,
+        };
+        (sessions.joined_mut(call.caller).calls).insert(call.call, call.open(stage));
+        self.queued.add(&call);
+        let registration = self.registration_mut(id);
+        let (callee, queue) = registration
+            .and_then(|registration| Some((registration.callee, registration.queue.as_mut()?)))
+            .expect("a registration that is full has a queue");
+        let is_first = queue.queued().calls == 0;
+        queue.enqueue(number, call);
+        if is_first {
+            self.awaited.insert((callee, id));
         }
-        Ok(Some(self.invoke(sessions, now, endpoint, queued)))
+        None
     }
 
     /// YIELD or ERROR of a callee: the invocation that it answers, unless that is over.
@@ -169,15 +198,12 @@ impl Dealer {
         let Some(call) = asked.call.filter(|_| asked.progress) else {
             return Ok(None);
         };
-        let open = (sessions
-            .joined_mut(call.caller)
-            .calls
-            .get_mut(&call.request))
-        .expect("a call that an invocation is to answer is open");
+        let open = (sessions.joined_mut(call.caller).calls.get_mut(&call.id))
+            .expect("a call that an invocation is to answer is open");
         if let Some(former) = open.deadline {
             open.deadline = deadline(now, open.timeout);
-            self.deadlines.remove(&(former, call.caller, call.request));
-            (self.deadlines).extend(open.deadline.map(|at| (at, call.caller, call.request)));
+            self.deadlines.remove(&(former, call.caller, call.id));
+            (self.deadlines).extend(open.deadline.map(|at| (at, call.caller, call.id)));
         }
         Ok(Some(call))
     }
@@ -244,7 +270,7 @@ impl Dealer {
         });
         let caller_session = sessions.joined_mut(call.caller);
         caller_session.asked.add(endpoint.callee);
-        caller_session.calls.insert(call.request, call.open(stage));
+        caller_session.calls.insert(call.call, call.open(stage));
         let invocation = Invocation {
             request,
             registration: endpoint.registration,
@@ -260,8 +286,17 @@ impl Dealer {
     }
 }
 
+/// A client has given two calls the same id.
 #[cold]
-fn not_registered(procedure: &Uri) -> Refusal {
+pub(crate) fn called_twice(request: RequestId) -> Violation {
+    Violation(format!(
+        "CALL with request id {request}, which a pending call has: the answers could not be told \
+         apart"
+    ))
+}
+
+#[cold]
+pub(super) fn not_registered(procedure: &Uri) -> Refusal {
     Refusal::new(
         error_uri::NO_SUCH_PROCEDURE,
         format!(
@@ -273,7 +308,7 @@ fn not_registered(procedure: &Uri) -> Refusal {
 
 /// Whether there is room for one more call with so many octets, at its caller and at the callee or
 /// in the queue for it.
-fn check_room(
+pub(super) fn check_room(
     sessions: &Sessions,
     limits: &Limits,
     (peer, caller): (PeerId, &Session),
@@ -343,7 +378,7 @@ fn over<T>(callee: &Session, request: RequestId) -> Result<Option<T>, Violation>
 /// When the timeout of a CALL ends, if ever.
 ///
 /// Source: WAMP specification, "Call Timeouts": milliseconds, and 0 for none.
-fn deadline(now: Instant, timeout: u64) -> Option<Instant> {
+pub(crate) fn deadline(now: Instant, timeout: u64) -> Option<Instant> {
     (timeout > 0)
         .then(|| now.checked_add(Duration::from_millis(timeout)))
         .flatten()

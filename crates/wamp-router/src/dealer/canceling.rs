@@ -16,7 +16,7 @@
 
 use std::{mem, time::Instant};
 
-use super::{Dealer, fail};
+use super::Dealer;
 use crate::{
     Output, PeerId,
     refusal::Refusal,
@@ -44,9 +44,9 @@ impl Dealer {
     ) {
         let call = PendingCall {
             caller: peer,
-            request: cancel.request,
+            id: cancel.request.into(),
         };
-        let Some(open) = sessions.joined(peer).calls.get(&cancel.request) else {
+        let Some(open) = sessions.joined(peer).calls.get(&call.id) else {
             return;
         };
         self.cancels += 1;
@@ -64,12 +64,22 @@ impl Dealer {
             }
             (mode, _) => {
                 let stage = self.close(sessions, call);
-                out.push(fail(call, error_uri::CANCELED, CANCELED, stage));
+                self.fail(call, error_uri::CANCELED, CANCELED, stage, out);
                 let kill = mode != CancelMode::Skip || wants_no_skip(sessions, stage);
                 let why = kill.then_some(error_uri::CANCELED);
                 self.let_go(sessions, call.caller, stage, why, out);
             }
         }
+    }
+
+    /// A call is canceled that waits elsewhere.
+    pub(crate) fn note_cancel(&mut self) {
+        self.cancels += 1;
+    }
+
+    /// The timeout of a call has ended that waits elsewhere.
+    pub(crate) fn note_timeout(&mut self) {
+        self.timeouts += 1;
     }
 
     /// Ends the calls whose time is up: as by CANCEL in the mode `killnowait`, with
@@ -78,14 +88,14 @@ impl Dealer {
     ///
     /// Source: WAMP specification, "Call Timeouts", "Dealer-Initiated Timeouts".
     pub(crate) fn expire(&mut self, sessions: &mut Sessions, now: Instant, out: &mut Vec<Output>) {
-        while let Some(&(deadline, caller, request)) = self.deadlines.first() {
+        while let Some(&(deadline, caller, id)) = self.deadlines.first() {
             if deadline > now {
                 break;
             }
-            let call = PendingCall { caller, request };
+            let call = PendingCall { caller, id };
             self.timeouts += 1;
             let stage = self.close(sessions, call);
-            out.push(fail(call, error_uri::TIMEOUT, TIMED_OUT, stage));
+            self.fail(call, error_uri::TIMEOUT, TIMED_OUT, stage, out);
             self.let_go(sessions, caller, stage, Some(error_uri::TIMEOUT), out);
         }
     }
@@ -100,8 +110,8 @@ impl Dealer {
         out: &mut Vec<Output>,
     ) {
         let stage = self.close(sessions, call);
-        let error = refusal.into_error(RequestType::Call, call.request);
-        out.push(send(call.caller, error));
+        let error = |request| refusal.into_error(RequestType::Call, request).into();
+        self.reply(call, error, out);
         let why = Some(error_uri::INVALID_ARGUMENT);
         self.let_go(sessions, call.caller, stage, why, out);
     }
@@ -117,11 +127,11 @@ impl Dealer {
         out: &mut Vec<Output>,
     ) {
         let mut calls: Vec<_> = (sessions.joined(caller).calls.iter())
-            .map(|(request, open)| (open.stage, *request))
+            .map(|(id, open)| (open.stage, *id))
             .collect();
         calls.sort_unstable_by_key(|(stage, _)| order(*stage));
-        for (stage, request) in calls {
-            self.close(sessions, PendingCall { caller, request });
+        for (stage, id) in calls {
+            self.close(sessions, PendingCall { caller, id });
             let to_itself =
                 matches!(stage, Stage::Invoked(invocation) if invocation.callee == caller);
             let why = (!to_itself).then_some(error_uri::CANCELED);
@@ -131,7 +141,7 @@ impl Dealer {
 
     /// A call of this caller has ended in this stage: its place in the queue goes, or its invocation, which
     /// remains only where it is counted. With `why` the callee is interrupted.
-    fn let_go(
+    pub(super) fn let_go(
         &mut self,
         sessions: &mut Sessions,
         caller: PeerId,

@@ -169,11 +169,11 @@ impl Dealer {
                 .count();
             calls += session.calls.len();
             let mut asked = BTreeMap::<_, usize>::new();
-            for (request, open) in &session.calls {
+            for (id, open) in &session.calls {
                 if let Stage::Invoked(invocation) = open.stage {
                     *asked.entry(invocation.callee).or_default() += 1;
                 }
-                deadlines.extend(open.deadline.map(|deadline| (deadline, peer, *request)));
+                deadlines.extend(open.deadline.map(|deadline| (deadline, peer, *id)));
             }
             let mut counted: Vec<_> = session.asked.iter().collect();
             counted.sort_unstable();
@@ -201,7 +201,7 @@ impl Dealer {
 
 /// Panics unless the caller knows how far its call has come.
 fn assert_stage(sessions: &Sessions, call: PendingCall, stage: Stage) -> OpenCall {
-    let open = sessions.joined(call.caller).calls.get(&call.request);
+    let open = sessions.joined(call.caller).calls.get(&call.id);
     let open = open.unwrap_or_else(|| panic!("{call:?} is known to its caller"));
     assert_eq!(open.stage, stage, "{call:?} is where its caller knows it");
     *open

@@ -34,6 +34,7 @@ fn may_call(permissions: &[Permission], uri: &str) -> bool {
     let role = Role {
         name: "r".into(),
         permissions: permissions.to_vec(),
+        authorizer: None,
     };
     (Authorization::new(role).authorize(Action::Call, &Uri::from(uri))).is_ok()
 }

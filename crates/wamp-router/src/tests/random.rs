@@ -1,13 +1,15 @@
 //! Seeded random operations, legal and illegal, against a model that knows who is owed what.
 //! The model reads only what peers send and receive. Owns the operations; `promises` and, for
 //! calls, `calls` and `shares` say what they must lead to; `receivers` owns the lists of
-//! publications.
+//! publications, `waiting` what waits for permission.
 
+mod asked;
 mod calls;
 mod promises;
 mod reached;
 mod receivers;
 mod shares;
+mod waiting;
 
 use std::{
     collections::{BTreeMap, BTreeSet, HashMap},
@@ -16,12 +18,14 @@ use std::{
 
 use super::script::{Counted, decode, realm};
 use crate::{Capacity, Input, Limits, Output, PeerId, Router};
-use calls::{Calls, Said, error, said};
+use asked::Asked;
+use calls::{Calls, QUESTION, Said, error, said};
 use reached::Reached;
+use waiting::{Waits, choose, take_errors};
 use wamp::{Error, Message, MessageType, RpcFeatures, SessionId, Yield};
 
 const SEEDS: [u64; 12] = [1, 2, 3, 5, 8, 13, 21, 34, 55, 89, 144, 233];
-const OPERATIONS: usize = 6_000;
+const OPERATIONS: usize = 8_000;
 const PEERS: u64 = 10;
 const NAMES: [&str; 5] = ["com.a", "com.b", "com.c", "wamp.d", "com..e"];
 
@@ -32,7 +36,10 @@ const LIMITS: Limits = Limits {
     calls_per_session: 9,
     invocations_per_session: 10,
     queued_calls_per_registration: 7,
-    queued_octets_per_registration: 40,
+    queued_octets_per_registration: 480,
+    waiting_requests_per_session: 6,
+    waiting_octets_per_session: 30,
+    authorization_timeout: Duration::from_millis(60),
 };
 
 /// SplitMix64: small, and the same everywhere.
@@ -87,6 +94,7 @@ fn random_operations_keep_every_promise() {
         for operation in 0..OPERATIONS {
             report.operation = operation;
             world.operate(&mut report.doing);
+            world.waits.check_told();
         }
         report.doing = "shutdown".to_owned();
         world.end();
@@ -110,7 +118,6 @@ struct Peer {
     /// The last event received of each publisher.
     heard: HashMap<u64, u64>,
     requests: u64,
-    published: u64,
 }
 
 impl Peer {
@@ -131,7 +138,6 @@ impl Peer {
             subscriptions: BTreeMap::new(),
             heard: HashMap::new(),
             requests: 0,
-            published: 0,
         }
     }
 }
@@ -148,6 +154,8 @@ struct World {
     /// How many milliseconds have passed since.
     now: u64,
     calls: Calls,
+    waits: Waits,
+    asked: Asked,
     peers: BTreeMap<u64, Peer>,
     /// Peers that are closed, but whose transport the router has not heard is lost.
     closed: BTreeSet<u64>,
@@ -174,15 +182,20 @@ impl World {
     fn new(seed: u64) -> Self {
         let mut realm = realm();
         realm.limits = LIMITS;
+        realm.roles.push(asked::role());
         let mut router = Router::new(realm, Counted::boxed());
         // So that a session that has left has something to be cleared away for a while.
         router.cleared_at_once = 1;
+        // Requests that have waited go on where the test lets them, one by one.
+        router.released_at_once = 0;
         Self {
             random: Random(seed),
             router,
             started: Instant::now(),
             now: 0,
             calls: Calls::default(),
+            waits: Waits::default(),
+            asked: Asked::default(),
             peers: BTreeMap::new(),
             closed: BTreeSet::new(),
             next_peer: 1,
@@ -207,6 +220,10 @@ impl World {
             return self.join();
         }
         let peer = self.random.one_of(&joined).expect("three at least");
+        if let Some(operation) = choose(&mut self.random, &self.waits) {
+            *doing = format!("{peer} or others guard, answer or go on");
+            return operation(self, peer);
+        }
         match self.random.below(400) {
             0 => {
                 *doing = format!("{peer} gone");
@@ -283,11 +300,8 @@ impl World {
             panic!("not a HELLO")
         };
         hello.details.roles.callee = Some(features);
-        let authrole = if self.random.below(2) == 0 {
-            "open"
-        } else {
-            "anonymous"
-        };
+        let authroles = ["open", "open", "anonymous", "anonymous", asked::ROLE];
+        let authrole = self.random.one_of(&authroles).expect("some");
         let capacity = (self.random.below(3) == 0).then(|| Capacity {
             pool: self.random.below(2) as usize,
             invocations: 9,
@@ -319,7 +333,8 @@ impl World {
     /// if it must.
     #[expect(clippy::too_many_lines, reason = "one message of each kind")]
     fn message(&mut self, peer: u64) -> (String, Option<MessageType>) {
-        let pending = self.calls.requests_of(peer, self.now);
+        let mut pending = self.calls.requests_of(peer, self.now);
+        pending.extend(self.waits.calls_of(peer, self.now));
         let served: Vec<&str> = (self.peers.values())
             .flat_map(|state| state.registrations.values())
             .map(|registration| registration.procedure)
@@ -349,6 +364,9 @@ impl World {
         let what = match random.below(100) {
             // Who has nothing to answer calls instead, most of the time.
             70..=96 if invocations.is_empty() && random.below(20) > 0 => 45,
+            70..=96 if token >= QUESTION && random.below(4) > 0 => 80,
+            // Somebody says what may be done, mostly.
+            _ if !served.contains(&asked::AUTHORIZER) && random.below(4) == 0 => 9,
             what => what,
         };
         match what {
@@ -361,7 +379,8 @@ impl World {
                     r#"{"force_reregister":true,"concurrency":1}"#,
                 ]);
                 let options = options.expect("some");
-                (format!(r#"[64,{request},{options},"{name}"]"#), None)
+                let procedure = if what == 9 { asked::AUTHORIZER } else { name };
+                (format!(r#"[64,{request},{options},"{procedure}"]"#), None)
             }
             10..=14 => {
                 let id = own(state.registrations.keys().copied().collect(), random);
@@ -374,7 +393,8 @@ impl World {
             }
             30..=44 => {
                 let (acknowledge, exclude_me) = (random.below(2) == 0, random.below(2) == 0);
-                let number = state.published + 1;
+                self.tokens += 1;
+                let number = self.tokens;
                 let lists = receivers::lists(random, &sessions);
                 let options =
                     format!(r#"{{"acknowledge":{acknowledge},"exclude_me":{exclude_me}{lists}}}"#);
@@ -408,6 +428,10 @@ impl World {
                 format!(r#"[70,{invocation},{{"progress":true}},[{token}]]"#),
                 never_asked,
             ),
+            80..=89 if token >= QUESTION => {
+                let answer = random.one_of(&asked::ANSWERS).expect("some");
+                (format!("[70,{invocation},{{}},[{answer}]]"), never_asked)
+            }
             80..=89 => (format!("[70,{invocation},{{}},[{token}]]"), never_asked),
             90..=96 => (
                 format!(r#"[8,68,{invocation},{{}},"com.failed",[{token}]]"#),
@@ -446,7 +470,14 @@ impl World {
             peer: PeerId(peer),
             message: message.clone(),
         };
+        if self.waits.is_leaving(peer) {
+            self.waits(peer, &message);
+            return;
+        }
         if let Some(last) = ends_with {
+            if last == MessageType::Goodbye && self.leaves_in_turn(peer, &message) {
+                return;
+            }
             return self.leave(peer, input, &[last]);
         }
         let state = self.peers.get_mut(&peer).expect("joined");
@@ -454,7 +485,15 @@ impl World {
         if self.random.below(20) == 0 {
             return self.send_deep(peer, message);
         }
+        if self.waits(peer, &message) {
+            return;
+        }
         let outputs = self.handle(input);
+        self.performed(peer, message, self.now, outputs);
+    }
+
+    /// A message that came at this time is carried out, and has led to these outputs.
+    fn performed(&mut self, peer: u64, message: Message, came: u64, outputs: Vec<Output>) {
         match message {
             Message::Register(m) => {
                 let concurrency = m.options.concurrency.map(u64::from);
@@ -467,7 +506,9 @@ impl World {
             Message::Publish(m) => self.published(peer, m.topic.as_str(), &m.options, &outputs),
             Message::Call(m) => {
                 let token = (promises::token(&m.payload), m.payload.len());
-                let options = (m.options.timeout, m.options.receive_progress);
+                let timeout = m.options.timeout;
+                let deadline = (timeout > 0).then(|| came + timeout);
+                let options = (timeout, deadline, m.options.receive_progress);
                 let procedure = m.procedure.as_str();
                 let owed = self.call(peer, m.request.value(), procedure, token, options);
                 self.expect(outputs, &owed);
@@ -482,11 +523,11 @@ impl World {
                 self.expect(outputs, &owed);
             }
             Message::Yield(m) => {
-                let owed = self.conclude(peer, m.request.value(), None);
+                let owed = self.conclude(peer, m.request.value(), Ok(&m.payload));
                 self.turns += self.expect(outputs, &owed);
             }
             Message::Error(m) => {
-                let owed = self.conclude(peer, m.request.value(), Some("com.failed"));
+                let owed = self.conclude(peer, m.request.value(), Err("com.failed"));
                 self.turns += self.expect(outputs, &owed);
             }
             other => panic!("{other:?} is not sent here"),
@@ -515,7 +556,7 @@ impl World {
             }
             Message::Yield(Yield { request, .. }) | Message::Error(Error { request, .. }) => {
                 let outputs = self.handle(input(message));
-                let owed = self.conclude(peer, request.value(), Some(REFUSED));
+                let owed = self.conclude(peer, request.value(), Err(REFUSED));
                 self.too_deep += u64::from(!owed.is_empty());
                 self.turns += self.expect(outputs, &owed);
             }
@@ -535,7 +576,8 @@ impl World {
 
     /// Callers and callees are told what they are owed, in order, and nobody else anything.
     /// Returns how many calls were invoked.
-    fn expect(&mut self, outputs: Vec<Output>, owed: &[Said]) -> u64 {
+    fn expect(&mut self, mut outputs: Vec<Output>, owed: &[Said]) -> u64 {
+        self.settle_questions(&mut outputs);
         let (said, rest) = said(outputs);
         assert_eq!((&said[..], &rest[..]), (owed, &[][..]));
         let count = |what: fn(&Said) -> bool| said.iter().filter(|said| what(said)).count() as u64;
@@ -546,11 +588,17 @@ impl World {
     /// The router counts calls and deadlines as the model does.
     fn check_calls(&self) {
         let stats = self.router.stats();
-        assert_eq!(stats.pending_invocations, self.calls.open());
+        let (calls, requests, octets) = self.waits.counts();
+        assert_eq!(stats.pending_invocations, self.calls.open() + calls);
+        let waiting = (stats.waiting_requests, stats.waiting_octets);
+        assert_eq!(waiting, (requests, octets));
+        assert_eq!(self.router.to_go_on.is_some(), self.waits.has_ready());
         let queued = (stats.queued_calls, stats.queued_octets);
         assert_eq!(queued, self.calls.queued());
-        let deadline = self.calls.next_deadline().map(|at| self.at(at));
-        if self.router.to_clear.is_some() {
+        let deadlines = [self.calls.next_deadline(), self.waits.next_deadline()];
+        let deadline = deadlines.into_iter().flatten().min();
+        let deadline = deadline.map(|at| self.at(at));
+        if self.router.to_clear.is_some() || self.router.to_go_on.is_some() {
             assert_eq!(self.router.next_deadline(), Some(self.at(self.now)));
             return;
         }
@@ -583,10 +631,17 @@ impl World {
                 _ => {}
             }
         }
+        self.waits.hear(&mut outputs);
         let owed = self.calls.expire(&self.peers, self.now);
         let later = outputs.split_off(owed.len().min(outputs.len()));
         let (expired, _) = said(std::mem::replace(&mut outputs, later));
         assert_eq!(expired, owed);
-        outputs
+        let refused = self.waits.expire(self.now);
+        let interrupts = self.end_questions();
+        let count = refused.len() + interrupts.len();
+        let later = outputs.split_off(count.min(outputs.len()));
+        take_errors(&mut outputs, &refused);
+        assert_eq!(said(outputs), (interrupts, Vec::new()));
+        later
     }
 }

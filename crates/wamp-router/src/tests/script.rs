@@ -16,6 +16,13 @@
 //! 1 closed                                 the router closes peer 1's transport
 //! 1 away                                   the same, because it shuts down
 //! 1 gone                                   peer 1's transport is lost
+//! 9 guards 1 com.t                         peer 9 is to be asked, as its guard 1, about a topic
+//! 9 guards 1 prefix com.                   the same about all that match
+//! 9 ends 1                                 it is not, any more
+//! 9 asked 4 by 1: com.t for 101            it receives question 4, about session 101
+//! 9 allows 4                               its answer
+//! 9 denies 4 com.no                        the same, with an error
+//! 9 unasked 4                              nobody waits for the answer
 //! later 250                                the clock goes on by so many milliseconds
 //! tick                                     the router is told so, and nothing else
 //! deadline 250                             the next one is so many milliseconds away
@@ -34,7 +41,10 @@ use crate::{
     Allow, Capacity, Disclose, IdSource, Input, Limits, MatchPolicy, Output, PeerId, Permission,
     RealmOptions, Role, Router,
 };
-use wamp::{Message, PublicationId, Serializer, SessionId};
+use wamp::{
+    Denial, GuardId, Message, Pattern, Payload, PublicationId, Question, Serializer, SessionId,
+    Ticket, Verdict,
+};
 
 /// Sessions 101, 102, …; publications 501, 502, ….
 pub(super) struct Counted {
@@ -88,10 +98,12 @@ pub(super) fn realm() -> RealmOptions {
             Role {
                 name: "anonymous".into(),
                 permissions: vec![prefix("", Allow::ALL)],
+                authorizer: None,
             },
             Role {
                 name: "open".into(),
                 permissions: vec![open],
+                authorizer: None,
             },
         ],
         agent: "wampgres-test".into(),
@@ -151,7 +163,8 @@ impl Script {
             }
             _ => {}
         }
-        if what == "closed" || what == "away" || what.starts_with("< ") {
+        let outputs = ["closed", "away", "<", "asked", "unasked"];
+        if outputs.contains(&what.split(' ').next().unwrap_or_default()) {
             let output = self.outputs.pop_front().unwrap_or_default();
             assert!(
                 matches(line, &output),
@@ -176,7 +189,7 @@ impl Script {
                 self.handle(place, Input::Violation { peer, reason });
             }
             ("gone", _) => self.handle(place, Input::Gone { peer }),
-            _ => panic!("{place}: no such thing can happen"),
+            (what, about) => self.guard(place, peer, what, about),
         }
     }
 
@@ -227,6 +240,49 @@ impl Script {
         );
     }
 
+    /// What a session that guards topics does.
+    fn guard(&mut self, place: &str, peer: PeerId, what: &str, about: &str) {
+        let (number, rest) = about.split_once(' ').unwrap_or((about, ""));
+        let guard = GuardId(number.parse().expect("a number"));
+        match what {
+            "guards" => {
+                let topics = match rest.split_once(' ').unwrap_or(("exact", rest)) {
+                    ("prefix", uri) => Pattern::prefix(uri),
+                    ("wildcard", uri) => Pattern::wildcard(uri),
+                    (_, uri) => Pattern::exact(uri),
+                };
+                let input = Input::Guard {
+                    peer,
+                    guard,
+                    topics,
+                };
+                self.handle(place, input);
+            }
+            "ends" => self.handle(place, Input::EndGuard { peer, guard }),
+            "allows" => self.verdict(place, peer, number, Ok(())),
+            "denies" => {
+                let denial = Denial {
+                    error: rest.into(),
+                    payload: Payload::from_args(&["no"]).unwrap(),
+                };
+                self.verdict(place, peer, number, Err(denial.into()));
+            }
+            _ => panic!("{place}: no such thing can happen"),
+        }
+    }
+
+    fn verdict(&mut self, place: &str, peer: PeerId, ticket: &str, verdict: Verdict) {
+        let ticket = Ticket(ticket.parse().expect("a number"));
+        self.handle(
+            place,
+            Input::Verdict {
+                peer,
+                ticket,
+                verdict,
+            },
+        );
+    }
+
     fn handle(&mut self, place: &str, input: Input) {
         self.expect_nothing(place);
         let mut outputs = Vec::new();
@@ -258,11 +314,26 @@ fn written(output: Output) -> String {
         Output::Invoke { to, invocation, .. } => {
             format!("{} < {}", to.0, encode(&invocation.into()))
         }
-        Output::Event { to, event } => {
+        Output::Event { to, event, .. } => {
             let to: Vec<_> = to.iter().map(|peer| peer.0.to_string()).collect();
             let event = Message::Event(event.as_ref().clone());
             format!("{} < {}", to.join(","), encode(&event))
         }
+        Output::Ask { to, question } => {
+            let Question {
+                ticket,
+                guard,
+                identity,
+                topic,
+                ..
+            } = *question;
+            let session = identity.session;
+            format!(
+                "{} asked {} by {}: {topic} for {session}",
+                to.0, ticket.0, guard.0
+            )
+        }
+        Output::Withdraw { to, ticket } => format!("{} unasked {}", to.0, ticket.0),
         Output::Close { peer } => format!("{} closed", peer.0),
         Output::GoAway { peer } => format!("{} away", peer.0),
     }

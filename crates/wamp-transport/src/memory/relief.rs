@@ -177,7 +177,7 @@ fn users(memory: &Memory, realms: &[Arc<Realm>], now: Instant) -> Vec<(Arc<Backl
         stays
     });
     let mut calls = HashMap::new();
-    for (caller, octets) in realms.iter().flat_map(|realm| realm.held_by_callers()) {
+    for (caller, octets) in realms.iter().flat_map(|realm| realm.held_by_sessions()) {
         let (_, sum) = calls.entry(address_of(&caller)).or_insert((caller, 0));
         *sum += octets;
     }

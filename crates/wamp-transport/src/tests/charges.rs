@@ -65,10 +65,8 @@ impl Peer for Subscriber {
     fn on_close(&self) {}
 }
 
-#[test]
-fn a_publisher_waits_for_a_session_of_this_process_that_is_at_an_event_and_none_is_lost() {
-    const EVENTS: usize = 40;
-    let served = serve(options());
+/// A subscriber of this process at its first event: what it hears, and what it goes on without.
+fn open_subscriber(served: &Served) -> (Receiver<Message>, Sender<()>, JoinHandle<()>) {
     let ((heard, hears), (let_go, go_on)) = (mpsc::channel(), mpsc::channel());
     let subscriber = Arc::new(Subscriber {
         transport: Mutex::default(),
@@ -80,10 +78,23 @@ fn a_publisher_waits_for_a_session_of_this_process_that_is_at_an_event_and_none_
     let transport = subscriber.transport.lock().unwrap().clone().unwrap();
     // The first event is delivered on a thread of the test, so that no I/O thread stands still.
     let own = json!([16, 2, {"exclude_me": false}, "com.a"]);
-    let delivering = thread::spawn(move || transport.send(decode(own)));
-    let next = || hears.recv_timeout(PATIENCE).unwrap();
-    while !matches!(next(), Message::Event(_)) {}
+    let delivering = thread::spawn(move || {
+        transport.send(decode(own));
+        drop(subscriber);
+    });
+    while !matches!(next(&hears), Message::Event(_)) {}
+    (hears, let_go, delivering)
+}
 
+fn next(hears: &Receiver<Message>) -> Message {
+    hears.recv_timeout(PATIENCE).unwrap()
+}
+
+#[test]
+fn a_publisher_waits_for_a_session_of_this_process_that_is_at_an_event_and_none_is_lost() {
+    const EVENTS: usize = 40;
+    let served = serve(options());
+    let (hears, let_go, delivering) = open_subscriber(&served);
     // Far more than may wait for one subscriber.
     let mut publisher = served.join();
     let publishing = thread::spawn(move || {
@@ -96,7 +107,7 @@ fn a_publisher_waits_for_a_session_of_this_process_that_is_at_an_event_and_none_
     served.wait_until(|_| served.realm.caused() > MIB);
     drop(let_go);
     for n in 0..EVENTS {
-        let Message::Event(event) = next() else {
+        let Message::Event(event) = next(&hears) else {
             panic!("not an EVENT");
         };
         let (at, _): (usize, String) = event.payload.args().unwrap();
@@ -105,4 +116,30 @@ fn a_publisher_waits_for_a_session_of_this_process_that_is_at_an_event_and_none_
     delivering.join().unwrap();
     publishing.join().unwrap();
     served.wait_until(|_| served.realm.caused() == 0);
+}
+
+/// Its answers to pings are not read meanwhile.
+#[test]
+fn a_publisher_that_has_to_wait_is_not_taken_for_dead() {
+    const PINGS: u32 = 50;
+    let interval = Duration::from_millis(20);
+    let served = serve(WebSocketOptions {
+        auto_ping_interval: Some(interval),
+        auto_ping_timeout: Some(PINGS * interval / 2),
+        ..options()
+    });
+    let (_hears, let_go, delivering) = open_subscriber(&served);
+    let mut publisher = served.join();
+    for n in 1..=3 {
+        let text = "x".repeat(MIB / 2);
+        publisher.send(&json!([16, n, {}, "com.a", [text]]));
+    }
+    served.wait_until(|_| served.realm.caused() > MIB);
+    for _ in 0..PINGS {
+        while !matches!(publisher.0.read().unwrap(), tungstenite::Message::Ping(_)) {}
+    }
+    drop(let_go);
+    publisher.send(&json!([48, 4, {}, "com.nobody"]));
+    assert_eq!(publisher.receive()[4], "wamp.error.no_such_procedure");
+    delivering.join().unwrap();
 }

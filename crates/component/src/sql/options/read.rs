@@ -15,11 +15,12 @@ use super::{
 };
 
 /// What an option is set to.
-enum Setting {
+pub(in crate::sql) enum Setting {
     Flag(bool),
     Time(Duration),
     Count(u64),
     Text(String),
+    Texts(Vec<String>),
     Params(Vec<ParamOption>),
 }
 
@@ -64,7 +65,12 @@ impl Options {
 }
 
 impl OptionKind {
-    fn read(&self, place: &Place, written: Written<'_>) -> Result<Setting, String> {
+    /// Reads what is written for an option. The error says what is wrong with it.
+    pub(in crate::sql) fn read(
+        &self,
+        place: &Place,
+        written: Written<'_>,
+    ) -> Result<Setting, String> {
         match self {
             Self::Flag => flag(written).map(Setting::Flag),
             Self::Time => time(written).map(Setting::Time),
@@ -89,6 +95,7 @@ impl OptionKind {
                 Some(text) => Ok(Setting::Text(text.to_owned())),
                 None => Err("must be a text".to_owned()),
             },
+            Self::Texts => texts(written).map(Setting::Texts),
             Self::Params => match written {
                 Written::Text(line) => param(place, line).map(|param| vec![param]),
                 Written::Json(params) => params_of(place, params),
@@ -142,6 +149,15 @@ fn text(written: Written<'_>) -> Option<&str> {
     }
 }
 
+fn texts(written: Written<'_>) -> Result<Vec<String>, String> {
+    let Written::Json(Value::Array(items)) = written else {
+        return Err("must be an array of texts".to_owned());
+    };
+    let text = |item: &Value| item.as_str().map(str::to_owned);
+    let texts: Option<Vec<_>> = items.iter().map(text).collect();
+    texts.ok_or_else(|| "must be an array of texts".to_owned())
+}
+
 fn flag(written: Written<'_>) -> Result<bool, String> {
     match written {
         Written::Text("" | "true") | Written::Json(Value::Bool(true)) => Ok(true),
@@ -166,6 +182,7 @@ fn time(written: Written<'_>) -> Result<Duration, String> {
         "s" | "" => Some(1.0),
         "min" => Some(60.0),
         "h" => Some(3600.0),
+        "d" => Some(86400.0),
         _ => None,
     };
     let seconds = number.and_then(|(number, unit): (f64, &str)| Some(number * factor(unit)?));

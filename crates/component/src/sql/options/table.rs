@@ -25,7 +25,7 @@ pub struct OptionRow {
 pub enum OptionKind {
     /// True or false; in a comment the key alone is true.
     Flag,
-    /// Seconds, or a number with `ms`, `s`, `min` or `h`.
+    /// Seconds, or a number with `ms`, `s`, `min`, `h` or `d`.
     Time,
     /// An integer from the first to the second.
     Count(u64, u64),
@@ -33,6 +33,8 @@ pub enum OptionKind {
     Word(&'static [&'static str]),
     /// Any text.
     Text,
+    /// Several texts.
+    Texts,
     /// Parameters.
     Params,
 }
@@ -267,6 +269,7 @@ impl fmt::Display for OptionKind {
                 f.write_str(&words.join(", "))
             }
             Self::Text => f.write_str("string"),
+            Self::Texts => f.write_str("array of strings"),
             Self::Params => f.write_str("object"),
         }
     }

@@ -1,7 +1,7 @@
 //! What the router owes to each operation but calls, by what peers have sent and received
 //! before.
 
-use super::{LIMITS, NAMES, Registration, Said, World, said};
+use super::{LIMITS, NAMES, QUESTION, Registration, Said, World, said, take_errors};
 use crate::{Input, Output, PeerId, tests::script::decode};
 use wamp::{
     Event, Message, MessageType, Payload, PublishOptions, RequestType, Unregistered, Unregistering,
@@ -123,8 +123,6 @@ impl World {
         outputs: &[Output],
     ) {
         let (acknowledge, exclude_me) = (options.acknowledge, options.exclude_me);
-        let state = self.peers.get_mut(&peer).expect("joined");
-        state.published += 1;
         let accepted = topic.starts_with("com.") && !topic.contains("..");
         let receivers: Vec<u64> = (self.peers.iter())
             .filter(|(id, _)| accepted && !(exclude_me && **id == peer))
@@ -154,7 +152,7 @@ impl World {
             }
         }
         match outputs.next() {
-            Some(Output::Event { to, event }) => {
+            Some(Output::Event { to, event, .. }) => {
                 let to: Vec<u64> = to.iter().map(|peer| peer.0).collect();
                 assert_eq!(to, receivers);
                 for receiver in to {
@@ -183,8 +181,12 @@ impl World {
     /// A session ends: with what it is told, an ERROR for everybody it owed an answer, and an
     /// INTERRUPT for whoever works for it.
     pub(super) fn leave(&mut self, peer: u64, input: Input, told: &[MessageType]) {
-        let outputs = self.handle(input);
+        let mut outputs = self.handle(input);
+        let refused = self.waits.leave(peer);
+        self.asked.leave(peer);
+        take_errors(&mut outputs, &refused);
         let mut owed = self.calls.leave(&self.peers, peer);
+        self.settle_questions(&mut outputs);
         self.peers.remove(&peer).expect("joined");
         let (mut others, own) = said(outputs);
         owed.sort_unstable();
@@ -215,11 +217,14 @@ impl World {
     /// Shutdown answers whatever is pending; then everybody leaves and nothing is left.
     pub(super) fn end(&mut self) {
         assert_eq!(self.handle(Input::Drain), []);
-        let outputs = self.handle(Input::Shutdown);
+        let mut outputs = self.handle(Input::Shutdown);
+        let refused = self.waits.shut_down();
+        take_errors(&mut outputs, &refused);
         let is_end = |output: &Output| matches!(output, Output::GoAway { .. });
         assert!(outputs.is_sorted_by_key(is_end), "answers come first");
         let (mut answers, ends) = said(outputs);
         let mut owed = self.calls.shut_down();
+        self.calls.answers.clear();
         owed.sort_unstable();
         answers.sort_unstable();
         assert_eq!(answers, owed, "each call has its answer");
@@ -262,8 +267,15 @@ fn only(peer: u64, outputs: &[Output]) -> &Message {
 }
 
 pub(super) fn token(payload: &Payload) -> u64 {
-    let (token,) = payload.args().unwrap();
-    token
+    let arguments: Vec<serde_json::Value> = payload.args().unwrap();
+    // The authorizer has four.
+    match &arguments[..] {
+        [token] => token.as_u64().expect("a number"),
+        arguments => {
+            assert_eq!(arguments.len(), 4, "{arguments:?}");
+            QUESTION
+        }
+    }
 }
 
 /// The same name, for as long as the test runs.

@@ -17,6 +17,16 @@ pub(super) struct Reached {
     restricted: u64,
     shared: u64,
     clearing: u64,
+    granted: u64,
+    denied: u64,
+    unanswered: u64,
+    behind: u64,
+    left: u64,
+    full: u64,
+    asked: u64,
+    allowed: u64,
+    known: u64,
+    failed: u64,
 }
 
 impl Reached {
@@ -40,6 +50,16 @@ impl Reached {
         self.restricted += world.restricted;
         self.shared += world.shared;
         self.clearing += world.clearing;
+        self.granted += world.waits.granted;
+        self.denied += world.waits.denied;
+        self.unanswered += world.waits.unanswered;
+        self.behind += world.waits.behind;
+        self.left += world.waits.left;
+        self.full += world.waits.full;
+        self.asked += world.asked.asked;
+        self.allowed += world.asked.allowed;
+        self.known += world.asked.known;
+        self.failed += world.asked.failed;
     }
 
     pub(super) fn is_enough(&self) -> bool {
@@ -52,9 +72,19 @@ impl Reached {
             && enough(self.turns)
             && enough(self.parts)
             && enough(self.taken_over)
-            && enough(self.restricted)
             && enough(self.shared)
-            && self.clearing > 200
+            && self.clearing > 150
+            && self.restricted > 200
+            && enough(self.granted)
+            && enough(self.behind)
+            && self.denied > 150
+            && self.unanswered > 100
+            && self.left > 100
+            && self.asked > 2_000
+            && self.allowed > 800
+            && self.failed > 800
+            && self.known > 200
+            && self.full > 50
             && self.too_deep > 50
     }
 }
