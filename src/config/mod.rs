@@ -61,6 +61,7 @@ pub use model::{
 };
 
 pub use reference::reference;
+pub use url::WebSocketUrl;
 
 /// The environment of this process, for [`Options::environment`]. A variable that is not UTF-8
 /// counts as not set.

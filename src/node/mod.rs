@@ -9,8 +9,8 @@ mod memory_limit;
 mod pools;
 mod reloads;
 mod settings;
-mod sql_check;
 mod sql_install;
+mod sql_look;
 
 use std::{
     io,
@@ -23,8 +23,8 @@ use std::{
 pub use self::databases::DatabaseStatus;
 pub use self::listeners::Address;
 pub use self::reloads::Reloader;
-pub use self::sql_check::check_sql;
 pub use self::sql_install::{Installed, install_sql};
+pub use self::sql_look::look_at_sql;
 use self::{
     components::Components,
     databases::{Databases, IoThreads},

@@ -4,6 +4,7 @@ pub mod answer;
 pub mod autobahn;
 pub mod backends;
 pub mod browser;
+pub mod cli;
 pub mod example;
 pub mod fake_router;
 pub mod http;

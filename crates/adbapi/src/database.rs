@@ -15,7 +15,7 @@ use super::{
     error::Error,
     pool::{
         ConnectionPool,
-        job::{self, Failure, Work, resolve},
+        job::{self, Failure, Times, Work, resolve},
         manager::PoolConnection,
     },
     postgres_driver::Postgres,
@@ -156,6 +156,16 @@ impl Work<Postgres> for Submitted {
 
     fn control(&self) -> JobControl {
         self.promise.control()
+    }
+
+    fn is_timed(&self) -> bool {
+        self.job.times.is_some()
+    }
+
+    fn note(&self, times: Times) {
+        if let Some(noted) = &self.job.times {
+            noted.add(times.waited, times.connecting, times.database);
+        }
     }
 }
 

@@ -13,8 +13,8 @@ use serde_json::Value;
 #[cfg(feature = "adbapi")]
 use super::OpenFun;
 use super::{
-    Answer, Error, ErrorDetails, Invocation, OnConnect, Pool, ReloadHandle, SessionHandle,
-    Subscription, hello, sql, subscription::BoundSubscription,
+    Answer, Error, ErrorDetails, Invocation, OnConnect, Pool, RealmHandle, ReloadHandle,
+    SessionHandle, Subscription, hello, sql, subscription::BoundSubscription,
 };
 use wamp::Uri;
 
@@ -152,6 +152,8 @@ pub struct Setup {
     /// The component's session, for calls and publications. Nothing can be asked of it before
     /// [`on_ready`](Component::on_ready).
     pub session: SessionHandle,
+    /// What can be asked about the realm.
+    pub realm_handle: RealmHandle,
     /// Asks for the component to be reloaded.
     pub reload: ReloadHandle,
 }

@@ -158,6 +158,7 @@ pub mod hello;
 mod invocation;
 mod known;
 mod pool;
+mod realm_handle;
 mod registry;
 mod reload;
 mod reply_stream;
@@ -176,6 +177,7 @@ pub use invocation::{Answer, Caller, Invocation, Later, Reply};
 #[cfg(feature = "adbapi")]
 pub use pool::OpenFun;
 pub use pool::{OnConnect, Pool};
+pub use realm_handle::RealmHandle;
 pub use registry::{RegistrationHandle, SubscriptionHandle};
 pub use reload::ReloadHandle;
 pub use reply_stream::{OCTETS_AHEAD, PARTS_AHEAD};

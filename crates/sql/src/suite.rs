@@ -47,6 +47,7 @@ macro_rules! database_suite {
             running: a_job_that_waits_can_be_cancelled_and_never_runs,
             running: a_job_that_runs_can_be_cancelled_and_its_statement_stops,
             running: the_figures_are_those_of_the_moment,
+            running: what_the_time_of_a_job_went_into_is_told,
             running: a_close_lets_what_runs_end_within_its_grace,
             running: a_close_ends_what_runs_on_after_its_grace,
             statements: values_come_as_postgresql_sent_them,

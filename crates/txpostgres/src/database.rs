@@ -55,6 +55,7 @@ impl Database for ConnectionPool {
         if self.pool().settings.slow_query.is_some() {
             ticket.sql = Some(job.first.sql.clone());
         }
+        ticket.times = job.times.clone();
         self.pool().submit(ticket, Work::Job(job));
         deferred
     }

@@ -24,7 +24,8 @@ use super::{
 };
 use destinations::{Destination, Destinations, Notifications, Payer};
 use wamp::{
-    GuardId, Hello, Message, Pattern, Peer, Receipt, Ticket, TransportKind, Verdict, Yield,
+    GuardId, Hello, Identity, Message, Pattern, Peer, Receipt, Ticket, TransportKind, Uri, Verdict,
+    Yield,
 };
 use wamp_router::{Capacity, Input, Output, PeerId, Router, Stats, refuse_invocation};
 
@@ -79,6 +80,11 @@ impl Realm {
     /// Answers the calls under way with an ERROR and ends every session.
     pub fn shut_down(&self) {
         self.handle(Input::Shutdown);
+    }
+
+    /// Whether the permissions of its role let a session call a procedure.
+    pub fn may_call(&self, caller: &Identity, procedure: &Uri) -> bool {
+        self.lock().router.may_call(caller, procedure)
     }
 
     /// What there is now.

@@ -51,7 +51,7 @@ pub(in crate::config) static SQL_OUTBOX: Section = Section {
 };
 
 /// How many keys of `extra` are no options.
-const OWN: usize = 9;
+const OWN: usize = 10;
 
 const fn own(index: usize) -> Key {
     match index {
@@ -81,25 +81,32 @@ const fn own(index: usize) -> Key {
              `sql` needs no file",
         ),
         4 => optional(
+            "describe",
+            Kind::Special("string or `false`"),
+            "`wampgres.describe` on a router of this node, else `false`",
+            "the URI of the procedure that describes the others to those who may call them; all \
+             components of a realm share it",
+        ),
+        5 => optional(
             "schemas",
             Kind::Array("strings"),
             "none",
             "schemas of which each function and procedure becomes `prefix.function`",
         ),
-        5 => optional(
+        6 => optional(
             "replica",
             Kind::Text,
             "none",
             "the name of one of the node's [databases](#databases), for procedures that are `read_only` \
              and name none",
         ),
-        6 => optional(
+        7 => optional(
             "reload_channel",
             Kind::Text,
             "`wampgres`",
             "the channel of the database on which `NOTIFY wampgres, 'reload'` is heard; `\"\"` for none",
         ),
-        7 => optional(
+        8 => optional(
             "topics",
             Kind::Object(&SQL_TOPICS),
             "none",

@@ -1,21 +1,15 @@
 //! Owns the check of all SQL of a component without serving it. Must not know who asks.
 
-use std::{
-    collections::BTreeMap,
-    sync::{Arc, mpsc},
-};
-
-use serde_json::Value;
+use std::sync::{Arc, mpsc};
 
 use super::{
-    super::{NamedDatabase, Pool},
     databases::Databases,
     definitions::Definitions,
     functions::{FunctionOptions, Functions},
-    identity::RoleTable,
     procedure::{Procedure, Unprepared},
     text::Fault,
     topics,
+    unserved::SqlComponent,
 };
 
 /// What a check has found.
@@ -31,15 +25,14 @@ pub struct SqlCheck {
     pub unavailable: Option<String>,
 }
 
-/// Has PostgreSQL prepare all procedures that the `extra` of a component describes.
+/// Has PostgreSQL prepare all procedures of a component.
 ///
 /// # Blocking
 /// Until it has answered, or the limits of the pool are over. Must not be called on a thread of the
 /// pool's.
-pub fn check(extra: &Value, pool: Pool, named: BTreeMap<String, NamedDatabase>) -> SqlCheck {
-    // Nobody calls, so no realm is told.
-    let databases = Databases::new("".into(), RoleTable::of(extra), pool, named);
-    let databases = Arc::new(databases.with_replica(extra["replica"].as_str()));
+pub fn check(component: SqlComponent<'_>) -> SqlCheck {
+    let extra = component.extra;
+    let databases = component.databases();
     let definitions = Definitions::read(extra, &databases);
     let mut check = SqlCheck {
         faults: definitions.faults.iter().map(ToString::to_string).collect(),

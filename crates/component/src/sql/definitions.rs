@@ -37,7 +37,8 @@ pub(super) struct Definitions {
 }
 
 /// The keys of `extra` that are no options.
-const KEYS: [&str; 8] = [
+const KEYS: [&str; 9] = [
+    "describe",
     "directory",
     "prefix",
     "procedures",
@@ -64,6 +65,7 @@ impl Definitions {
         let extra = extra.as_object().unwrap_or(&nothing);
         let defaults = this.defaults(extra);
         let mut written = this.written(extra);
+        this.check_describe(extra);
         let prefix = this.text(extra, "prefix").unwrap_or_default();
         let prefix = prefix.strip_suffix('.').unwrap_or(prefix);
         this.topics(extra, prefix);
@@ -247,6 +249,19 @@ impl Definitions {
             all.insert(uri.clone(), options);
         }
         all
+    }
+
+    fn check_describe(&mut self, extra: &Map<String, Value>) {
+        let is_fine = match extra.get("describe") {
+            None | Some(Value::Bool(false)) => true,
+            Some(Value::String(uri)) => Uri::from(uri.as_str()).is_loose(),
+            Some(_) => false,
+        };
+        if !is_fine {
+            let place = Place::of(&"extra.describe".into());
+            let why = "must be the URI of the procedure that describes the others, or false";
+            self.faults.push(Fault::new(place, why));
+        }
     }
 
     /// The schemas whose functions are procedures, in their order.

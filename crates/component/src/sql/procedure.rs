@@ -3,6 +3,8 @@
 
 mod answer;
 mod arguments;
+mod describe;
+mod explain;
 mod guard;
 mod plan;
 mod prepare;
@@ -12,6 +14,7 @@ mod run;
 mod stream;
 #[cfg(test)]
 pub(super) mod tests;
+mod watch;
 
 use std::{
     num::NonZeroU64,
@@ -27,6 +30,9 @@ use super::{
     types::Argument,
 };
 pub(super) use arguments::Given;
+pub(super) use describe::InputDescription;
+pub use describe::ProcedureDescription;
+pub use explain::{ExplainOptions, StatementPlan};
 pub(super) use plan::{BATCH_OF_NO_STREAM, BEFORE_WITHOUT_IDENTITY, Plan};
 use prepare::Prepared;
 
@@ -144,6 +150,17 @@ impl Procedure {
     fn forget(&self) {
         let slot = self.prepared.write();
         slot.unwrap_or_else(PoisonError::into_inner).is_doubtful = true;
+    }
+
+    /// Whether the next call is run as PostgreSQL has described it.
+    pub(super) fn is_prepared(&self) -> bool {
+        self.prepared().is_some()
+    }
+
+    /// What PostgreSQL has said last, though tables or types may have become others.
+    fn last_prepared(&self) -> Option<Arc<Prepared>> {
+        let slot = self.prepared.read();
+        slot.unwrap_or_else(PoisonError::into_inner).last.clone()
     }
 
     fn prepared(&self) -> Option<Arc<Prepared>> {

@@ -14,7 +14,10 @@ use super::{
         catalogue::{Routine, Volatility},
         databases::Databases,
         options::{Options, ParamOption, Returns, Written},
-        procedure::{BATCH_OF_NO_STREAM, BEFORE_WITHOUT_IDENTITY, Plan, Procedure},
+        procedure::{
+            BATCH_OF_NO_STREAM, BEFORE_WITHOUT_IDENTITY, InputDescription, Plan, Procedure,
+            ProcedureDescription,
+        },
         text::{Fault, Place, Source, of_comment},
     },
     input::{Input, name_of},
@@ -119,6 +122,17 @@ impl Overload {
     pub(super) fn told(&self) -> String {
         let inputs: Vec<_> = self.inputs.iter().map(Input::told).collect();
         format!("{}({})", self.routine.name, inputs.join(", "))
+    }
+
+    /// A description of its call with all inputs as one of the function itself.
+    pub(super) fn told_of(&self, call: ProcedureDescription) -> ProcedureDescription {
+        let inputs = self.inputs.iter().map(|input| InputDescription {
+            name: &input.name,
+            is_optional: input.is_optional(),
+            is_variadic: input.is_variadic,
+            default: input.default.as_ref(),
+        });
+        call.of_function(inputs, self.takes_all())
     }
 
     /// What calls name its inputs.

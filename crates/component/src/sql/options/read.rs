@@ -34,6 +34,7 @@ impl Options {
     ) -> Result<(), String> {
         match (row.name, row.kind.read(place, written)?) {
             ("timeout", Setting::Time(time)) => self.timeout = Some(time),
+            ("slow_call", Setting::Time(time)) => self.slow_call = Some(time),
             ("read_only", Setting::Flag(flag)) => self.read_only = Some(flag),
             ("dry_run", Setting::Flag(flag)) => self.dry_run = Some(flag),
             ("secret", Setting::Flag(flag)) => self.secret = Some(flag),
@@ -116,6 +117,20 @@ impl Returns {
             "count" => Self::Count,
             "stream" => Self::Stream,
             _ => Self::None,
+        }
+    }
+
+    /// What the option calls it.
+    pub(in crate::sql) fn word(self) -> &'static str {
+        match self {
+            Self::Rows => "rows",
+            Self::Arrays => "arrays",
+            Self::Row => "row",
+            Self::Value => "value",
+            Self::Values => "values",
+            Self::Count => "count",
+            Self::Stream => "stream",
+            Self::None => "none",
         }
     }
 }

@@ -152,6 +152,12 @@ pub const OPTIONS: &[OptionRow] = &[
         "the isolation of the transaction",
     ),
     row(
+        "slow_call",
+        OptionKind::Time,
+        "never",
+        "a call that takes so long is logged, with what its time went into",
+    ),
+    row(
         "retry",
         OptionKind::Count(0, 100),
         "0",

@@ -66,7 +66,7 @@ pub(super) struct PreparedStatement {
     /// The types of its parameters, `$1` first.
     pub(super) types: Vec<Type>,
     /// The names and types of its columns.
-    columns: Vec<(String, Type)>,
+    pub(super) columns: Vec<(String, Type)>,
     /// What its result is made into.
     pub(super) returns: Returns,
     /// Whether its rows themselves are in the answer.
@@ -166,7 +166,14 @@ impl Describing {
         let sql = candidates.remove(0);
         let described = self.describe(sql.clone());
         described.on_result(move |result| match result {
-            Ok(description) => self.guard(index, sql, description),
+            Ok(description) => {
+                let columns = first.columns;
+                let description = Description {
+                    columns,
+                    ..description
+                };
+                self.guard(index, sql, description);
+            }
             Err(error) if is_fault(&error) => self.try_text(index, first, candidates),
             Err(error) => self.unavailable(error),
         });
@@ -314,7 +321,7 @@ fn indeterminate(error: &sql::Error, assembled: &Assembled) -> Option<usize> {
 }
 
 /// Whether it is the statement's fault, and not that of the connection or of the server's moment.
-fn is_fault(error: &sql::Error) -> bool {
+pub(super) fn is_fault(error: &sql::Error) -> bool {
     match error.kind() {
         // Class 53, 57, 58: no resources, an operator's intervention, the system.
         ErrorKind::Database => {

@@ -19,6 +19,7 @@ use super::{
     prepare::{Prepared, PreparedStatement},
     ready::Ready,
     relay::Relay,
+    watch::Watch,
 };
 
 /// Runs a procedure. Does not block.
@@ -28,8 +29,12 @@ pub(super) fn once(
     arguments: &[Option<Argument>],
 ) -> Result<Deferred<Answered>, Error> {
     let Ready { prepared, settings } = ready;
-    let job = job(&procedure.plan, &prepared, settings, arguments)?;
-    let answer = Answered::maker(&procedure.plan, &prepared);
+    let mut job = job(&procedure.plan, &prepared, settings, arguments)?;
+    let watch = Watch::of(procedure);
+    if let Some(watch) = &watch {
+        job = watch.times(job);
+    }
+    let answer = Answered::maker(&procedure.plan, &prepared, watch);
     let this = procedure.clone();
     let results = procedure.callers.db().submit(job);
     Ok(results.map_result(move |result| match result {
@@ -46,10 +51,11 @@ pub(super) fn with_care(
 ) -> Deferred<Answered> {
     let (relay, deferred) = Relay::new();
     let this = procedure.clone();
+    let watch = Watch::of(&procedure);
     procedure.get_ready(caller, move |result| match result {
         Ok(ready) => {
             let left = this.plan.retry;
-            attempt(this, ready, arguments, left, relay);
+            attempt(this, ready, arguments, left, (relay, watch));
         }
         Err(error) => relay.resolve(Err(error)),
     });
@@ -61,10 +67,10 @@ fn attempt(
     ready: Ready,
     arguments: Vec<Option<Argument>>,
     left: u64,
-    relay: Relay<Answered>,
+    (relay, watch): (Relay<Answered>, Option<Watch>),
 ) {
     let Procedure { callers, plan, .. } = &*procedure;
-    let job = match job(plan, &ready.prepared, ready.settings.clone(), &arguments) {
+    let mut job = match job(plan, &ready.prepared, ready.settings.clone(), &arguments) {
         Ok(job) => job,
         Err(error) => {
             procedure.forget();
@@ -74,15 +80,18 @@ fn attempt(
     if relay.is_over() {
         return;
     }
+    if let Some(watch) = &watch {
+        job = watch.times(job);
+    }
     let job = callers.db().submit(job);
     relay.interrupts(job.cancel_handle());
     job.on_result(move |result| match result {
         Err(error) if left > 0 && is_worth_another_try(&error) => {
-            attempt(procedure, ready, arguments, left - 1, relay);
+            attempt(procedure, ready, arguments, left - 1, (relay, watch));
         }
         Err(error) => relay.resolve(Err(told(error, &procedure))),
         Ok(results) => {
-            let answer = Answered::maker(&procedure.plan, &ready.prepared);
+            let answer = Answered::maker(&procedure.plan, &ready.prepared, watch);
             relay.resolve(answer(results));
         }
     });
