@@ -100,6 +100,7 @@ fn read(object: &Object<'_>, context: &Context<'_>) -> Database {
             _ => Reset::None,
         },
         error_details: match object.word("error_details") {
+            Some("debug") => ErrorDetails::Debug,
             Some("all") => ErrorDetails::All,
             Some("names") => ErrorDetails::Names,
             _ => ErrorDetails::None,

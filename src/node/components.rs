@@ -117,6 +117,7 @@ impl Components {
         let setup = Setup {
             extra: component.extra.clone(),
             database: database.as_deref().map(Database::pool),
+            realm: component.realm.as_str().into(),
             databases: named_databases.collect(),
             session: SessionHandle::default(),
             reload: ReloadHandle::new(move || reloader.reload(id)),

@@ -280,6 +280,7 @@ pub(super) fn error_details(database: &Database) -> ErrorDetails {
         config::ErrorDetails::None => ErrorDetails::None,
         config::ErrorDetails::Names => ErrorDetails::Names,
         config::ErrorDetails::All => ErrorDetails::All,
+        config::ErrorDetails::Debug => ErrorDetails::Debug,
     }
 }
 

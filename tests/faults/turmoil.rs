@@ -259,7 +259,13 @@ fn whatever_happens_every_call_is_answered_once_and_the_node_serves_on(backend: 
     );
     assert!(happened.is_enough());
     for uri in had.errors.keys() {
-        let known = ["canceled", "timeout", "unavailable", "runtime_error"];
+        let known = [
+            "canceled",
+            "timeout",
+            "unavailable",
+            "runtime_error",
+            "invalid_argument",
+        ];
         let known = known.map(|last| format!("wamp.error.{last}"));
         assert!(known.contains(uri), "{:?}", had.errors);
     }

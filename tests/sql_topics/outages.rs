@@ -1,6 +1,6 @@
 //! What becomes of published events when connections, servers and nodes fail.
 
-use std::{fs, path::Path, sync::mpsc};
+use std::{fs, io::ErrorKind, path::Path, sync::mpsc};
 
 use postgres::error::SqlState;
 use serde_json::{Value, json};
@@ -14,10 +14,11 @@ use crate::support::{
     node::Node,
     postgres::{Database, PASSWORD, Postgres},
     wait::PATIENCE,
-    websocket::code,
+    websocket::{ANY, Client, code},
 };
 
 on_each_backend![
+    subscribed_waits_for_the_listener,
     a_lost_connection_is_caught_up_with,
     a_restarted_server_is_caught_up_with,
     a_lost_router_is_caught_up_with,
@@ -26,6 +27,58 @@ on_each_backend![
     an_outbox_that_is_not_installed_is_waited_for,
     a_user_needs_rights_to_read_and_to_publish,
 ];
+
+fn subscribed_waits_for_the_listener(backend: Backend) {
+    let database = Database::create("outages_waiting", backend);
+    install(&database);
+    let mut sql = database.client();
+    let mut allow = allowing(&database);
+    allow(false);
+    let topics = json!({"channels": {"stock": "com.stock"}, "outbox": {"topics": ["com.shop"]}});
+    let node = start(&database, &topics);
+    let mut waiting: Vec<_> = ["com.stock", "com.shop", STOCK]
+        .map(|topic| {
+            let mut client = Client::join(node.address());
+            let request = client.next_request();
+            client.send(&json!([code::SUBSCRIBE, request, {}, topic]));
+            (client, request)
+        })
+        .into();
+    // Others have nothing to do with it.
+    drop(subscriber(&node, "com.shopping"));
+    drop(subscriber(&node, "com.other"));
+    for (client, _) in &waiting {
+        let stream = client.stream();
+        stream.set_nonblocking(true).expect("a socket");
+        let came = stream.peek(&mut [0]).map_err(|error| error.kind());
+        assert_eq!(
+            came,
+            Err(ErrorKind::WouldBlock),
+            "SUBSCRIBED is not sent yet"
+        );
+        stream.set_nonblocking(false).expect("a socket");
+    }
+    allow(true);
+    for (client, request) in &mut waiting {
+        client.expect(&json!([code::SUBSCRIBED, request, ANY]));
+    }
+    sql.batch_execute("NOTIFY stock, '1'; SELECT wampgres.publish('com.shop', '[1]')")
+        .expect("events");
+    publish(&mut sql, 1);
+    for (client, _) in &mut waiting {
+        assert_eq!(firsts(client, 1), [1]);
+    }
+}
+
+/// Says whether anybody may connect to a database.
+fn allowing(database: &Database) -> impl FnMut(bool) {
+    let mut admin = Postgres::shared().database().client();
+    let name = database.name().to_owned();
+    move |allow| {
+        let alter = format!("ALTER DATABASE {name} ALLOW_CONNECTIONS {allow}");
+        admin.batch_execute(&alter).expect("an admin");
+    }
+}
 
 fn a_lost_connection_is_caught_up_with(backend: Backend) {
     let (database, node) = with_outbox("outages_lost", backend);
@@ -101,14 +154,7 @@ fn what_was_deleted_meanwhile_is_told(backend: Backend) {
     let mut client = subscriber(&node, STOCK);
     client.subscribe("com.shop.events.missing");
     let (mut sql, mut observer) = (database.client(), database.observe());
-    let mut admin = Postgres::shared().database().client();
-    let mut allow = |allow: bool| {
-        let alter = format!(
-            "ALTER DATABASE {} ALLOW_CONNECTIONS {allow}",
-            database.name()
-        );
-        admin.batch_execute(&alter).expect("an admin");
-    };
+    let mut allow = allowing(&database);
     allow(false);
     observer.terminate_backends();
     observer.wait_for_backends(0);

@@ -12,5 +12,6 @@ pub mod node;
 pub mod port;
 pub mod postgres;
 pub mod python_datetime;
+pub mod round_trips;
 pub mod wait;
 pub mod websocket;

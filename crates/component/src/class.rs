@@ -145,6 +145,8 @@ pub struct Setup {
     /// The pool of the database that `extra.database` names or describes. Other components may use
     /// it as well.
     pub database: Option<Pool>,
+    /// The realm that the component joins.
+    pub realm: Uri,
     /// The databases of the node by their names, for the class `sql.Procedures`; empty for others.
     pub databases: BTreeMap<String, NamedDatabase>,
     /// The component's session, for calls and publications. Nothing can be asked of it before

@@ -281,7 +281,8 @@ pub(in crate::config) static DATABASE: Section = Section {
             "none",
             "what callers get of PostgreSQL's report of an error, besides `sqlstate`, `severity`, \
              message and hint: `names` adds `constraint`, `table` and `column`, `all` also \
-             `detail`, which may quote what is stored",
+             `detail`, which may quote what is stored; `debug` also what is about the inside of a \
+             procedure, for development ([errors.md](errors.md))",
         ),
         flag(
             "keepalives",

@@ -3,7 +3,7 @@
 
 use component::sql::{CHANNEL_OPTIONS, OPTIONS, OUTBOX_OPTIONS, OptionPlace, OptionRow};
 
-use super::{DefaultValue, Key, Kind, Section, Usage, Value, not_yet, optional};
+use super::{DefaultValue, Key, Kind, Section, Usage, Value, optional};
 
 /// The `extra` of the class.
 pub(in crate::config) static SQL_EXTRA: Section = Section {
@@ -105,7 +105,14 @@ const fn own(index: usize) -> Key {
             "none",
             "the topics that the database publishes to",
         ),
-        _ => not_yet("before"),
+        _ => optional(
+            "roles",
+            Kind::Special("object"),
+            "none",
+            "to each authrole the role of the database that its callers have, or null for the one that \
+             the node logs in as; `*` is for all others, who are refused without it \
+             ([sql.md](sql.md#identity))",
+        ),
     }
 }
 

@@ -145,6 +145,8 @@ pub enum ErrorDetails {
     Names,
     /// These and the `detail`.
     All,
+    /// All, also of what is about the inside of a procedure.
+    Debug,
 }
 
 /// A text that is never shown.

@@ -409,6 +409,7 @@ fn a_class_without_procedures_is_joined_when_it_is_welcome() {
         extra: Value::Null,
         #[cfg(feature = "adbapi")]
         database: None,
+        realm: "realm1".into(),
         databases: std::collections::BTreeMap::new(),
         session: SessionHandle::default(),
         reload: ReloadHandle::default(),

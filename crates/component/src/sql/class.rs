@@ -6,6 +6,7 @@ use sql::{ListenEvent, Listener};
 use super::{
     super::{Component, Error, Procedure, ReloadHandle, Setup},
     databases::Databases,
+    identity::RoleTable,
     reloading::Reloading,
     topics::{self, Topics},
     watching::Watching,
@@ -37,12 +38,14 @@ impl Component for Procedures {
             session,
             reload,
             databases,
+            realm,
             ..
         } = setup.clone();
         let extra = setup.extra.clone();
-        let databases = Databases::new(setup.database()?, databases);
+        let roles = RoleTable::of(&extra);
+        let databases = Databases::new(realm, roles, setup.database()?, databases);
         let databases = databases.with_replica(extra["replica"].as_str());
-        let db = databases.main().clone();
+        let db = databases.main().db().clone();
         let channel = extra["reload_channel"].as_str().unwrap_or(CHANNEL);
         let listener = match channel {
             "" => None,

@@ -22,10 +22,15 @@ struct Part {
 }
 
 /// All parts, in the order in which they are installed.
-const PARTS: [Part; 4] = [
+const PARTS: [Part; 5] = [
     Part {
         install: include_str!("install/schema.sql"),
         remove: include_str!("install/schema.remove.sql"),
+        is_extra: false,
+    },
+    Part {
+        install: include_str!("install/identity.sql"),
+        remove: include_str!("install/identity.remove.sql"),
         is_extra: false,
     },
     Part {

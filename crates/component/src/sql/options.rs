@@ -38,6 +38,8 @@ pub(super) struct Options {
     pub(super) batch: Option<NonZeroU32>,
     pub(super) dry_run: Option<bool>,
     pub(super) secret: Option<bool>,
+    pub(super) identity: Option<bool>,
+    pub(super) before: Option<FunctionOption>,
     pub(super) int8: Option<String>,
     pub(super) numeric: Option<String>,
     pub(super) params: Vec<ParamOption>,
@@ -80,6 +82,14 @@ pub(super) struct ParamOption {
     pub(super) r#type: Option<String>,
     /// JSON.
     pub(super) default: Option<String>,
+}
+
+/// A function that is named.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct FunctionOption {
+    pub(super) place: Place,
+    /// As SQL writes it, perhaps with its schema.
+    pub(super) name: String,
 }
 
 /// What is written for an option.
@@ -138,6 +148,8 @@ impl Options {
             batch: self.batch.or(others.batch),
             dry_run: self.dry_run.or(others.dry_run),
             secret: self.secret.or(others.secret),
+            identity: self.identity.or(others.identity),
+            before: self.before.or_else(|| others.before.clone()),
             int8: self.int8.or_else(|| others.int8.clone()),
             numeric: self.numeric.or_else(|| others.numeric.clone()),
             params,

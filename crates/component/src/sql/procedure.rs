@@ -6,6 +6,7 @@ mod arguments;
 mod guard;
 mod plan;
 mod prepare;
+mod ready;
 mod relay;
 mod run;
 mod stream;
@@ -17,23 +18,23 @@ use std::{
     sync::{Arc, PoisonError, RwLock},
 };
 
-use sql::Database;
 use wamp::Uri;
 
 use super::{
     super::{Answer, Error, ErrorDetails, Invocation, Reply},
+    identity::Callers,
     text::Fault,
     types::Argument,
 };
 pub(super) use arguments::Given;
-pub(super) use plan::{BATCH_OF_NO_STREAM, Plan};
+pub(super) use plan::{BATCH_OF_NO_STREAM, BEFORE_WITHOUT_IDENTITY, Plan};
 use prepare::Prepared;
 
-/// A procedure with the database that it asks.
+/// A procedure with what its database is told of who calls.
 pub(super) struct Procedure {
     pub(super) uri: Uri,
     pub(super) plan: Plan,
-    db: Arc<dyn Database>,
+    callers: Arc<Callers>,
     /// What callers get of the database's reports of errors at most.
     shown: ErrorDetails,
     prepared: RwLock<Description>,
@@ -61,13 +62,13 @@ impl Procedure {
     pub(super) fn new(
         uri: Uri,
         plan: Plan,
-        db: Arc<dyn Database>,
+        callers: Arc<Callers>,
         shown: ErrorDetails,
     ) -> Arc<Self> {
         Arc::new(Self {
             uri,
             plan,
-            db,
+            callers,
             shown,
             prepared: RwLock::default(),
         })
@@ -88,15 +89,17 @@ impl Procedure {
         arguments: Vec<Option<Argument>>,
     ) -> Answer {
         if self.plan.is_stream() && call.wants_progress() {
-            return Reply::parts(call, stream::Streamed::new(self.clone(), arguments));
+            let caller = call.identity_arc();
+            let streamed = stream::Streamed::new(self.clone(), caller, arguments);
+            return Reply::parts(call, streamed);
         }
-        match self.prepared() {
-            Some(prepared) if self.plan.retry == 0 => {
-                let begun = run::once(self, &prepared, &arguments);
+        match self.ready(call.identity())? {
+            Some(ready) if self.plan.retry == 0 => {
+                let begun = run::once(self, ready, &arguments);
                 // A value of another type may be right by now.
                 Reply::later(begun.inspect_err(|_| self.forget())?)
             }
-            prepared => Reply::later(run::with_care(self.clone(), prepared, arguments)),
+            _ => Reply::later(run::with_care(self.clone(), call.identity_arc(), arguments)),
         }
     }
 
@@ -104,7 +107,7 @@ impl Procedure {
     /// caller takes, so that half of them are left to others where nothing is said.
     pub(super) fn concurrency(&self) -> Option<NonZeroU64> {
         let said = self.plan.options.concurrency;
-        let half = || NonZeroU64::new(u64::from(self.db.max_connections() / 2));
+        let half = || NonZeroU64::new(u64::from(self.callers.db().max_connections() / 2));
         let of_a_stream = || half().unwrap_or(NonZeroU64::MIN);
         said.or_else(|| self.plan.is_stream().then(of_a_stream))
     }

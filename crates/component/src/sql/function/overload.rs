@@ -14,7 +14,7 @@ use super::{
         catalogue::{Routine, Volatility},
         databases::Databases,
         options::{Options, ParamOption, Returns, Written},
-        procedure::{BATCH_OF_NO_STREAM, Plan, Procedure},
+        procedure::{BATCH_OF_NO_STREAM, BEFORE_WITHOUT_IDENTITY, Plan, Procedure},
         text::{Fault, Place, Source, of_comment},
     },
     input::{Input, name_of},
@@ -66,7 +66,14 @@ impl Overload {
         }
         let mut options = written.clone().or(&own).or(&of_function);
         let has_batch = options.batch.is_some();
+        let has_before = options.before.is_some();
         options = options.or(defaults);
+        if options.identity == Some(false) {
+            if has_before {
+                faults.push(fault(BEFORE_WITHOUT_IDENTITY.to_owned()));
+            }
+            options.before = None;
+        }
         if options.returns != Some(Returns::Stream) {
             if has_batch {
                 faults.push(fault(BATCH_OF_NO_STREAM.to_owned()));

@@ -245,8 +245,8 @@ fn pages_are_bounded_in_rows_and_in_bytes() {
 fn rows_of_transactions_that_never_were_are_not_read() {
     let mut sql = installed("restored");
     let mut reader = Reader::new(connect("restored"), 10);
-    let restored = "INSERT INTO wampgres.outbox (xid, seen, at, topic, args)
-                    VALUES ('1000000000000', '5:5:', now(), 'com.a', '[1]')";
+    let restored = "INSERT INTO wampgres.outbox (xid, seen, at, topic, args, bytes)
+                    VALUES ('1000000000000', '5:5:', now(), 'com.a', '[1]', 8)";
     sql.batch_execute(restored).unwrap();
     publish(&mut sql, 2);
     assert_eq!(reader.all(), [2]);

@@ -217,8 +217,16 @@ pub const OPTIONS: &[OptionRow] = &[
     row(
         "identity",
         OptionKind::Flag,
-        "`false`",
-        "not served yet but for `false`: who calls is told to the transaction",
+        "`true`",
+        "the transaction is told who calls, and has the role of the database that `roles` gives; \
+         without it neither, nor `before`, and a single statement needs no transaction around it",
+    ),
+    row(
+        "before",
+        OptionKind::Text,
+        "none",
+        "a function, such as `auth.check`, that is called before the statements, in their transaction \
+         and as the caller's role; an exception in it refuses the call",
     ),
     of_one(
         "database",
