@@ -16,7 +16,7 @@ import tempfile
 import time
 
 import machine
-from matrix import RESULTS, ROOT, Bench, Figures, Node, say
+from matrix import RESULTS, Bench, Figures, Node, say
 from sql_table import LOADS, PACE, PARTS, QUICK, ROWS, STREAMS, SUBSCRIBERS, tables
 from subscribers import Subscribers
 from table import BACKENDS
@@ -46,8 +46,6 @@ END
 $$;
 CREATE TRIGGER tell_order AFTER INSERT ON orders FOR EACH ROW EXECUTE FUNCTION tell_order();
 """
-# Programs that do not serve it yet say so, and refuse it.
-HAS_IDENTITY = "\n| `identity` | boolean | `true` |" in (ROOT / "docs" / "config.md").read_text()
 PLAIN = "-- @identity false\n"
 COLUMNS = "SELECT id, name, price, changed, sold, weight FROM goods"
 TEN_ROWS = f"{COLUMNS} WHERE id >= :first ORDER BY id LIMIT 10"
@@ -55,9 +53,8 @@ FILES = {
     "now": f"-- @returns value\n{PLAIN}SELECT now()",
     "rows": f"-- @param first int\n{PLAIN}{TEN_ROWS}",
     "stream": f"-- @returns stream\n{PLAIN}{COLUMNS} LIMIT :n",
+    "told": f"-- @param first int\n{TEN_ROWS}",
 }
-if HAS_IDENTITY:
-    FILES["told"] = f"-- @param first int\n{TEN_ROWS}"
 INSERT = "INSERT INTO orders (client, amount) VALUES (:client_id, 1);\n"
 
 
@@ -162,7 +159,7 @@ def rows(bench, backends, figures):
         nodes = {backend: running.enter_context(bench.node(backend)) for backend in backends}
         before = bench.pgbench(bench.settings, bench.ten_rows)
         for backend, node in nodes.items():
-            for name in ["rows", "told"] if HAS_IDENTITY else ["rows"]:
+            for name in ("rows", "told"):
                 rate = bench.rate(node, f"{backend} {name}", f"com.bench.{name}", *options)
                 after = bench.pgbench(bench.settings, bench.ten_rows)
                 figures[backend].add(name, rate / statistics.mean([before, after]))

@@ -58,7 +58,7 @@ def rows(part, backends):
     for figure in PARTS[part]:
         key, name, unit, bar, _ = figure
         if any(key not in values for values in backends.values()):
-            # A program of before has not what it is about.
+            # The last run was that of a version without it.
             continue
         cells, limit = [], ""
         for backend, values in backends.items():
