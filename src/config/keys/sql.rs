@@ -3,7 +3,7 @@
 
 use component::sql::{CHANNEL_OPTIONS, OPTIONS, OUTBOX_OPTIONS, OptionPlace, OptionRow};
 
-use super::{DefaultValue, Key, Kind, Section, Usage, Value, not_yet, optional};
+use super::{DefaultValue, Key, Kind, Section, Usage, Value, optional};
 
 /// The `extra` of the class.
 pub(in crate::config) static SQL_EXTRA: Section = Section {
