@@ -249,7 +249,7 @@ fn procedures_ask_the_database_that_they_name() {
         // What callers get of an error is the lesser of what both databases say.
         for (uri, shows) in [("open", true), ("strict", false)] {
             let call = client.call(&format!("com.shop.{uri}"), &json!([]));
-            let error = client.answer_to(call).error("wamp.error.runtime_error");
+            let error = client.answer_to(call).error("wampgres.error.conflict");
             assert_eq!(error.details["sqlstate"], "23505");
             assert_eq!(error.details.get("detail").is_some(), shows, "{error:?}");
             assert_eq!(error.message.contains("already exists"), shows, "{error:?}");
