@@ -6,6 +6,7 @@
 )]
 
 mod architecture;
+mod authorizers;
 mod autobahn;
 mod bench;
 mod browser;

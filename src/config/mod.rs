@@ -53,11 +53,11 @@ mod words;
 pub use context::Options;
 pub use fault::{ConfigError, Fault, Note};
 pub use model::{
-    Allow, Backend, ChannelBinding, ClientCertificate, ClientTransport, Component, Database,
-    Disclose, ErrorDetails, IpVersion, Keepalives, Limits, Listener, ListenerService, MatchPolicy,
-    NodeConfig, PathService, Permission, Realm, Reset, Role, RouterWorker, Secret, Server, SslMode,
-    SslRootCert, StaticOptions, TargetSessionAttrs, TcpEndpoint, TlsVersion, Transport,
-    WebSocketOptions,
+    Allow, Authorizer, Backend, ChannelBinding, ClientCertificate, ClientTransport, Component,
+    Database, Disclose, ErrorDetails, IpVersion, Keepalives, Limits, Listener, ListenerService,
+    MatchPolicy, NodeConfig, PathService, Permission, Realm, Reset, Role, RouterWorker, Secret,
+    Server, SslMode, SslRootCert, StaticOptions, TargetSessionAttrs, TcpEndpoint, TlsVersion,
+    Transport, WebSocketOptions,
 };
 
 pub use reference::reference;

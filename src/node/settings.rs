@@ -117,6 +117,15 @@ fn role(role: &config::Role) -> wamp_router::Role {
         authorizer: None,
         name: role.name.clone(),
         permissions: role.permissions.iter().map(permission).collect(),
+        authorizer: role.authorizer.as_ref().map(authorizer),
+    }
+}
+
+fn authorizer(authorizer: &config::Authorizer) -> wamp_router::Authorizer {
+    wamp_router::Authorizer {
+        procedure: Uri::from(authorizer.procedure.as_str()),
+        timeout: authorizer.timeout,
+        cache_ttl: authorizer.cache_ttl,
     }
 }
 

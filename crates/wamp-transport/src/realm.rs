@@ -92,6 +92,15 @@ impl Realm {
         self.lock().router.stats()
     }
 
+    /// The roles whose authorizers nobody has registered, with those procedures.
+    pub fn missing_authorizers(&self) -> Vec<(String, Uri)> {
+        let state = self.lock();
+        let missing = state.router.missing_authorizers().into_iter();
+        missing
+            .map(|(role, procedure)| (role.to_owned(), procedure.clone()))
+            .collect()
+    }
+
     /// Takes in a session on a connection by its HELLO.
     pub(super) fn join(&self, outbox: Outbox, hello: Hello, authrole: &str) -> PeerId {
         let peer = self.admit(Destination::Connection(outbox));

@@ -80,9 +80,27 @@ const FAULTS: &[(&str, &str, &str)] = &[
     ),
     (
         r#"[{"name": "anonymous","#,
-        r#"[{"name": "anonymous", "authorizer": "com.auth","#,
-        "workers[0].realms[0].roles[0].authorizer: known to Crossbar.io, not served by wampgres yet: remove \
-         the key if that will do",
+        r#"[{"name": "anonymous", "authorizer": "com..auth","#,
+        "workers[0].realms[0].roles[0].authorizer: seen \"com..auth\"; \
+         must be a URI: no blanks, no `#`, no empty part between its dots",
+    ),
+    (
+        r#"[{"name": "anonymous","#,
+        r#"[{"name": "anonymous", "authorizer": "wamp.auth","#,
+        "workers[0].realms[0].roles[0].authorizer: seen \"wamp.auth\"; \
+         must be a procedure of your own: `wamp.` is reserved for WAMP itself",
+    ),
+    (
+        r#"[{"name": "anonymous","#,
+        r#"[{"name": "anonymous", "authorizer_timeout": 3,"#,
+        "workers[0].realms[0].roles[0].authorizer_timeout: \
+         the role has no `authorizer`: write one, or leave this out",
+    ),
+    (
+        r#"[{"name": "anonymous","#,
+        r#"[{"name": "anonymous", "authorizer": "com.auth", "authorizer_timeout": 0,"#,
+        "workers[0].realms[0].roles[0].authorizer_timeout: seen 0; must be from 0.1 to 600 seconds, \
+         as a number or with a unit as in \"500ms\" or \"2min\"",
     ),
     // Permissions.
     (
