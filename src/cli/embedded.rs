@@ -1,13 +1,17 @@
 //! `--embedded-postgres`: a private PostgreSQL in the place of a configuration's databases. Must not
 //! know how such a server is run.
 
-use std::{collections::BTreeSet, path::PathBuf};
+use std::{
+    collections::BTreeSet,
+    path::{Path, PathBuf},
+};
 
-use crate::config::{Database, NodeConfig, Secret};
+use crate::config::{Component, Database, NodeConfig, Secret};
+use component::sql::{CLASSNAME, Installation};
 use pg_cluster::{EmbeddedPostgres, Error, Options, running};
 
 /// Starts a private cluster with the role and database of the configuration, moves the configuration's
-/// databases there, and runs their schema files. `None` if there are none.
+/// databases there, installs what `sql.Procedures` has for SQL, and runs their schema files. `None` if there are none.
 pub(super) fn start(
     config: &mut NodeConfig,
     directory: Option<PathBuf>,
@@ -23,6 +27,12 @@ pub(super) fn start(
         &postgres.socket_directory().display().to_string(),
         postgres.port(),
     );
+    // Schema files may use what it installs.
+    let is_sql = |component: &Component| component.classname == CLASSNAME;
+    if config.components.iter().any(is_sql) {
+        let script = Installation::Install { watch_ddl: false }.script();
+        postgres.run(Path::new("sql-install"), &script, &options)?;
+    }
     let files = config
         .databases
         .iter()

@@ -114,7 +114,6 @@ pub(super) fn realm(realm: &config::Realm) -> RealmOptions {
 
 fn role(role: &config::Role) -> wamp_router::Role {
     wamp_router::Role {
-        authorizer: None,
         name: role.name.clone(),
         permissions: role.permissions.iter().map(permission).collect(),
         authorizer: role.authorizer.as_ref().map(authorizer),

@@ -138,12 +138,25 @@ impl EmbeddedPostgres {
     pub fn run_script(&self, file: &Path, options: &Options) -> Result<(), Error> {
         let script = fs::read_to_string(file);
         let script = script.map_err(tried(format!("cannot read {}", file.display())))?;
+        self.run(file, &script, options)
+    }
+
+    /// Runs these statements in the same way; `name` stands for their file in errors.
+    ///
+    /// # Errors
+    ///
+    /// What PostgreSQL has against them, with its place.
+    ///
+    /// # Blocking
+    ///
+    /// As [`run_script`](Self::run_script).
+    pub fn run(&self, name: &Path, script: &str, options: &Options) -> Result<(), Error> {
         let Options { user, database, .. } = options;
         let mut connection = Connection::open(self.socket_directory(), self.port, user, database)?;
-        match connection.try_to_run(&script)? {
+        match connection.try_to_run(script)? {
             Ok(_) => Ok(()),
             Err(Refusal { words, position }) => Err(Error::Script {
-                place: place(file, &script, position),
+                place: place(name, script, position),
                 words,
             }),
         }

@@ -53,6 +53,7 @@ pub(in crate::config) static SQL_OUTBOX: Section = Section {
 /// How many keys of `extra` are no options.
 const OWN: usize = 10;
 
+#[expect(clippy::too_many_lines, reason = "a table of keys")]
 const fn own(index: usize) -> Key {
     match index {
         0 => optional(

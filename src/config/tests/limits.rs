@@ -180,6 +180,7 @@ fn of_a_session() -> Vec<Row> {
     ]
 }
 
+#[expect(clippy::too_many_lines, reason = "a table of limits")]
 fn elsewhere() -> Vec<Row> {
     let client = wamp_client::Limits::DEFAULT;
     let requests = format!(

@@ -7,6 +7,8 @@ mod documented;
 mod environment;
 mod faults;
 mod libpq;
+// The table names a limit of adbapi.
+#[cfg(feature = "adbapi")]
 mod limits;
 mod model;
 mod secrets;

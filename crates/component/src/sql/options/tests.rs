@@ -64,6 +64,7 @@ fn a_comment_and_the_configuration_say_the_same() {
     );
 }
 
+#[expect(clippy::too_many_lines, reason = "a table of cases")]
 #[test]
 fn what_is_wrong_in_a_comment_is_told_with_its_place() {
     for (key, written, why) in [
