@@ -11,6 +11,7 @@ mod libpq;
 #[cfg(feature = "adbapi")]
 mod limits;
 mod model;
+mod ports;
 mod secrets;
 mod sql;
 mod syntax;
