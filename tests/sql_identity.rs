@@ -33,7 +33,7 @@ fn database(name: &str, backend: Backend) -> Database {
     let database = Database::create(name, backend);
     let role = |of: &str| format!("{name}_{backend}_{of}");
     let (web, staff) = (role("web"), role("staff"));
-    let functions = Installation::Install.script();
+    let functions = Installation::Install { watch_ddl: false }.script();
     let script = format!(
         "{functions}
          CREATE ROLE {web}; CREATE ROLE {staff};

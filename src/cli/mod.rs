@@ -129,6 +129,7 @@ Examples:
   wampgres sql-install                                 install it in the databases of all sql.Procedures
   wampgres sql-install --database main                 install it in one of the `databases`
   wampgres sql-install --print | psql -d shop          the same by psql
+  wampgres sql-install --watch-ddl                     also have procedures reloaded after DDL
   wampgres sql-install --remove --database main        remove it, with all events that are kept
 
 What is there already is brought to the version of this program, and kept where it is newer.
@@ -147,7 +148,11 @@ struct SqlInstallArgs {
     /// Print the SQL, for psql, and change nothing
     #[arg(long)]
     print: bool,
-    /// Remove the schema
+    /// Also install event triggers that have the SQL procedures reloaded when DDL is committed, for
+    /// which one has to be a superuser
+    #[arg(long, conflicts_with = "remove")]
+    watch_ddl: bool,
+    /// Remove the schema, and the event triggers
     #[arg(long)]
     remove: bool,
 }

@@ -14,7 +14,9 @@ pub(super) fn run(args: &SqlInstallArgs, classes: &Classes) -> ExitCode {
     let installation = if args.remove {
         Installation::Remove
     } else {
-        Installation::Install
+        Installation::Install {
+            watch_ddl: args.watch_ddl,
+        }
     };
     if args.print {
         print!("{}", installation.script());

@@ -130,8 +130,14 @@
 //!
 //! It comes back with each new connection to another router, as the procedures of the class do. A
 //! class with [`Component::REGISTERS_LATER`] lets `extra.procedures` limit what it does not register
-//! at its start.
-
+//! at its start. [`SessionHandle::replace`] registers a procedure anew without a moment in which there is
+//! none.
+//!
+//! # Reloading
+//!
+//! What a class reads at its start, it reads again in [`Component::on_reload`]: when the node gets SIGHUP,
+//! or when the component asks for it by [`Setup::reload`]. With `--watch` it is asked twice a second whether
+//! it should ([`Component::on_watch`]).
 //!
 //! # Who may subscribe
 //!

@@ -28,4 +28,4 @@ pub use class::CLASSNAME;
 pub(crate) use class::Procedures;
 pub use install::Installation;
 pub use options::{OPTIONS, OptionKind, OptionPlace, OptionRow};
-pub use topics::{CHANNEL_OPTIONS, OUTBOX_OPTIONS};
+pub use topics::{CHANNEL_OPTIONS, EVENTS_AT_ONCE, OCTETS_AT_ONCE, OUTBOX_OPTIONS};

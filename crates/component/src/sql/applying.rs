@@ -17,6 +17,8 @@ pub(super) struct Defined {
     pub(super) targets: Vec<Target>,
     /// The URIs of those that have a fault: what they had before stays.
     pub(super) faulty: BTreeSet<String>,
+    /// The URIs that are for the other origin to replace.
+    pub(super) taken: BTreeSet<String>,
     /// How many faults there are, which have been told.
     pub(super) faults: usize,
     /// Whether all is known that there is, so that what is not there is gone.
@@ -44,7 +46,7 @@ pub(super) fn apply(
     for uri in served.uris(defined.origin) {
         if defined.faulty.contains(&uri) {
             stays(&uri);
-        } else if !uris.contains(&uri) && defined.is_complete {
+        } else if !uris.contains(&uri) && !defined.taken.contains(&uri) && defined.is_complete {
             served.remove(&uri);
             work.removed += 1;
         }

@@ -66,11 +66,7 @@ impl Definitions {
         let mut written = this.written(extra);
         let prefix = this.text(extra, "prefix").unwrap_or_default();
         let prefix = prefix.strip_suffix('.').unwrap_or(prefix);
-        if let Some(topics) = extra.get("topics") {
-            let (settings, faults) = topics::Settings::read(topics, prefix);
-            this.topics = settings;
-            this.faults.extend(faults);
-        }
+        this.topics(extra, prefix);
         if let Some(directory) = this.text(extra, "directory") {
             let (files, faults) = files::read(Path::new(directory));
             this.is_complete = faults.is_empty();
@@ -102,12 +98,7 @@ impl Definitions {
             }
         }
         this.text(extra, "reload_channel");
-        let replica = this.text(extra, "replica");
-        if let Some(why) = replica.and_then(|name| databases.fault(name)) {
-            let place = Place::of(&"extra.replica".into());
-            this.faults.push(Fault::new(place, why));
-        }
-        this.check_databases(databases);
+        this.check_databases(extra, databases);
         this.check_identity(extra, &defaults, !schemas.is_empty());
         let taken = this.plans.keys().chain(&this.faulty);
         this.functions = FunctionOptions {
@@ -145,8 +136,21 @@ impl Definitions {
         }
     }
 
+    fn topics(&mut self, extra: &Map<String, Value>, prefix: &str) {
+        if let Some(topics) = extra.get("topics") {
+            let (settings, faults) = topics::Settings::read(topics, prefix);
+            self.topics = settings;
+            self.faults.extend(faults);
+        }
+    }
+
     /// Takes out what names a database that there is none of.
-    fn check_databases(&mut self, databases: &Databases) {
+    fn check_databases(&mut self, extra: &Map<String, Value>, databases: &Databases) {
+        let replica = self.text(extra, "replica");
+        if let Some(why) = replica.and_then(|name| databases.fault(name)) {
+            let place = Place::of(&"extra.replica".into());
+            self.faults.push(Fault::new(place, why));
+        }
         let (faults, faulty) = (&mut self.faults, &mut self.faulty);
         self.plans.retain(|uri, plan| {
             let fault = databases.fault_of(&plan.options);

@@ -2,7 +2,7 @@
 //! configuration, and those of schemas. Must not know who asks for a reload.
 
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, BTreeSet},
     mem,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
@@ -144,6 +144,7 @@ impl Reloading {
             origin: Origin::Texts,
             targets: of_plans(definitions.plans, &self.databases),
             faulty: definitions.faulty,
+            taken: BTreeSet::new(),
             faults: definitions.faults.len(),
             is_complete: definitions.is_complete,
             is_first: false,

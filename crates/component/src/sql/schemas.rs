@@ -156,14 +156,12 @@ impl Schemas {
         let faults = functions.faults.len();
         tracing::info!(target: crate::LOG, left_out, faulty = faults, "the functions of schemas are read");
         let all = functions.all.into_values();
-        let mut faulty = functions.faulty;
-        // Those that files have are theirs to replace.
-        faulty.extend(options.taken.iter().cloned());
         let is_first = !std::mem::replace(&mut self.state().is_read, true);
         let defined = Defined {
             origin: Origin::Schemas,
             targets: all.map(Target::Function).collect(),
-            faulty,
+            faulty: functions.faulty,
+            taken: options.taken.clone(),
             faults,
             is_complete: true,
             is_first,

@@ -66,7 +66,7 @@ fn server() -> &'static Server {
         let cluster = TemporaryCluster::create("app", None).unwrap();
         cluster.start().unwrap();
         let mut owner = owner(&cluster);
-        let functions = Installation::Install.script();
+        let functions = Installation::Install { watch_ddl: false }.script();
         owner.batch_execute(&functions).unwrap();
         for sql in SCHEMA {
             owner.batch_execute(sql).unwrap();
