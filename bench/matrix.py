@@ -122,6 +122,10 @@ class Node:
         status = pathlib.Path(f"/proc/{self.process.pid}/status").read_text()
         return int(re.search(rf"{'VmHWM' if most else 'VmRSS'}:\s+(\d+)", status).group(1))
 
+    def forget_most(self):
+        """Has the most memory so far counted from now on."""
+        pathlib.Path(f"/proc/{self.process.pid}/clear_refs").write_text("5")
+
     def processor_time(self):
         """Processor time so far, in seconds."""
         return processor_time(self.process.pid)
@@ -154,11 +158,11 @@ class Bench:
         self.select = scratch / "select.sql"
         self.select.write_text("SELECT now();\n")
 
-    def run_pgbench(self, database, *options):
-        """Runs pgbench with SELECT now(). Returns what it prints."""
+    def run_pgbench(self, database, *options, script=None):
+        """Runs pgbench with a script, SELECT now() if none is given. Returns what it prints."""
         command = [
-            self.pgbench_program, "--no-vacuum", "-M", "prepared", "-f", self.select, *options,
-            "-T", str(max(1, round(self.seconds * 0.75))),
+            self.pgbench_program, "--no-vacuum", "-M", "prepared", "-f", script or self.select,
+            *options, "-T", str(max(1, round(self.seconds * 0.75))),
             "-h", database["host"], "-p", str(database["port"]), "-U", database["user"],
             database["database"],
         ]
@@ -170,9 +174,13 @@ class Bench:
             sys.exit(f"pgbench fails:\n{done.stderr}{done.stdout}")
         return done.stdout
 
-    def pgbench(self, database):
+    def pgbench(self, database, script=None):
         """Transactions a second."""
-        printed = self.run_pgbench(database, "-c", "10", "-j", "2")
+        return self.tps(self.run_pgbench(database, "-c", "10", "-j", "2", script=script))
+
+    @staticmethod
+    def tps(printed):
+        """The transactions a second that pgbench prints."""
         return float(re.search(r"tps = ([0-9.]+) \(without", printed).group(1))
 
     def pgbench_latencies(self, database, *options):

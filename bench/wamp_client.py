@@ -1,4 +1,4 @@
-"""A WAMP client of its own for bench/attacks.py, and frames ready to be sent."""
+"""A WAMP client of its own for bench/attacks.py and bench/sql.py, and frames ready to be sent."""
 
 import base64
 import json
@@ -65,7 +65,11 @@ class Client:
         return self.request
 
     def receive(self):
-        """The next text message; pings are answered."""
+        """The next message."""
+        return json.loads(self.receive_text())
+
+    def receive_text(self):
+        """The text of the next message; pings are answered."""
         while True:
             frame_of = self.parse()
             if frame_of is None:
@@ -73,7 +77,7 @@ class Client:
                 continue
             opcode, payload = frame_of
             if opcode == 1:
-                return json.loads(payload)
+                return payload
             if opcode == 8:
                 raise Closed(payload[2:].decode())
             if opcode == 9:

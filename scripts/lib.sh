@@ -83,12 +83,12 @@ install_autobahn_js() {
     fingerprint "$lock" >"$stamp"
 }
 
-# AutobahnJS for node, Wampy.js and AutobahnPython, as the tests drive them.
+# AutobahnJS for node, Wampy.js, TypeScript and AutobahnPython, as the tests drive them.
 install_test_clients() {
     local pins=(tests/clients/package-lock.json tests/clients/requirements.txt)
     local stamp=$clients/stamp
     if is_current "$stamp" "${pins[@]}"; then return; fi
-    say "installing AutobahnJS and Wampy.js from npm and AutobahnPython from PyPI into $clients"
+    say "installing AutobahnJS, Wampy.js and TypeScript from npm and AutobahnPython from PyPI into $clients"
     npm_install "$clients" --include=dev
     python3 -m venv --clear "$clients/venv"
     "$clients/venv/bin/pip" install --quiet --disable-pip-version-check --prefer-binary \

@@ -206,7 +206,7 @@ fn an_interaction_that_fails_half_way_leaves_nothing_behind(backend: Backend) {
     assert_eq!(orders(&database), [] as [i32; 0]);
 
     let error = client.call_error("com.example.order_twice", json!([3]), json!({}));
-    assert_eq!(error["uri"], "wamp.error.runtime_error");
+    assert_eq!(error["uri"], "wampgres.error.conflict");
     let message = error["args"][0].as_str().expect("a message");
     assert!(message.contains("duplicate key value"), "{message}");
     let details = &error["kwargs"];

@@ -282,7 +282,7 @@ fn an_unknown_word_on_the_command_line_is_a_fault() {
         &["start", "--io-threads", "0"],
         &["start", "--io-threads", "many"],
         &["strat"],
-        &["check", "--embedded-postgres"],
+        &["bench", "--embedded-postgres"],
     ] {
         let ended = run(directory.path(), args, &[]);
         assert_eq!(

@@ -1,8 +1,7 @@
 //! A component that guards topics: it is asked before somebody may subscribe, in this process.
 
-use std::sync::{Arc, Mutex, mpsc};
+use std::sync::{Mutex, mpsc};
 
-use deferred::Control;
 use serde_json::{Value, json};
 use wampgres::component::{
     Component, Deferred, Error, Event, GuardHandle, MatchPolicy, Pattern, Procedure, Promise,
@@ -184,7 +183,7 @@ fn what_nobody_waits_for_any_more_is_canceled() {
     let mut client = Client::join(node.address());
     request(&mut client, "com.guarded");
     let (_, promise) = next(&asked);
-    let control: Arc<dyn Control<Error>> = promise.control();
+    let control = promise.control();
     assert!(control.failure().is_none());
     drop(client);
     wait::until("the end of what decides", || control.failure());

@@ -12,6 +12,10 @@ use crate::support::{
 
 /// Runs it with this configuration: the exit code, and what it prints and complains about.
 fn run(config: &Value, args: &[&str]) -> (Option<i32>, String, String) {
+    command("sql-install", config, args)
+}
+
+fn command(name: &str, config: &Value, args: &[&str]) -> (Option<i32>, String, String) {
     let directory = tempfile::tempdir().expect("a directory");
     std::fs::create_dir(directory.path().join("web")).expect("the page's place");
     let file = directory.path().join("config.json");
@@ -20,7 +24,7 @@ fn run(config: &Value, args: &[&str]) -> (Option<i32>, String, String) {
     for name in ENVIRONMENT {
         command.env_remove(name);
     }
-    command.arg("sql-install").args(args);
+    command.arg(name).args(args);
     if !args.contains(&"--print") {
         command.arg("--config").arg(&file);
     }
@@ -57,6 +61,8 @@ on_each_backend![
     it_can_be_run_again_and_removed,
     another_version_is_upgraded_and_a_newer_one_is_kept,
     what_others_need_of_it_is_not_removed,
+    event_triggers_are_installed_where_they_are_asked_for,
+    a_check_looks_for_the_outbox,
 ];
 
 fn it_can_be_run_again_and_removed(backend: Backend) {
@@ -139,6 +145,54 @@ fn what_others_need_of_it_is_not_removed(backend: Backend) {
     assert_eq!(code, Some(1));
     assert!(
         faults.contains("table wampgres.mine depends on schema wampgres"),
+        "{faults}"
+    );
+}
+
+fn event_triggers_are_installed_where_they_are_asked_for(backend: Backend) {
+    let database = Database::create("install_watch", backend);
+    let config = config_of(&database);
+    let mut sql = database.client();
+    let mut triggers = || -> i64 {
+        let count = "SELECT count(*) FROM pg_event_trigger WHERE evtname LIKE 'wampgres%'";
+        sql.query_one(count, &[]).expect("a count").get(0)
+    };
+    for (args, expected) in [
+        (&[][..], 0),
+        (&["--watch-ddl"], 2),
+        (&["--watch-ddl"], 2),
+        (&[], 2),
+        (&["--remove"], 0),
+    ] {
+        let (code, _, faults) = run(&config, args);
+        assert_eq!((code, faults.as_str()), (Some(0), ""), "{args:?}");
+        assert_eq!(triggers(), expected, "{args:?}");
+    }
+    assert_eq!(objects(&database), 0);
+}
+
+fn a_check_looks_for_the_outbox(backend: Backend) {
+    let database = Database::create("install_check", backend);
+    let mut config = config_of(&database);
+    let extra = &mut config["workers"][1]["components"][0]["extra"];
+    extra["topics"] = json!({"outbox": true});
+    let (code, _, faults) = command("check", &config, &["--database"]);
+    assert_eq!(code, Some(2), "{faults}");
+    for words in [
+        "extra.topics.outbox: ",
+        "the outbox is not installed in this database: run `wampgres sql-install`",
+    ] {
+        assert!(faults.contains(words), "{faults}");
+    }
+    install(&database);
+    let (code, _, faults) = command("check", &config, &["--database"]);
+    assert_eq!((code, faults.as_str()), (Some(0), ""));
+    config["workers"][1]["components"][0]["extra"]["topics"]["outbox"] =
+        json!({"max_age": "1 parsec"});
+    let (code, _, faults) = command("check", &config, &["--database"]);
+    assert_eq!(code, Some(2));
+    assert!(
+        faults.contains("extra.topics.outbox.max_age: must be a time above 0"),
         "{faults}"
     );
 }

@@ -30,11 +30,9 @@ fn config_of(database: &Database, topics: &Value) -> Value {
     config(&[router(), container(CLASS, HERE, extra)])
 }
 
-/// A node that hears what is published.
+/// A node of which nobody has waited for its database: SUBSCRIBED comes once it hears what is published.
 fn start(database: &Database, topics: &Value) -> Node {
-    let mut node = Node::start(&config_of(database, topics));
-    node.wait_for_log(LIVE);
-    node
+    Node::start(&config_of(database, topics))
 }
 
 /// A database with an outbox, and a node that publishes it.

@@ -1,35 +1,35 @@
 //! `wampgres check`: says whether a configuration is sound and what it describes, and with
 //! `--database` whether PostgreSQL can prepare its SQL. Serves nothing.
 
-use std::{process::ExitCode, time::Duration};
+use std::process::ExitCode;
 
-use super::{CheckArgs, FAULTY, explain, load};
-use crate::{
-    config::NodeConfig,
-    node::{StopTimes, check_sql},
+use super::{CheckArgs, FAULTY, load, look, refuse};
+use crate::config::NodeConfig;
+use component::{
+    Classes,
+    sql::{self, SqlComponent},
 };
-use component::Classes;
-
-/// How long it may take to close the databases.
-const CLOSE_TIME: Duration = Duration::from_secs(2);
 
 pub(super) fn run(args: &CheckArgs, classes: &Classes) -> ExitCode {
     let file = &args.config.config;
     match load(file, classes) {
-        Ok(config) => {
+        Ok(mut config) => {
             println!("{}: no faults\n{config}", file.display());
-            if args.database {
-                return check_database(&config, classes);
+            if args.database || args.embedded.is_given() {
+                return check_database(&mut config, args, classes);
             }
             ExitCode::SUCCESS
         }
-        Err(error) => explain(file, &error),
+        Err(error) => refuse(file, &error),
     }
 }
 
 /// Prints what PostgreSQL says of the SQL.
-fn check_database(config: &NodeConfig, classes: &Classes) -> ExitCode {
-    let checked = match check_sql(config, classes, StopTimes::of(CLOSE_TIME)) {
+fn check_database(config: &mut NodeConfig, args: &CheckArgs, classes: &Classes) -> ExitCode {
+    let check = |json_path: &str, component: SqlComponent<'_>| {
+        (json_path.to_owned(), sql::check(component))
+    };
+    let checked = match look::at_sql(config, &args.embedded, classes, check) {
         Ok(checked) => checked,
         Err(error) => {
             eprintln!("{error}");

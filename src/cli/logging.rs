@@ -70,6 +70,19 @@ pub(super) fn start(format: LogFormat) -> io::Result<Log> {
     Ok(Log { limits })
 }
 
+/// Sends warnings to standard error as they come, for a command that serves nobody; `RUST_LOG` sets
+/// what is logged.
+pub(super) fn start_for_client() {
+    let wanted = env::var("RUST_LOG").unwrap_or_else(|_| "warn".to_owned());
+    let log = tracing_subscriber::fmt::layer()
+        .with_writer(io::stderr)
+        .with_ansi(io::stderr().is_terminal())
+        .without_time()
+        .with_target(false);
+    let (filter, _) = filter(&wanted);
+    tracing_subscriber::registry().with(filter).with(log).init();
+}
+
 /// What `RUST_LOG` asks for, and the parts that cannot be understood, which the crate would write
 /// to standard error itself.
 fn filter(wanted: &str) -> (EnvFilter, Vec<&str>) {

@@ -2,11 +2,21 @@
 //! how a node works.
 
 mod bench;
+mod call;
 mod check;
+mod client;
+mod describe;
+mod embedded;
+mod explain;
+mod init;
 pub(crate) mod logging;
+mod look;
+mod publish;
+mod register;
 mod signals;
 mod sql_install;
 mod start;
+mod subscribe;
 
 use std::{
     num::{NonZeroU8, NonZeroU16, NonZeroU64},
@@ -44,8 +54,10 @@ struct Cli {
 const EXAMPLES: &str = "\
 Examples:
   wampgres                                run the node that ./config.json describes
+  wampgres init notes                     write the files of a node of your own
   wampgres start --embedded-postgres      the same, with a private PostgreSQL of its own
   wampgres check --config /etc/node.json  list every fault of a configuration
+  wampgres call com.example.now.v1        call a procedure of the node that runs on this machine
   wampgres bench --connections 50         measure the node that runs on this machine
 
 Without a command the node is started. The log goes to standard error; RUST_LOG sets what is
@@ -67,11 +79,32 @@ enum Command {
     /// Run the node until SIGINT or SIGTERM (this is the default)
     #[command(after_help = SIGNALS)]
     Start(StartArgs),
+    /// Write the files of a node of one's own: its configuration, procedures in SQL, a page
+    #[command(after_help = init::HELP)]
+    Init(init::InitArgs),
     /// Check a configuration and list all of its faults
     Check(CheckArgs),
     /// Install what SQL needs to publish events and to ask who calls: the schema wampgres
     #[command(name = "sql-install", after_help = SQL_INSTALL_HELP)]
     SqlInstall(SqlInstallArgs),
+    /// Call a procedure and print what it answers
+    #[command(after_help = call::HELP)]
+    Call(Box<call::CallArgs>),
+    /// Publish an event
+    #[command(after_help = publish::HELP)]
+    Publish(Box<publish::PublishArgs>),
+    /// Print the events of topics
+    #[command(after_help = subscribe::HELP)]
+    Subscribe(Box<subscribe::SubscribeArgs>),
+    /// Answer calls with a program
+    #[command(after_help = register::HELP)]
+    Register(Box<register::RegisterArgs>),
+    /// Say what procedures in SQL there are: for people, as JSON or as TypeScript
+    #[command(after_help = describe::HELP)]
+    Describe(Box<describe::DescribeArgs>),
+    /// Show what PostgreSQL plans to do for a call of a procedure in SQL
+    #[command(after_help = explain::HELP)]
+    Explain(Box<explain::ExplainArgs>),
     /// Put a load on a router and measure it
     #[command(after_help = BENCH_EXAMPLES)]
     Bench(Box<BenchArgs>),
@@ -119,9 +152,11 @@ struct CheckArgs {
     #[command(flatten)]
     config: ConfigArgs,
     /// Also ask PostgreSQL to prepare the SQL of all components of the class sql.Procedures, and list
-    /// what it refuses. Nothing of it is run
+    /// what it refuses. Nothing of it is run. Implied by --embedded-postgres
     #[arg(long)]
     database: bool,
+    #[command(flatten)]
+    embedded: look::EmbeddedArgs,
 }
 
 const SQL_INSTALL_HELP: &str = "\
@@ -129,6 +164,8 @@ Examples:
   wampgres sql-install                                 install it in the databases of all sql.Procedures
   wampgres sql-install --database main                 install it in one of the `databases`
   wampgres sql-install --print | psql -d shop          the same by psql
+  wampgres sql-install --watch-ddl                     also have procedures reloaded after DDL
+  wampgres sql-install --embedded-postgres             install it in the private PostgreSQL
   wampgres sql-install --remove --database main        remove it, with all events that are kept
 
 What is there already is brought to the version of this program, and kept where it is newer.
@@ -147,9 +184,15 @@ struct SqlInstallArgs {
     /// Print the SQL, for psql, and change nothing
     #[arg(long)]
     print: bool,
-    /// Remove the schema
+    /// Also install event triggers that have the SQL procedures reloaded when DDL is committed, for
+    /// which one has to be a superuser
+    #[arg(long, conflicts_with = "remove")]
+    watch_ddl: bool,
+    /// Remove the schema, and the event triggers
     #[arg(long)]
     remove: bool,
+    #[command(flatten)]
+    embedded: look::EmbeddedArgs,
 }
 
 const BENCH_EXAMPLES: &str = "\
@@ -276,6 +319,13 @@ pub fn run(classes: &Classes) -> ExitCode {
         Command::Start(args) => start::run(&args, classes),
         Command::Check(args) => check::run(&args, classes),
         Command::SqlInstall(args) => sql_install::run(&args, classes),
+        Command::Init(args) => init::run(&args),
+        Command::Call(args) => call::run(&args, classes),
+        Command::Publish(args) => publish::run(&args, classes),
+        Command::Subscribe(args) => subscribe::run(&args, classes),
+        Command::Register(args) => register::run(&args, classes),
+        Command::Describe(args) => describe::run(&args, classes),
+        Command::Explain(args) => explain::run(&args, classes),
         Command::Bench(args) => bench::run(&args),
         Command::Version => {
             println!("wampgres {}", env!("CARGO_PKG_VERSION"));
@@ -320,7 +370,7 @@ fn load(file: &Path, classes: &Classes) -> Result<NodeConfig, ConfigError> {
 }
 
 /// Says on standard error what is wrong with a configuration.
-fn explain(file: &Path, error: &ConfigError) -> ExitCode {
+fn refuse(file: &Path, error: &ConfigError) -> ExitCode {
     eprintln!("{}: {error}", file.display());
     ExitCode::from(FAULTY)
 }

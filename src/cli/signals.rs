@@ -1,4 +1,5 @@
-//! Owns which signals a running node hears, and what each asks for. Must not know how that is done.
+//! Owns which signals a running node and other commands hear, and what each asks for. Must not know how
+//! that is done.
 
 use std::{
     fs::File,
@@ -13,8 +14,9 @@ use signal_hook::{
     iterator,
 };
 
-/// The exit code after a second signal, as a shell gives for SIGINT.
-const INTERRUPTED: i32 = 130;
+/// The exit code after a second signal, and of a command that one has ended before its work was done, as
+/// a shell gives for SIGINT.
+pub(super) const INTERRUPTED: u8 = 130;
 /// How long a process that leaves at once waits for whoever reads its log.
 const AT_ONCE: Duration = Duration::from_millis(100);
 /// How long after the first signal others count as the same request: when a terminal is closed, the
@@ -69,6 +71,26 @@ impl Signals {
     }
 }
 
+/// Fires when a command is asked to end that reads nothing again: by SIGINT, SIGTERM or SIGHUP. A later
+/// one that is no echo of it ends the process at once. SIGHUP stays ignored if it is, as `nohup` has it.
+///
+/// # Errors
+/// If the system has no thread or descriptor left.
+pub(super) fn first() -> io::Result<Receiver<()>> {
+    let hangup = (!hangup_is_ignored()).then_some(SIGHUP);
+    let mut signals = iterator::Signals::new([SIGINT, SIGTERM].into_iter().chain(hangup))?;
+    let (stop, stops) = bounded(1);
+    let thread = Builder::new().name("signals".to_owned());
+    thread.spawn(move || {
+        let (reload, _) = bounded(1);
+        let mut heard = Heard::default();
+        for _ in signals.forever() {
+            heard.hear(false, &stop, &reload);
+        }
+    })?;
+    Ok(stops)
+}
+
 #[derive(Default)]
 struct Heard {
     /// When a stop was asked for first.
@@ -90,7 +112,7 @@ impl Heard {
             Some(at) if at.elapsed() < ECHO => {}
             Some(_) => {
                 stdio::finish(AT_ONCE);
-                std::process::exit(INTERRUPTED)
+                std::process::exit(INTERRUPTED.into())
             }
         }
     }

@@ -1,32 +1,40 @@
 //! `wampgres sql-install`: puts the schema `wampgres` into databases, prints it, or takes it out. Owns
 //! words and exit codes; must not know what is in the schema.
 
-use std::{process::ExitCode, time::Duration};
+use std::process::ExitCode;
 
-use super::{FAULTY, SqlInstallArgs, explain, load};
-use crate::node::{StopTimes, install_sql};
+use super::{
+    FAULTY, SqlInstallArgs, load,
+    look::{self, CLOSE_TIME},
+    refuse,
+};
+use crate::{
+    config::NodeConfig,
+    node::{StopTimes, install_sql},
+};
 use component::{Classes, sql::Installation};
-
-/// How long it may take to close the databases.
-const CLOSE_TIME: Duration = Duration::from_secs(2);
 
 pub(super) fn run(args: &SqlInstallArgs, classes: &Classes) -> ExitCode {
     let installation = if args.remove {
         Installation::Remove
     } else {
-        Installation::Install
+        Installation::Install {
+            watch_ddl: args.watch_ddl,
+        }
     };
     if args.print {
         print!("{}", installation.script());
         return ExitCode::SUCCESS;
     }
     let file = &args.config.config;
-    let config = match load(file, classes) {
+    let mut config = match load(file, classes) {
         Ok(config) => config,
-        Err(error) => return explain(file, &error),
+        Err(error) => return refuse(file, &error),
     };
     let meant = (installation, args.database.as_deref());
-    let installed = match install_sql(&config, classes, StopTimes::of(CLOSE_TIME), meant) {
+    let install =
+        |config: &NodeConfig| install_sql(config, classes, StopTimes::of(CLOSE_TIME), meant);
+    let installed = match look::on_databases(&mut config, &args.embedded, install) {
         Ok(Some(installed)) => installed,
         Ok(None) => {
             eprintln!("{}", nothing_meant(args));

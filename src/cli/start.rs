@@ -3,24 +3,22 @@
 
 use std::{
     net::{IpAddr, SocketAddr},
-    path::PathBuf,
     process::ExitCode,
     time::{Duration, Instant},
 };
 
-use super::{StartArgs, explain, load, logging, raise_file_limit, signals::Signals};
+use super::{StartArgs, embedded, load, logging, raise_file_limit, refuse, signals::Signals};
 use crate::{
-    config::{Database, NodeConfig, Secret},
+    config::NodeConfig,
     node::{Address, ConnectionStats, Node, StopTimes, Threads},
 };
 use component::Classes;
-use pg_cluster::EmbeddedPostgres;
 
 pub(super) fn run(args: &StartArgs, classes: &Classes) -> ExitCode {
     let file = &args.config.config;
     let mut config = match load(file, classes) {
         Ok(config) => config,
-        Err(error) => return explain(file, &error),
+        Err(error) => return refuse(file, &error),
     };
     // Its drop writes what is logged last.
     let _log = match logging::start(args.log_format) {
@@ -55,8 +53,16 @@ fn run_node(
         tracing::warn!(%error, "the limit of open files stays as it is");
     }
     let postgres = match &args.embedded_postgres {
-        Some(directory) => start_postgres(config, directory.clone())?,
-        None => None,
+        Some(directory) => embedded::start(config, directory.clone())?,
+        None => {
+            for database in config.databases.iter().filter(|d| d.schema_file.is_some()) {
+                let label = database.label();
+                tracing::info!(
+                    "{label}: schema_file is for --embedded-postgres alone: run it with psql where it has changed"
+                );
+            }
+            None
+        }
     };
     let threads = Threads {
         io_threads: args.io_threads,
@@ -135,41 +141,6 @@ pub(super) fn seconds(text: &str) -> Result<Duration, String> {
         .filter(|seconds| (1.0..=86_400.0).contains(seconds))
         .map(Duration::from_secs_f64)
         .ok_or_else(|| "must be seconds, from 1 to 86400".to_owned())
-}
-
-/// Starts a private cluster with the role and database of the configuration, and moves the
-/// configuration's databases there. `None` if there are none.
-fn start_postgres(
-    config: &mut NodeConfig,
-    directory: Option<PathBuf>,
-) -> Result<Option<EmbeddedPostgres>, Box<dyn std::error::Error>> {
-    let Some((database, others)) = config.databases.split_first() else {
-        tracing::warn!("--embedded-postgres is of no use: no component has a database");
-        return Ok(None);
-    };
-    let identity = |d: &Database| (d.user.clone(), d.database.clone(), d.password.clone());
-    if others.iter().any(|d| identity(d) != identity(database)) {
-        return Err(
-            "--embedded-postgres makes one role with one database: let all components \
-                    name the same, or run a PostgreSQL of your own"
-                .into(),
-        );
-    }
-    let postgres = EmbeddedPostgres::start(&pg_cluster::Options {
-        directory,
-        user: database.user.clone(),
-        password: database
-            .password
-            .as_ref()
-            .map(|password| Secret::expose(password).to_owned()),
-        database: database.database.clone(),
-    })?;
-    for database in &mut config.databases {
-        // The socket is faster than TCP, and needs no password of the user that runs the node.
-        let host = postgres.socket_directory().display().to_string();
-        database.move_to(host, postgres.port());
-    }
-    Ok(Some(postgres))
 }
 
 /// Where to point a browser or a client.

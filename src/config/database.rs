@@ -27,6 +27,7 @@ use super::{
     },
     object::Object,
     reader::Cursor,
+    words::unless_secret,
 };
 
 /// Checks a database that is written down, and fills in what is not. `None` when it has a fault.
@@ -91,6 +92,7 @@ fn read(object: &Object<'_>, context: &Context<'_>) -> Database {
         statement_timeout: object.time("statement_timeout"),
         idle_timeout: object.time("idle_timeout"),
         max_lifetime: object.time("max_lifetime"),
+        schema_file: schema_file(object, context),
         slow_query: object
             .optional_integer("slow_query_ms")
             .map(Duration::from_millis),
@@ -99,12 +101,30 @@ fn read(object: &Object<'_>, context: &Context<'_>) -> Database {
             Some("discard") => Reset::Discard,
             _ => Reset::None,
         },
-        error_details: match object.word("error_details") {
-            Some("all") => ErrorDetails::All,
-            Some("names") => ErrorDetails::Names,
-            _ => ErrorDetails::None,
-        },
+        error_details: error_details(object),
     }
+}
+
+fn error_details(object: &Object<'_>) -> ErrorDetails {
+    match object.word("error_details") {
+        Some("debug") => ErrorDetails::Debug,
+        Some("all") => ErrorDetails::All,
+        Some("names") => ErrorDetails::Names,
+        _ => ErrorDetails::None,
+    }
+}
+
+/// A file that has to be there.
+fn schema_file(object: &Object<'_>, context: &Context<'_>) -> Option<PathBuf> {
+    let member = object.member("schema_file")?;
+    let file = context.base_dir.join(member.text()?);
+    if !file.is_file() {
+        let file = unless_secret(file.display().to_string());
+        member.fault(format!(
+            "there is no file {file}; relative ones are relative to the config file"
+        ));
+    }
+    Some(file)
 }
 
 /// The one that is written, which this program must have.

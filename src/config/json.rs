@@ -3,11 +3,13 @@
 
 use std::fmt;
 
-use serde::de::{Deserialize, Deserializer, Error, MapAccess, SeqAccess, Visitor};
+use serde::de::{Deserialize, Deserializer, Error, IgnoredAny, MapAccess, SeqAccess, Visitor};
 use serde_json::{Map, Number, Value};
 
 use super::{fault::ConfigError, keys};
 
+/// The key of a comment, which may stand in any object, and more than once.
+const COMMENT: &str = "//";
 /// How many characters of an offending line are shown on either side of its caret.
 const EXCERPT: usize = 60;
 
@@ -100,8 +102,12 @@ impl<'de> Visitor<'de> for Tree {
 
     fn visit_map<A: MapAccess<'de>>(self, mut entries: A) -> Result<Json, A::Error> {
         let mut object = Vec::new();
-        while let Some(entry) = entries.next_entry()? {
-            object.push(entry);
+        while let Some(key) = entries.next_key::<String>()? {
+            if key == COMMENT {
+                entries.next_value::<IgnoredAny>()?;
+            } else {
+                object.push((key, entries.next_value()?));
+            }
         }
         Ok(Json::Object(object))
     }

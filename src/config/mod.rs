@@ -53,14 +53,15 @@ mod words;
 pub use context::Options;
 pub use fault::{ConfigError, Fault, Note};
 pub use model::{
-    Allow, Backend, ChannelBinding, ClientCertificate, ClientTransport, Component, Database,
-    Disclose, ErrorDetails, IpVersion, Keepalives, Limits, Listener, ListenerService, MatchPolicy,
-    NodeConfig, PathService, Permission, Realm, Reset, Role, RouterWorker, Secret, Server, SslMode,
-    SslRootCert, StaticOptions, TargetSessionAttrs, TcpEndpoint, TlsVersion, Transport,
-    WebSocketOptions,
+    Allow, Authorizer, Backend, ChannelBinding, ClientCertificate, ClientTransport, Component,
+    Database, Disclose, ErrorDetails, IpVersion, Keepalives, Limits, Listener, ListenerService,
+    MatchPolicy, NodeConfig, PathService, Permission, Realm, Reset, Role, RouterWorker, Secret,
+    Server, SslMode, SslRootCert, StaticOptions, TargetSessionAttrs, TcpEndpoint, TlsVersion,
+    Transport, WebSocketOptions,
 };
 
 pub use reference::reference;
+pub use url::WebSocketUrl;
 
 /// The environment of this process, for [`Options::environment`]. A variable that is not UTF-8
 /// counts as not set.

@@ -65,8 +65,22 @@ pub struct Realm {
 pub struct Role {
     /// `anonymous` is the role of a session that did not authenticate.
     pub name: String,
-    /// No two have the same URI and match policy. What no permission names is not allowed.
+    /// No two have the same URI and match policy. What no permission names is not allowed, unless there
+    /// is an authorizer.
     pub permissions: Vec<Permission>,
+    /// Who says what is allowed where no permission matches.
+    pub authorizer: Option<Authorizer>,
+}
+
+/// A procedure that says what the sessions of a role may do.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Authorizer {
+    /// Its URI.
+    pub procedure: String,
+    /// How long it may take.
+    pub timeout: Duration,
+    /// How long an answer holds that may be kept; zero for none.
+    pub cache_ttl: Duration,
 }
 
 /// What is allowed on the URIs that match.

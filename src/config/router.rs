@@ -2,7 +2,7 @@
 
 use super::{
     keys,
-    model::{Allow, Disclose, MatchPolicy, Permission, Realm, Role},
+    model::{Allow, Authorizer, Disclose, MatchPolicy, Permission, Realm, Role},
     object::Object,
     reader::{Cursor, is_loose_uri},
     words::unless_secret,
@@ -47,9 +47,35 @@ fn roles(realm: &Object<'_>) -> Vec<Role> {
             }
             permissions.push(permission);
         }
-        roles.extend(name.map(|name| Role { name, permissions }));
+        let authorizer = authorizer(&object);
+        roles.extend(name.map(|name| Role {
+            name,
+            permissions,
+            authorizer,
+        }));
     }
     roles
+}
+
+fn authorizer(role: &Object<'_>) -> Option<Authorizer> {
+    const OPTIONS: [&str; 2] = ["authorizer_timeout", "authorizer_cache_ttl"];
+    let [timeout, cache_ttl] = OPTIONS.map(|key| role.time(key).unwrap_or_default());
+    let Some(member) = role.member("authorizer") else {
+        for option in OPTIONS.iter().filter_map(|key| role.member(key)) {
+            option.fault_unseen("the role has no `authorizer`: write one, or leave this out");
+        }
+        return None;
+    };
+    let procedure = member.uri()?.to_owned();
+    if procedure.starts_with("wamp.") {
+        member.fault("must be a procedure of your own: `wamp.` is reserved for WAMP itself");
+        return None;
+    }
+    Some(Authorizer {
+        procedure,
+        timeout,
+        cache_ttl,
+    })
 }
 
 fn name(object: &Object<'_>, taken: impl Fn(&str) -> bool) -> Option<String> {

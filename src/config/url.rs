@@ -8,16 +8,21 @@ use super::libpq;
 
 /// Where a WebSocket client connects to.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct WebSocketUrl {
-    pub(super) host: String,
-    pub(super) port: u16,
+pub struct WebSocketUrl {
+    /// An IPv6 address stands without brackets.
+    pub host: String,
+    /// 80 where none is written.
+    pub port: u16,
     /// With the query, beginning with `/`.
-    pub(super) path: String,
+    pub path: String,
 }
 
 impl WebSocketUrl {
     /// Parses `ws://host[:port][/path][?query]` (RFC 6455, section 3).
-    pub(super) fn parse(url: &str) -> Result<Self, String> {
+    ///
+    /// # Errors
+    /// What it must be, and for `wss` what to do instead.
+    pub fn parse(url: &str) -> Result<Self, String> {
         if url.starts_with("wss://") {
             return Err(
                 "`wss://` (TLS) is known to Crossbar.io, not served by wampgres yet: dial `ws://`, through a TLS proxy \

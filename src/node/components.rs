@@ -3,7 +3,7 @@
 
 use std::{
     collections::{BTreeMap, BTreeSet},
-    sync::{Arc, Mutex, PoisonError},
+    sync::{Arc, Mutex, PoisonError, Weak},
     thread::JoinHandle,
     time::Instant,
 };
@@ -15,7 +15,9 @@ use super::{
     settings,
 };
 use crate::config::{self, ClientTransport, NodeConfig, Transport};
-use component::{Classes, Instance, ReloadHandle, Session, SessionHandle, Setup, Status};
+use component::{
+    Classes, Instance, RealmHandle, ReloadHandle, Session, SessionHandle, Setup, Status,
+};
 use reactor::{Mailbox, Reactor};
 use wamp::{ANONYMOUS, Peer, Uri};
 use wamp_router::Capacity;
@@ -75,9 +77,13 @@ impl Components {
         realms: &[Arc<Realms>],
         io_threads: &mut [Reactor<Mail>],
     ) -> Result<(), Error> {
+        // All components of a realm share what is known of it.
+        let mut handles = BTreeMap::new();
         for component in &config.components {
             if let Transport::InProcess { router } = component.transport {
-                let member = self.make(component, classes)?;
+                let realm = (handles.entry((router, component.realm.as_str())))
+                    .or_insert_with(|| handle(&realms[router], &component.realm));
+                let member = self.make(component, classes, realm.clone())?;
                 let instance = member.instance.clone();
                 self.in_process.push(member);
                 let capacity = component.database.map(|index| capacity(config, index));
@@ -96,7 +102,7 @@ impl Components {
     ) -> Result<(), Error> {
         for (component, mailbox) in config.components.iter().zip(mailboxes.iter().cycle()) {
             if let Transport::Dialled(connect) = &component.transport {
-                let member = self.make(component, classes)?;
+                let member = self.make(component, classes, RealmHandle::default())?;
                 let dialled = dial(component, connect, member, mailbox);
                 self.dialled.push(dialled);
             }
@@ -104,7 +110,12 @@ impl Components {
         Ok(())
     }
 
-    fn make(&self, component: &config::Component, classes: &Classes) -> Result<Member, Error> {
+    fn make(
+        &self,
+        component: &config::Component,
+        classes: &Classes,
+        realm_handle: RealmHandle,
+    ) -> Result<Member, Error> {
         let database = component.database.map(|index| self.databases.enter(index));
         let named = component.databases.iter();
         let named: BTreeMap<_, _> = named
@@ -117,8 +128,10 @@ impl Components {
         let setup = Setup {
             extra: component.extra.clone(),
             database: database.as_deref().map(Database::pool),
+            realm: component.realm.as_str().into(),
             databases: named_databases.collect(),
             session: SessionHandle::default(),
+            realm_handle,
             reload: ReloadHandle::new(move || reloader.reload(id)),
         };
         let made = classes
@@ -179,6 +192,15 @@ impl Components {
             dialler.join(deadline);
         }
     }
+}
+
+/// What components may ask of a realm. Its sessions hold them, so they do not hold it.
+fn handle(realms: &Realms, name: &str) -> RealmHandle {
+    let realm = realms.find(&name.into()).map(Arc::downgrade);
+    RealmHandle::new(move |caller, procedure| {
+        let realm = realm.as_ref().and_then(Weak::upgrade);
+        realm.is_some_and(|realm| realm.may_call(caller, procedure))
+    })
 }
 
 /// Tells a component that the node is stopping, on a thread of its own if there is one to be had.

@@ -9,8 +9,8 @@ mod memory_limit;
 mod pools;
 mod reloads;
 mod settings;
-mod sql_check;
 mod sql_install;
+mod sql_look;
 
 use std::{
     io,
@@ -23,8 +23,8 @@ use std::{
 pub use self::databases::DatabaseStatus;
 pub use self::listeners::Address;
 pub use self::reloads::Reloader;
-pub use self::sql_check::check_sql;
 pub use self::sql_install::{Installed, install_sql};
+pub use self::sql_look::look_at_sql;
 use self::{
     components::Components,
     databases::{Databases, IoThreads},
@@ -245,8 +245,30 @@ impl Node {
         self.components = Components::new(self.databases.clone(), reloader);
         // Components are there before the first client is, so that no call comes too early.
         (self.components).start_in_process(config, classes, &self.realms, &mut reactors)?;
+        self.warn_of_missing_authorizers(config);
         self.spawn(reactors, listening)?;
         (self.components).start_dialling(config, classes, &self.mailboxes)
+    }
+
+    /// Says which procedures nobody has registered that are to say what a role may do. A client or a
+    /// component on a connection may still do so.
+    fn warn_of_missing_authorizers(&self, config: &NodeConfig) {
+        for (worker, realms) in config.routers.iter().zip(&self.realms) {
+            for realm in &worker.realms {
+                let router = realms.find(&realm.name.as_str().into());
+                let missing = router.map(|router| router.missing_authorizers());
+                for (role, authorizer) in missing.into_iter().flatten() {
+                    tracing::warn!(
+                        realm = realm.name,
+                        role,
+                        authorizer = authorizer.as_str(),
+                        "nobody has registered the authorizer of a role yet: until somebody does, what \
+                         none of the role's permissions matches is refused with \
+                         wamp.error.authorization_failed"
+                    );
+                }
+            }
+        }
     }
 
     /// Runs the reactors; the first one's thread accepts for all.

@@ -114,9 +114,17 @@ pub(super) fn realm(realm: &config::Realm) -> RealmOptions {
 
 fn role(role: &config::Role) -> wamp_router::Role {
     wamp_router::Role {
-        authorizer: None,
         name: role.name.clone(),
         permissions: role.permissions.iter().map(permission).collect(),
+        authorizer: role.authorizer.as_ref().map(authorizer),
+    }
+}
+
+fn authorizer(authorizer: &config::Authorizer) -> wamp_router::Authorizer {
+    wamp_router::Authorizer {
+        procedure: Uri::from(authorizer.procedure.as_str()),
+        timeout: authorizer.timeout,
+        cache_ttl: authorizer.cache_ttl,
     }
 }
 
@@ -280,6 +288,7 @@ pub(super) fn error_details(database: &Database) -> ErrorDetails {
         config::ErrorDetails::None => ErrorDetails::None,
         config::ErrorDetails::Names => ErrorDetails::Names,
         config::ErrorDetails::All => ErrorDetails::All,
+        config::ErrorDetails::Debug => ErrorDetails::Debug,
     }
 }
 

@@ -14,12 +14,16 @@ order of the commands. The first line says how joining went:
            mode, and lets no ERROR through: there the URI is client.error
     {"op": "call_progressively", "procedure": ..., "args": [...], "kwargs": {...}}
         -> {"result": {"parts": [{"args": [...], "kwargs": {...}}, ...], "end": {...}}}
-    {"op": "register", "procedure": ..., "behaviour": "echo" | "fail" | "hang" | "count",
+    {"op": "register", "procedure": ...,
+     "behaviour": "echo" | "fail" | "hang" | "count" | "authorize",
      "force_reregister": bool (false)}
         -> {"registered": true}
         echo answers what it is called with, fail raises com.example.failed with it, hang never
         answers and says, between the answers, {"invoked": {"args": [...], "kwargs": {...}}},
-        count answers "counted", after as many parts as it is told if the caller takes parts
+        count answers "counted", after as many parts as it is told if the caller takes parts,
+        authorize says "invoked" as well and is an authorizer: false for a URI that ends with
+        "denied", allow and disclose for "disclosed", allow and cache for "kept", never for
+        "pending", and else true
     {"op": "subscribe", "topic": ...}
         -> {"subscribed": true}, and later, between the answers,
            {"event": {"topic": ..., "args": [...], "kwargs": {...}}}
@@ -87,7 +91,26 @@ def count(to, details):
     return "counted"
 
 
-ENDPOINTS = {"echo": echo, "fail": fail, "hang": hang, "count": count}
+def authorize(details, uri, action, options):
+    say({"invoked": {"args": [details, uri, action, options], "kwargs": {}}})
+    last = uri.split(".")[-1]
+    if last == "pending":
+        return asyncio.get_running_loop().create_future()
+    answers = {
+        "denied": False,
+        "disclosed": {"allow": True, "disclose": True},
+        "kept": {"allow": True, "cache": True},
+    }
+    return answers.get(last, True)
+
+
+ENDPOINTS = {
+    "echo": echo,
+    "fail": fail,
+    "hang": hang,
+    "count": count,
+    "authorize": authorize,
+}
 
 
 class Client(ApplicationSession):

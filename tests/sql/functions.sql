@@ -19,6 +19,8 @@ CREATE FUNCTION api."nameOf"("aName" text) RETURNS text LANGUAGE sql IMMUTABLE A
 CREATE PROCEDURE api.rename(id int, INOUT name text) LANGUAGE plpgsql
 AS $$BEGIN UPDATE goods g SET name = rename.name WHERE g.id = rename.id; COMMIT; END$$;
 
+COMMENT ON PROCEDURE api.rename IS '@identity false';
+
 CREATE FUNCTION api.slow() RETURNS void LANGUAGE sql SET statement_timeout = '100ms'
 AS 'SELECT pg_sleep(60)';
 

@@ -1,6 +1,6 @@
 //! What becomes of published events when connections, servers and nodes fail.
 
-use std::{fs, path::Path};
+use std::{fs, io::ErrorKind, path::Path, sync::mpsc};
 
 use postgres::error::SqlState;
 use serde_json::{Value, json};
@@ -10,18 +10,75 @@ use super::{
 };
 use crate::support::{
     backends::{Backend, on_each_backend},
+    fake_router::{self, say},
     node::Node,
     postgres::{Database, PASSWORD, Postgres},
+    wait::PATIENCE,
+    websocket::{ANY, Client, code},
 };
 
 on_each_backend![
+    subscribed_waits_for_the_listener,
     a_lost_connection_is_caught_up_with,
     a_restarted_server_is_caught_up_with,
+    a_lost_router_is_caught_up_with,
     what_was_deleted_meanwhile_is_told,
     a_failover_is_told,
     an_outbox_that_is_not_installed_is_waited_for,
     a_user_needs_rights_to_read_and_to_publish,
 ];
+
+fn subscribed_waits_for_the_listener(backend: Backend) {
+    let database = Database::create("outages_waiting", backend);
+    install(&database);
+    let mut sql = database.client();
+    let mut allow = allowing(&database);
+    allow(false);
+    let topics = json!({"channels": {"stock": "com.stock"}, "outbox": {"topics": ["com.shop"]}});
+    let node = start(&database, &topics);
+    let mut waiting: Vec<_> = ["com.stock", "com.shop", STOCK]
+        .map(|topic| {
+            let mut client = Client::join(node.address());
+            let request = client.next_request();
+            client.send(&json!([code::SUBSCRIBE, request, {}, topic]));
+            (client, request)
+        })
+        .into();
+    // Others have nothing to do with it.
+    drop(subscriber(&node, "com.shopping"));
+    drop(subscriber(&node, "com.other"));
+    for (client, _) in &waiting {
+        let stream = client.stream();
+        stream.set_nonblocking(true).expect("a socket");
+        let came = stream.peek(&mut [0]).map_err(|error| error.kind());
+        assert_eq!(
+            came,
+            Err(ErrorKind::WouldBlock),
+            "SUBSCRIBED is not sent yet"
+        );
+        stream.set_nonblocking(false).expect("a socket");
+    }
+    allow(true);
+    for (client, request) in &mut waiting {
+        client.expect(&json!([code::SUBSCRIBED, request, ANY]));
+    }
+    sql.batch_execute("NOTIFY stock, '1'; SELECT wampgres.publish('com.shop', '[1]')")
+        .expect("events");
+    publish(&mut sql, 1);
+    for (client, _) in &mut waiting {
+        assert_eq!(firsts(client, 1), [1]);
+    }
+}
+
+/// Says whether anybody may connect to a database.
+fn allowing(database: &Database) -> impl FnMut(bool) {
+    let mut admin = Postgres::shared().database().client();
+    let name = database.name().to_owned();
+    move |allow| {
+        let alter = format!("ALTER DATABASE {name} ALLOW_CONNECTIONS {allow}");
+        admin.batch_execute(&alter).expect("an admin");
+    }
+}
 
 fn a_lost_connection_is_caught_up_with(backend: Backend) {
     let (database, node) = with_outbox("outages_lost", backend);
@@ -56,19 +113,48 @@ fn a_restarted_server_is_caught_up_with(backend: Backend) {
     }
 }
 
+/// An event that may have got lost with the connection comes again, by its id; one that was acknowledged
+/// does not.
+fn a_lost_router_is_caught_up_with(backend: Backend) {
+    let database = Database::create("outages_router", backend);
+    install(&database);
+    let (sender, publications) = mpsc::channel();
+    let mut left = 2;
+    let router = fake_router::start(move |from, message| match message[0].as_u64() {
+        Some(code::REGISTER) => say(from, json!([code::REGISTERED, message[1], 1])),
+        Some(code::PUBLISH) => {
+            // The test may be over.
+            let _ = sender.send((from, message[3].clone(), message[5].clone()));
+            left -= 1;
+            match left {
+                0 => vec![(from, String::new())],
+                _ => say(from, json!([code::PUBLISHED, message[1], 1])),
+            }
+        }
+        _ => Vec::new(),
+    });
+    let mut config = config_of(&database, &json!({"outbox": true}));
+    let transport = &mut config["workers"][1]["components"][0]["transport"];
+    transport["url"] = json!(format!("ws://{router}/ws"));
+    let mut node = Node::start(&config);
+    node.wait_for_log(LIVE);
+    node.wait_for_log("registered 1 procedures");
+    let next = || publications.recv_timeout(PATIENCE).expect("a publication");
+    let mut sql = database.client();
+    let [first, second] = [1, 2].map(|n| publish(&mut sql, n));
+    assert_eq!(next(), (0, json!(STOCK), json!({"_event": first})));
+    assert_eq!(next(), (0, json!(STOCK), json!({"_event": second})));
+    assert_eq!(next(), (1, json!(STOCK), json!({"_event": second})));
+    let third = publish(&mut sql, 3);
+    assert_eq!(next(), (1, json!(STOCK), json!({"_event": third})));
+}
+
 fn what_was_deleted_meanwhile_is_told(backend: Backend) {
     let (database, mut node) = with_outbox("outages_deleted", backend);
     let mut client = subscriber(&node, STOCK);
     client.subscribe("com.shop.events.missing");
     let (mut sql, mut observer) = (database.client(), database.observe());
-    let mut admin = Postgres::shared().database().client();
-    let mut allow = |allow: bool| {
-        let alter = format!(
-            "ALTER DATABASE {} ALLOW_CONNECTIONS {allow}",
-            database.name()
-        );
-        admin.batch_execute(&alter).expect("an admin");
-    };
+    let mut allow = allowing(&database);
     allow(false);
     observer.terminate_backends();
     observer.wait_for_backends(0);

@@ -177,7 +177,7 @@ impl Observer {
     /// How many statements with these words run.
     pub fn running(&mut self, words: &str) -> usize {
         let sql = "SELECT count(*) FROM pg_stat_activity
-                   WHERE datname = $1 AND application_name = 'wampgres' AND state = 'active'
+                   WHERE datname = $1 AND application_name ~ '^wampgres( |$)' AND state = 'active'
                    AND strpos(query, $2) > 0";
         let row = self.client.query_one(sql, &[&self.name, &words]);
         let count: i64 = row.expect("the activity").get(0);
@@ -187,7 +187,7 @@ impl Observer {
     /// The backends that serve nodes.
     pub fn backends(&mut self) -> Vec<i32> {
         let sql = "SELECT pid FROM pg_stat_activity
-                   WHERE datname = $1 AND application_name = 'wampgres'";
+                   WHERE datname = $1 AND application_name ~ '^wampgres( |$)'";
         let rows = self.client.query(sql, &[&self.name]);
         let rows = rows.expect("the backends");
         rows.iter().map(|row| row.get(0)).collect()
@@ -197,7 +197,7 @@ impl Observer {
     pub fn terminate_backends(&mut self) -> usize {
         // Not in the condition, whose parts PostgreSQL tries in an order of its own.
         let sql = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity
-                   WHERE datname = $1 AND application_name = 'wampgres'";
+                   WHERE datname = $1 AND application_name ~ '^wampgres( |$)'";
         let rows = self.client.query(sql, &[&self.name]);
         rows.expect("the tests' user is a superuser").len()
     }
@@ -229,7 +229,7 @@ impl Observer {
     /// Waits until so many statements of nodes wait for a lock that somebody else has.
     pub fn wait_for_blocked(&mut self, count: i64) {
         let sql = "SELECT count(*) FROM pg_stat_activity WHERE datname = $1
-                   AND application_name = 'wampgres' AND wait_event_type = 'Lock'";
+                   AND application_name ~ '^wampgres( |$)' AND wait_event_type = 'Lock'";
         wait::until(&format!("{count} statements that wait for a lock"), || {
             let row = self.client.query_one(sql, &[&self.name]);
             let blocked: i64 = row.expect("the activity").get(0);

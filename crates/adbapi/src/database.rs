@@ -15,7 +15,7 @@ use super::{
     error::Error,
     pool::{
         ConnectionPool,
-        job::{self, Failure, Work, resolve},
+        job::{self, Failure, Times, Work, resolve},
         manager::PoolConnection,
     },
     postgres_driver::Postgres,
@@ -43,10 +43,11 @@ impl Database for ConnectionPool {
         stream
     }
 
-    fn describe(&self, sql: Sql) -> sql::Deferred<Description> {
+    fn describe_in(&self, settings: Settings, sql: Sql) -> sql::Deferred<Description> {
         let (promise, deferred) = deferred();
         let deferred = deferred.map_result(|result| result.map_err(sql::Error::from));
         self.submit(job::Job::new(Described {
+            settings,
             sql,
             description: None,
             promise,
@@ -88,6 +89,16 @@ impl Failure {
     /// Of settings that cannot be said to PostgreSQL.
     pub(super) fn of_settings(error: sql::Error) -> Self {
         Self::Final(Error::Config(error.to_string().into()))
+    }
+
+    /// The same failure, of a transaction that was only to begin.
+    pub(super) fn early(self) -> Self {
+        match self {
+            Self::Final(error @ Error::Database(_)) => {
+                Self::Final(sql::Error::from(error).early().into())
+            }
+            other => other,
+        }
     }
 }
 
@@ -146,6 +157,16 @@ impl Work<Postgres> for Submitted {
     fn control(&self) -> JobControl {
         self.promise.control()
     }
+
+    fn is_timed(&self) -> bool {
+        self.job.times.is_some()
+    }
+
+    fn note(&self, times: Times) {
+        if let Some(noted) = &self.job.times {
+            noted.add(times.waited, times.connecting, times.database);
+        }
+    }
 }
 
 /// A statement whose rows are handed on in batches.
@@ -182,6 +203,7 @@ impl Work<Postgres> for Streamed {
 
 /// A statement that is described and not run.
 struct Described {
+    settings: Settings,
     sql: Sql,
     description: Option<Description>,
     promise: Promise<Description>,
@@ -193,7 +215,7 @@ impl Work<Postgres> for Described {
         _: &Postgres,
         connection: &mut PoolConnection<Connection>,
     ) -> Result<(), Failure> {
-        self.description = Some(connection.describe(&self.sql)?);
+        self.description = Some(connection.describe(&self.settings, &self.sql)?);
         Ok(())
     }
 

@@ -13,8 +13,8 @@ use serde_json::Value;
 #[cfg(feature = "adbapi")]
 use super::OpenFun;
 use super::{
-    Answer, Error, ErrorDetails, Invocation, OnConnect, Pool, ReloadHandle, SessionHandle,
-    Subscription, hello, sql, subscription::BoundSubscription,
+    Answer, Error, ErrorDetails, Invocation, OnConnect, Pool, RealmHandle, ReloadHandle,
+    SessionHandle, Subscription, hello, sql, subscription::BoundSubscription,
 };
 use wamp::Uri;
 
@@ -145,11 +145,15 @@ pub struct Setup {
     /// The pool of the database that `extra.database` names or describes. Other components may use
     /// it as well.
     pub database: Option<Pool>,
+    /// The realm that the component joins.
+    pub realm: Uri,
     /// The databases of the node by their names, for the class `sql.Procedures`; empty for others.
     pub databases: BTreeMap<String, NamedDatabase>,
     /// The component's session, for calls and publications. Nothing can be asked of it before
     /// [`on_ready`](Component::on_ready).
     pub session: SessionHandle,
+    /// What can be asked about the realm.
+    pub realm_handle: RealmHandle,
     /// Asks for the component to be reloaded.
     pub reload: ReloadHandle,
 }

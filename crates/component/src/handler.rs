@@ -1,6 +1,8 @@
 //! What a component does in its session, and how far that has come: registers and subscribes when it
 //! has joined, answers invocations, takes events. Must not know how requests find their answers.
 
+mod answering;
+
 use std::{
     collections::HashMap,
     panic::{AssertUnwindSafe, catch_unwind},
@@ -11,16 +13,16 @@ use super::{
     Error, Event, Invocation, Reply,
     class::{BoundProcedure, Instance},
     guard::Questions,
-    invocation::{Callee, Unanswered},
+    invocation::Unanswered,
     known::{Known, KnownIds},
     registry::What,
 };
 use deferred::CancelHandle;
 use wamp::{
-    Identity, Interrupt, Message, OwnIds, Payload, Peer, Question, Receipt, RegisterOptions,
-    RequestId, Revoked, SHOWN, Ticket, Uri, Welcome, error_uri, excerpt,
+    Identity, Interrupt, Message, OwnIds, Question, RegisterOptions, RequestId, Revoked, SHOWN,
+    Ticket, Uri, Welcome, error_uri, excerpt,
 };
-use wamp_client::{Client, End, Handler, answer};
+use wamp_client::{Client, End, Handler};
 
 /// How far a session has come.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -56,6 +58,7 @@ struct Progress {
 /// An invocation that is not answered yet.
 #[derive(Clone)]
 struct UnderWay {
+    procedure: Uri,
     job: CancelHandle,
     /// Whether it takes one of the places that its procedure's `concurrency` gives.
     has_slot: bool,
@@ -300,6 +303,7 @@ impl Handler for ComponentHandler {
             Ok(Reply::Later(later)) => {
                 // Noted before the answer can come, which takes the note away again.
                 let under_way = UnderWay {
+                    procedure: procedure.uri.clone(),
                     job: later.cancel_handle(),
                     has_slot,
                 };
@@ -308,6 +312,7 @@ impl Handler for ComponentHandler {
                 later.send_by(client.shared(), Unanswered { request, outbound });
             }
             Err(error) => {
+                self.log(Some(&procedure.uri), &error);
                 let error = error.for_callers(self.instance.error_details);
                 client.answer(request, Err(error));
             }
@@ -321,7 +326,7 @@ impl Handler for ComponentHandler {
         match under_way {
             // The answer lets the next invocation begin, so it may not come while a worker runs
             // this one: workers would else be held by more jobs than there are slots.
-            Some(UnderWay { job, has_slot }) if has_slot => job.cancel_on_end(),
+            Some(UnderWay { job, has_slot, .. }) if has_slot => job.cancel_on_end(),
             Some(UnderWay { job, .. }) => job.cancel(),
             None => {}
         }
@@ -388,29 +393,5 @@ impl Handler for ComponentHandler {
         for invocation in under_way.into_values() {
             invocation.job.cancel();
         }
-    }
-}
-
-impl Callee for SessionClient {
-    /// Whoever routes an answer touches the memory of all that is under way. Done by one I/O
-    /// thread it stays near the same processor, and workers, which may be made to pause anywhere,
-    /// hold up nobody with the realm's lock.
-    fn answer_later(&self, invocation: Unanswered, result: Result<Payload, Error>) {
-        let shown = self.handler().instance.error_details;
-        let message = answer(
-            invocation.request,
-            result.map_err(|error| error.for_callers(shown)),
-        );
-        let left = match invocation.outbound {
-            Some(outbound) => outbound.post(message),
-            None => Err(message),
-        };
-        if let Err(message) = left {
-            self.on_posted(message);
-        }
-    }
-
-    fn send_part(&self, request: RequestId, part: Payload, taken: Receipt) {
-        self.progress(request, part, taken);
     }
 }

@@ -55,6 +55,12 @@ impl Invocation {
         known.or(self.details.caller.as_ref()).map(Arc::as_ref)
     }
 
+    /// The same to be kept.
+    pub(super) fn identity_arc(&self) -> Option<Arc<Identity>> {
+        let known = self.caller.as_ref();
+        known.or(self.details.caller.as_ref()).cloned()
+    }
+
     /// Who calls, as far as callees are to know: `None` unless the permission that allowed the call
     /// discloses callers, or the caller has asked for it. May be told to others, as what
     /// [`Invocation::identity`] says may not.

@@ -3,7 +3,8 @@
 
 use std::{
     fmt,
-    fs::File,
+    fs::{self, File},
+    io,
     path::{Path, PathBuf},
     time::Duration,
 };
@@ -11,14 +12,15 @@ use std::{
 use tracing::{error, info};
 
 use super::{
-    ADMIN, DROP_TIMEOUT, Error,
+    ADMIN, ADMIN_DATABASE, DROP_TIMEOUT, Error,
     binaries::{Binaries, Places},
     directory::{Directory, SocketDirectory},
     guard::Guard,
     launch::Launcher,
     leftover, make, role,
-    sql::Connection,
+    sql::{Connection, Refusal},
     sweeper::Sweeper,
+    tried,
 };
 
 /// What the cluster is asked to hold, and where it lies.
@@ -112,7 +114,8 @@ impl EmbeddedPostgres {
             socket_directory,
             _lock: lock,
         };
-        let mut connection = Connection::open(started.socket_directory(), port, ADMIN)?;
+        let mut connection =
+            Connection::open(started.socket_directory(), port, ADMIN, ADMIN_DATABASE)?;
         role::ensure(&mut connection, options)?;
         info!(
             target: crate::LOG,
@@ -120,6 +123,43 @@ impl EmbeddedPostgres {
             "PostgreSQL {major} runs on {}:{port}", started.host()
         );
         Ok(started)
+    }
+
+    /// Runs the statements of a file as the role and in the database that `options` name, in one
+    /// transaction unless the file says otherwise.
+    ///
+    /// # Errors
+    ///
+    /// The file cannot be read, or what PostgreSQL has against it, with its place.
+    ///
+    /// # Blocking
+    ///
+    /// Blocks the calling thread until the last statement has run, each of which may take two minutes.
+    pub fn run_script(&self, file: &Path, options: &Options) -> Result<(), Error> {
+        let script = fs::read_to_string(file);
+        let script = script.map_err(tried(format!("cannot read {}", file.display())))?;
+        self.run(file, &script, options)
+    }
+
+    /// Runs these statements in the same way; `name` stands for their file in errors.
+    ///
+    /// # Errors
+    ///
+    /// What PostgreSQL has against them, with its place.
+    ///
+    /// # Blocking
+    ///
+    /// As [`run_script`](Self::run_script).
+    pub fn run(&self, name: &Path, script: &str, options: &Options) -> Result<(), Error> {
+        let Options { user, database, .. } = options;
+        let mut connection = Connection::open(self.socket_directory(), self.port, user, database)?;
+        match connection.try_to_run(script)? {
+            Ok(_) => Ok(()),
+            Err(Refusal { words, position }) => Err(Error::Script {
+                place: place(name, script, position),
+                words,
+            }),
+        }
     }
 
     /// The address the server listens on: always `127.0.0.1`.
@@ -154,6 +194,41 @@ impl EmbeddedPostgres {
         let guard = self.guard.take();
         guard.map_or(Ok(()), |guard| guard.stop(within))
     }
+}
+
+/// Where the server of a cluster's directory is that another process runs: the directory of its Unix
+/// socket, and its port.
+///
+/// # Errors
+///
+/// No server runs there, or its file cannot be read.
+pub fn running(directory: &Path) -> Result<(PathBuf, u16), Error> {
+    let file = directory.join("data/postmaster.pid");
+    let text = fs::read_to_string(&file);
+    let text = text.map_err(tried(format!("cannot read {}", file.display())))?;
+    // The server's process, its data, its start, its port, its socket.
+    let mut lines = text.lines().skip(3);
+    let port = lines.next().and_then(|line| line.trim().parse().ok());
+    let socket_directory = lines.next().filter(|line| !line.is_empty());
+    match (socket_directory, port) {
+        (Some(socket_directory), Some(port)) => Ok((socket_directory.into(), port)),
+        _ => {
+            let unfinished = io::Error::other("the server is starting: try again");
+            Err(tried(format!("cannot use {}", file.display()))(unfinished))
+        }
+    }
+}
+
+/// A place in a script, whose characters PostgreSQL counts from 1.
+fn place(file: &Path, script: &str, position: Option<usize>) -> String {
+    let file = file.display();
+    let Some(before) = position.and_then(|position| position.checked_sub(1)) else {
+        return file.to_string();
+    };
+    let before: String = script.chars().take(before).collect();
+    let line = before.matches('\n').count() + 1;
+    let column = before.chars().rev().take_while(|c| *c != '\n').count() + 1;
+    format!("{file}:{line}:{column}")
 }
 
 impl Drop for EmbeddedPostgres {

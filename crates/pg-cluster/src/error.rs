@@ -112,6 +112,14 @@ pub enum Error {
     /// Creating the role or the database failed.
     #[error("the embedded PostgreSQL did not take the role or the database: {0}")]
     Sql(String),
+    /// PostgreSQL does not take a script.
+    #[error("{place}: {words}")]
+    Script {
+        /// The script, with line and column where they are known.
+        place: String,
+        /// What PostgreSQL says.
+        words: String,
+    },
     /// A file, a directory or a process could not be used.
     #[error("{what}: {source}")]
     Io {

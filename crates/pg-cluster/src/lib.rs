@@ -53,7 +53,7 @@ use std::time::Duration;
 
 use self::error::tried;
 pub use self::{
-    embedded::{EmbeddedPostgres, Options},
+    embedded::{EmbeddedPostgres, Options, running},
     error::Error,
     port::ReservedPort,
     server::Shutdown,
@@ -65,6 +65,9 @@ pub const ROOT_DIRECTORY: &str = "/var/lib/wampgres/postgres";
 
 /// The embedded cluster's superuser. It has no password and logs in through the Unix socket only.
 const ADMIN: &str = "wampgres_admin";
+
+/// The database that each cluster has, where roles and databases are made.
+const ADMIN_DATABASE: &str = "postgres";
 
 /// Where a data directory is made, in the cluster's directory.
 const UNFINISHED: &str = "data.unfinished";

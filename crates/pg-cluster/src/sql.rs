@@ -25,10 +25,18 @@ use super::{Error, tried};
 const TIMEOUT: Duration = Duration::from_secs(120);
 const TALK: &str = "cannot talk to the embedded PostgreSQL";
 
-/// What PostgreSQL says against a statement or a session, as `psql` shows it.
-fn refusal(body: &ErrorResponseBody) -> io::Result<String> {
+/// What PostgreSQL says against a statement or a session.
+pub(super) struct Refusal {
+    /// Its words, as `psql` shows them.
+    pub(super) words: String,
+    /// Where it is in the text that was sent: the number of a character, from 1.
+    pub(super) position: Option<usize>,
+}
+
+fn refusal(body: &ErrorResponseBody) -> io::Result<Refusal> {
     let (mut severity, mut message) = (String::new(), String::new());
     let mut more = String::new();
+    let mut position = None;
     let mut fields = body.fields();
     while let Some(field) = fields.next()? {
         let value = String::from_utf8_lossy(field.value_bytes());
@@ -37,10 +45,12 @@ fn refusal(body: &ErrorResponseBody) -> io::Result<String> {
             b'M' => message += &value,
             b'D' => more += &format!("\nDETAIL: {value}"),
             b'H' => more += &format!("\nHINT: {value}"),
+            b'P' => position = value.parse().ok(),
             _ => {}
         }
     }
-    Ok(format!("{severity}: {message}{more}"))
+    let words = format!("{severity}: {message}{more}");
+    Ok(Refusal { words, position })
 }
 
 /// A connection of one user to one database.
@@ -50,8 +60,13 @@ pub(super) struct Connection {
 }
 
 impl Connection {
-    /// Logs in to the database `postgres`, as a user who needs no password.
-    pub(super) fn open(socket_directory: &Path, port: u16, user: &str) -> Result<Self, Error> {
+    /// Logs in to a database, as a user who needs no password.
+    pub(super) fn open(
+        socket_directory: &Path,
+        port: u16,
+        user: &str,
+        database: &str,
+    ) -> Result<Self, Error> {
         let socket = socket_directory.join(format!(".s.PGSQL.{port}"));
         let connect = || {
             let stream = UnixStream::connect(socket)?;
@@ -66,18 +81,25 @@ impl Connection {
         };
         let parameters = [
             ("user", user),
-            ("database", "postgres"),
+            ("database", database),
             ("application_name", "wampgres embedded"),
             ("client_encoding", "UTF8"),
         ];
         connection.send(|buffer| frontend::startup_message(parameters, buffer))?;
-        connection.read_until_ready()?;
+        let opened = connection.read_until_ready()?;
+        opened.map_err(|refusal| Error::Sql(refusal.words))?;
         Ok(connection)
     }
 
     /// Runs one statement, or several that semicolons part. Gives the number of rows that came
     /// back.
     pub(super) fn run(&mut self, sql: &str) -> Result<usize, Error> {
+        let outcome = self.try_to_run(sql)?;
+        outcome.map_err(|refusal| Error::Sql(refusal.words))
+    }
+
+    /// The same, with what PostgreSQL says against it.
+    pub(super) fn try_to_run(&mut self, sql: &str) -> Result<Result<usize, Refusal>, Error> {
         self.send(|buffer| frontend::query(sql, buffer))?;
         self.read_until_ready()
     }
@@ -90,7 +112,7 @@ impl Connection {
     }
 
     /// Reads to the end of an answer, and past an error in it: the next answer begins after that.
-    fn read_until_ready(&mut self) -> Result<usize, Error> {
+    fn read_until_ready(&mut self) -> Result<Result<usize, Refusal>, Error> {
         let mut rows = 0;
         let mut refused = None;
         loop {
@@ -100,13 +122,11 @@ impl Connection {
                     message
                 }
                 // After an error that ends the session there is no more.
-                (Err(_), Some(refusal)) => return Err(Error::Sql(refusal)),
+                (Err(_), Some(refusal)) => return Ok(Err(refusal)),
                 (Err(error), None) => return Err(tried(TALK)(error)),
             };
             match message {
-                Message::ReadyForQuery(_) => {
-                    return refused.map_or(Ok(rows), |r| Err(Error::Sql(r)));
-                }
+                Message::ReadyForQuery(_) => return Ok(refused.map_or(Ok(rows), Err)),
                 Message::ErrorResponse(body) => {
                     refused = Some(refusal(&body).map_err(tried(TALK))?);
                 }

@@ -35,7 +35,13 @@ pub trait Database: Send + Sync {
 
     /// Has PostgreSQL say what the parameters and the columns of a statement are, without running
     /// it. Does not block.
-    fn describe(&self, sql: Sql) -> Deferred<Description>;
+    fn describe(&self, sql: Sql) -> Deferred<Description> {
+        self.describe_in(Settings::new(), sql)
+    }
+
+    /// The same in a transaction with these settings: another role may see what is meant by a name,
+    /// and mean something else by it.
+    fn describe_in(&self, settings: Settings, sql: Sql) -> Deferred<Description>;
 
     /// Listens to a channel, on the one connection that all listeners of this database share, which
     /// is with the primary. Does not block: that it listens is the first thing that `on_event` is

@@ -11,6 +11,7 @@ pub struct Error {
     kind: ErrorKind,
     text: Box<str>,
     cause: Option<Box<Cause>>,
+    is_early: bool,
 }
 
 /// What is behind an error.
@@ -98,6 +99,7 @@ impl Error {
             kind,
             text: text.into(),
             cause: None,
+            is_early: false,
         }
     }
 
@@ -105,6 +107,13 @@ impl Error {
     #[must_use]
     pub fn with_report(mut self, report: Report) -> Self {
         self.cause = Some(Box::new(Cause::Report(report)));
+        self
+    }
+
+    /// The same error, which ended a transaction before the first statement of its job.
+    #[must_use]
+    pub fn early(mut self) -> Self {
+        self.is_early = true;
         self
     }
 
@@ -116,6 +125,7 @@ impl Error {
             kind: ErrorKind::Other,
             text: error.to_string().into(),
             cause: Some(Box::new(Cause::Custom(error))),
+            is_early: false,
         }
     }
 
@@ -127,6 +137,12 @@ impl Error {
     /// What kind of error it is.
     pub fn kind(&self) -> ErrorKind {
         self.kind
+    }
+
+    /// Whether it ended a transaction before the first statement of its job: one of its
+    /// [`Settings`](crate::Settings) was refused, or what they have run [before](crate::Settings::before).
+    pub fn is_early(&self) -> bool {
+        self.is_early
     }
 
     /// What PostgreSQL said, if it said anything.

@@ -1,7 +1,10 @@
 //! Owns what is sent to PostgreSQL as one: statements, what their transaction is like, and what is
 //! wanted back. Must not know who sends it.
 
+use std::sync::Arc;
+
 use super::{
+    job_times::JobTimes,
     params::{Params, Sql},
     settings::Settings,
 };
@@ -61,6 +64,8 @@ pub struct Job {
     /// Whether its transaction is rolled back when all statements have run, on purpose: they give
     /// their results, and nothing takes effect.
     pub is_dry_run: bool,
+    /// Who wants to know what its time goes into.
+    pub times: Option<Arc<JobTimes>>,
 }
 
 impl Job {
@@ -71,6 +76,7 @@ impl Job {
             first: statement,
             others: Vec::new(),
             is_dry_run: false,
+            times: None,
         }
     }
 
@@ -92,6 +98,13 @@ impl Job {
     #[must_use]
     pub fn dry_run(mut self) -> Self {
         self.is_dry_run = true;
+        self
+    }
+
+    /// The same job, of which its backend notes what its time goes into.
+    #[must_use]
+    pub fn timed(mut self, times: Arc<JobTimes>) -> Self {
+        self.times = Some(times);
         self
     }
 

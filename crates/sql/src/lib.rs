@@ -30,6 +30,7 @@ mod connection_settings;
 mod database;
 mod error;
 mod job;
+mod job_times;
 mod listen;
 mod params;
 mod passfile;
@@ -50,6 +51,7 @@ pub use connection_settings::{
 pub use database::{Database, Description};
 pub use error::{Deferred, Error, ErrorKind, Report};
 pub use job::{Job, Statement, Wanted};
+pub use job_times::JobTimes;
 pub use listen::{ListenEvent, Listener, Notification, OnListenEvent, quote_channel};
 pub use params::{Params, Sql, Value, params};
 pub use passfile::{PasswordLogin, find_password};

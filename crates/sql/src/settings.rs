@@ -3,7 +3,7 @@
 
 use std::{borrow::Cow, fmt, time::Duration};
 
-use super::error::Error;
+use super::{error::Error, params::Sql, words::is_atomic};
 
 /// What holds for the transaction of a job and for nothing after it.
 ///
@@ -16,6 +16,7 @@ pub struct Settings {
     read_only: Option<bool>,
     isolation: Option<Isolation>,
     statement_timeout: Option<Duration>,
+    before: Option<Sql>,
 }
 
 /// A transaction's isolation: see ["Transaction
@@ -84,6 +85,20 @@ impl Settings {
         self
     }
 
+    /// A statement that runs when all else is set and before those of the job, whose rows nobody sees.
+    /// If it fails, so does the job. It has no parameters and no semicolon, and is a query or one that
+    /// changes rows.
+    #[must_use]
+    pub fn before(mut self, statement: impl Into<Sql>) -> Self {
+        self.before = Some(statement.into());
+        self
+    }
+
+    /// What runs before the statements of the job.
+    pub fn get_before(&self) -> Option<&Sql> {
+        self.before.as_ref()
+    }
+
     /// How long each statement may run, if that is set.
     pub fn get_statement_timeout(&self) -> Option<Duration> {
         self.statement_timeout
@@ -148,21 +163,45 @@ impl Settings {
         first.chain(local).chain(role)
     }
 
-    /// The statement that sets, inside of a transaction, what BEGIN cannot say; `None` if that is
-    /// nothing. Names and values are quoted.
+    /// Whether all of it can be said to PostgreSQL.
     ///
     /// # Errors
     /// [`ErrorKind::Config`](crate::ErrorKind::Config) if a name or a value has a NUL in it, which
-    /// PostgreSQL's text cannot have.
+    /// PostgreSQL's text cannot have, or if what runs [before](Self::before) is no such statement.
+    pub fn check(&self) -> Result<(), Error> {
+        if (self.each()).any(|(name, value)| name.contains('\0') || value.contains('\0')) {
+            let fault = "a setting of a transaction has a NUL in its name or value";
+            return Err(Error::config(fault));
+        }
+        let is_one = |before: &Sql| is_atomic(before) && !before.contains(['\0', ';']);
+        if !self.before.as_ref().is_none_or(is_one) {
+            let fault =
+                "what runs before the statements of a job is to be one query without a semicolon";
+            return Err(Error::config(fault));
+        }
+        Ok(())
+    }
+
+    /// The statements that set, inside of a transaction, what BEGIN cannot say, and what runs
+    /// [before](Self::before) those of the job; `None` if there is neither. Names and values are
+    /// quoted.
+    ///
+    /// # Errors
+    /// As for [`check`](Self::check).
     pub fn local(&self) -> Result<Option<String>, Error> {
+        self.check()?;
         let mut script = String::new();
         for (name, value) in self.each() {
             script.push_str(if script.is_empty() { "SELECT " } else { ", " });
             script.push_str("pg_catalog.set_config(");
-            push_literal(&mut script, name)?;
+            push_literal(&mut script, name);
             script.push_str(", ");
-            push_literal(&mut script, &value)?;
+            push_literal(&mut script, &value);
             script.push_str(", true)");
+        }
+        if let Some(before) = &self.before {
+            script.push_str(if script.is_empty() { "" } else { "; " });
+            script.push_str(before);
         }
         Ok(Some(script).filter(|script| !script.is_empty()))
     }
@@ -174,11 +213,7 @@ fn milliseconds(limit: Duration) -> String {
 }
 
 /// Adds `text` as a literal that means the same whatever `standard_conforming_strings` is.
-fn push_literal(script: &mut String, text: &str) -> Result<(), Error> {
-    if text.contains('\0') {
-        let fault = "a setting of a transaction has a NUL in its name or value";
-        return Err(Error::config(fault));
-    }
+fn push_literal(script: &mut String, text: &str) {
     if text.contains('\\') {
         script.push('E');
     }
@@ -190,7 +225,6 @@ fn push_literal(script: &mut String, text: &str) -> Result<(), Error> {
         script.push(c);
     }
     script.push('\'');
-    Ok(())
 }
 
 impl fmt::Debug for Settings {
@@ -202,6 +236,7 @@ impl fmt::Debug for Settings {
             .field("read_only", &self.read_only)
             .field("isolation", &self.isolation)
             .field("statement_timeout", &self.statement_timeout)
+            .field("before", &self.before)
             .finish()
     }
 }
@@ -228,10 +263,23 @@ mod tests {
                 Settings::new().statement_timeout(Duration::from_micros(1)),
                 "BEGIN; SELECT pg_catalog.set_config('statement_timeout', '1', true)",
             ),
+            (
+                Settings::new().set("a.b", "c").before("SELECT f()"),
+                "BEGIN; SELECT pg_catalog.set_config('a.b', 'c', true); SELECT f()",
+            ),
+            (Settings::new().before("SELECT f()"), "BEGIN; SELECT f()"),
         ] {
             assert_eq!(settings.begin().unwrap(), script);
         }
-        assert!(Settings::new().set("app.user", "a\0b").begin().is_err());
+        for refused in [
+            Settings::new().set("app.user", "a\0b"),
+            Settings::new().before("SELECT '\0'"),
+            Settings::new().before("SELECT 1; COMMIT"),
+            Settings::new().before("COMMIT"),
+            Settings::new().before(""),
+        ] {
+            assert!(refused.begin().is_err(), "{refused:?}");
+        }
     }
 
     #[test]

@@ -9,6 +9,7 @@
 //! sql::database_suite!(open);
 //! ```
 
+pub mod before;
 pub mod listening;
 pub mod running;
 pub mod statements;
@@ -46,6 +47,7 @@ macro_rules! database_suite {
             running: a_job_that_waits_can_be_cancelled_and_never_runs,
             running: a_job_that_runs_can_be_cancelled_and_its_statement_stops,
             running: the_figures_are_those_of_the_moment,
+            running: what_the_time_of_a_job_went_into_is_told,
             running: a_close_lets_what_runs_end_within_its_grace,
             running: a_close_ends_what_runs_on_after_its_grace,
             statements: values_come_as_postgresql_sent_them,
@@ -70,6 +72,11 @@ macro_rules! database_suite {
             transactions: settings_hold_for_their_job_and_not_after_it,
             transactions: settings_are_gone_after_an_error_and_a_refused_role,
             transactions: a_role_has_its_own_rights,
+            transactions: a_statement_is_described_as_a_role_sees_it,
+            before: it_runs_with_all_set_in_the_transaction_of_its_job,
+            before: its_failure_is_that_of_the_job,
+            before: a_stream_has_it_too,
+            before: it_may_become_another_function,
             transactions: read_only_refuses_a_write,
             transactions: the_isolation_is_the_one_asked_for,
             transactions: a_statement_has_the_time_that_its_job_gives_it,

@@ -55,6 +55,7 @@ impl Database for ConnectionPool {
         if self.pool().settings.slow_query.is_some() {
             ticket.sql = Some(job.first.sql.clone());
         }
+        ticket.times = job.times.clone();
         self.pool().submit(ticket, Work::Job(job));
         deferred
     }
@@ -79,12 +80,12 @@ impl Database for ConnectionPool {
         stream
     }
 
-    fn describe(&self, sql: Sql) -> Deferred<Description> {
+    fn describe_in(&self, settings: Settings, sql: Sql) -> Deferred<Description> {
         let (promise, deferred) = deferred();
         let kind = kind_of_text(&sql, "describe");
         let mut ticket = Ticket::new(Owed::Description(promise), kind, Instant::now());
         ticket.limit = self.pool().settings.statement_timeout;
-        self.pool().submit(ticket, Work::Describe(sql));
+        self.pool().submit(ticket, Work::Describe(settings, sql));
         deferred
     }
 
@@ -121,7 +122,8 @@ impl Pool {
         let is_longer = own.is_some_and(|own| own.is_zero() || own > most);
         ticket.changes_limit = texts.clone().any(may_change_limit);
         if !is_longer && !ticket.changes_limit {
-            let statements = u32::try_from(texts.count()).unwrap_or(u32::MAX);
+            let statements = texts.count() + usize::from(settings.get_before().is_some());
+            let statements = u32::try_from(statements).unwrap_or(u32::MAX);
             ticket.limit = Some(most.saturating_mul(statements));
         }
     }

@@ -119,7 +119,7 @@ pub(crate) trait Interacting: Send {
 
 /// What an interaction needs next.
 pub(crate) enum Step {
-    Send(Work),
+    Send(Box<Work>),
     /// It is over, and why it failed if it did.
     Over(Option<ErrorKind>),
 }
@@ -207,7 +207,7 @@ where
             Ok(Poll::Pending) => match self.ask() {
                 Some(work) => {
                     self.stage = Stage::Running(block);
-                    Step::Send(work)
+                    Step::Send(Box::new(work))
                 }
                 None => self.end(Err(Error::new(
                     ErrorKind::Other,
@@ -235,7 +235,7 @@ where
             Work::Rollback
         };
         self.stage = Stage::Ending(result);
-        Step::Send(work)
+        Step::Send(Box::new(work))
     }
 
     fn over(&mut self, result: Result<T, Error>) -> Step {

@@ -180,6 +180,7 @@ impl Broker {
                 details: EventDetails {
                     publisher: (disclose.publisher || options.disclose_me)
                         .then(|| publisher.identity.clone()),
+                    topic: None,
                 },
                 payload: publish.payload,
             };

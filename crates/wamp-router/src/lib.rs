@@ -128,7 +128,7 @@ pub use stats::Stats;
 pub use verdicts::{VERDICTS, VERDICTS_OF_ONE};
 pub use wamp::MatchPolicy;
 
-use authorization::Authorization;
+use authorization::{Action, Authorization};
 use broker::Broker;
 use dealer::Dealer;
 use guards::{Guard, Guards};
@@ -138,7 +138,7 @@ use session::Sessions;
 use stats::Counters;
 use verdicts::Verdicts;
 use waiting::Waiting;
-use wamp::{Message, OwnIds, Uri};
+use wamp::{Identity, Message, OwnIds, Uri};
 
 /// One realm.
 pub struct Router {
@@ -197,6 +197,12 @@ impl Router {
             to_clear: None,
             to_go_on: None,
         }
+    }
+
+    /// Whether the permissions of its role let a session call a procedure, which need not be there.
+    pub fn may_call(&self, caller: &Identity, procedure: &Uri) -> bool {
+        let role = (caller.authrole.as_deref()).and_then(|role| self.roles.get(role));
+        role.is_some_and(|role| role.authorize(Action::Call, procedure).is_ok())
     }
 
     /// Decides upon one input. What is to be done about it is appended to `out`, after what is

@@ -357,15 +357,18 @@ impl Backlog {
         len: usize,
     ) -> Option<Charge> {
         let waiting = callee.waiting();
+        let is_over = waiting > callee.limit();
+        // However many call at once, they do not have a callee dropped that is about to read.
+        let is_too_much = is_over && waiting + len + MARGIN > callee.hard_limit();
         let Some(payer) = payer else {
             // The queue that it has waited in has had its own limit.
-            return (waiting <= callee.hard_limit()).then(|| callee.charge_octets(0));
+            return (!is_too_much).then(|| callee.charge_octets(0));
         };
         let is_in_vain = payer.is_stalled.load(Ordering::Relaxed) && callee.is_blocked();
-        if is_in_vain || waiting > callee.hard_limit() {
+        if is_in_vain || is_too_much {
             return None;
         }
-        Some(if waiting > callee.limit() {
+        Some(if is_over {
             payer.charge_octets(WAIT + MARGIN + len)
         } else {
             payer.charge(1, len)

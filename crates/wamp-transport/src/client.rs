@@ -1,4 +1,4 @@
-//! The connecting side: dials a router as a WAMP client and dials again when the connection is
+//! The connecting side: dials a router as a WAMP client, once or again whenever the connection is
 //! lost. Must not know what the session is for.
 
 mod connection;
@@ -20,7 +20,7 @@ use crossbeam_channel::{Receiver, RecvTimeoutError, bounded};
 
 pub use self::handshake::ClientHandshake;
 
-use self::dialling::Dialling;
+use self::dialling::{Dialling, Retry};
 use super::{
     backlog::Backlog,
     outbox::{DiallerEvent, Mail},
@@ -84,7 +84,7 @@ impl Transport for DialledTransport {
     }
 }
 
-/// Keeps one connection to a router open.
+/// Has one connection to a router, and keeps it open unless it is dialled once.
 pub struct Dialler {
     mailbox: Mailbox<Mail>,
     shared: Arc<Shared>,
@@ -102,13 +102,32 @@ struct Shared {
 /// Makes the peer that speaks on a new connection.
 pub type MakePeer = Box<dyn Fn() -> Arc<dyn Peer> + Send + Sync>;
 
+/// Is told why there is no connection. It must not block.
+pub type OnFailure = Box<dyn FnOnce(String) + Send>;
+
 impl Dialler {
     /// Begins to dial. Each connection is served by `mailbox`'s reactor, as a task of which the
     /// dialler works, and gets a new peer.
     pub fn start(target: Target, mailbox: Mailbox<Mail>, make_peer: MakePeer) -> Self {
+        Self::dial(target, mailbox, make_peer, Retry::Always)
+    }
+
+    /// The same for one connection: each address of the host is tried once. `on_failure` is told if
+    /// all that comes to nothing; the end of a connection that was open is told to its peer alone.
+    pub fn once(
+        target: Target,
+        mailbox: Mailbox<Mail>,
+        make_peer: MakePeer,
+        on_failure: OnFailure,
+    ) -> Self {
+        Self::dial(target, mailbox, make_peer, Retry::Never(Some(on_failure)))
+    }
+
+    fn dial(target: Target, mailbox: Mailbox<Mail>, make_peer: MakePeer, retry: Retry) -> Self {
         let shared = Arc::new(Shared::default());
         let (life, alive) = bounded(0);
-        let dialling = Dialling::new(target, mailbox.clone(), make_peer, shared.clone(), life);
+        let handles = (shared.clone(), life);
+        let dialling = Dialling::new(target, mailbox.clone(), make_peer, retry, handles);
         mailbox.add_task(Box::new(dialling));
         Self {
             mailbox,

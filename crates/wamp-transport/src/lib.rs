@@ -31,7 +31,7 @@ mod web_connection;
 use std::{collections::HashMap, sync::Arc, time::Duration};
 
 pub use backlog::Charge;
-pub use client::{ClientHandshake, Dialler, MakePeer, Target};
+pub use client::{ClientHandshake, Dialler, MakePeer, OnFailure, Target};
 pub use clock::start_clock;
 pub use clock_handle::ClockHandle;
 pub use connection_limits::{

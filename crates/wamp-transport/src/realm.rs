@@ -24,7 +24,8 @@ use super::{
 };
 use destinations::{Destination, Destinations, Notifications, Payer};
 use wamp::{
-    GuardId, Hello, Message, Pattern, Peer, Receipt, Ticket, TransportKind, Verdict, Yield,
+    GuardId, Hello, Identity, Message, Pattern, Peer, Receipt, Ticket, TransportKind, Uri, Verdict,
+    Yield,
 };
 use wamp_router::{Capacity, Input, Output, PeerId, Router, Stats, refuse_invocation};
 
@@ -81,9 +82,23 @@ impl Realm {
         self.handle(Input::Shutdown);
     }
 
+    /// Whether the permissions of its role let a session call a procedure.
+    pub fn may_call(&self, caller: &Identity, procedure: &Uri) -> bool {
+        self.lock().router.may_call(caller, procedure)
+    }
+
     /// What there is now.
     pub fn stats(&self) -> Stats {
         self.lock().router.stats()
+    }
+
+    /// The roles whose authorizers nobody has registered, with those procedures.
+    pub fn missing_authorizers(&self) -> Vec<(String, Uri)> {
+        let state = self.lock();
+        let missing = state.router.missing_authorizers().into_iter();
+        missing
+            .map(|(role, procedure)| (role.to_owned(), procedure.clone()))
+            .collect()
     }
 
     /// Takes in a session on a connection by its HELLO.

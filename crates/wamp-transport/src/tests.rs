@@ -118,14 +118,26 @@ pub(super) fn serve(options: WebSocketOptions) -> Served {
 }
 
 fn serve_with(options: WebSocketOptions, head_timeout: Duration) -> Served {
-    let limits = ConnectionLimits {
-        max_connections: 10_000,
-        per_address: AddressLimit::Share,
-    };
-    serve_within(limits, options, head_timeout)
+    serve_within(MANY, options, head_timeout)
 }
 
+/// More connections than a test has.
+const MANY: ConnectionLimits = ConnectionLimits {
+    max_connections: 10_000,
+    per_address: AddressLimit::Share,
+};
+
 fn serve_within(
+    limits: ConnectionLimits,
+    options: WebSocketOptions,
+    head_timeout: Duration,
+) -> Served {
+    let socket = bind("127.0.0.1".parse().unwrap(), 0, 64).unwrap();
+    serve_on(socket, limits, options, head_timeout)
+}
+
+fn serve_on(
+    socket: mio::net::TcpListener,
     limits: ConnectionLimits,
     options: WebSocketOptions,
     head_timeout: Duration,
@@ -133,7 +145,6 @@ fn serve_within(
     let connections = Arc::new(Connections::new(limits));
     let mut reactor = Reactor::new().unwrap();
     let mailbox = reactor.mailbox();
-    let socket = bind("127.0.0.1".parse().unwrap(), 0, 64).unwrap();
     let address = socket.local_addr().unwrap();
     let clock = ClockHandle::default();
     let realm = realm_with(clock.clone());

@@ -131,13 +131,15 @@ impl InvocationDetails {
     };
 }
 
-/// `EVENT.Details|dict`: who published.
+/// `EVENT.Details|dict`: who published, and to what.
 #[derive(Clone, PartialEq, Eq, Debug, Default, Deserialize)]
 #[serde(from = "EventDict<String>")]
 pub struct EventDetails {
     /// The publisher, where the role's permissions or its own wish disclose it. On the wire
     /// `publisher`, `publisher_authid` and `publisher_authrole`.
     pub publisher: Option<Arc<Identity>>,
+    /// The topic published to, where the subscription is to a pattern. Boxed, because most are not.
+    pub topic: Option<Box<Uri>>,
 }
 
 /// [`InvocationDetails`] as they are on the wire, with text as `S`.
@@ -166,6 +168,8 @@ struct EventDict<S> {
     publisher_authid: Option<S>,
     #[serde(skip_serializing_if = "Option::is_none")]
     publisher_authrole: Option<S>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    topic: Option<Box<Uri>>,
 }
 
 fn disclosed(
@@ -210,6 +214,7 @@ impl From<EventDict<String>> for EventDetails {
                 dict.publisher_authid,
                 dict.publisher_authrole,
             ),
+            topic: dict.topic,
         }
     }
 }
@@ -221,6 +226,7 @@ impl Serialize for EventDetails {
             publisher: publisher.map(|publisher| publisher.session),
             publisher_authid: publisher.and_then(|publisher| publisher.authid.as_deref()),
             publisher_authrole: publisher.and_then(|publisher| publisher.authrole.as_deref()),
+            topic: self.topic.clone(),
         }
         .serialize(serializer)
     }

@@ -257,6 +257,14 @@ pub(in crate::config) static DATABASE: Section = Section {
             "how old a connection may become, less up to a tenth at random; 0: no limit",
         ),
         optional(
+            "schema_file",
+            Kind::Text,
+            "none",
+            "a file of SQL that `--embedded-postgres` runs at each start, before anything is served, as \
+             the database's user and in one transaction; relative to the config file. It has to be \
+             such that it can be run again: `IF NOT EXISTS`, `OR REPLACE`. No other server is sent it",
+        ),
+        optional(
             "slow_query_ms",
             Kind::Integer(0..=DAY, "ms"),
             "never",
@@ -281,7 +289,8 @@ pub(in crate::config) static DATABASE: Section = Section {
             "none",
             "what callers get of PostgreSQL's report of an error, besides `sqlstate`, `severity`, \
              message and hint: `names` adds `constraint`, `table` and `column`, `all` also \
-             `detail`, which may quote what is stored",
+             `detail`, which may quote what is stored; `debug` also what is about the inside of a \
+             procedure, for development ([errors.md](errors.md))",
         ),
         flag(
             "keepalives",

@@ -1,9 +1,9 @@
 //! Owns the tables of the node, its workers, realms, roles and permissions.
 
-use super::DefaultValue::Special;
+use super::DefaultValue::{Number, Special};
 use super::{
-    Choice, Key, Kind, Section, boolean, inert, instead, not_yet, optional, required, served,
-    silent, type_key, word,
+    Choice, Key, Kind, Section, Times, boolean, inert, instead, not_yet, optional, required,
+    served, silent, type_key, word,
 };
 
 pub(in crate::config) static NODE: Section = Section {
@@ -209,10 +209,31 @@ pub(in crate::config) static ROLE: Section = Section {
             "permissions",
             Kind::Array("permissions"),
             "none",
-            "what no permission names is not allowed",
+            "what no permission names is not allowed, unless an `authorizer` allows it",
+        ),
+        optional(
+            "authorizer",
+            Kind::Uri,
+            "none",
+            "a procedure of the realm that is asked what the role may do where none of its permissions \
+             matches (Crossbar.io asks it only where there are no `permissions` at all); see \
+             [security.md](security.md#asking-a-procedure)",
+        ),
+        served(
+            "authorizer_timeout",
+            Kind::Time(Times::within(100, 600_000)),
+            Number(10),
+            "how long its answer may take, before the request fails with \
+             `wamp.error.authorization_failed` (not in Crossbar.io)",
+        ),
+        served(
+            "authorizer_cache_ttl",
+            Kind::Time(Times::within(0, 86_400_000)),
+            Number(60),
+            "how long an answer holds of which the procedure says that it may be kept; with 0 none is \
+             (not in Crossbar.io)",
         ),
         silent("id"),
-        not_yet("authorizer"),
     ],
 };
 

@@ -3,7 +3,7 @@
 
 use component::sql::{CHANNEL_OPTIONS, OPTIONS, OUTBOX_OPTIONS, OptionPlace, OptionRow};
 
-use super::{DefaultValue, Key, Kind, Section, Usage, Value, not_yet, optional};
+use super::{DefaultValue, Key, Kind, Section, Usage, Value, optional};
 
 /// The `extra` of the class.
 pub(in crate::config) static SQL_EXTRA: Section = Section {
@@ -51,8 +51,9 @@ pub(in crate::config) static SQL_OUTBOX: Section = Section {
 };
 
 /// How many keys of `extra` are no options.
-const OWN: usize = 9;
+const OWN: usize = 10;
 
+#[expect(clippy::too_many_lines, reason = "a table of keys")]
 const fn own(index: usize) -> Key {
     match index {
         0 => optional(
@@ -81,31 +82,45 @@ const fn own(index: usize) -> Key {
              `sql` needs no file",
         ),
         4 => optional(
+            "describe",
+            Kind::Special("string or `false`"),
+            "`wampgres.describe` on a router of this node, else `false`",
+            "the URI of the procedure that describes the others to those who may call them; all \
+             components of a realm share it",
+        ),
+        5 => optional(
             "schemas",
             Kind::Array("strings"),
             "none",
             "schemas of which each function and procedure becomes `prefix.function`",
         ),
-        5 => optional(
+        6 => optional(
             "replica",
             Kind::Text,
             "none",
             "the name of one of the node's [databases](#databases), for procedures that are `read_only` \
              and name none",
         ),
-        6 => optional(
+        7 => optional(
             "reload_channel",
             Kind::Text,
             "`wampgres`",
             "the channel of the database on which `NOTIFY wampgres, 'reload'` is heard; `\"\"` for none",
         ),
-        7 => optional(
+        8 => optional(
             "topics",
             Kind::Object(&SQL_TOPICS),
             "none",
             "the topics that the database publishes to",
         ),
-        _ => not_yet("before"),
+        _ => optional(
+            "roles",
+            Kind::Special("object"),
+            "none",
+            "to each authrole the role of the database that its callers have, or null for the one that \
+             the node logs in as; `*` is for all others, who are refused without it \
+             ([sql.md](sql.md#identity))",
+        ),
     }
 }
 

@@ -24,6 +24,14 @@ impl Times {
         }
     }
 
+    /// Times from `least` to `most` milliseconds. Here 0 is a time like any other, or none.
+    pub(super) const fn within(least: u64, most: u64) -> Self {
+        Self {
+            zero: false,
+            ..Self::between(least, most)
+        }
+    }
+
     /// The same, for a key that PostgreSQL counts in milliseconds.
     pub(super) const fn elsewhere_millis(self) -> Self {
         Self {

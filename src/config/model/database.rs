@@ -83,6 +83,8 @@ pub struct Database {
     pub idle_timeout: Option<Duration>,
     /// How old a connection may become; `None` sets no limit.
     pub max_lifetime: Option<Duration>,
+    /// The SQL that makes what is in it, for a server that the node brings along.
+    pub schema_file: Option<PathBuf>,
     /// How long a statement may take before it is logged as slow; `None` logs none.
     pub slow_query: Option<Duration>,
     /// Prepared statements kept by each connection; 0 keeps none.
@@ -145,6 +147,8 @@ pub enum ErrorDetails {
     Names,
     /// These and the `detail`.
     All,
+    /// All, also of what is about the inside of a procedure.
+    Debug,
 }
 
 /// A text that is never shown.

@@ -56,6 +56,7 @@ fn an_empty_database_has_the_defaults_of_libpq_and_adbapi() {
         statement_timeout: None,
         idle_timeout: Some(Duration::from_secs(600)),
         max_lifetime: Some(Duration::from_secs(1800)),
+        schema_file: None,
         slow_query: None,
         statement_cache: 100,
         reset: Reset::None,
@@ -158,6 +159,7 @@ fn everything_can_be_written() {
         statement_timeout: Some(Duration::from_secs(30)),
         idle_timeout: Some(Duration::from_secs(60)),
         max_lifetime: Some(Duration::from_secs(3600)),
+        schema_file: None,
         slow_query: Some(Duration::from_millis(250)),
         statement_cache: 0,
         reset: Reset::Discard,
@@ -443,8 +445,8 @@ const FAULTS: &[(&str, &str)] = &[
          sslcertmode, sslnegotiation, sslsni, ssl_min_protocol_version, ssl_max_protocol_version, \
          load_balance_hosts, target_session_attrs, application_name, options, search_path, cp_min, cp_max, \
          cp_noisy, cp_reconnect, cp_good_sql, cp_name, queue_limit, queue_timeout, connect_timeout, \
-         statement_timeout, idle_timeout, max_lifetime, slow_query_ms, statement_cache, reset, error_details, keepalives, \
-         keepalives_idle, keepalives_interval, keepalives_count, tcp_user_timeout",
+         statement_timeout, idle_timeout, max_lifetime, schema_file, slow_query_ms, statement_cache, reset, error_details, \
+         keepalives, keepalives_idle, keepalives_interval, keepalives_count, tcp_user_timeout",
     ),
 ];
 

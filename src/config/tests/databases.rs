@@ -148,3 +148,25 @@ fn a_name_needs_the_databases_of_the_node() {
         "databases: seen []; must be an object with a database for each name"
     );
 }
+
+#[test]
+fn a_schema_is_a_file_that_is_there() {
+    let with = |file: &str| {
+        let main = format!(r#"{{"main": {{"user": "app", "schema_file": "{file}"}}}}"#);
+        text(&main, "{}")
+    };
+    let node = node(&with("config.json"));
+    let file = node.databases[0].schema_file.as_deref();
+    let root = std::path::Path::new(env!("CARGO_MANIFEST_DIR"));
+    assert_eq!(
+        file,
+        Some(&*root.join("config.json")),
+        "relative to the file"
+    );
+    let faults = faults(&with("nowhere.sql"));
+    let words = "databases.main.schema_file: seen \"nowhere.sql\"; there is no file ";
+    assert!(
+        faults.len() == 1 && faults[0].starts_with(words),
+        "{faults:?}"
+    );
+}

@@ -80,9 +80,27 @@ const FAULTS: &[(&str, &str, &str)] = &[
     ),
     (
         r#"[{"name": "anonymous","#,
-        r#"[{"name": "anonymous", "authorizer": "com.auth","#,
-        "workers[0].realms[0].roles[0].authorizer: known to Crossbar.io, not served by wampgres yet: remove \
-         the key if that will do",
+        r#"[{"name": "anonymous", "authorizer": "com..auth","#,
+        "workers[0].realms[0].roles[0].authorizer: seen \"com..auth\"; \
+         must be a URI: no blanks, no `#`, no empty part between its dots",
+    ),
+    (
+        r#"[{"name": "anonymous","#,
+        r#"[{"name": "anonymous", "authorizer": "wamp.auth","#,
+        "workers[0].realms[0].roles[0].authorizer: seen \"wamp.auth\"; \
+         must be a procedure of your own: `wamp.` is reserved for WAMP itself",
+    ),
+    (
+        r#"[{"name": "anonymous","#,
+        r#"[{"name": "anonymous", "authorizer_timeout": 3,"#,
+        "workers[0].realms[0].roles[0].authorizer_timeout: \
+         the role has no `authorizer`: write one, or leave this out",
+    ),
+    (
+        r#"[{"name": "anonymous","#,
+        r#"[{"name": "anonymous", "authorizer": "com.auth", "authorizer_timeout": 0,"#,
+        "workers[0].realms[0].roles[0].authorizer_timeout: seen 0; must be from 0.1 to 600 seconds, \
+         as a number or with a unit as in \"500ms\" or \"2min\"",
     ),
     // Permissions.
     (
@@ -394,63 +412,6 @@ fn each_fault_names_its_path_the_value_and_what_is_allowed() {
     for (from, to, expected) in FAULTS {
         let found = faults(&node_with(&[(from, to)]));
         assert_eq!(found, [*expected], "after {from} became {to}");
-    }
-}
-
-#[test]
-fn a_port_is_taken_once_for_each_ip_version() {
-    let taken = "the port is taken by workers[0].transports[0].endpoint.port: choose another, or an interface for each";
-    for (first, second, clash) in [
-        ("", r#", "version": 6"#, true),
-        ("", r#", "interface": "::""#, true),
-        (r#", "version": 4"#, r#", "version": 6"#, false),
-        (r#", "version": 4"#, r#", "interface": "::""#, false),
-        (
-            r#", "interface": "localhost""#,
-            r#", "interface": "::1""#,
-            true,
-        ),
-        (
-            r#", "interface": "localhost""#,
-            r#", "interface": "127.0.0.1""#,
-            true,
-        ),
-        (r#", "version": 6"#, r#", "interface": "0.0.0.0""#, false),
-        (
-            r#", "interface": "127.0.0.1""#,
-            r#", "interface": "::1""#,
-            false,
-        ),
-        ("", r#", "version": 4"#, true),
-        ("", r#", "interface": "127.0.0.1""#, true),
-        (r#", "version": 6"#, r#", "interface": "::1""#, true),
-        // Which version a name stands for, the system says.
-        ("", r#", "interface": "db.example""#, true),
-        (r#", "version": 6"#, r#", "interface": "db.example""#, true),
-        (
-            r#", "version": 6"#,
-            r#", "interface": "db.example", "version": 4"#,
-            false,
-        ),
-    ] {
-        let written = format!(
-            r#""transports": [{{"type": "websocket", "endpoint": {{"type": "tcp", "port": 8080{first}}}}}, {{"#
-        );
-        let other = format!(r#""endpoint": {{"type": "tcp", "port": 8080{second}}},"#);
-        let text = node_with(&[
-            (r#""endpoint": {"type": "tcp", "port": 8080},"#, &other),
-            (r#""transports": [{"#, &written),
-        ]);
-        let found = match check(&text) {
-            Err(error) => error.to_string(),
-            Ok(_) => String::new(),
-        };
-        assert_eq!(
-            found.contains(taken),
-            clash,
-            "{first} and {second}: {found}"
-        );
-        assert_eq!(found.is_empty(), !clash, "{first} and {second}: {found}");
     }
 }
 

@@ -8,6 +8,7 @@ use crate::{
     cli::logging::limit,
     config::keys::{DATABASE, DefaultValue, Kind, LIMITS, Section, WEBSOCKET_OPTIONS},
 };
+use component::sql::{EVENTS_AT_ONCE, OCTETS_AT_ONCE};
 use wamp_router::{CLEARED_AT_ONCE, FEW_CALLS, Limits};
 use wamp_transport::limits as transport;
 
@@ -179,6 +180,7 @@ fn of_a_session() -> Vec<Row> {
     ]
 }
 
+#[expect(clippy::too_many_lines, reason = "a table of limits")]
 fn elsewhere() -> Vec<Row> {
     let client = wamp_client::Limits::DEFAULT;
     let requests = format!(
@@ -201,6 +203,11 @@ fn elsewhere() -> Vec<Row> {
         time(limit::PERIOD)
     );
     let events = bytes(transport::COMPONENT_EVENTS_LIMIT);
+    let outbox = format!(
+        "{}; {}, and the last one whole",
+        number(EVENTS_AT_ONCE.into()),
+        bytes(OCTETS_AT_ONCE as usize)
+    );
     vec![
         row(
             "events for a component in this process",
@@ -213,6 +220,12 @@ fn elsewhere() -> Vec<Row> {
             "that component",
             requests,
             "`wamp.error.unavailable`",
+        ),
+        row(
+            "events of an outbox that are read and not published yet",
+            "the outbox",
+            outbox,
+            "the next are read when the router has taken these",
         ),
         row(
             "what all clients make the node hold",

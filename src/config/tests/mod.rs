@@ -7,8 +7,11 @@ mod documented;
 mod environment;
 mod faults;
 mod libpq;
+// The table names a limit of adbapi.
+#[cfg(feature = "adbapi")]
 mod limits;
 mod model;
+mod ports;
 mod secrets;
 mod sql;
 mod syntax;

@@ -49,6 +49,7 @@ fn realm1() -> Realm {
                 },
                 cache: true,
             }],
+            authorizer: None,
         }],
     }
 }

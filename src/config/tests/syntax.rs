@@ -1,6 +1,6 @@
 //! Texts that are not JSON, files that are not there.
 
-use super::check;
+use super::{check, faults, node, node_with};
 use crate::config::{ConfigError, Options, load, process_environment};
 
 /// Broken as the reference's own config is: the brace after the directory of `shared` is missing.
@@ -115,4 +115,18 @@ fn a_missing_file_is_named_with_the_fix() {
         error.contains("run in the directory that holds it, or name it with --config FILE"),
         "{error}"
     );
+}
+
+#[test]
+fn comments_stand_in_any_object_and_more_than_once() {
+    let comment = r#""//": "a", "//": ["b", {"//": null}], "version": 2"#;
+    let extra = r#"{"//": 1, "user": "testuser", "password": "s3cret"}"#;
+    let commented = node_with(&[
+        (r#""version": 2"#, comment),
+        (r#"{"user": "testuser", "password": "s3cret"}"#, extra),
+    ]);
+    assert_eq!(node(&commented), node(&node_with(&[])));
+    // Only that key is one.
+    let others = node_with(&[(r#""version": 2"#, r##""#": 1, "version": 2"##)]);
+    assert_eq!(faults(&others).len(), 1);
 }

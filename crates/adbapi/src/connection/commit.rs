@@ -24,14 +24,37 @@ impl Connection {
     /// Opens a transaction in which these settings hold, in one round trip.
     pub(in super::super) fn begin_with(&mut self, settings: &Settings) -> Result<(), Failure> {
         let script = settings.begin().map_err(Failure::of_settings)?;
-        let begun = self.send_begin(&script);
+        let begun = match settings.get_before() {
+            None => self.send_begin(&script),
+            Some(before) => self.begin_and_run(settings, &script, before),
+        };
         if begun.is_err() {
             // What was refused stands behind BEGIN.
             self.send_rollback();
             notices::take_no_transaction();
         }
-        begun?;
+        begun.map_err(Failure::early)?;
         self.limit_is_set(settings, &script);
+        Ok(())
+    }
+
+    /// Sends a script that ends in a statement of the job's owner. That may take as long as any other
+    /// statement of the job, and may have effects beyond the transaction.
+    fn begin_and_run(
+        &mut self,
+        settings: &Settings,
+        script: &str,
+        before: &str,
+    ) -> Result<(), Failure> {
+        self.check_not_hit()?;
+        (self.bare, self.failure) = (false, None);
+        self.limit_is_set(settings, "");
+        self.logged(before, |connection| {
+            connection
+                .limited("", |client| client.batch_execute(script))
+                .map_err(|error| Failure::Final(connection.observe(error)))
+        })?;
+        self.in_transaction = true;
         Ok(())
     }
 

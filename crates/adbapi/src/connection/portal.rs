@@ -30,6 +30,8 @@ pub(in super::super) struct Reading<'a> {
 enum Stopped {
     /// The transaction did not begin.
     NotBegun(postgres::Error),
+    /// One of its settings, or what runs before the statement.
+    Early(postgres::Error),
     Refused(postgres::Error),
     /// Nobody wants more.
     Ended,
@@ -62,6 +64,7 @@ impl Connection {
         match read {
             Ok(()) => Ok(()),
             Err(Stopped::NotBegun(error)) => Err(self.observe_harmless(error)),
+            Err(Stopped::Early(error)) => Err(Failure::Final(self.observe(error)).early()),
             Err(Stopped::Ended) => Err(Failure::Final(Error::Cancelled)),
             Err(Stopped::Refused(error)) => {
                 let routine = error.as_db_error().and_then(DbError::routine);
@@ -106,7 +109,8 @@ impl Reader<'_> {
         let begun = self.timed(|| builder.start());
         let mut transaction = begun.map_err(Stopped::NotBegun)?;
         if let Some(local) = self.local {
-            self.asked(|| transaction.batch_execute(local))?;
+            self.timed(|| transaction.batch_execute(local))
+                .map_err(Stopped::Early)?;
         }
         let prepared = match statements.find(&statement.sql) {
             Some(prepared) => prepared,

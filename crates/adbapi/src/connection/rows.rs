@@ -7,7 +7,9 @@ use postgres::{
     Client, Row, Statement,
     types::{FromSql, Type},
 };
-use sql::{Column, Description, Format, Params, RawRows, Rows, Wanted, transaction_control};
+use sql::{
+    Column, Description, Format, Params, RawRows, Rows, Settings, Wanted, transaction_control,
+};
 
 use super::{
     super::{error::Error, pool::job::Failure},
@@ -36,16 +38,21 @@ impl Connection {
         self.run(sql, |client, statement| fetch(client, statement, params))
     }
 
-    /// Has PostgreSQL describe a statement. One that was prepared before may be out of date.
-    pub(in super::super) fn describe(&mut self, sql: &str) -> Result<Description, Failure> {
+    /// Has PostgreSQL describe a statement in a transaction with these settings, if there are any. One
+    /// that was prepared before may be out of date.
+    pub(in super::super) fn describe(
+        &mut self,
+        settings: &Settings,
+        sql: &str,
+    ) -> Result<Description, Failure> {
         if let Some(word) = transaction_control(sql) {
             return Err(Failure::Final(Error::TransactionControl(word)));
         }
         // A pooler between must not answer out of two sessions.
-        let pinned = self.settings.statement_cache == 0;
+        let pinned = self.settings.statement_cache == 0 || !settings.is_empty();
         self.check_not_hit()?;
         if pinned {
-            self.begin()?;
+            self.begin_with(settings)?;
         }
         let prepared = self.timed(|client| client.prepare(sql));
         let prepared = prepared.map_err(|error| self.observe_harmless(error));

@@ -1,7 +1,7 @@
 //! Owns what a job is: how it is tried on a connection and how its result reaches its Deferred.
 //! Knows no thread and no database.
 
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use deferred::Stage;
 use tracing::warn;
@@ -34,6 +34,26 @@ pub(crate) trait Work<D: Driver>: Send {
 
     /// The handle by which the job can be ended from outside.
     fn control(&self) -> JobControl;
+
+    /// Whether it wants to know what its time goes into.
+    fn is_timed(&self) -> bool {
+        false
+    }
+
+    /// Notes that, before it finishes.
+    fn note(&self, times: Times) {
+        let _ = times;
+    }
+}
+
+/// What the time of a job went into.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Times {
+    /// Until a worker took it.
+    pub(crate) waited: Duration,
+    /// Until the worker had a connection.
+    pub(crate) connecting: Duration,
+    pub(crate) database: Duration,
 }
 
 /// Why an attempt gave no result.

@@ -17,7 +17,7 @@ use tracing::{error, info};
 
 use super::{
     health::Health,
-    job::{Failure, Job},
+    job::{Failure, Job, Times},
     manager::Manager,
     settings::PoolSettings,
     worker_state::WorkerState,
@@ -130,6 +130,7 @@ impl<D: Driver> Worker<D> {
             self.state.done(control.failure());
             return kept;
         }
+        let mut clock = Clock::of(&job, now);
         // At worst each connection is found dead once, and then all are new.
         let mut tries_left = self.connections.max_size();
         loop {
@@ -140,16 +141,20 @@ impl<D: Driver> Worker<D> {
                 Ok(connection) => connection,
                 Err(error) => {
                     self.state.done(Some(ErrorKind::from(&error)));
+                    clock.connected();
+                    clock.tell(&job);
                     job.fail(error);
                     return None;
                 }
             };
+            clock.connected();
             if !control.begin(connection.canceller()) {
                 self.state.done(control.failure());
                 return Some(connection);
             }
             self.state.has_connection();
             let attempt = self.attempt(&mut job, &mut connection);
+            clock.attempted();
             let end = control.end();
             let outcome = match attempt {
                 Err(Failure::NotSent(error))
@@ -166,6 +171,7 @@ impl<D: Driver> Worker<D> {
             };
             let failure = outcome.as_ref().err().map(ErrorKind::from);
             self.state.done(end.err().or(failure));
+            clock.tell(&job);
             job.work.finish(outcome);
             // The caller has its answer and does not wait for this.
             if end.is_err() {
@@ -254,5 +260,49 @@ impl<D: Driver> Worker<D> {
             let reason = reason.into();
             Error::Unavailable { reason, waited }
         })
+    }
+}
+
+/// Sees what the time of a job goes into that wants to know it.
+struct Clock(Option<Running>);
+
+struct Running {
+    times: Times,
+    since: Instant,
+}
+
+impl Clock {
+    fn of<D: Driver>(job: &Job<D>, now: Instant) -> Self {
+        Self(job.work.is_timed().then(|| Running {
+            times: Times {
+                waited: now.saturating_duration_since(job.submitted),
+                ..Times::default()
+            },
+            since: now,
+        }))
+    }
+
+    /// Since the last moment it was waited for a connection.
+    fn connected(&mut self) {
+        self.pass(|times| &mut times.connecting);
+    }
+
+    /// Since the last moment the job ran.
+    fn attempted(&mut self) {
+        self.pass(|times| &mut times.database);
+    }
+
+    fn pass(&mut self, to: impl FnOnce(&mut Times) -> &mut Duration) {
+        if let Some(Running { times, since }) = &mut self.0 {
+            let now = Instant::now();
+            *to(times) += now.saturating_duration_since(*since);
+            *since = now;
+        }
+    }
+
+    fn tell<D: Driver>(&self, job: &Job<D>) {
+        if let Some(running) = &self.0 {
+            job.work.note(running.times);
+        }
     }
 }

@@ -14,8 +14,8 @@ use serde_json::{Value, json};
 
 use super::*;
 use crate::{
-    Answer, Classes, Component, Error, Invocation, Procedure, ReloadHandle, Reply, SessionHandle,
-    Setup,
+    Answer, Classes, Component, Error, Invocation, Procedure, RealmHandle, ReloadHandle, Reply,
+    SessionHandle, Setup,
 };
 use deferred::deferred;
 use sql::Deferred;
@@ -406,9 +406,11 @@ fn a_class_without_procedures_is_joined_when_it_is_welcome() {
         }
     }
     let setup = Setup {
+        realm_handle: RealmHandle::default(),
         extra: Value::Null,
         #[cfg(feature = "adbapi")]
         database: None,
+        realm: "realm1".into(),
         databases: std::collections::BTreeMap::new(),
         session: SessionHandle::default(),
         reload: ReloadHandle::default(),

@@ -19,10 +19,10 @@ pub(super) struct Schema {
     pub(super) name: String,
     /// Its name, as SQL writes it.
     pub(super) sql: String,
-    /// The role that has asked, as SQL writes it.
+    /// The roles of callers, as SQL writes them.
     pub(super) role: String,
     pub(super) exists: bool,
-    /// Whether the role may use what is in it.
+    /// Whether one of the roles may use what is in it.
     pub(super) is_usable: bool,
     /// Those that there are, where this one is not.
     pub(super) others: Vec<String>,
@@ -40,7 +40,7 @@ pub(super) struct Routine {
     /// What it sets for itself: `name=value`.
     pub(super) settings: Vec<String>,
     pub(super) comment: Option<String>,
-    /// Whether the role that has asked may execute it.
+    /// Whether one of the roles of callers may execute it.
     pub(super) may_execute: bool,
     /// The extension that it is of.
     pub(super) extension: Option<String>,
@@ -144,9 +144,14 @@ const QUERY: &str = include_str!("catalogue/query.sql");
 /// More functions than anybody means to make procedures of.
 const MOST: i64 = 10_000;
 
-/// Reads the catalogue of the database about these schemas. Does not block.
-pub(super) fn read(db: &dyn Database, schemas: &[String]) -> Deferred<Catalogue> {
-    let params = params![schemas.to_vec(), MOST + 1];
+/// Reads the catalogue of the database about these schemas, for callers with one of these roles; `None`
+/// is the login. Does not block.
+pub(super) fn read(
+    db: &dyn Database,
+    schemas: &[String],
+    roles: Vec<Option<String>>,
+) -> Deferred<Catalogue> {
+    let params = params![schemas.to_vec(), MOST + 1, roles];
     let results = db.submit(Job::new(Statement::new(QUERY, params)));
     results.and_then(|results| Catalogue::of(&results))
 }

@@ -1,20 +1,15 @@
 //! Owns the check of all SQL of a component without serving it. Must not know who asks.
 
-use std::{
-    collections::BTreeMap,
-    sync::{Arc, mpsc},
-};
-
-use serde_json::Value;
+use std::sync::{Arc, mpsc};
 
 use super::{
-    super::{NamedDatabase, Pool},
-    catalogue,
     databases::Databases,
     definitions::Definitions,
     functions::{FunctionOptions, Functions},
     procedure::{Procedure, Unprepared},
+    text::Fault,
     topics,
+    unserved::SqlComponent,
 };
 
 /// What a check has found.
@@ -30,14 +25,14 @@ pub struct SqlCheck {
     pub unavailable: Option<String>,
 }
 
-/// Has PostgreSQL prepare all procedures that the `extra` of a component describes.
+/// Has PostgreSQL prepare all procedures of a component.
 ///
 /// # Blocking
 /// Until it has answered, or the limits of the pool are over. Must not be called on a thread of the
 /// pool's.
-pub fn check(extra: &Value, pool: Pool, named: BTreeMap<String, NamedDatabase>) -> SqlCheck {
-    let databases = Databases::new(pool, named).with_replica(extra["replica"].as_str());
-    let databases = Arc::new(databases);
+pub fn check(component: SqlComponent<'_>) -> SqlCheck {
+    let extra = component.extra;
+    let databases = component.databases();
     let definitions = Definitions::read(extra, &databases);
     let mut check = SqlCheck {
         faults: definitions.faults.iter().map(ToString::to_string).collect(),
@@ -50,7 +45,7 @@ pub fn check(extra: &Value, pool: Pool, named: BTreeMap<String, NamedDatabase>) 
         }
     }
     if definitions.topics.has_outbox() && check.unavailable.is_none() {
-        match topics::check_outbox(databases.main()) {
+        match topics::check_outbox(databases.main().db()) {
             Ok(()) => {}
             Err(topics::Unusable::Faulty(why)) => {
                 check.faults.push(format!("extra.topics.outbox: {why}"))
@@ -61,10 +56,20 @@ pub fn check(extra: &Value, pool: Pool, named: BTreeMap<String, NamedDatabase>) 
     if !definitions.functions.schemas.is_empty() {
         check.functions(&definitions.functions, &databases);
     }
+    check.add(&databases.role_faults());
     check
 }
 
 impl SqlCheck {
+    /// Adds faults, of which many procedures may have the same.
+    fn add(&mut self, faults: &[Fault]) {
+        for fault in faults.iter().map(ToString::to_string) {
+            if !self.faults.contains(&fault) {
+                self.faults.push(fault);
+            }
+        }
+    }
+
     /// Has PostgreSQL prepare what one procedure runs. `None` if it cannot be asked.
     fn prepare(&mut self, all: &[Arc<Procedure>]) -> Option<()> {
         let before = self.faults.len();
@@ -76,9 +81,7 @@ impl SqlCheck {
             });
             match receive.recv() {
                 Ok(Ok(())) => {}
-                Ok(Err(Unprepared::Faulty(faults, _))) => {
-                    self.faults.extend(faults.iter().map(ToString::to_string));
-                }
+                Ok(Err(Unprepared::Faulty(faults, _))) => self.add(&faults),
                 Ok(Err(Unprepared::Unavailable(error))) => {
                     self.unavailable = Some(error.message().to_owned());
                     return None;
@@ -95,7 +98,7 @@ impl SqlCheck {
 
     /// Reads the catalogue, and has PostgreSQL prepare the calls of all functions.
     fn functions(&mut self, options: &FunctionOptions, databases: &Arc<Databases>) {
-        let functions = match catalogue::read(&**databases.main(), &options.schemas).wait() {
+        let functions = match databases.main().catalogue(&options.schemas).wait() {
             Ok(catalogue) => Functions::new(&catalogue, options, databases),
             Err(error) => {
                 self.unavailable = Some(error.to_string());

@@ -1,11 +1,15 @@
 //! The component class `sql.Procedures`: files of SQL, SQL in the configuration, and functions of
 //! schemas, as procedures. Owns who asks for them to be read again. Must not know how a procedure runs.
 
+use serde_json::Value;
 use sql::{ListenEvent, Listener};
+use wamp::Uri;
 
 use super::{
-    super::{Component, Error, Procedure, ReloadHandle, Setup},
+    super::{Component, Error, Procedure, RealmHandle, ReloadHandle, Setup},
     databases::Databases,
+    descriptions::{DESCRIBE, describe_at},
+    identity::RoleTable,
     reloading::Reloading,
     topics::{self, Topics},
     watching::Watching,
@@ -37,12 +41,15 @@ impl Component for Procedures {
             session,
             reload,
             databases,
+            realm,
+            realm_handle,
             ..
         } = setup.clone();
         let extra = setup.extra.clone();
-        let databases = Databases::new(setup.database()?, databases);
+        let roles = RoleTable::of(&extra);
+        let databases = Databases::new(realm, roles, setup.database()?, databases);
         let databases = databases.with_replica(extra["replica"].as_str());
-        let db = databases.main().clone();
+        let db = databases.main().db().clone();
         let channel = extra["reload_channel"].as_str().unwrap_or(CHANNEL);
         let listener = match channel {
             "" => None,
@@ -50,7 +57,11 @@ impl Component for Procedures {
         };
         let topics = topics::Settings::of(&extra);
         let watching = Watching::new(&extra, db.clone(), reload.clone());
+        let describe = describe_of(&extra, &realm_handle);
         let reloading = Reloading::start(extra, databases, session.clone(), reload)?;
+        if let Some(describe) = describe {
+            describe_at(describe, reloading.list(), &session, &realm_handle);
+        }
         Ok(Self {
             topics: Topics::start(&topics, &db, &session)?,
             reloading,
@@ -79,6 +90,16 @@ impl Component for Procedures {
     fn on_leave(&self) {
         self.reloading.stop();
         self.topics.close();
+    }
+}
+
+/// The procedure that is to describe the others. Another router may have it from another node, so there
+/// it has to be asked for.
+fn describe_of(extra: &Value, realm: &RealmHandle) -> Option<Uri> {
+    match &extra["describe"] {
+        Value::String(uri) => Some(uri.as_str().into()),
+        Value::Null => realm.is_here().then(|| DESCRIBE.into()),
+        _ => None,
     }
 }
 

@@ -8,6 +8,7 @@ use wamp::Uri;
 
 use super::{
     super::{ErrorDetails, NamedDatabase, Pool, did_you_mean::did_you_mean},
+    identity::{Callers, RoleTable},
     options::Options,
     procedure::{Plan, Procedure},
     text::Fault,
@@ -15,24 +16,31 @@ use super::{
 
 /// The databases that procedures can ask.
 pub(super) struct Databases {
-    main: Arc<dyn Database>,
+    main: Arc<Callers>,
     named: BTreeMap<String, Asked>,
     /// The one for what only reads.
     replica: Option<Asked>,
 }
 
-/// A database, and what callers get of its reports of errors at most.
+/// A database with what it is told of callers, and what callers get of its reports of errors at most.
 #[derive(Clone)]
-struct Asked(Arc<dyn Database>, ErrorDetails);
+struct Asked(Arc<Callers>, ErrorDetails);
 
 impl Databases {
-    pub(super) fn new(main: Pool, named: BTreeMap<String, NamedDatabase>) -> Self {
+    /// The databases of a component of this realm, whose callers have the roles of this table.
+    pub(super) fn new(
+        realm: Uri,
+        roles: Option<Arc<RoleTable>>,
+        main: Pool,
+        named: BTreeMap<String, NamedDatabase>,
+    ) -> Self {
+        let callers = |pool| Callers::new(realm.clone(), roles.clone(), shared(pool));
         let named = named.into_iter().map(|(name, database)| {
-            let asked = Asked(shared(database.pool), database.error_details);
+            let asked = Asked(callers(database.pool), database.error_details);
             (name, asked)
         });
         Self {
-            main: shared(main),
+            main: callers(main),
             named: named.collect(),
             replica: None,
         }
@@ -41,6 +49,11 @@ impl Databases {
     /// One alone.
     #[cfg(test)]
     pub(super) fn only(main: Arc<dyn Database>) -> Self {
+        Self::of(Callers::new("realm1".into(), None, main))
+    }
+
+    #[cfg(test)]
+    pub(super) fn of(main: Arc<Callers>) -> Self {
         Self {
             main,
             named: BTreeMap::new(),
@@ -55,7 +68,7 @@ impl Databases {
     }
 
     /// The component's own.
-    pub(super) fn main(&self) -> &Arc<dyn Database> {
+    pub(super) fn main(&self) -> &Arc<Callers> {
         &self.main
     }
 
@@ -65,12 +78,19 @@ impl Databases {
         let named = options.database.as_ref();
         let named = named.and_then(|(_, name)| self.named.get(name));
         let replica = (self.replica.as_ref()).filter(|_| options.read_only == Some(true));
-        let (db, shown) = match named.or(replica) {
-            Some(Asked(db, shown)) => (db.clone(), *shown),
+        let (callers, shown) = match named.or(replica) {
+            Some(Asked(callers, shown)) => (callers.clone(), *shown),
             // Of the component's own they get what the component shows.
-            None => (self.main.clone(), ErrorDetails::All),
+            None => (self.main.clone(), ErrorDetails::Debug),
         };
-        Procedure::new(uri, plan, db, shown)
+        Procedure::new(uri, plan, callers, shown)
+    }
+
+    /// What is wrong with the roles of callers in the databases that were asked.
+    pub(super) fn role_faults(&self) -> Vec<Fault> {
+        let named = self.named.values().map(|Asked(callers, _)| callers);
+        let all = std::iter::once(&self.main).chain(named);
+        all.flat_map(|callers| callers.faults()).collect()
     }
 
     /// What is wrong with the database that options name, if it is.

@@ -15,6 +15,7 @@ use super::{
     databases::Databases,
     files,
     functions::FunctionOptions,
+    identity::RoleTable,
     options::{OPTIONS, OptionPlace, Options, Written},
     procedure::Plan,
     text::{Fault, Place, Source},
@@ -36,17 +37,17 @@ pub(super) struct Definitions {
 }
 
 /// The keys of `extra` that are no options.
-const KEYS: [&str; 7] = [
+const KEYS: [&str; 9] = [
+    "describe",
     "directory",
     "prefix",
     "procedures",
     "reload_channel",
     "replica",
+    "roles",
     "schemas",
     "topics",
 ];
-/// Those that are known and not served.
-const NOT_YET: [&str; 1] = ["before"];
 /// Schemas of which the functions are not for calls: some of them reach the server's files.
 const NOT_FOR_CALLS: [&str; 2] = ["pg_catalog", "information_schema"];
 
@@ -64,13 +65,10 @@ impl Definitions {
         let extra = extra.as_object().unwrap_or(&nothing);
         let defaults = this.defaults(extra);
         let mut written = this.written(extra);
+        this.check_describe(extra);
         let prefix = this.text(extra, "prefix").unwrap_or_default();
         let prefix = prefix.strip_suffix('.').unwrap_or(prefix);
-        if let Some(topics) = extra.get("topics") {
-            let (settings, faults) = topics::Settings::read(topics, prefix);
-            this.topics = settings;
-            this.faults.extend(faults);
-        }
+        this.topics(extra, prefix);
         if let Some(directory) = this.text(extra, "directory") {
             let (files, faults) = files::read(Path::new(directory));
             this.is_complete = faults.is_empty();
@@ -103,6 +101,7 @@ impl Definitions {
         }
         this.text(extra, "reload_channel");
         this.check_databases(extra, databases);
+        this.check_identity(extra, &defaults, !schemas.is_empty());
         let taken = this.plans.keys().chain(&this.faulty);
         this.functions = FunctionOptions {
             schemas,
@@ -112,6 +111,39 @@ impl Definitions {
             taken: taken.cloned().collect(),
         };
         this
+    }
+
+    /// What is there for the sake of the identity has to be in order, and not in vain. A function may
+    /// have the identity by its own comment.
+    fn check_identity(
+        &mut self,
+        extra: &Map<String, Value>,
+        defaults: &Options,
+        has_functions: bool,
+    ) {
+        let roles = extra.get("roles");
+        let faults = roles.and_then(|roles| RoleTable::read(roles).err());
+        self.faults.extend(faults.into_iter().flatten());
+        let mut plans = self.plans.values();
+        if has_functions || self.plans.is_empty() || plans.any(|plan| plan.told.has_identity) {
+            return;
+        }
+        let roles = roles.map(|_| "extra.roles");
+        let before = defaults.before.as_ref().map(|_| "extra.before");
+        for place in roles.into_iter().chain(before) {
+            let why = "is for procedures that have the identity of their callers, and `identity` is \
+                       false for all";
+            let place = Place::of(&place.into());
+            self.faults.push(Fault::new(place, why));
+        }
+    }
+
+    fn topics(&mut self, extra: &Map<String, Value>, prefix: &str) {
+        if let Some(topics) = extra.get("topics") {
+            let (settings, faults) = topics::Settings::read(topics, prefix);
+            self.topics = settings;
+            self.faults.extend(faults);
+        }
     }
 
     /// Takes out what names a database that there is none of.
@@ -171,8 +203,6 @@ impl Definitions {
             let place = Place::of(&format!("extra.{key}").into());
             let why = if KEYS.contains(&key.as_str()) {
                 continue;
-            } else if NOT_YET.contains(&key.as_str()) {
-                "is not served yet".to_owned()
             } else if let Some(row) = OPTIONS.iter().find(|row| row.name == key) {
                 if row.place == OptionPlace::Anywhere {
                     let taken = options.take(&place, key, Written::Json(value));
@@ -219,6 +249,19 @@ impl Definitions {
             all.insert(uri.clone(), options);
         }
         all
+    }
+
+    fn check_describe(&mut self, extra: &Map<String, Value>) {
+        let is_fine = match extra.get("describe") {
+            None | Some(Value::Bool(false)) => true,
+            Some(Value::String(uri)) => Uri::from(uri.as_str()).is_loose(),
+            Some(_) => false,
+        };
+        if !is_fine {
+            let place = Place::of(&"extra.describe".into());
+            let why = "must be the URI of the procedure that describes the others, or false";
+            self.faults.push(Fault::new(place, why));
+        }
     }
 
     /// The schemas whose functions are procedures, in their order.

@@ -12,15 +12,19 @@ mod tests;
 
 use std::{num::NonZeroU64, sync::Arc};
 
-use wamp::Uri;
+use wamp::{Payload, Uri};
 
 use super::{
     super::{Answer, Error, Invocation},
     databases::Databases,
-    procedure::Procedure,
+    procedure::{ExplainOptions, Procedure, ProcedureDescription, StatementPlan},
     text::Fault,
+    types::Argument,
 };
 pub(super) use overload::{Overload, no_such};
+
+/// What answers a call, and the values that it gives.
+type Chosen = (Arc<Procedure>, Vec<Option<Argument>>);
 
 /// The functions that a schema has by one name.
 pub(super) struct Function {
@@ -47,13 +51,42 @@ impl Function {
 
     /// Answers a call.
     pub(super) fn call(&self, call: &Invocation) -> Answer {
-        let (overload, fit) = arguments::choose(self, &call.payload)?;
+        let (procedure, arguments) = self.choose(&call.payload)?;
+        procedure.call_with(call, arguments)
+    }
+
+    /// What PostgreSQL plans to do for a call with these arguments.
+    ///
+    /// # Blocking
+    /// Until it has answered.
+    pub(super) fn explain(
+        &self,
+        payload: &Payload,
+        options: ExplainOptions,
+    ) -> Result<Vec<StatementPlan>, Error> {
+        let (procedure, arguments) = self.choose(payload)?;
+        procedure.explain(&arguments, options)
+    }
+
+    /// What calls the function that these arguments mean, and their values.
+    fn choose(&self, payload: &Payload) -> Result<Chosen, Error> {
+        let (overload, fit) = arguments::choose(self, payload)?;
         let procedure = overload.procedure(&self.uri, &self.databases, fit.given);
         let procedure = procedure.map_err(|faults| {
             let faults: Vec<_> = faults.iter().map(Fault::to_string).collect();
             Error::runtime(faults.join("; "))
         })?;
-        procedure.call_with(call, fit.arguments)
+        Ok((procedure, fit.arguments))
+    }
+
+    /// Each of the functions as its callers see it.
+    pub(super) fn describe(&self) -> Vec<ProcedureDescription> {
+        let described = |overload: &Overload| {
+            let all = overload.all_inputs();
+            let procedure = overload.procedure(&self.uri, &self.databases, all).ok()?;
+            Some(overload.told_of(procedure.describe()))
+        };
+        self.overloads.iter().filter_map(described).collect()
     }
 
     /// How many invocations may be under way at once: the least that one of the functions says.

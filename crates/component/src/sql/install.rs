@@ -17,22 +17,37 @@ struct Part {
     install: &'static str,
     /// Drops it, and nothing that others have made of it.
     remove: &'static str,
+    /// Whether it is installed only where that is asked for.
+    is_extra: bool,
 }
 
 /// All parts, in the order in which they are installed.
-const PARTS: [Part; 3] = [
+const PARTS: [Part; 5] = [
     Part {
         install: include_str!("install/schema.sql"),
         remove: include_str!("install/schema.remove.sql"),
+        is_extra: false,
+    },
+    Part {
+        install: include_str!("install/identity.sql"),
+        remove: include_str!("install/identity.remove.sql"),
+        is_extra: false,
     },
     Part {
         install: include_str!("install/outbox.sql"),
         remove: include_str!("install/outbox.remove.sql"),
+        is_extra: false,
+    },
+    Part {
+        install: include_str!("install/watch_ddl.sql"),
+        remove: include_str!("install/watch_ddl.remove.sql"),
+        is_extra: true,
     },
     // The last one: others ask which version was there before.
     Part {
         install: include_str!("install/version.sql"),
         remove: "",
+        is_extra: false,
     },
 ];
 
@@ -40,7 +55,11 @@ const PARTS: [Part; 3] = [
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Installation {
     /// It is installed, or brought to this version.
-    Install,
+    Install {
+        /// Also the event triggers by which DDL has procedures reloaded. What is there of them stays
+        /// without it too.
+        watch_ddl: bool,
+    },
     /// It is removed, with all events that are kept.
     Remove,
 }
@@ -77,7 +96,10 @@ impl Installation {
     fn parts(self) -> Vec<String> {
         let version = VERSION.to_string();
         let parts: Vec<_> = match self {
-            Self::Install => PARTS.iter().map(|part| part.install).collect(),
+            Self::Install { watch_ddl } => (PARTS.iter())
+                .filter(|part| watch_ddl || !part.is_extra)
+                .map(|part| part.install)
+                .collect(),
             Self::Remove => PARTS.iter().rev().map(|part| part.remove).collect(),
         };
         let parts = parts.into_iter().filter(|part| !part.is_empty());

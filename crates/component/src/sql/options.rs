@@ -30,6 +30,7 @@ pub(super) struct Options {
     pub(super) timeout: Option<Duration>,
     pub(super) read_only: Option<bool>,
     pub(super) isolation: Option<Isolation>,
+    pub(super) slow_call: Option<Duration>,
     pub(super) retry: Option<u64>,
     pub(super) concurrency: Option<NonZeroU64>,
     pub(super) max_rows: Option<u64>,
@@ -38,6 +39,8 @@ pub(super) struct Options {
     pub(super) batch: Option<NonZeroU32>,
     pub(super) dry_run: Option<bool>,
     pub(super) secret: Option<bool>,
+    pub(super) identity: Option<bool>,
+    pub(super) before: Option<FunctionOption>,
     pub(super) int8: Option<String>,
     pub(super) numeric: Option<String>,
     pub(super) params: Vec<ParamOption>,
@@ -80,6 +83,14 @@ pub(super) struct ParamOption {
     pub(super) r#type: Option<String>,
     /// JSON.
     pub(super) default: Option<String>,
+}
+
+/// A function that is named.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct FunctionOption {
+    pub(super) place: Place,
+    /// As SQL writes it, perhaps with its schema.
+    pub(super) name: String,
 }
 
 /// What is written for an option.
@@ -130,6 +141,7 @@ impl Options {
             timeout: self.timeout.or(others.timeout),
             read_only: self.read_only.or(others.read_only),
             isolation: self.isolation.or(others.isolation),
+            slow_call: self.slow_call.or(others.slow_call),
             retry: self.retry.or(others.retry),
             concurrency: self.concurrency.or(others.concurrency),
             max_rows: self.max_rows.or(others.max_rows),
@@ -138,6 +150,8 @@ impl Options {
             batch: self.batch.or(others.batch),
             dry_run: self.dry_run.or(others.dry_run),
             secret: self.secret.or(others.secret),
+            identity: self.identity.or(others.identity),
+            before: self.before.or_else(|| others.before.clone()),
             int8: self.int8.or_else(|| others.int8.clone()),
             numeric: self.numeric.or_else(|| others.numeric.clone()),
             params,

@@ -3,37 +3,44 @@
 
 mod answer;
 mod arguments;
+mod describe;
+mod explain;
 mod guard;
 mod plan;
 mod prepare;
+mod ready;
 mod relay;
 mod run;
 mod stream;
 #[cfg(test)]
 pub(super) mod tests;
+mod watch;
 
 use std::{
     num::NonZeroU64,
     sync::{Arc, PoisonError, RwLock},
 };
 
-use sql::Database;
 use wamp::Uri;
 
 use super::{
     super::{Answer, Error, ErrorDetails, Invocation, Reply},
+    identity::Callers,
     text::Fault,
     types::Argument,
 };
 pub(super) use arguments::Given;
-pub(super) use plan::{BATCH_OF_NO_STREAM, Plan};
+pub(super) use describe::InputDescription;
+pub use describe::ProcedureDescription;
+pub use explain::{ExplainOptions, StatementPlan};
+pub(super) use plan::{BATCH_OF_NO_STREAM, BEFORE_WITHOUT_IDENTITY, Plan};
 use prepare::Prepared;
 
-/// A procedure with the database that it asks.
+/// A procedure with what its database is told of who calls.
 pub(super) struct Procedure {
     pub(super) uri: Uri,
     pub(super) plan: Plan,
-    db: Arc<dyn Database>,
+    callers: Arc<Callers>,
     /// What callers get of the database's reports of errors at most.
     shown: ErrorDetails,
     prepared: RwLock<Description>,
@@ -61,13 +68,13 @@ impl Procedure {
     pub(super) fn new(
         uri: Uri,
         plan: Plan,
-        db: Arc<dyn Database>,
+        callers: Arc<Callers>,
         shown: ErrorDetails,
     ) -> Arc<Self> {
         Arc::new(Self {
             uri,
             plan,
-            db,
+            callers,
             shown,
             prepared: RwLock::default(),
         })
@@ -88,15 +95,17 @@ impl Procedure {
         arguments: Vec<Option<Argument>>,
     ) -> Answer {
         if self.plan.is_stream() && call.wants_progress() {
-            return Reply::parts(call, stream::Streamed::new(self.clone(), arguments));
+            let caller = call.identity_arc();
+            let streamed = stream::Streamed::new(self.clone(), caller, arguments);
+            return Reply::parts(call, streamed);
         }
-        match self.prepared() {
-            Some(prepared) if self.plan.retry == 0 => {
-                let begun = run::once(self, &prepared, &arguments);
+        match self.ready(call.identity())? {
+            Some(ready) if self.plan.retry == 0 => {
+                let begun = run::once(self, ready, &arguments);
                 // A value of another type may be right by now.
                 Reply::later(begun.inspect_err(|_| self.forget())?)
             }
-            prepared => Reply::later(run::with_care(self.clone(), prepared, arguments)),
+            _ => Reply::later(run::with_care(self.clone(), call.identity_arc(), arguments)),
         }
     }
 
@@ -104,7 +113,7 @@ impl Procedure {
     /// caller takes, so that half of them are left to others where nothing is said.
     pub(super) fn concurrency(&self) -> Option<NonZeroU64> {
         let said = self.plan.options.concurrency;
-        let half = || NonZeroU64::new(u64::from(self.db.max_connections() / 2));
+        let half = || NonZeroU64::new(u64::from(self.callers.db().max_connections() / 2));
         let of_a_stream = || half().unwrap_or(NonZeroU64::MIN);
         said.or_else(|| self.plan.is_stream().then(of_a_stream))
     }
@@ -141,6 +150,17 @@ impl Procedure {
     fn forget(&self) {
         let slot = self.prepared.write();
         slot.unwrap_or_else(PoisonError::into_inner).is_doubtful = true;
+    }
+
+    /// Whether the next call is run as PostgreSQL has described it.
+    pub(super) fn is_prepared(&self) -> bool {
+        self.prepared().is_some()
+    }
+
+    /// What PostgreSQL has said last, though tables or types may have become others.
+    fn last_prepared(&self) -> Option<Arc<Prepared>> {
+        let slot = self.prepared.read();
+        slot.unwrap_or_else(PoisonError::into_inner).last.clone()
     }
 
     fn prepared(&self) -> Option<Arc<Prepared>> {

@@ -14,6 +14,7 @@ use super::{
     applying::{Defined, apply, prepare_first},
     databases::Databases,
     definitions::Definitions,
+    descriptions::List,
     procedure::Plan,
     schemas::Schemas,
     served::Served,
@@ -156,6 +157,17 @@ impl Reloading {
         }
     }
 
+    /// All that it serves, at any time.
+    pub(super) fn list(&self) -> List {
+        // What describes them is registered by the session that `served` has.
+        let served = Arc::downgrade(&self.served);
+        Arc::new(move || {
+            served
+                .upgrade()
+                .map_or_else(Vec::new, |served| served.all())
+        })
+    }
+
     /// The component leaves.
     pub(super) fn stop(&self) {
         if let Some(schemas) = &self.schemas {
@@ -164,7 +176,7 @@ impl Reloading {
     }
 }
 
-fn of_plans(plans: BTreeMap<String, Plan>, databases: &Databases) -> Vec<Target> {
+pub(super) fn of_plans(plans: BTreeMap<String, Plan>, databases: &Databases) -> Vec<Target> {
     let plans = plans.into_iter();
     plans
         .map(|(uri, plan)| Target::Procedure(databases.procedure(uri.into(), plan)))
@@ -172,7 +184,7 @@ fn of_plans(plans: BTreeMap<String, Plan>, databases: &Databases) -> Vec<Target>
 }
 
 /// All faults, a line each.
-fn listed(faults: &[Fault]) -> String {
+pub(super) fn listed(faults: &[Fault]) -> String {
     let noun = if faults.len() == 1 { "fault" } else { "faults" };
     let mut text = format!("{} {noun} in the SQL", faults.len());
     for fault in faults {

@@ -11,7 +11,6 @@ use sql::ErrorKind;
 
 use super::{
     applying::{Defined, apply},
-    catalogue,
     databases::Databases,
     functions::{FunctionOptions, Functions},
     reloading::Turns,
@@ -90,7 +89,7 @@ impl Schemas {
     /// now.
     fn read(self: &Arc<Self>, wait: Duration) {
         let (this, options) = (self.clone(), self.state().options.clone());
-        let catalogue = catalogue::read(&**self.databases.main(), &options.schemas);
+        let catalogue = self.databases.main().catalogue(&options.schemas);
         catalogue.on_result(move |result| match result {
             Ok(catalogue) => {
                 let functions = Functions::new(&catalogue, &options, &this.databases);

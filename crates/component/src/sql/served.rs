@@ -134,6 +134,13 @@ impl Served {
         Some(entry.current.get())
     }
 
+    /// All that is served, in the order of the URIs.
+    pub(super) fn all(&self) -> Vec<Target> {
+        let by_uri = self.by_uri();
+        let there = by_uri.values().filter(|entry| !entry.is_removed);
+        there.map(|entry| entry.current.get()).collect()
+    }
+
     /// All URIs whose calls are answered by what is of this origin, in their order.
     pub(super) fn uris(&self, origin: Origin) -> Vec<String> {
         let by_uri = self.by_uri();

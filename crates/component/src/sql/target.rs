@@ -3,12 +3,12 @@
 
 use std::{num::NonZeroU64, sync::Arc};
 
-use wamp::Uri;
+use wamp::{Payload, Uri};
 
 use super::{
-    super::{Answer, Invocation},
+    super::{Answer, Error, Invocation},
     function::Function,
-    procedure::Procedure,
+    procedure::{ExplainOptions, Given, Procedure, ProcedureDescription, StatementPlan},
 };
 
 /// What answers the calls of a URI.
@@ -73,6 +73,32 @@ impl Target {
             (Self::Procedure(_), Self::Function(_)) | (Self::Function(_), Self::Procedure(_)) => {
                 false
             }
+        }
+    }
+
+    /// It as its callers see it: each function of a name by itself.
+    pub(super) fn describe(&self) -> Vec<ProcedureDescription> {
+        match self {
+            Self::Procedure(procedure) => vec![procedure.describe()],
+            Self::Function(function) => function.describe(),
+        }
+    }
+
+    /// What PostgreSQL plans to do for a call with these arguments.
+    ///
+    /// # Blocking
+    /// Until it has answered.
+    pub(super) fn explain(
+        &self,
+        payload: &Payload,
+        options: ExplainOptions,
+    ) -> Result<Vec<StatementPlan>, Error> {
+        match self {
+            Self::Procedure(procedure) => {
+                let arguments = Given::read(payload)?.ordered(&procedure.plan)?;
+                procedure.explain(&arguments, options)
+            }
+            Self::Function(function) => function.explain(payload, options),
         }
     }
 

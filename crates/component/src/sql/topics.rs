@@ -3,6 +3,7 @@
 
 mod channel;
 mod event;
+mod guards;
 mod live;
 mod outbox;
 mod settings;
@@ -14,15 +15,15 @@ mod tests;
 use std::sync::Arc;
 
 use sql::Database;
-use wamp::Uri;
+use wamp::Pattern;
 
 use super::super::{Deferred, Error, Procedure, SessionHandle};
 use channel::ChannelTopic;
-use live::Live;
+use guards::Guards;
 use outbox::Outbox;
 pub(super) use outbox::{Unusable, check as check_outbox};
 pub(super) use settings::Settings;
-pub use table::{CHANNEL_OPTIONS, OUTBOX_OPTIONS};
+pub use table::{CHANNEL_OPTIONS, EVENTS_AT_ONCE, OCTETS_AT_ONCE, OUTBOX_OPTIONS};
 
 /// What publishes for a component.
 #[derive(Default)]
@@ -30,12 +31,8 @@ pub(super) struct Topics {
     channels: Vec<Arc<ChannelTopic>>,
     outbox: Option<Outbox>,
     since: Option<Arc<since::Since>>,
-}
-
-/// What something here publishes to.
-enum Publishes<'a> {
-    To(&'a Uri),
-    All(&'a Outbox),
+    /// By them nobody has subscribed before something listens.
+    guards: Arc<Guards>,
 }
 
 impl Topics {
@@ -58,8 +55,10 @@ impl Topics {
                 .map(|outbox| Outbox::start(outbox, db, session))
                 .transpose()?,
             since,
+            guards: Arc::default(),
         };
-        if let Some(live) = this.live(|_| true) {
+        this.guard(session);
+        if let Some(live) = this.live() {
             live.on_result(|result| {
                 if result.is_ok() {
                     tracing::info!(target: crate::LOG, "the topics of the database are live");
@@ -67,6 +66,26 @@ impl Topics {
             });
         }
         Ok(this)
+    }
+
+    /// Has the router wait with SUBSCRIBED until what publishes to the topic listens.
+    fn guard(&self, session: &SessionHandle) {
+        for channel in &self.channels {
+            let pattern = Pattern::exact(channel.topic.clone());
+            self.guards.add(session, pattern, &channel.live);
+        }
+        if let Some(outbox) = &self.outbox {
+            for pattern in outbox.patterns() {
+                self.guards.add(session, pattern, outbox.live());
+            }
+        }
+    }
+
+    /// When everything listens. `None` if there is nothing.
+    fn live(&self) -> Option<Deferred<()>> {
+        let channels = self.channels.iter().map(|channel| channel.live.wait());
+        let outbox = self.outbox.iter().map(|outbox| outbox.live().wait());
+        live::all(channels.chain(outbox))
     }
 
     /// The component's session has begun: now there is somebody to publish to.
@@ -77,25 +96,6 @@ impl Topics {
         if let Some(outbox) = &self.outbox {
             outbox.joined();
         }
-    }
-
-    /// When all that publishes to a topic hears what happens. `None` if nothing here publishes to it.
-    #[expect(dead_code, reason = "the router does not ask before SUBSCRIBED yet")]
-    pub(super) fn live_for(&self, topic: &Uri) -> Option<Deferred<()>> {
-        self.live(|publisher| match publisher {
-            Publishes::To(other) => other == topic,
-            Publishes::All(outbox) => outbox.has(topic),
-        })
-    }
-
-    fn live(&self, wanted: impl Fn(Publishes<'_>) -> bool) -> Option<Deferred<()>> {
-        let channels = (self.channels.iter())
-            .filter(|channel| wanted(Publishes::To(&channel.topic)))
-            .map(|channel| &channel.live);
-        let outbox = (self.outbox.iter())
-            .filter(|outbox| wanted(Publishes::All(outbox)))
-            .map(Outbox::live);
-        live::all(channels.chain(outbox).map(Live::wait))
     }
 
     /// The procedure that gives what came since an event, where there is an outbox.
@@ -117,5 +117,6 @@ impl Topics {
         if let Some(outbox) = &self.outbox {
             outbox.close();
         }
+        self.guards.end();
     }
 }

@@ -34,7 +34,7 @@ pub use cast::as_text;
 pub use columns::Columns;
 pub use forms::{Forms, Int8Form, NumericForm};
 pub use mismatch::Mismatch;
-pub use names::{type_name, typescript};
+pub use names::{type_name, typescript, typescript_of};
 pub use reference::reference;
 
 /// The most dimensions that an array has; PostgreSQL's `MAXDIM`.

@@ -2,7 +2,10 @@
 
 use std::sync::OnceLock;
 
-use super::{super::TemporaryCluster, *};
+use super::{
+    super::{ADMIN_DATABASE, TemporaryCluster},
+    *,
+};
 
 fn cluster() -> &'static TemporaryCluster {
     static SHARED: OnceLock<TemporaryCluster> = OnceLock::new();
@@ -14,7 +17,12 @@ fn cluster() -> &'static TemporaryCluster {
 }
 
 fn open(user: &str) -> Result<Connection, Error> {
-    Connection::open(cluster().socket_directory(), cluster().port(), user)
+    Connection::open(
+        cluster().socket_directory(),
+        cluster().port(),
+        user,
+        ADMIN_DATABASE,
+    )
 }
 
 fn refused<T>(result: Result<T, Error>) -> String {
@@ -81,7 +89,12 @@ fn a_server_that_asks_for_a_password_is_told_of() {
         .set_access_rules("local all all scram-sha-256\n")
         .unwrap();
     cluster.start().unwrap();
-    let opened = Connection::open(cluster.socket_directory(), cluster.port(), "app");
+    let opened = Connection::open(
+        cluster.socket_directory(),
+        cluster.port(),
+        "app",
+        ADMIN_DATABASE,
+    );
     let error = opened.err().expect("it has no password").to_string();
     assert!(error.contains("no answer here"), "{error}");
 }

@@ -1,9 +1,12 @@
 //! How jobs are ended from outside, and how they are counted. Must not know a backend.
 
-use std::time::{Duration, Instant};
+use std::{
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
 use super::{LIMIT, Open, eventually, failure, outcome, rows, running_with, value};
-use crate::{ErrorKind, Job, Statement};
+use crate::{ErrorKind, Job, JobTimes, Statement};
 
 fn sleep(mark: &str) -> Job {
     Statement::new(format!("SELECT pg_sleep(60) /* {mark} */"), ()).into()
@@ -40,6 +43,37 @@ pub fn a_job_that_runs_can_be_cancelled_and_its_statement_stops(open: Open) {
     eventually("it stops", || running_with(&*other, "suite while") == 0);
     assert!(began.elapsed() < LIMIT);
     assert_eq!(value::<i64>(&*db, "SELECT count(*) FROM suite_running"), 0);
+}
+
+/// Of one that has its connection made, of one that waits behind it, and of one that fails.
+pub fn what_the_time_of_a_job_went_into_is_told(open: Open) {
+    let db = open(1);
+    let submit = |sql: &'static str| {
+        let times = Arc::new(JobTimes::default());
+        let job = Job::new(Statement::new(sql, ())).timed(times.clone());
+        (times, db.submit(job))
+    };
+    let nap = Duration::from_millis(200);
+    let (first, long) = submit("SELECT pg_sleep(0.2)");
+    let (second, quick) = submit("SELECT 1");
+    assert!(outcome(long).is_ok() && outcome(quick).is_ok());
+    assert!(first.connecting() > Duration::ZERO, "{first:?}");
+    assert!(first.database() >= nap, "{first:?}");
+    assert!(second.waited() + second.connecting() >= nap, "{second:?}");
+    assert!(second.waited() >= second.database(), "{second:?}");
+    let (third, wrong) = submit("SELECT 1 / (1 - length(pg_sleep(0.2)::text || 'x'))");
+    failure(wrong);
+    assert!(third.database() >= nap, "{third:?}");
+    assert!(third.connecting() < nap, "it is there already: {third:?}");
+
+    let long = db.submit(sleep("suite times"));
+    let (fourth, waiting) = submit("SELECT 1");
+    eventually("it runs", || db.stats().running == 1);
+    waiting.cancel();
+    failure(waiting);
+    assert_eq!(fourth.database(), Duration::ZERO, "{fourth:?}");
+    long.cancel();
+    failure(long);
 }
 
 /// Jobs that run, that wait, that are done, and that failed.

@@ -80,6 +80,44 @@ pub fn a_role_has_its_own_rights(open: Open) {
     assert_eq!(value::<i64>(&*db, "SELECT count(*) FROM suite_rights"), 2);
 }
 
+/// What only that role may look into, too.
+pub fn a_statement_is_described_as_a_role_sees_it(open: Open) {
+    let db = open(1);
+    make_role(&*db, "suite_login");
+    make_role(&*db, "suite_reader");
+    for sql in [
+        "DROP SCHEMA IF EXISTS suite_hidden CASCADE",
+        "CREATE SCHEMA suite_hidden AUTHORIZATION suite_reader",
+        "CREATE TABLE suite_hidden.goods (name text)",
+    ] {
+        rows(&*db, sql);
+    }
+    let sql = "SELECT * FROM suite_hidden.goods WHERE name = $1";
+    let settings = Settings::new().set("search_path", "suite_hidden");
+    for (role, sql) in [
+        ("suite_reader", sql),
+        ("suite_reader", "SELECT * FROM goods WHERE name = $1"),
+    ] {
+        let settings = settings.clone().role(role);
+        let described = outcome(db.describe_in(settings, sql.into())).expect("it may");
+        assert_eq!((described.params.len(), described.columns.len()), (1, 1));
+    }
+    let login = Settings::new().role("suite_login");
+    let error = failure(db.describe_in(login, sql.into()));
+    assert_eq!((error.sqlstate(), error.is_early()), (Some("42501"), false));
+    let nobody = Settings::new().role("suite_nobody");
+    assert!(failure(db.describe_in(nobody, sql.into())).is_early());
+    assert_eq!(
+        outcome(db.describe("SELECT 1".into()))
+            .expect("the session is as before")
+            .columns
+            .len(),
+        1
+    );
+    let none: String = value(&*db, SEEN);
+    assert!(!none.contains("suite_reader"), "{none}");
+}
+
 /// SQLSTATE 25006.
 pub fn read_only_refuses_a_write(open: Open) {
     let db = open(1);

@@ -109,8 +109,9 @@ impl Locked<'_> {
     }
 
     /// The work at the head has ended.
-    fn done(&mut self, at: usize, ticket: Ticket, result: Result<Outcome, Error>) {
+    fn done(&mut self, at: usize, mut ticket: Ticket, result: Result<Outcome, Error>) {
         let (took, on_the_way) = self.head_ended(at);
+        ticket.note_times(self.now, took);
         match &ticket.owed {
             Owed::SetUp => return self.set_up_done(at, result),
             Owed::Check => return self.checked(at, result),

@@ -85,7 +85,7 @@ impl Pool {
             let mut locked = self.locked(shard, Instant::now(), turn);
             match step {
                 Step::Send(work) => match locked.state.find(key) {
-                    Some(at) => return locked.send_step(at, ticket, work),
+                    Some(at) => return locked.send_step(at, ticket, *work),
                     None => came = Err(lost("it is gone")),
                 },
                 Step::Over(failure) => {

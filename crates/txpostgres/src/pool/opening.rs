@@ -362,7 +362,7 @@ impl Locked<'_> {
         let now = self.now;
         let slot: &mut Slot = &mut self.state.slots[at];
         slot.stage = Stage::Open;
-        slot.last_used = now;
+        (slot.opened, slot.last_used) = (now, now);
         slot.expires = lifetime.map(|lifetime| now + lifetime - jitter(lifetime / 10));
         let (purpose, expires) = (slot.purpose, slot.expires);
         if purpose == Purpose::Listening {

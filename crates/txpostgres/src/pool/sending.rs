@@ -125,6 +125,7 @@ impl Locked<'_> {
             return self.end(waiting.ticket, Err(why));
         }
         waiting.ticket.sent_at = self.now;
+        waiting.ticket.connecting = slot.opened_for(waiting.ticket.submitted);
         slot.limit_is_doubtful |= waiting.ticket.changes_limit;
         slot.is_long |= class != Class::Quick;
         if class == Class::Quick {

@@ -53,6 +53,9 @@ pub(crate) struct Slot {
     /// It was sent when nothing else was in flight, so its time has the way in it.
     pub(crate) head_was_alone: bool,
     pub(crate) last_used: Instant,
+    /// When it was begun, and when it was there.
+    begun: Instant,
+    pub(crate) opened: Instant,
     pub(crate) expires: Option<Instant>,
     /// A slow job, or one that was never seen, is at it.
     pub(crate) is_long: bool,
@@ -157,6 +160,8 @@ impl Slot {
             head_since: now,
             head_was_alone: false,
             last_used: now,
+            begun: now,
+            opened: now,
             expires: None,
             is_long: false,
             has_owner: false,
@@ -177,6 +182,12 @@ impl Slot {
     /// Whether jobs may come to it, now or later.
     pub(crate) fn is_open(&self) -> bool {
         self.purpose == Purpose::Jobs && matches!(self.stage, Stage::Open | Stage::Checked(_))
+    }
+
+    /// How long a job waited while it was opened.
+    pub(crate) fn opened_for(&self, submitted: Instant) -> Duration {
+        let from = submitted.max(self.begun);
+        self.opened.saturating_duration_since(from)
     }
 
     pub(crate) fn is_opening(&self) -> bool {

@@ -9,7 +9,7 @@ use std::{
 };
 
 use deferred::{Control, Interrupt, Promise, Stage};
-use sql::{Description, Error, ErrorKind, Job, Results, RowSink, Settings, Sql};
+use sql::{Description, Error, ErrorKind, Job, JobTimes, Results, RowSink, Settings, Sql};
 
 use super::policy::{Class, Kind};
 use crate::{
@@ -34,6 +34,10 @@ pub(crate) struct Ticket {
     /// For the log of slow ones.
     pub(crate) sql: Option<Sql>,
     pub(crate) sent_at: Instant,
+    /// Who wants to know what its time goes into, until that is noted.
+    pub(crate) times: Option<Arc<JobTimes>>,
+    /// How long it waited for its connection to be made.
+    pub(crate) connecting: Duration,
     runs: u8,
 }
 
@@ -70,6 +74,8 @@ impl Ticket {
             changes_limit: false,
             sql: None,
             sent_at: submitted,
+            times: None,
+            connecting: Duration::ZERO,
             runs: 0,
         }
     }
@@ -133,8 +139,29 @@ impl Ticket {
         self.runs < MOST_RUNS && !self.is_interrupted()
     }
 
+    /// Notes what the time of a job went into for which PostgreSQL took so long.
+    pub(crate) fn note_times(&mut self, now: Instant, database: Duration) {
+        if let Some(times) = self.times.take() {
+            let all = now.saturating_duration_since(self.submitted);
+            let waited = all.saturating_sub(database + self.connecting);
+            times.add(waited, self.connecting, database);
+        }
+    }
+
+    /// The same of a job that was never at the head of a connection.
+    fn note_unsent(&mut self, result: &Result<Outcome, Error>) {
+        if self.times.is_some() {
+            let now = Instant::now();
+            if matches!(result, Err(error) if error.kind() == ErrorKind::Unavailable) {
+                self.connecting = now.saturating_duration_since(self.submitted);
+            }
+            self.note_times(now, Duration::ZERO);
+        }
+    }
+
     /// Gives the result. Callbacks run here.
-    pub(crate) fn resolve(self, result: Result<Outcome, Error>) {
+    pub(crate) fn resolve(mut self, result: Result<Outcome, Error>) {
+        self.note_unsent(&result);
         match (self.owed, result) {
             (Owed::Results(promise), Ok(Outcome::Results(results))) => promise.resolve(Ok(results)),
             (Owed::Description(promise), Ok(Outcome::Description(description))) => {

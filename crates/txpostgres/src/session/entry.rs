@@ -12,8 +12,8 @@ use super::prepared::Prepared;
 pub(crate) enum Work {
     /// A job: one bare statement, or all of it as one transaction.
     Job(Job),
-    /// Says what a statement takes and gives.
-    Describe(Sql),
+    /// Says what a statement takes and gives in a transaction with these settings.
+    Describe(Settings, Sql),
     /// Reads a result from a portal, in a transaction of its own.
     Stream {
         /// What holds for the transaction.
@@ -97,7 +97,7 @@ impl<T> Entry<T> {
         let is_copy = matches!(&work, Work::Job(job) if has_copy(job));
         let is_alone = match work {
             Work::Job(_) => is_explicit || is_copy,
-            Work::Describe(_) | Work::Simple(_) => false,
+            Work::Describe(..) | Work::Simple(_) => false,
             _ => true,
         };
         Self {
@@ -139,7 +139,7 @@ impl<T> Entry<T> {
     pub(super) fn settings(&self) -> Option<&Settings> {
         match &self.work {
             Work::Job(Job { settings, .. }) | Work::Stream { settings, .. } => Some(settings),
-            Work::Begin(settings) => Some(settings),
+            Work::Begin(settings) | Work::Describe(settings, _) => Some(settings),
             _ => None,
         }
     }
@@ -203,7 +203,7 @@ impl<T> Entry<T> {
     pub(super) fn is_undone(&self) -> bool {
         match &self.work {
             Work::Job(job) => !job.is_bare() || is_atomic(&job.first.sql),
-            Work::Describe(_) => true,
+            Work::Describe(..) => true,
             _ => false,
         }
     }
@@ -218,7 +218,7 @@ impl<T> Entry<T> {
                 first: self.first.unwrap_or_else(|| Rows::count(0)),
                 others: self.others,
             }),
-            Work::Describe(_) => Outcome::Description(self.description.unwrap_or(Description {
+            Work::Describe(..) => Outcome::Description(self.description.unwrap_or(Description {
                 params: Vec::new(),
                 columns: Vec::new(),
             })),
@@ -293,6 +293,8 @@ pub(super) enum Kept {
     Count,
     /// It is the session's own.
     Nothing,
+    /// It begins a transaction, before the statements of its work.
+    Beginning,
     /// They are types.
     Types,
     /// They are a batch of a stream.

@@ -50,7 +50,10 @@ pub(super) fn works() -> Vec<Work> {
         Work::Job(query(many).into()),
         Work::Job(failing),
         Work::Job(query("SELECT no_such_column").into()),
-        Work::Describe("SELECT NULL::pg_catalog.pg_class[], $1::bool".into()),
+        Work::Describe(
+            Settings::new(),
+            "SELECT NULL::pg_catalog.pg_class[], $1::bool".into(),
+        ),
         Work::Simple(script.into()),
         Work::Job(Job::new(query("SELECT 2")).with(serializable)),
         Work::Stream {

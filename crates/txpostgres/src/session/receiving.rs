@@ -1,6 +1,8 @@
 //! Owns what the messages of the server mean, in the order in which they are expected. Must not know
 //! how work is written.
 
+use std::collections::VecDeque;
+
 use sql::{Notification, Rows};
 
 use super::{
@@ -180,7 +182,9 @@ impl<T> Session<T> {
             self.transaction.failure = Some(summary(&reported.report).into());
         }
         if !entry.is_lookup() {
-            entry.fail(reported.into_error());
+            let error = reported.into_error();
+            let is_early = is_early(&self.wire.steps);
+            entry.fail(if is_early { error.early() } else { error });
         }
         self.received = super::Received::default();
         self.skip_round(out);
@@ -298,7 +302,7 @@ impl<T> Session<T> {
             return Ok(());
         };
         match kept {
-            Kept::Nothing => {}
+            Kept::Nothing | Kept::Beginning => {}
             Kept::Count => entry.add_rows(Rows::count(affected)),
             Kept::Rows => {
                 let received = std::mem::take(&mut self.received);
@@ -378,6 +382,17 @@ impl<T> Session<T> {
             _ => Ok(()),
         }
     }
+}
+
+/// Whether what is answered next belongs to what begins a transaction.
+fn is_early(steps: &VecDeque<Step>) -> bool {
+    let runs = steps.iter().find_map(|step| match step {
+        Step::Run { kept, .. } => Some(*kept == Kept::Beginning),
+        // A statement is asked for when all before it is written.
+        Step::AskedParams | Step::Ready | Step::Script => Some(false),
+        _ => None,
+    });
+    runs == Some(true)
 }
 
 fn status(body: &[u8]) -> Result<TransactionStatus, Fault> {

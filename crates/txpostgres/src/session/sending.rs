@@ -18,7 +18,7 @@ impl<T> Entry<T> {
             return Some(fault);
         }
         match &self.work {
-            Work::Describe(sql) => refuse_control(sql),
+            Work::Describe(_, sql) => refuse_control(sql),
             Work::Simple(script) if script.contains('\0') => Some(value(
                 "error encoding message to server: string contains embedded null",
             )),
@@ -84,13 +84,16 @@ impl<T> Session<T> {
             Work::Job(_) | Work::Stream { .. } | Work::InTransaction(_) => {
                 self.write_statements(out);
             }
-            Work::Describe(sql) => match wire.ask(sql, false, out) {
-                Ok(()) => self.is_open = true,
-                Err(error) => {
-                    entry.fail(error);
-                    wire.sync(out);
+            Work::Describe(settings, sql) => {
+                wire.begin(settings, false, out);
+                match wire.ask(sql, false, out) {
+                    Ok(()) => self.is_open = true,
+                    Err(error) => {
+                        entry.fail(error);
+                        wire.sync(out);
+                    }
                 }
-            },
+            }
             Work::Begin(settings) => {
                 wire.begin(settings, true, out);
                 wire.sync(out);
@@ -134,6 +137,7 @@ impl<T> Session<T> {
             let is_explicit = entry.begins();
             if let Some(settings) = entry.settings() {
                 wire.begin(settings, is_explicit, out);
+                entry.has_run = settings.get_before().is_some();
             }
         }
         wire.write_planned(entry, out);
@@ -160,7 +164,7 @@ impl<T> Session<T> {
         ) else {
             return;
         };
-        if matches!(entry.work, Work::Describe(_)) {
+        if matches!(entry.work, Work::Describe(..)) {
             let columns = prepared.columns().iter().map(|column| {
                 let r#type = column
                     .r#type

@@ -290,29 +290,37 @@ impl Wire {
 
     /// Runs a statement of the session's own, without parameters.
     pub(super) fn control(&mut self, sql: &str, out: &mut Vec<u8>) {
-        encode::parse(out, "", sql, std::iter::empty());
-        encode::bind(out, "", &[0, 0, 0, 0]);
-        self.run_own(Step::ParsedUnkept, out);
+        self.own_statement(sql, Kept::Nothing, out);
     }
 
-    fn run_own(&mut self, parsed: impl Into<Option<Step>>, out: &mut Vec<u8>) {
+    fn own_statement(&mut self, sql: &str, kept: Kept, out: &mut Vec<u8>) {
+        encode::parse(out, "", sql, std::iter::empty());
+        encode::bind(out, "", &[0, 0, 0, 0]);
         encode::execute(out, 0);
-        self.steps.extend(parsed.into());
+        self.steps.push_back(Step::ParsedUnkept);
         self.steps.push_back(Step::Bound(self.own.clone()));
         self.steps.push_back(Step::Run {
             prepared: self.own.clone(),
-            kept: Kept::Nothing,
+            kept,
         });
     }
 
     /// Writes what a transaction begins with.
     pub(super) fn begin(&mut self, settings: &Settings, is_explicit: bool, out: &mut Vec<u8>) {
         if is_explicit {
-            self.control(&settings.begin_alone(), out);
+            self.own_statement(&settings.begin_alone(), Kept::Beginning, out);
         }
         if settings.is_empty() {
             return;
         }
+        self.set(settings, is_explicit, out);
+        if let Some(before) = settings.get_before() {
+            self.run_before(before, out);
+        }
+    }
+
+    /// Writes what is set for a transaction.
+    fn set(&mut self, settings: &Settings, is_explicit: bool, out: &mut Vec<u8>) {
         let read_only = settings.get_read_only() == Some(true) && !is_explicit;
         let read_only = read_only.then_some(("transaction_read_only", "on".into()));
         let count = settings.each().count() + usize::from(read_only.is_some());
@@ -343,7 +351,29 @@ impl Wire {
         self.steps.push_back(Step::Bound(config));
         self.steps.push_back(Step::Run {
             prepared: self.own.clone(),
-            kept: Kept::Nothing,
+            kept: Kept::Beginning,
+        });
+    }
+
+    /// Writes the statement that runs before those of a work.
+    fn run_before(&mut self, before: &Sql, out: &mut Vec<u8>) {
+        let prepared = self.statements.find(before).unwrap_or_else(|| {
+            let name = self.statements.name();
+            let prepared = Prepared::new(name, before.clone(), Arc::new([]));
+            self.statements.insert(&prepared);
+            encode::parse(out, &prepared.name, before, std::iter::empty());
+            self.steps.push_back(Step::Parsed {
+                prepared: prepared.clone(),
+                is_known: false,
+            });
+            prepared
+        });
+        encode::bind(out, &prepared.name, &[0, 0, 0, 0]);
+        encode::execute(out, 0);
+        self.steps.push_back(Step::Bound(prepared.clone()));
+        self.steps.push_back(Step::Run {
+            prepared,
+            kept: Kept::Beginning,
         });
     }
 
@@ -370,13 +400,7 @@ impl Wire {
 
 /// Fails if settings cannot be said to PostgreSQL.
 pub(super) fn check(settings: &Settings) -> Result<(), Error> {
-    let has_nul = |(name, value): (&str, std::borrow::Cow<'_, str>)| {
-        name.contains('\0') || value.contains('\0')
-    };
-    if settings.each().any(has_nul) {
-        let fault = "a setting of a transaction has a NUL in its name or value";
-        return Err(Error::config(fault));
-    }
+    settings.check()?;
     if settings.each().count() >= MOST_SETTINGS {
         return Err(Error::config("a transaction has too many settings"));
     }

@@ -3,7 +3,9 @@
 //! calls, `calls` and `shares` say what they must lead to; `receivers` owns the lists of
 //! publications, `waiting` what waits for permission.
 
+mod asked;
 mod calls;
+mod handling;
 mod promises;
 mod reached;
 mod receivers;
@@ -17,7 +19,8 @@ use std::{
 
 use super::script::{Counted, decode, realm};
 use crate::{Capacity, Input, Limits, Output, PeerId, Router};
-use calls::{Calls, Said, error, said};
+use asked::Asked;
+use calls::{Calls, QUESTION, Said, error, said};
 use reached::Reached;
 use waiting::{Waits, choose, take_errors};
 use wamp::{Error, Message, MessageType, RpcFeatures, SessionId, Yield};
@@ -34,7 +37,7 @@ const LIMITS: Limits = Limits {
     calls_per_session: 9,
     invocations_per_session: 10,
     queued_calls_per_registration: 7,
-    queued_octets_per_registration: 40,
+    queued_octets_per_registration: 480,
     waiting_requests_per_session: 6,
     waiting_octets_per_session: 30,
     authorization_timeout: Duration::from_millis(60),
@@ -153,6 +156,7 @@ struct World {
     now: u64,
     calls: Calls,
     waits: Waits,
+    asked: Asked,
     peers: BTreeMap<u64, Peer>,
     /// Peers that are closed, but whose transport the router has not heard is lost.
     closed: BTreeSet<u64>,
@@ -179,6 +183,7 @@ impl World {
     fn new(seed: u64) -> Self {
         let mut realm = realm();
         realm.limits = LIMITS;
+        realm.roles.push(asked::role());
         let mut router = Router::new(realm, Counted::boxed());
         // So that a session that has left has something to be cleared away for a while.
         router.cleared_at_once = 1;
@@ -191,6 +196,7 @@ impl World {
             now: 0,
             calls: Calls::default(),
             waits: Waits::default(),
+            asked: Asked::default(),
             peers: BTreeMap::new(),
             closed: BTreeSet::new(),
             next_peer: 1,
@@ -295,11 +301,8 @@ impl World {
             panic!("not a HELLO")
         };
         hello.details.roles.callee = Some(features);
-        let authrole = if self.random.below(2) == 0 {
-            "open"
-        } else {
-            "anonymous"
-        };
+        let authroles = ["open", "open", "anonymous", "anonymous", asked::ROLE];
+        let authrole = self.random.one_of(&authroles).expect("some");
         let capacity = (self.random.below(3) == 0).then(|| Capacity {
             pool: self.random.below(2) as usize,
             invocations: 9,
@@ -362,6 +365,9 @@ impl World {
         let what = match random.below(100) {
             // Who has nothing to answer calls instead, most of the time.
             70..=96 if invocations.is_empty() && random.below(20) > 0 => 45,
+            70..=96 if token >= QUESTION && random.below(4) > 0 => 80,
+            // Somebody says what may be done, mostly.
+            _ if !served.contains(&asked::AUTHORIZER) && random.below(4) == 0 => 9,
             what => what,
         };
         match what {
@@ -374,7 +380,8 @@ impl World {
                     r#"{"force_reregister":true,"concurrency":1}"#,
                 ]);
                 let options = options.expect("some");
-                (format!(r#"[64,{request},{options},"{name}"]"#), None)
+                let procedure = if what == 9 { asked::AUTHORIZER } else { name };
+                (format!(r#"[64,{request},{options},"{procedure}"]"#), None)
             }
             10..=14 => {
                 let id = own(state.registrations.keys().copied().collect(), random);
@@ -422,6 +429,10 @@ impl World {
                 format!(r#"[70,{invocation},{{"progress":true}},[{token}]]"#),
                 never_asked,
             ),
+            80..=89 if token >= QUESTION => {
+                let answer = random.one_of(&asked::ANSWERS).expect("some");
+                (format!("[70,{invocation},{{}},[{answer}]]"), never_asked)
+            }
             80..=89 => (format!("[70,{invocation},{{}},[{token}]]"), never_asked),
             90..=96 => (
                 format!(r#"[8,68,{invocation},{{}},"com.failed",[{token}]]"#),
@@ -513,11 +524,11 @@ impl World {
                 self.expect(outputs, &owed);
             }
             Message::Yield(m) => {
-                let owed = self.conclude(peer, m.request.value(), None);
+                let owed = self.conclude(peer, m.request.value(), Ok(&m.payload));
                 self.turns += self.expect(outputs, &owed);
             }
             Message::Error(m) => {
-                let owed = self.conclude(peer, m.request.value(), Some("com.failed"));
+                let owed = self.conclude(peer, m.request.value(), Err("com.failed"));
                 self.turns += self.expect(outputs, &owed);
             }
             other => panic!("{other:?} is not sent here"),
@@ -546,7 +557,7 @@ impl World {
             }
             Message::Yield(Yield { request, .. }) | Message::Error(Error { request, .. }) => {
                 let outputs = self.handle(input(message));
-                let owed = self.conclude(peer, request.value(), Some(REFUSED));
+                let owed = self.conclude(peer, request.value(), Err(REFUSED));
                 self.too_deep += u64::from(!owed.is_empty());
                 self.turns += self.expect(outputs, &owed);
             }
@@ -562,73 +573,5 @@ impl World {
             }
             _ => {}
         }
-    }
-
-    /// Callers and callees are told what they are owed, in order, and nobody else anything.
-    /// Returns how many calls were invoked.
-    fn expect(&mut self, outputs: Vec<Output>, owed: &[Said]) -> u64 {
-        let (said, rest) = said(outputs);
-        assert_eq!((&said[..], &rest[..]), (owed, &[][..]));
-        let count = |what: fn(&Said) -> bool| said.iter().filter(|said| what(said)).count() as u64;
-        self.check_calls();
-        count(|said| matches!(said, Said::Invocation { .. }))
-    }
-
-    /// The router counts calls and deadlines as the model does.
-    fn check_calls(&self) {
-        let stats = self.router.stats();
-        let (calls, requests, octets) = self.waits.counts();
-        assert_eq!(stats.pending_invocations, self.calls.open() + calls);
-        let waiting = (stats.waiting_requests, stats.waiting_octets);
-        assert_eq!(waiting, (requests, octets));
-        assert_eq!(self.router.to_go_on.is_some(), self.waits.has_ready());
-        let queued = (stats.queued_calls, stats.queued_octets);
-        assert_eq!(queued, self.calls.queued());
-        let deadlines = [self.calls.next_deadline(), self.waits.next_deadline()];
-        let deadline = deadlines.into_iter().flatten().min();
-        let deadline = deadline.map(|at| self.at(at));
-        if self.router.to_clear.is_some() || self.router.to_go_on.is_some() {
-            assert_eq!(self.router.next_deadline(), Some(self.at(self.now)));
-            return;
-        }
-        assert_eq!(self.router.next_deadline(), deadline);
-    }
-
-    fn at(&self, milliseconds: u64) -> Instant {
-        self.started + Duration::from_millis(milliseconds)
-    }
-
-    /// What an input leads to, after the calls whose time is up.
-    fn handle(&mut self, input: Input) -> Vec<Output> {
-        let mut outputs = Vec::new();
-        (self.router).handle(self.at(self.now), input, &mut outputs);
-        self.router.check();
-        self.clearing += u64::from(self.router.to_clear.is_some());
-        for output in &outputs {
-            let is_joined = |peer: &PeerId| self.peers.contains_key(&peer.0);
-            match output {
-                Output::Send { to, message } => {
-                    self.interrupts += u64::from(matches!(message, Message::Interrupt(_)));
-                    let is_first = matches!(message, Message::Abort(_) | Message::Welcome(_));
-                    assert!(is_first || is_joined(to), "only the joined are told");
-                }
-                Output::Invoke { to, caller, .. } => {
-                    assert!(is_joined(to), "only the joined are asked");
-                    let mut sessions = self.peers.values().map(|peer| peer.session);
-                    assert!(sessions.any(|session| session == caller.session));
-                }
-                _ => {}
-            }
-        }
-        self.waits.hear(&mut outputs);
-        let owed = self.calls.expire(&self.peers, self.now);
-        let later = outputs.split_off(owed.len().min(outputs.len()));
-        let (expired, _) = said(std::mem::replace(&mut outputs, later));
-        assert_eq!(expired, owed);
-        let refused = self.waits.expire(self.now);
-        let later = outputs.split_off(refused.len().min(outputs.len()));
-        take_errors(&mut outputs, &refused);
-        assert_eq!(outputs, []);
-        later
     }
 }

@@ -103,3 +103,22 @@ fn a_call_to_a_callee_that_does_not_read_makes_its_caller_wait_and_finds_no_room
     drop(room);
     assert_eq!(payer.caused(), 0);
 }
+
+#[test]
+fn calls_of_many_leave_a_callee_below_what_it_would_be_dropped_for() {
+    const LEN: usize = 1000;
+    let callee = Backlog::new(4 * LEN, None);
+    let payers: Vec<_> = (0..100).map(|_| Backlog::new(100, None)).collect();
+    let charge = |payer| Backlog::charge_call(payer, &callee, LEN);
+    let mut charges = Vec::new();
+    for payer in &payers {
+        let charge = charge(Some(payer));
+        callee.put(charge.as_ref().map_or(0, |_| LEN));
+        charges.extend(charge);
+    }
+    assert!(charges.len() < payers.len());
+    assert!((callee.limit()..=callee.hard_limit()).contains(&callee.waiting()));
+    assert!(charge(None).is_none());
+    callee.took(charges.len() * LEN);
+    assert!(charge(None).is_some());
+}

@@ -10,7 +10,9 @@ use std::{
 use crossbeam_channel::Sender;
 use mio::net::TcpStream;
 
-use super::{MakePeer, Shared, Target, connection::DialledConnection, reporter::Reporter};
+use super::{
+    MakePeer, OnFailure, Shared, Target, connection::DialledConnection, reporter::Reporter,
+};
 use crate::outbox::{DiallerEvent, Mail};
 use reactor::{Context, Mailbox, Task, TaskId};
 
@@ -26,6 +28,7 @@ pub(super) struct Dialling {
     mailbox: Mailbox<Mail>,
     make_peer: Arc<MakePeer>,
     shared: Arc<Shared>,
+    retry: Retry,
     phase: Phase,
     /// A thread asks for the host's addresses. Never more than one, however long it takes.
     is_resolving: bool,
@@ -35,6 +38,14 @@ pub(super) struct Dialling {
     last_failure: String,
     /// Dropped with the task.
     _life: Sender<()>,
+}
+
+/// What becomes of a router that cannot be reached, and of a connection that is lost.
+pub(super) enum Retry {
+    /// It is dialled again.
+    Always,
+    /// That was all; who is told of the one is there until then.
+    Never(Option<OnFailure>),
 }
 
 enum Phase {
@@ -55,14 +66,15 @@ impl Dialling {
         target: Target,
         mailbox: Mailbox<Mail>,
         make_peer: MakePeer,
-        shared: Arc<Shared>,
-        life: Sender<()>,
+        retry: Retry,
+        (shared, life): (Arc<Shared>, Sender<()>),
     ) -> Self {
         Self {
             target: Arc::new(target),
             mailbox,
             make_peer: Arc::new(make_peer),
             shared,
+            retry,
             phase: Phase::Waiting,
             is_resolving: false,
             began: Instant::now(),
@@ -144,6 +156,12 @@ impl Dialling {
 
     /// The round has come to nothing.
     fn failed(&mut self, failure: &str, context: &mut Context<'_>) {
+        if let Retry::Never(on_failure) = &mut self.retry {
+            if let Some(on_failure) = on_failure.take() {
+                on_failure(failure.to_owned());
+            }
+            return context.end();
+        }
         // Once for each change of state, not once for each try.
         if failure != self.last_failure {
             tracing::warn!(
@@ -211,6 +229,7 @@ impl Task<Mail> for Dialling {
             }
             DiallerEvent::Failed(failure) => self.attempt_failed(failure, context),
             DiallerEvent::Lost if matches!(self.phase, Phase::Leaving) => context.end(),
+            DiallerEvent::Lost if matches!(self.retry, Retry::Never(_)) => context.end(),
             DiallerEvent::Lost => {
                 tracing::warn!(
                     target: crate::LOG,
@@ -296,8 +315,8 @@ mod tests {
             ..target(silent)
         };
         let (life, _alive) = bounded(0);
-        let shared = Arc::default();
-        let dialling = Dialling::new(target, mailbox.clone(), make_peer, shared, life);
+        let handles = (Arc::default(), life);
+        let dialling = Dialling::new(target, mailbox.clone(), make_peer, Retry::Always, handles);
         mailbox.add_task(Box::new(Resolved(dialling, vec![silent, address])));
         // Its words come within the time of this round: not all of it went to the first.
         let (socket, _) = live.accept().unwrap();

@@ -194,3 +194,41 @@ fn what_a_router_does_not_read_is_counted_until_it_does() {
     mailbox.stop();
     dialling.join().unwrap().unwrap();
 }
+
+#[test]
+fn a_router_that_is_dialled_once_is_not_dialled_again() {
+    let socket = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = socket.local_addr().unwrap();
+    let reactor = Reactor::new().unwrap();
+    let mailbox = reactor.mailbox();
+    let dialling = thread::spawn(move || reactor.run());
+    let (fail, failed) = mpsc::channel();
+    let once = || {
+        let fail = fail.clone();
+        let make_peer: MakePeer = Box::new(|| {
+            Arc::new(Remote {
+                words: vec![hello()],
+                told: mpsc::channel().0,
+            })
+        });
+        let on_failure: OnFailure = Box::new(move |why| fail.send(why).unwrap());
+        Dialler::once(target(address), mailbox.clone(), make_peer, on_failure)
+    };
+    let over = |dialler: &Dialler| {
+        let ended = dialler.alive.recv_timeout(PATIENCE);
+        assert_eq!(ended, Err(RecvTimeoutError::Disconnected), "it goes on");
+    };
+
+    let dialler = once();
+    drop(accept_websocket(socket.accept().unwrap().0));
+    over(&dialler);
+    assert!(failed.try_recv().is_err(), "it was there");
+
+    drop(socket);
+    let dialler = once();
+    let why = failed.recv_timeout(PATIENCE).unwrap();
+    assert!(why.contains(&address.to_string()), "{why}");
+    over(&dialler);
+    mailbox.stop();
+    dialling.join().unwrap().unwrap();
+}

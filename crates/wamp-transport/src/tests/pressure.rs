@@ -1,15 +1,12 @@
 //! Who waits and who is dropped: callers and publishers that send faster than others read, clients
 //! that read slowly or not at all, and messages that do not end.
 
+mod random;
+
 use std::{
     collections::HashSet,
-    sync::{
-        atomic::{AtomicUsize, Ordering},
-        mpsc,
-    },
+    sync::atomic::{AtomicUsize, Ordering},
 };
-
-use rand::{RngExt, SeedableRng, rngs::SmallRng};
 
 use super::*;
 
@@ -283,116 +280,6 @@ fn a_message_that_does_not_end_ends_its_session_whatever_trickles_in() {
     };
     assert_eq!(frame.code, CloseCode::Policy);
     assert!(frame.reason.contains("message_timeout"), "{frame:?}");
-}
-
-const CLIENTS: usize = 4;
-const MESSAGES: usize = 150;
-
-/// Clients that read at once, slowly or with pauses call and publish at random, beside one that reads
-/// nothing.
-#[test]
-fn at_random_each_call_is_answered_once_all_keeps_its_order_and_no_reader_is_dropped() {
-    for seed in 0..3 {
-        let served = serve(WebSocketOptions {
-            outbox_limit: 256 << 10,
-            ..options()
-        });
-        let mut clients: Vec<_> = (0..CLIENTS).map(|_| served.join()).collect();
-        for (n, client) in clients.iter_mut().enumerate() {
-            client.register(&format!("com.a.{n}"));
-            client.send(&json!([32, 2, {}, "com.topic"]));
-            assert_eq!(client.receive()[0], 33);
-        }
-        let mut stopped = served.join();
-        stopped.send(&json!([32, 1, {}, "com.topic"]));
-        assert_eq!(stopped.receive()[0], 33);
-        let done = AtomicUsize::new(0);
-        let lived: Vec<_> = thread::scope(|scope| {
-            let spawn = |(me, client)| {
-                let random = SmallRng::seed_from_u64(seed * 100 + me as u64);
-                let (both, done) = ([client, served.join()], &done);
-                scope.spawn(move || live(me, both, random, done))
-            };
-            let ends: Vec<_> = clients.into_iter().enumerate().map(spawn).collect();
-            ends.into_iter().map(|end| end.join().unwrap()).collect()
-        });
-        let stats = served.realm.stats();
-        assert_eq!(
-            stats.sessions,
-            2 * CLIENTS,
-            "who reads is there, and who does not is not: {seed}"
-        );
-        assert_eq!(
-            (stats.pending_invocations, stats.queued_calls),
-            (0, 0),
-            "seed {seed}"
-        );
-        served.wait_until(|_| served.realm.caused() == 0);
-        drop((lived, stopped));
-        served.wait_until(|stats| stats.sessions == 0);
-    }
-}
-
-/// What one client does and checks, until all have heard all and their calls are answered. While it
-/// does not read, the one beside it is served so many times.
-fn live(
-    me: usize,
-    [mut client, mut beside]: [Client; 2],
-    mut random: SmallRng,
-    done: &AtomicUsize,
-) -> [Client; 2] {
-    let last = json!([16, MESSAGES + 10, {"exclude_me": false}, "com.topic", [me, MESSAGES, ""]]);
-    let sent: Vec<_> = (0..MESSAGES)
-        .map(|n| {
-            let len = [10, 1000, 60_000][random.random_range(0..3)];
-            if random.random_bool(0.5) {
-                let procedure = format!("com.a.{}", random.random_range(0..CLIENTS));
-                json!([48, n + 10, {}, procedure, [me, n, "x".repeat(len)]])
-            } else {
-                json!([16, n + 10, {}, "com.topic", [me, n, "x".repeat(len)]])
-            }
-        })
-        .chain([last])
-        .collect();
-    let calls = sent.iter().filter(|message| message[0] == 48);
-    let mut open: HashSet<u64> = calls.map(|call| call[1].as_u64().unwrap()).collect();
-    let (answers, to_send) = mpsc::channel();
-    // An answer may wait behind what is sent: the node has to cope with that.
-    let writing = send_all(&client, sent.into_iter().chain(to_send));
-    let (mut heard, mut asked) = ([None; CLIENTS], [None; CLIENTS]);
-    while let Some(message) = client.receive_until(done, CLIENTS) {
-        if random.random_bool(0.02) {
-            for n in 1..random.random_range(1..100) {
-                beside.send(&call(n, "com.nobody", 1));
-                assert_eq!(beside.receive()[4], "wamp.error.no_such_procedure");
-            }
-        }
-        match message[0].as_u64().unwrap() {
-            50 => assert!(open.remove(&message[1].as_u64().unwrap()), "{message}"),
-            36 => come(&mut heard, &message),
-            68 => {
-                come(&mut asked, &message);
-                let answer = json!([70, message[1], {}, message[4]]);
-                answers.send(answer).unwrap();
-            }
-            _ => panic!("{message}"),
-        }
-        let has_heard_all = heard.iter().all(|at| *at == Some(MESSAGES as u64));
-        if open.is_empty() && has_heard_all && message[0] != 68 {
-            done.fetch_add(1, Ordering::SeqCst);
-        }
-    }
-    drop(answers);
-    writing.join().unwrap();
-    [client, beside]
-}
-
-/// What one sends to another comes in its order.
-fn come(latest: &mut [Option<u64>; CLIENTS], message: &Value) {
-    let from = &mut latest[message[4][0].as_u64().unwrap() as usize];
-    let at = message[4][1].as_u64();
-    assert!(*from < at, "{from:?} and then {at:?}");
-    *from = at;
 }
 
 fn is_timeout(error: &std::io::Error) -> bool {

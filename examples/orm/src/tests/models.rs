@@ -57,11 +57,10 @@ fn errors_of_postgresql_are_told_as_those_of_the_other_drivers() {
     let tea = stock_up(&mut caller, "tea", 3);
     let twice = stock_up_by(&mut caller, &json!({"name": "tea", "price": 1}));
     let error = twice.outcome.unwrap_err();
-    assert_eq!(error.uri, "wamp.error.runtime_error");
-    assert_eq!(
-        error.details,
-        json!({"severity": "ERROR", "sqlstate": "23505"})
-    );
+    assert_eq!(error.uri, "wampgres.error.conflict");
+    assert_eq!(error.details["severity"], "ERROR");
+    assert_eq!(error.details["sqlstate"], "23505");
+    assert_eq!(error.details.get("detail"), None);
     assert!(
         error.message.contains("(SQLSTATE 23505)"),
         "{}",

@@ -81,4 +81,5 @@ pub(super) static LOAD_BALANCE: Choice = words(&[("disable", ""), ("random", "")
 pub(super) static REQUIRE_AUTH: Choice = words(&[("scram-sha-256", "")]);
 /// The pool's.
 pub(super) static RESET: Choice = words(&[("none", ""), ("discard", "")]);
-pub(super) static ERROR_DETAILS: Choice = words(&[("none", ""), ("names", ""), ("all", "")]);
+pub(super) static ERROR_DETAILS: Choice =
+    words(&[("none", ""), ("names", ""), ("all", ""), ("debug", "")]);

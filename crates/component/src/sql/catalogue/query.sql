@@ -1,11 +1,22 @@
 -- What there is in the schemas of $1, in their order: a row with JSON for each function and procedure;
--- for a schema without any, one that tells of the schema alone.
+-- for a schema without any, one that tells of the schema alone. $3 are the roles that callers have,
+-- NULL for the login; what one of them may is what counts.
+WITH callers AS (
+  SELECT DISTINCT r.oid, r.rolname
+  FROM pg_catalog.unnest($3::text[]) AS caller (name)
+  JOIN pg_catalog.pg_roles r ON r.rolname = coalesce(caller.name, current_user)
+)
 SELECT pg_catalog.json_build_object(
   'schema', wanted.name,
   'schema_sql', pg_catalog.quote_ident(wanted.name),
-  'role', pg_catalog.quote_ident(current_user),
+  'role', coalesce(
+    (SELECT pg_catalog.string_agg(pg_catalog.quote_ident(rolname), ', ' ORDER BY rolname) FROM callers),
+    pg_catalog.quote_ident(current_user)
+  ),
   'exists', n.oid IS NOT NULL,
-  'usage', pg_catalog.has_schema_privilege(n.oid, 'USAGE'),
+  'usage', (
+    SELECT bool_or(pg_catalog.has_schema_privilege(callers.oid, n.oid, 'USAGE')) FROM callers
+  ),
   'others', CASE WHEN n.oid IS NULL THEN (
     SELECT pg_catalog.json_agg(nspname) FROM pg_catalog.pg_namespace WHERE nspname !~ '^pg_'
   ) END,
@@ -17,7 +28,9 @@ SELECT pg_catalog.json_build_object(
     'returns_set', p.proretset,
     'settings', coalesce(p.proconfig, '{}'),
     'comment', pg_catalog.obj_description(p.oid, 'pg_proc'),
-    'may_execute', pg_catalog.has_function_privilege(p.oid, 'EXECUTE'),
+    'may_execute', coalesce((
+      SELECT bool_or(pg_catalog.has_function_privilege(callers.oid, p.oid, 'EXECUTE')) FROM callers
+    ), false),
     'extension', (
       SELECT e.extname FROM pg_catalog.pg_depend d
       JOIN pg_catalog.pg_extension e ON e.oid = d.refobjid

@@ -14,7 +14,10 @@ use super::{
         catalogue::{Routine, Volatility},
         databases::Databases,
         options::{Options, ParamOption, Returns, Written},
-        procedure::{BATCH_OF_NO_STREAM, Plan, Procedure},
+        procedure::{
+            BATCH_OF_NO_STREAM, BEFORE_WITHOUT_IDENTITY, InputDescription, Plan, Procedure,
+            ProcedureDescription,
+        },
         text::{Fault, Place, Source, of_comment},
     },
     input::{Input, name_of},
@@ -66,7 +69,14 @@ impl Overload {
         }
         let mut options = written.clone().or(&own).or(&of_function);
         let has_batch = options.batch.is_some();
+        let has_before = options.before.is_some();
         options = options.or(defaults);
+        if options.identity == Some(false) {
+            if has_before {
+                faults.push(fault(BEFORE_WITHOUT_IDENTITY.to_owned()));
+            }
+            options.before = None;
+        }
         if options.returns != Some(Returns::Stream) {
             if has_batch {
                 faults.push(fault(BATCH_OF_NO_STREAM.to_owned()));
@@ -112,6 +122,17 @@ impl Overload {
     pub(super) fn told(&self) -> String {
         let inputs: Vec<_> = self.inputs.iter().map(Input::told).collect();
         format!("{}({})", self.routine.name, inputs.join(", "))
+    }
+
+    /// A description of its call with all inputs as one of the function itself.
+    pub(super) fn told_of(&self, call: ProcedureDescription) -> ProcedureDescription {
+        let inputs = self.inputs.iter().map(|input| InputDescription {
+            name: &input.name,
+            is_optional: input.is_optional(),
+            is_variadic: input.is_variadic,
+            default: input.default.as_ref(),
+        });
+        call.of_function(inputs, self.takes_all())
     }
 
     /// What calls name its inputs.

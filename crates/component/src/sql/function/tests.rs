@@ -15,7 +15,6 @@ use wamp::{Payload, Sparse};
 
 use super::super::{
     super::{ErrorDetails, Invocation},
-    catalogue,
     databases::Databases,
     definitions::Definitions,
     functions::Functions,
@@ -32,7 +31,7 @@ fn functions(db: &Arc<dyn Database>, schemas: &[&str], rest: Value) -> Functions
     let databases = Arc::new(Databases::only(db.clone()));
     let definitions = Definitions::read(&extra, &databases);
     assert!(definitions.faults.is_empty(), "{:?}", definitions.faults);
-    let catalogue = catalogue::read(&**db, &definitions.functions.schemas);
+    let catalogue = databases.main().catalogue(&definitions.functions.schemas);
     let catalogue = catalogue.wait().unwrap_or_else(|error| panic!("{error}"));
     Functions::new(&catalogue, &definitions.functions, &databases)
 }

@@ -13,10 +13,8 @@ CREATE TABLE IF NOT EXISTS wampgres.outbox (
     args text,
     kwargs text,
     options text,
-    -- What is sent of it. Values that PostgreSQL has compressed need not be read for it.
-    bytes integer NOT NULL GENERATED ALWAYS AS (
-        octet_length(topic) + coalesce(octet_length(args), 0) + coalesce(octet_length(kwargs), 0)
-    ) STORED
+    -- How much is sent of it.
+    bytes integer NOT NULL
 ) WITH (
     -- Rows only come and go: what is deleted is to be used again soon, also among very many rows.
     autovacuum_vacuum_scale_factor = 0.01,
@@ -96,6 +94,8 @@ LANGUAGE plpgsql VOLATILE SECURITY DEFINER SET search_path = pg_catalog, pg_temp
 DECLARE
     -- Before the id, so that whoever has a smaller id had its transaction's number before.
     xid constant xid8 := pg_current_xact_id();
+    args_text constant text := args;
+    kwargs_text constant text := kwargs;
     event bigint;
 BEGIN
     IF topic !~ '^(?!wamp(\.|$))[^\s#.]+(\.[^\s#.]+)*$' OR octet_length(topic) > 4096 OR topic IS NULL THEN
@@ -115,8 +115,11 @@ BEGIN
     IF options IS NOT NULL THEN
         options := wampgres.publish_options(options);
     END IF;
-    INSERT INTO wampgres.outbox (xid, seen, at, topic, args, kwargs, options)
-    VALUES (xid, pg_current_snapshot(), clock_timestamp(), topic, args, kwargs, options)
+    INSERT INTO wampgres.outbox (xid, seen, at, topic, args, kwargs, options, bytes)
+    VALUES (
+        xid, pg_current_snapshot(), clock_timestamp(), topic, args_text, kwargs_text, options,
+        octet_length(topic) + coalesce(octet_length(args_text), 0) + coalesce(octet_length(kwargs_text), 0)
+    )
     RETURNING id INTO event;
     IF coalesce(pg_sequence_last_value('wampgres.outbox_awake'), 0)
         < date_part('epoch', clock_timestamp()) * 1000

@@ -19,6 +19,8 @@ use serde_json::Value;
 
 use super::*;
 
+const INSTALL: Installation = Installation::Install { watch_ddl: false };
+
 fn server() -> &'static TemporaryCluster {
     static SERVER: OnceLock<TemporaryCluster> = OnceLock::new();
     SERVER.get_or_init(|| {
@@ -44,9 +46,7 @@ fn installed(name: &str) -> Client {
     let create = format!("CREATE DATABASE {name}");
     connect("postgres").batch_execute(&create).unwrap();
     let mut client = connect(name);
-    client
-        .batch_execute(&Installation::Install.script())
-        .unwrap();
+    client.batch_execute(&INSTALL.script()).unwrap();
     client
 }
 
@@ -245,8 +245,8 @@ fn pages_are_bounded_in_rows_and_in_bytes() {
 fn rows_of_transactions_that_never_were_are_not_read() {
     let mut sql = installed("restored");
     let mut reader = Reader::new(connect("restored"), 10);
-    let restored = "INSERT INTO wampgres.outbox (xid, seen, at, topic, args)
-                    VALUES ('1000000000000', '5:5:', now(), 'com.a', '[1]')";
+    let restored = "INSERT INTO wampgres.outbox (xid, seen, at, topic, args, bytes)
+                    VALUES ('1000000000000', '5:5:', now(), 'com.a', '[1]', 8)";
     sql.batch_execute(restored).unwrap();
     publish(&mut sql, 2);
     assert_eq!(reader.all(), [2]);

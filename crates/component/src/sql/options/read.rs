@@ -11,7 +11,7 @@ use sql::Isolation;
 
 use super::{
     super::text::{Place, literal},
-    OptionKind, OptionRow, Options, ParamOption, Returns, Written,
+    FunctionOption, OptionKind, OptionRow, Options, ParamOption, Returns, Written,
 };
 
 /// What an option is set to.
@@ -34,12 +34,14 @@ impl Options {
     ) -> Result<(), String> {
         match (row.name, row.kind.read(place, written)?) {
             ("timeout", Setting::Time(time)) => self.timeout = Some(time),
+            ("slow_call", Setting::Time(time)) => self.slow_call = Some(time),
             ("read_only", Setting::Flag(flag)) => self.read_only = Some(flag),
             ("dry_run", Setting::Flag(flag)) => self.dry_run = Some(flag),
             ("secret", Setting::Flag(flag)) => self.secret = Some(flag),
             ("single", Setting::Flag(flag)) => self.single = Some(flag),
             ("skip", Setting::Flag(flag)) => self.skip = Some(flag),
-            ("identity", Setting::Flag(false)) => {}
+            ("identity", Setting::Flag(flag)) => self.identity = Some(flag),
+            ("before", Setting::Text(name)) => self.before = Some(function(place, &name)?),
             ("retry", Setting::Count(count)) => self.retry = Some(count),
             ("concurrency", Setting::Count(count)) => self.concurrency = NonZeroU64::new(count),
             ("max_rows", Setting::Count(count)) => self.max_rows = Some(count),
@@ -117,6 +119,55 @@ impl Returns {
             _ => Self::None,
         }
     }
+
+    /// What the option calls it.
+    pub(in crate::sql) fn word(self) -> &'static str {
+        match self {
+            Self::Rows => "rows",
+            Self::Arrays => "arrays",
+            Self::Row => "row",
+            Self::Value => "value",
+            Self::Values => "values",
+            Self::Count => "count",
+            Self::Stream => "stream",
+            Self::None => "none",
+        }
+    }
+}
+
+/// The name of a function, which goes into SQL: identifiers with dots between them.
+fn function(place: &Place, name: &str) -> Result<FunctionOption, String> {
+    let mut rest = name;
+    loop {
+        let after = after_identifier(rest);
+        match after.map(|after| (after, after.strip_prefix('.'))) {
+            Some((_, Some(next))) => rest = next,
+            Some(("", None)) => {
+                return Ok(FunctionOption {
+                    place: place.clone(),
+                    name: name.to_owned(),
+                });
+            }
+            _ => {
+                return Err(format!(
+                    "{name:?} is not the name of a function: write it without parentheses, such as \
+                     `auth.check`"
+                ));
+            }
+        }
+    }
+}
+
+/// What follows the identifier at the beginning of a text.
+fn after_identifier(text: &str) -> Option<&str> {
+    if let Some(quoted) = text.strip_prefix('"') {
+        let (inside, after) = quoted.split_once('"')?;
+        return (!inside.is_empty() && !inside.contains('\0')).then_some(after);
+    }
+    let is_of_one = |c: char| c.is_alphanumeric() || matches!(c, '_' | '$');
+    let end = text.find(|c| !is_of_one(c)).unwrap_or(text.len());
+    let begins = text.starts_with(|c: char| c.is_alphabetic() || c == '_');
+    begins.then(|| &text[end..])
 }
 
 fn isolation(word: &str) -> Isolation {

@@ -152,6 +152,12 @@ pub const OPTIONS: &[OptionRow] = &[
         "the isolation of the transaction",
     ),
     row(
+        "slow_call",
+        OptionKind::Time,
+        "never",
+        "a call that takes so long is logged, with what its time went into",
+    ),
+    row(
         "retry",
         OptionKind::Count(0, 100),
         "0",
@@ -217,8 +223,16 @@ pub const OPTIONS: &[OptionRow] = &[
     row(
         "identity",
         OptionKind::Flag,
-        "`false`",
-        "not served yet but for `false`: who calls is told to the transaction",
+        "`true`",
+        "the transaction is told who calls, and has the role of the database that `roles` gives; \
+         without it neither, nor `before`, and a single statement needs no transaction around it",
+    ),
+    row(
+        "before",
+        OptionKind::Text,
+        "none",
+        "a function, such as `auth.check`, that is called before the statements, in their transaction \
+         and as the caller's role; an exception in it refuses the call",
     ),
     of_one(
         "database",

@@ -33,6 +33,7 @@ fn a_comment_and_the_configuration_say_the_same() {
         ("int8", "string", json!("string")),
         ("numeric", "number", json!("number")),
         ("identity", "false", json!(false)),
+        ("before", "auth.\"Check\"", json!("auth.\"Check\"")),
         ("database", "reporting", json!("reporting")),
         (
             "params",
@@ -53,8 +54,7 @@ fn a_comment_and_the_configuration_say_the_same() {
             taken(key, Written::Json(value)).as_ref(),
             "{key}"
         );
-        let is_said = text != Options::default();
-        assert!(is_said || *key == "identity", "{key}");
+        assert_ne!(text, Options::default(), "{key}");
         assert_eq!(Options::default().or(&text), text);
         assert_eq!(text.clone().or(&Options::default()), text);
     }
@@ -64,6 +64,7 @@ fn a_comment_and_the_configuration_say_the_same() {
     );
 }
 
+#[expect(clippy::too_many_lines, reason = "a table of cases")]
 #[test]
 fn what_is_wrong_in_a_comment_is_told_with_its_place() {
     for (key, written, why) in [
@@ -95,7 +96,23 @@ fn what_is_wrong_in_a_comment_is_told_with_its_place() {
             "raws",
             "here: `returns`: must be one of rows, arrays, row, value, values, count, none, stream, did you mean `rows`?",
         ),
-        ("identity", "", "here: `identity`: is not served yet"),
+        ("identity", "no", "here: `identity`: must be true or false"),
+        ("before", "", "here: `before`: must be a text"),
+        (
+            "before",
+            "auth.check()",
+            "here: `before`: \"auth.check()\" is not the name of a function",
+        ),
+        (
+            "before",
+            "auth.",
+            "here: `before`: \"auth.\" is not the name of a function",
+        ),
+        (
+            "before",
+            "f;DROP TABLE t",
+            "here: `before`: \"f;DROP TABLE t\" is not the name of a function",
+        ),
         ("database", "", "here: `database`: must be a text"),
         ("param", "", "here: `params`: must be a name"),
         (

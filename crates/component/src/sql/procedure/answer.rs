@@ -15,6 +15,7 @@ use super::{
     },
     plan::Plan,
     prepare::{Prepared, PreparedStatement},
+    watch::Watch,
 };
 
 /// The answer of a procedure, which is written out of PostgreSQL's own bytes.
@@ -22,6 +23,8 @@ pub(super) struct Answered {
     results: Results,
     shape: Arc<[Part]>,
     forms: Forms,
+    /// Of a call that is logged if it is slow.
+    watch: Option<Watch>,
 }
 
 /// A result that is in the answer.
@@ -60,6 +63,7 @@ impl Answered {
     pub(super) fn maker(
         plan: &Plan,
         prepared: &Prepared,
+        watch: Option<Watch>,
     ) -> impl FnOnce(Results) -> Result<Self, Error> + Send + 'static {
         let (shape, forms) = (prepared.shape.clone(), plan.forms);
         let limits = Limits {
@@ -71,6 +75,7 @@ impl Answered {
                 results,
                 shape,
                 forms,
+                watch,
             };
             answered.check(limits)?;
             Ok(answered)
@@ -145,6 +150,15 @@ fn octets(rows: &Rows) -> u64 {
 
 impl Serialize for Answered {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        match &self.watch {
+            Some(watch) => watch.encoding(|| self.write(serializer)),
+            None => self.write(serializer),
+        }
+    }
+}
+
+impl Answered {
+    fn write<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         let written = |part| WrittenResult {
             rows: self.rows(part),
             returns: part.returns,

@@ -31,7 +31,7 @@ impl Given {
 
     /// A value for each parameter of the plan, in their order; `None` for one that is missing, of
     /// which the type is to be told.
-    pub(super) fn ordered(mut self, plan: &Plan) -> Result<Vec<Option<Argument>>, Error> {
+    pub(in crate::sql) fn ordered(mut self, plan: &Plan) -> Result<Vec<Option<Argument>>, Error> {
         let (came, takes) = (self.positional.len(), plan.parameters.len());
         if came > takes {
             return Err(Error::invalid_argument(format_args!(

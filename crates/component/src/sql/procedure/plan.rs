@@ -7,6 +7,7 @@ use sql::{Settings, Sql};
 
 use super::super::{
     super::did_you_mean::did_you_mean,
+    identity::Told,
     options::{BATCH, MAX_BYTES, MAX_ROWS, Options, Returns, Written},
     text::{Assembled, Fault, Source, Statement},
     types::{Argument, Forms, Int8Form, NumericForm},
@@ -20,7 +21,8 @@ pub(in crate::sql) struct Plan {
     /// In the order of positional arguments.
     pub(super) parameters: Vec<Parameter>,
     pub(super) statements: Vec<Planned>,
-    pub(super) settings: Settings,
+    /// What its transactions are told.
+    pub(in crate::sql) told: Told,
     pub(super) forms: Forms,
     pub(super) retry: u64,
     pub(super) max_rows: u64,
@@ -72,7 +74,11 @@ impl Plan {
         }
         let options = options.or(&own);
         let has_batch = options.batch.is_some();
+        let before = options.before.as_ref().map(|before| before.place.clone());
         let options = options.or(defaults);
+        if let (Some(false), Some(place)) = (options.identity, before) {
+            faults.push(Fault::new(place, BEFORE_WITHOUT_IDENTITY));
+        }
         let parameters = parameters(&source, &options, &mut faults);
         let statements = (source.statements.iter())
             .map(|statement| planned(&source, statement, &options, &mut faults))
@@ -85,7 +91,7 @@ impl Plan {
             return Err(faults);
         }
         Ok(Self {
-            settings: settings(&options),
+            told: told(&options),
             forms: forms(&options),
             retry: options.retry.unwrap_or(0),
             max_rows: options.max_rows.unwrap_or(MAX_ROWS),
@@ -227,6 +233,22 @@ fn check_names(source: &Source, statements: &[Planned], faults: &mut Vec<Fault>)
             let why = format!("there are two results with the name `{name}`");
             faults.push(Fault::new(place, why));
         }
+    }
+}
+
+/// That a procedure has an option which needs another.
+pub(in crate::sql) const BEFORE_WITHOUT_IDENTITY: &str =
+    "`before` is for procedures that have the identity of their callers, and `identity` is false";
+
+/// What its transactions are told, whoever calls.
+fn told(options: &Options) -> Told {
+    let has_identity = options.identity.unwrap_or(true);
+    let before = options.before.as_ref().filter(|_| has_identity);
+    Told {
+        settings: settings(options),
+        has_identity,
+        // It is to give nothing, and so nobody need look at what it gives.
+        before: before.map(|before| format!("SELECT {}()::pg_catalog.void", before.name).into()),
     }
 }
 

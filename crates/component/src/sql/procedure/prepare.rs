@@ -1,6 +1,8 @@
 //! Owns what PostgreSQL says of a procedure's statements: the types of their parameters, whether they
 //! give rows. Must not run any of them.
 
+mod before;
+
 use std::sync::Arc;
 
 use sql::{Description, ErrorKind, Sql, types::Type};
@@ -64,7 +66,7 @@ pub(super) struct PreparedStatement {
     /// The types of its parameters, `$1` first.
     pub(super) types: Vec<Type>,
     /// The names and types of its columns.
-    columns: Vec<(String, Type)>,
+    pub(super) columns: Vec<(String, Type)>,
     /// What its result is made into.
     pub(super) returns: Returns,
     /// Whether its rows themselves are in the answer.
@@ -82,10 +84,11 @@ pub(super) fn describe_all(
         procedure,
         done: Vec::new(),
         faults: Vec::new(),
+        before: None,
         error: None,
         then: Box::new(then),
     };
-    begun.next();
+    begun.check_before();
 }
 
 /// How far the description of a procedure has come.
@@ -94,19 +97,26 @@ struct Describing {
     /// Of the statements before; those with a fault are left out.
     done: Vec<PreparedStatement>,
     faults: Vec<Fault>,
+    /// Of the function that runs before them.
+    before: Option<Fault>,
     /// What a caller is told: the first error.
     error: Option<Error>,
     then: Then,
 }
 
 impl Describing {
+    fn describe(&self, sql: Sql) -> sql::Deferred<Description> {
+        let Procedure { callers, plan, .. } = &*self.procedure;
+        callers.describe(&plan.told, sql)
+    }
+
     /// Describes the statement that is next, or ends.
     fn next(self) {
         let index = self.done.len() + self.faults.len();
         let Some(planned) = self.procedure.plan.statements.get(index) else {
             return self.end();
         };
-        let described = self.procedure.db.describe(planned.sql.clone());
+        let described = self.describe(planned.sql.clone());
         described.on_result(move |result| match result {
             Ok(description) => self.described(index, description),
             Err(error) if is_fault(&error) => {
@@ -154,9 +164,16 @@ impl Describing {
             return self.refuse(index, why);
         }
         let sql = candidates.remove(0);
-        let described = self.procedure.db.describe(sql.clone());
+        let described = self.describe(sql.clone());
         described.on_result(move |result| match result {
-            Ok(description) => self.guard(index, sql, description),
+            Ok(description) => {
+                let columns = first.columns;
+                let description = Description {
+                    columns,
+                    ..description
+                };
+                self.guard(index, sql, description);
+            }
             Err(error) if is_fault(&error) => self.try_text(index, first, candidates),
             Err(error) => self.unavailable(error),
         });
@@ -173,7 +190,7 @@ impl Describing {
         let Some((guarded, may_do_without)) = guarded else {
             return self.accept(index, (sql, streamed), description, returns);
         };
-        let described = self.procedure.db.describe(guarded.clone());
+        let described = self.describe(guarded.clone());
         described.on_result(move |result| match result {
             Ok(_) => self.accept(index, (guarded, streamed), description, returns),
             Err(error) if is_fault(&error) && may_do_without => {
@@ -280,7 +297,10 @@ impl Describing {
                 changes: 0,
                 statements: self.done,
             }),
-            Some(error) => Err(Unprepared::Faulty(self.faults, error)),
+            Some(error) => {
+                let faults = self.before.into_iter().chain(self.faults);
+                Err(Unprepared::Faulty(faults.collect(), error))
+            }
         };
         (self.then)(result);
     }
@@ -301,7 +321,7 @@ fn indeterminate(error: &sql::Error, assembled: &Assembled) -> Option<usize> {
 }
 
 /// Whether it is the statement's fault, and not that of the connection or of the server's moment.
-fn is_fault(error: &sql::Error) -> bool {
+pub(super) fn is_fault(error: &sql::Error) -> bool {
     match error.kind() {
         // Class 53, 57, 58: no resources, an operator's intervention, the system.
         ErrorKind::Database => {

@@ -3,71 +3,74 @@
 
 use std::sync::Arc;
 
-use sql::{ErrorKind, Job, Params, Statement};
-use wamp::error_uri;
+use sql::{ErrorKind, Job, Params, Settings, Statement};
+use wamp::{Identity, error_uri};
 
 use super::{
     super::{
-        super::{Deferred, Error},
+        super::{Deferred, Error, RAISED},
         options::Returns,
         types::Argument,
     },
-    Procedure, Unprepared,
+    Procedure,
     answer::Answered,
     guard,
     plan::Plan,
     prepare::{Prepared, PreparedStatement},
+    ready::Ready,
     relay::Relay,
+    watch::Watch,
 };
 
 /// Runs a procedure. Does not block.
 pub(super) fn once(
     procedure: &Arc<Procedure>,
-    prepared: &Arc<Prepared>,
+    ready: Ready,
     arguments: &[Option<Argument>],
 ) -> Result<Deferred<Answered>, Error> {
-    let job = job(&procedure.plan, prepared, arguments)?;
-    let answer = Answered::maker(&procedure.plan, prepared);
+    let Ready { prepared, settings } = ready;
+    let mut job = job(&procedure.plan, &prepared, settings, arguments)?;
+    let watch = Watch::of(procedure);
+    if let Some(watch) = &watch {
+        job = watch.times(job);
+    }
+    let answer = Answered::maker(&procedure.plan, &prepared, watch);
     let this = procedure.clone();
-    let results = procedure.db.submit(job);
+    let results = procedure.callers.db().submit(job);
     Ok(results.map_result(move |result| match result {
         Ok(results) => answer(results),
         Err(error) => Err(told(error, &this)),
     }))
 }
 
-/// Prepares a procedure first if it is not, and runs it again as often as its `retry` says.
+/// Asks PostgreSQL for what the call needs, and runs the procedure again as often as its `retry` says.
 pub(super) fn with_care(
     procedure: Arc<Procedure>,
-    prepared: Option<Arc<Prepared>>,
+    caller: Option<Arc<Identity>>,
     arguments: Vec<Option<Argument>>,
 ) -> Deferred<Answered> {
     let (relay, deferred) = Relay::new();
-    let left = procedure.plan.retry;
-    match prepared {
-        Some(prepared) => attempt(procedure, prepared, arguments, left, relay),
-        None => {
-            let this = procedure.clone();
-            procedure.prepare(move |result| match result {
-                Ok(prepared) => attempt(this, prepared, arguments, left, relay),
-                Err(Unprepared::Faulty(_, error) | Unprepared::Unavailable(error)) => {
-                    relay.resolve(Err(error));
-                }
-            });
+    let this = procedure.clone();
+    let watch = Watch::of(&procedure);
+    procedure.get_ready(caller, move |result| match result {
+        Ok(ready) => {
+            let left = this.plan.retry;
+            attempt(this, ready, arguments, left, (relay, watch));
         }
-    }
+        Err(error) => relay.resolve(Err(error)),
+    });
     deferred
 }
 
 fn attempt(
     procedure: Arc<Procedure>,
-    prepared: Arc<Prepared>,
+    ready: Ready,
     arguments: Vec<Option<Argument>>,
     left: u64,
-    relay: Relay<Answered>,
+    (relay, watch): (Relay<Answered>, Option<Watch>),
 ) {
-    let plan = &procedure.plan;
-    let job = match job(plan, &prepared, &arguments) {
+    let Procedure { callers, plan, .. } = &*procedure;
+    let mut job = match job(plan, &ready.prepared, ready.settings.clone(), &arguments) {
         Ok(job) => job,
         Err(error) => {
             procedure.forget();
@@ -77,19 +80,25 @@ fn attempt(
     if relay.is_over() {
         return;
     }
-    let job = procedure.db.submit(job);
+    if let Some(watch) = &watch {
+        job = watch.times(job);
+    }
+    let job = callers.db().submit(job);
     relay.interrupts(job.cancel_handle());
     job.on_result(move |result| match result {
         Err(error) if left > 0 && is_worth_another_try(&error) => {
-            attempt(procedure, prepared, arguments, left - 1, relay);
+            attempt(procedure, ready, arguments, left - 1, (relay, watch));
         }
         Err(error) => relay.resolve(Err(told(error, &procedure))),
         Ok(results) => {
-            let answer = Answered::maker(&procedure.plan, &prepared);
+            let answer = Answered::maker(&procedure.plan, &ready.prepared, watch);
             relay.resolve(answer(results));
         }
     });
 }
+
+/// The SQLSTATE of a COMMIT or ROLLBACK in a transaction that is not its to end.
+const INVALID_TERMINATION: &str = "2D000";
 
 /// An error as the caller is told it: PostgreSQL likes to repeat the values that it refuses.
 ///
@@ -106,17 +115,33 @@ pub(super) fn told(error: sql::Error, procedure: &Procedure) -> Error {
             Error::runtime(why)
         };
     }
-    let is_secret = procedure.plan.is_secret;
-    let sqlstate = error.sqlstate().filter(|_| is_secret).map(str::to_owned);
+    let sqlstate = error.sqlstate().map(str::to_owned);
+    if sqlstate.as_deref() == Some(INVALID_TERMINATION) {
+        let why = "the procedure ends its transaction, which PostgreSQL allows only where nobody else \
+                   has begun it: it needs `identity false`, and none of `timeout`, `read_only`, \
+                   `isolation` and `dry_run`";
+        return Error::runtime(why).with_log(why.to_owned());
+    }
     let told = procedure.error(error);
     match sqlstate {
+        Some(sqlstate) if procedure.plan.is_secret => without_parameters(told, &sqlstate),
+        _ => told,
+    }
+}
+
+/// An error as it is told where parameters are secret. What SQL itself raises as a WAMP error is what
+/// it wants to be told.
+fn without_parameters(error: Error, sqlstate: &str) -> Error {
+    if sqlstate == RAISED && error.log().is_none() {
+        return error;
+    }
+    let why = format!(
+        "PostgreSQL has refused it with SQLSTATE {sqlstate}; the parameters are secret, so no more is told"
+    );
+    let told = Error::new(error.uri().clone(), &why).with_detail("sqlstate", sqlstate);
+    match error.log() {
+        Some(_) => told.with_log(why),
         None => told,
-        Some(sqlstate) => {
-            let why = format!(
-                "PostgreSQL has refused it with SQLSTATE {sqlstate}; the parameters are secret, so no more is told"
-            );
-            Error::new(told.uri().clone(), why).with_detail("sqlstate", sqlstate)
-        }
     }
 }
 
@@ -125,11 +150,16 @@ pub(super) fn is_worth_another_try(error: &sql::Error) -> bool {
     matches!(error.sqlstate(), Some("40001" | "40P01"))
 }
 
-fn job(plan: &Plan, prepared: &Prepared, arguments: &[Option<Argument>]) -> Result<Job, Error> {
+fn job(
+    plan: &Plan,
+    prepared: &Prepared,
+    settings: Settings,
+    arguments: &[Option<Argument>],
+) -> Result<Job, Error> {
     let mut statements = (0..prepared.statements.len())
         .map(|index| statement(plan, index, &prepared.statements[index], arguments));
     let first = statements.next().expect("a procedure has a statement")?;
-    let mut job = Job::new(first).with(plan.settings.clone());
+    let mut job = Job::new(first).with(settings);
     for other in statements {
         job = job.then(other?);
     }

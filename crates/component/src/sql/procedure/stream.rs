@@ -7,15 +7,15 @@ use std::{
 };
 
 use sql::{RowStream, Rows, Statement};
-use wamp::Payload;
+use wamp::{Identity, Payload};
 
 use super::{
     super::{
         super::{Deferred, Error, reply_stream::Source},
         types::Argument,
     },
-    Procedure, Unprepared, answer,
-    prepare::Prepared,
+    Procedure, answer,
+    ready::Ready,
     relay::Relay,
     run,
 };
@@ -25,6 +25,7 @@ pub(super) struct Streamed(Arc<Shared>);
 
 struct Shared {
     procedure: Arc<Procedure>,
+    caller: Option<Arc<Identity>>,
     arguments: Vec<Option<Argument>>,
     state: Mutex<State>,
 }
@@ -40,16 +41,21 @@ enum State {
 /// A job that is on its way to its first part.
 struct Beginning {
     shared: Arc<Shared>,
-    prepared: Arc<Prepared>,
+    ready: Ready,
     /// How often it may be begun again.
     left: u64,
     relay: Relay<Option<Payload>>,
 }
 
 impl Streamed {
-    pub(super) fn new(procedure: Arc<Procedure>, arguments: Vec<Option<Argument>>) -> Self {
+    pub(super) fn new(
+        procedure: Arc<Procedure>,
+        caller: Option<Arc<Identity>>,
+        arguments: Vec<Option<Argument>>,
+    ) -> Self {
         Self(Arc::new(Shared {
             procedure,
+            caller,
             arguments,
             state: Mutex::new(State::Unbegun),
         }))
@@ -93,29 +99,26 @@ impl Drop for Streamed {
 /// Begins it, after it is prepared, and gives the first part.
 fn begin(shared: Arc<Shared>) -> Deferred<Option<Payload>> {
     let (relay, deferred) = Relay::new();
-    let procedure = shared.procedure.clone();
+    let (procedure, caller) = (shared.procedure.clone(), shared.caller.clone());
     let left = procedure.plan.retry;
-    let with = move |prepared, relay| Beginning {
-        shared,
-        prepared,
-        left,
-        relay,
-    };
-    match procedure.prepared() {
-        Some(prepared) => with(prepared, relay).open(),
-        None => procedure.prepare(move |result| match result {
-            Ok(prepared) => with(prepared, relay).open(),
-            Err(Unprepared::Faulty(_, error) | Unprepared::Unavailable(error)) => {
-                relay.resolve(Err(error));
-            }
-        }),
-    }
+    procedure.get_ready(caller, move |result| match result {
+        Ok(ready) => {
+            let beginning = Beginning {
+                shared,
+                ready,
+                left,
+                relay,
+            };
+            beginning.open();
+        }
+        Err(error) => relay.resolve(Err(error)),
+    });
     deferred
 }
 
 impl Beginning {
     fn open(self) {
-        let mut rows = match self.shared.open(&self.prepared) {
+        let mut rows = match self.shared.open(&self.ready) {
             Ok(rows) => rows,
             Err(error) => {
                 // A value of another type may be right by now.
@@ -142,14 +145,14 @@ impl Beginning {
 }
 
 impl Shared {
-    fn open(&self, prepared: &Prepared) -> Result<RowStream, Error> {
-        let plan = &self.procedure.plan;
-        let of = &prepared.statements[0];
+    fn open(&self, ready: &Ready) -> Result<RowStream, Error> {
+        let Procedure { callers, plan, .. } = &*self.procedure;
+        let of = &ready.prepared.statements[0];
         let params = run::params(plan, 0, of, &self.arguments)?;
         let sql = of.streamed.as_ref().unwrap_or(&of.sql).clone();
         let statement = Statement::new(sql, params);
-        let settings = plan.settings.clone();
-        Ok((self.procedure.db).stream(settings, statement, plan.batch))
+        let settings = ready.settings.clone();
+        Ok(callers.db().stream(settings, statement, plan.batch))
     }
 
     /// Keeps what was begun, unless nobody wants it any more; whether it is kept.

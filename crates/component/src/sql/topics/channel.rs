@@ -21,7 +21,7 @@ pub(super) struct ChannelTopic {
     pub(super) topic: Uri,
     is_text: bool,
     session: SessionHandle,
-    pub(super) live: Live,
+    pub(super) live: Arc<Live>,
     /// Something that was notified has not been published, or may not have been.
     is_missing: AtomicBool,
     listener: Mutex<Option<Listener>>,
@@ -42,7 +42,7 @@ impl ChannelTopic {
             topic: channel.topic.clone(),
             is_text: channel.is_text,
             session: session.clone(),
-            live: Live::default(),
+            live: Arc::default(),
             is_missing: AtomicBool::default(),
             listener: Mutex::default(),
         });

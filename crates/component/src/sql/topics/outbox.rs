@@ -14,7 +14,7 @@ use std::{
 };
 
 use sql::{Database, ErrorKind, ListenEvent, Listener};
-use wamp::Uri;
+use wamp::{Pattern, Uri};
 
 use super::{
     super::super::{Error, SessionHandle},
@@ -84,13 +84,20 @@ impl Outbox {
         Ok(this)
     }
 
-    /// Whether it publishes to a topic.
-    pub(super) fn has(&self, topic: &Uri) -> bool {
-        is_among(&self.topics, topic)
+    /// What stands for all topics that it may publish to.
+    pub(super) fn patterns(&self) -> Vec<Pattern> {
+        if self.topics.is_empty() {
+            return vec![Pattern::prefix("")];
+        }
+        let patterns = self.topics.iter().flat_map(|beginning| {
+            let below = format!("{beginning}.");
+            [Pattern::exact(beginning.as_str()), Pattern::prefix(below)]
+        });
+        patterns.collect()
     }
 
     /// Whether it hears what is published.
-    pub(super) fn live(&self) -> &Live {
+    pub(super) fn live(&self) -> &Arc<Live> {
         &self.signals.live
     }
 

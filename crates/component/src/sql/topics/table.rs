@@ -8,6 +8,11 @@ pub(super) const MAX_AGE: u64 = 3600;
 /// How many bytes of events are kept.
 pub(super) const MAX_BYTES: u64 = 1 << 30;
 
+/// How many events of an outbox are read at once, and are published before the next are.
+pub const EVENTS_AT_ONCE: u16 = 1000;
+/// How many bytes they have, but for the last.
+pub const OCTETS_AT_ONCE: u32 = 4 << 20;
+
 const fn row(
     name: &'static str,
     kind: OptionKind,

@@ -7,7 +7,7 @@ use serde::{
     Serialize, Serializer,
     ser::{Error as _, SerializeMap as _, SerializeSeq as _},
 };
-use sql::{Format, Row, Rows};
+use sql::{Format, Row, Rows, types::Type};
 
 use super::{
     forms::Forms,
@@ -31,7 +31,7 @@ pub struct Columns {
 /// How one column is written.
 struct Written {
     name: String,
-    type_name: String,
+    r#type: Type,
     rule: Rule,
     format: Format,
 }
@@ -41,7 +41,7 @@ impl Columns {
     pub fn new<'a>(columns: impl IntoIterator<Item = sql::Column<'a>>, forms: Forms) -> Self {
         let columns = columns.into_iter().map(|column| Written {
             name: column.name.to_owned(),
-            type_name: type_name(column.r#type),
+            r#type: column.r#type.clone(),
             rule: Rule::of(column.r#type),
             format: column.format,
         });
@@ -63,11 +63,11 @@ impl Columns {
 
     /// The name and the type of a column that PostgreSQL has to make text (see
     /// [`as_text`](super::as_text)), and has not.
-    pub fn unwritable(&self) -> Option<(&str, &str)> {
+    pub fn unwritable(&self) -> Option<(&str, String)> {
         let is_unwritable =
             |column: &&Written| column.rule.has_cast() && column.format == Format::Binary;
         let column = self.columns.iter().find(is_unwritable)?;
-        Some((&column.name, &column.type_name))
+        Some((&column.name, type_name(&column.r#type)))
     }
 
     /// A list of objects, one for each row.
@@ -252,9 +252,8 @@ impl Serialize for InColumn<'_> {
             Format::Text => TextValue::new(rule, bytes, context).serialize(serializer),
         };
         written.map_err(|why| {
-            let Written {
-                name, type_name, ..
-            } = self.column;
+            let Written { name, r#type, .. } = self.column;
+            let type_name = type_name(r#type);
             S::Error::custom(format_args!("column {name} of type {type_name}: {why}"))
         })
     }

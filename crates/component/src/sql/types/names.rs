@@ -2,7 +2,10 @@
 
 use sql::types::{Kind, Type};
 
-use super::table;
+use super::{
+    forms::{Forms, Int8Form, NumericForm},
+    table,
+};
 
 /// What PostgreSQL's users call a type: `int4`, `text[]`, a name with its schema where it is not one
 /// of PostgreSQL's own.
@@ -16,11 +19,22 @@ pub fn type_name(r#type: &Type) -> String {
     }
 }
 
-/// The type in TypeScript of what a value becomes in JSON; NULL is not among it, but for what is
-/// inside of arrays and objects.
+/// The type in TypeScript of what a parameter takes; NULL is not among it, but for what is inside of
+/// arrays and objects.
 pub fn typescript(r#type: &Type) -> String {
+    written(r#type, None)
+}
+
+/// The same of what a value becomes in JSON in these forms.
+pub fn typescript_of(r#type: &Type, forms: Forms) -> String {
+    written(r#type, Some(forms))
+}
+
+fn written(r#type: &Type, forms: Option<Forms>) -> String {
+    let typescript = |r#type: &Type| written(r#type, forms);
     if let Some((group, _)) = table::find(r#type) {
-        return group.typescript.to_owned();
+        let form = forms.and_then(|forms| of_form(r#type, forms));
+        return form.unwrap_or(group.typescript).to_owned();
     }
     match r#type.kind() {
         Kind::Enum(labels) if labels.is_empty() => "never".to_owned(),
@@ -45,6 +59,19 @@ pub fn typescript(r#type: &Type) -> String {
         Kind::Pseudo if *r#type == Type::RECORD => "Record<string, unknown>".to_owned(),
         Kind::Pseudo => "unknown".to_owned(),
         _ => "string".to_owned(),
+    }
+}
+
+/// What an option makes of a type.
+fn of_form(r#type: &Type, forms: Forms) -> Option<&'static str> {
+    match *r#type {
+        Type::INT8 => match forms.int8 {
+            Int8Form::Safe => None,
+            Int8Form::Number => Some("number"),
+            Int8Form::String => Some("string"),
+        },
+        Type::NUMERIC if forms.numeric == NumericForm::String => Some("string"),
+        _ => None,
     }
 }
 

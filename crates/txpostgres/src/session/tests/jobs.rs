@@ -135,7 +135,10 @@ fn an_error_touches_one_job_of_many() {
 #[test]
 fn a_statement_is_described() {
     let mut client = Client::new();
-    let describe = Work::Describe("SELECT $1::int8 AS a, $2::text AS b".into());
+    let describe = Work::Describe(
+        Settings::new(),
+        "SELECT $1::int8 AS a, $2::text AS b".into(),
+    );
     let Ok(Outcome::Description(description)) = client.run(describe) else {
         panic!("no description");
     };
@@ -143,9 +146,13 @@ fn a_statement_is_described() {
     assert_eq!(description.params, [Type::INT8, Type::TEXT]);
     let columns = [("a".to_owned(), Type::INT8), ("b".to_owned(), Type::TEXT)];
     assert_eq!(description.columns, columns);
-    let error = client.run(Work::Describe("SELECT a".into())).unwrap_err();
+    let error = client
+        .run(Work::Describe(Settings::new(), "SELECT a".into()))
+        .unwrap_err();
     assert_eq!(error.sqlstate(), Some("42703"));
-    let error = client.run(Work::Describe("COMMIT".into())).unwrap_err();
+    let error = client
+        .run(Work::Describe(Settings::new(), "COMMIT".into()))
+        .unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Config);
 }
 

@@ -170,7 +170,9 @@ fn types_that_users_have_made_are_looked_up_with_all_their_parts() {
     ]);
     let sql = "SELECT $1::made.mood AS mood, NULL::made.pair AS pair, NULL::made.pair[] AS pairs, \
                NULL::made.spans AS spans, NULL::made.many_spans AS many";
-    let Ok(Outcome::Description(described)) = client.run(Work::Describe(sql.into())) else {
+    let Ok(Outcome::Description(described)) =
+        client.run(Work::Describe(Settings::new(), sql.into()))
+    else {
         panic!("no description");
     };
     let mood = described.params[0].clone();

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 
 use super::{LIMITS, Peer, World};
 use crate::Output;
-use wamp::{CancelMode, Message, RequestType};
+use wamp::{CancelMode, Message, Payload, RequestType};
 
 /// What a caller or callee is told.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Debug)]
@@ -44,7 +44,12 @@ pub(super) struct Calls {
     pub(super) asked: Vec<Asked>,
     /// Whose turn it is next at each registration.
     turns: BTreeMap<u64, Vec<u64>>,
+    /// What became of questions to the authorizer: the ticket, and the answer or the error.
+    pub(super) answers: Vec<(u64, Result<Payload, String>)>,
 }
+
+/// The token of a question to the authorizer is this and its ticket. On the wire all have this one.
+pub(super) const QUESTION: u64 = 1 << 40;
 
 pub(super) struct Call {
     token: u64,
@@ -74,7 +79,8 @@ impl Calls {
     /// The requests of a peer's calls that are open and will be at this time.
     pub(super) fn requests_of(&self, peer: u64, now: u64) -> Vec<u64> {
         (self.open.iter())
-            .filter(|call| call.caller == peer && call.deadline.is_none_or(|at| at > now))
+            .filter(|call| call.caller == peer && call.token < QUESTION)
+            .filter(|call| call.deadline.is_none_or(|at| at > now))
             .map(|call| call.request)
             .collect()
     }
@@ -146,7 +152,7 @@ impl Calls {
         let call = self.close(token);
         let mut said = Vec::new();
         if answers {
-            said.push(call.error(uri));
+            said.extend(self.tell(&call, uri));
         }
         if !call.invoked {
             return said;
@@ -201,7 +207,9 @@ impl Calls {
             .partition(|call| call.registration == registration && !call.invoked);
         self.open = open;
         let over: Vec<Call> = over;
-        over.iter().map(|call| call.error(uri)).collect()
+        over.iter()
+            .filter_map(|call| self.tell(call, uri))
+            .collect()
     }
 
     /// A peer is over.
@@ -220,7 +228,8 @@ impl Calls {
         self.asked = asked;
         let over: Vec<Asked> = over;
         for token in over.into_iter().filter_map(|asked| asked.token) {
-            said.push(self.close(token).error("wamp.error.canceled"));
+            let call = self.close(token);
+            said.extend(self.tell(&call, "wamp.error.canceled"));
         }
         for registration in peers[&peer].registrations.keys() {
             said.extend(self.unregister(*registration, "wamp.error.no_such_procedure"));
@@ -231,15 +240,29 @@ impl Calls {
     /// Everything is over.
     pub(super) fn shut_down(&mut self) -> Vec<Said> {
         self.asked.clear();
-        (self.open.drain(..))
-            .map(|call| call.error("wamp.error.canceled"))
-            .collect()
+        let open = std::mem::take(&mut self.open);
+        let told = open
+            .iter()
+            .filter_map(|call| self.tell(call, "wamp.error.canceled"));
+        told.collect()
     }
-}
 
-impl Call {
-    fn error(&self, uri: &str) -> Said {
-        error(self.caller, self.request, uri)
+    /// A call has failed: its caller is told, or what asked about it.
+    fn tell(&mut self, call: &Call, uri: &str) -> Option<Said> {
+        if call.token < QUESTION {
+            return Some(error(call.caller, call.request, uri));
+        }
+        (self.answers).push((call.token - QUESTION, Err(uri.to_owned())));
+        None
+    }
+
+    /// Nobody waits for the answer to a question any more.
+    pub(super) fn end_question(&mut self, peers: &BTreeMap<u64, Peer>, ticket: u64) -> Vec<Said> {
+        let token = QUESTION + ticket;
+        if !self.open.iter().any(|call| call.token == token) {
+            return Vec::new();
+        }
+        self.end(peers, token, "wamp.error.canceled", true, false)
     }
 }
 
@@ -265,12 +288,30 @@ impl World {
         if procedure.contains("..") {
             return refused("wamp.error.invalid_uri");
         }
-        let Some((callee, registration)) = self.owner(procedure) else {
+        if self.owner(procedure).is_none() {
             return refused("wamp.error.no_such_procedure");
-        };
+        }
+        let caller = (peer, request);
+        let options = (timeout, deadline, progress);
+        match self.place(caller, procedure, (token, octets), options) {
+            Some(invocation) => invocation.into_iter().collect(),
+            None => refused("wamp.error.unavailable"),
+        }
+    }
+
+    /// A call of a procedure that there is: its INVOCATION, unless it has to wait. `None` if there is
+    /// no room for it.
+    pub(super) fn place(
+        &mut self,
+        (peer, request): (u64, u64),
+        procedure: &str,
+        (token, octets): (u64, usize),
+        (timeout, deadline, progress): (u64, Option<u64>, bool),
+    ) -> Option<Option<Said>> {
+        let (callee, registration) = self.owner(procedure)?;
         let open = self.calls.open.iter();
         if open.filter(|call| call.caller == peer).count() == LIMITS.calls_per_session {
-            return refused("wamp.error.unavailable");
+            return None;
         }
         let concurrency = self.peers[&callee].registrations[&registration].concurrency;
         let waits = concurrency.is_some_and(|limit| self.calls.taken(registration) == limit);
@@ -281,7 +322,7 @@ impl World {
         };
         self.shared += u64::from(!admitted && by_share);
         if !admitted {
-            return refused("wamp.error.unavailable");
+            return None;
         }
         if waits {
             let turns = self.calls.line_up(registration, Some(peer));
@@ -299,10 +340,7 @@ impl World {
             progress,
             invoked: false,
         });
-        if waits {
-            return Vec::new();
-        }
-        vec![self.invoke(token)]
+        Some((!waits).then(|| self.invoke(token)))
     }
 
     fn invoke(&mut self, token: u64) -> Said {
@@ -329,7 +367,7 @@ impl World {
             callee: call.callee,
             invocation: callee.invoked,
             registration: call.registration,
-            token,
+            token: token.min(QUESTION),
             timeout: call.deadline.filter(|_| told).map(|at| at - self.now),
             progress,
         }
@@ -388,7 +426,7 @@ impl World {
         &mut self,
         peer: u64,
         invocation: u64,
-        failure: Option<&str>,
+        answer: Result<&Payload, &str>,
     ) -> Vec<Said> {
         let callee = self.peers.get_mut(&peer).expect("joined");
         callee.invocations.remove(&invocation);
@@ -401,15 +439,19 @@ impl World {
         let mut said = Vec::new();
         if let Some(token) = asked.token {
             let call = self.calls.close(token);
-            said.push(match failure {
-                None => Said::Result {
+            match answer {
+                Ok(payload) if token >= QUESTION => {
+                    let answer = (token - QUESTION, Ok(payload.clone()));
+                    self.calls.answers.push(answer);
+                }
+                Ok(_) => said.push(Said::Result {
                     caller: call.caller,
                     request: call.request,
                     token,
                     progress: false,
-                },
-                Some(uri) => call.error(uri),
-            });
+                }),
+                Err(uri) => said.extend(self.calls.tell(&call, uri)),
+            }
         }
         if let Some(token) = self.calls.next(asked.registration) {
             said.push(self.invoke(token));

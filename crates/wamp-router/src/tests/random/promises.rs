@@ -1,7 +1,7 @@
 //! What the router owes to each operation but calls, by what peers have sent and received
 //! before.
 
-use super::{LIMITS, NAMES, Registration, Said, World, said, take_errors};
+use super::{LIMITS, NAMES, QUESTION, Registration, Said, World, said, take_errors};
 use crate::{Input, Output, PeerId, tests::script::decode};
 use wamp::{
     Event, Message, MessageType, Payload, PublishOptions, RequestType, Unregistered, Unregistering,
@@ -183,8 +183,10 @@ impl World {
     pub(super) fn leave(&mut self, peer: u64, input: Input, told: &[MessageType]) {
         let mut outputs = self.handle(input);
         let refused = self.waits.leave(peer);
+        self.asked.leave(peer);
         take_errors(&mut outputs, &refused);
         let mut owed = self.calls.leave(&self.peers, peer);
+        self.settle_questions(&mut outputs);
         self.peers.remove(&peer).expect("joined");
         let (mut others, own) = said(outputs);
         owed.sort_unstable();
@@ -222,6 +224,7 @@ impl World {
         assert!(outputs.is_sorted_by_key(is_end), "answers come first");
         let (mut answers, ends) = said(outputs);
         let mut owed = self.calls.shut_down();
+        self.calls.answers.clear();
         owed.sort_unstable();
         answers.sort_unstable();
         assert_eq!(answers, owed, "each call has its answer");
@@ -264,8 +267,15 @@ fn only(peer: u64, outputs: &[Output]) -> &Message {
 }
 
 pub(super) fn token(payload: &Payload) -> u64 {
-    let (token,) = payload.args().unwrap();
-    token
+    let arguments: Vec<serde_json::Value> = payload.args().unwrap();
+    // The authorizer has four.
+    match &arguments[..] {
+        [token] => token.as_u64().expect("a number"),
+        arguments => {
+            assert_eq!(arguments.len(), 4, "{arguments:?}");
+            QUESTION
+        }
+    }
 }
 
 /// The same name, for as long as the test runs.

@@ -23,6 +23,10 @@ pub(super) struct Reached {
     behind: u64,
     left: u64,
     full: u64,
+    asked: u64,
+    allowed: u64,
+    known: u64,
+    failed: u64,
 }
 
 impl Reached {
@@ -52,6 +56,10 @@ impl Reached {
         self.behind += world.waits.behind;
         self.left += world.waits.left;
         self.full += world.waits.full;
+        self.asked += world.asked.asked;
+        self.allowed += world.asked.allowed;
+        self.known += world.asked.known;
+        self.failed += world.asked.failed;
     }
 
     pub(super) fn is_enough(&self) -> bool {
@@ -65,13 +73,17 @@ impl Reached {
             && enough(self.parts)
             && enough(self.taken_over)
             && enough(self.shared)
-            && self.clearing > 200
-            && self.restricted > 300
+            && self.clearing > 150
+            && self.restricted > 200
             && enough(self.granted)
             && enough(self.behind)
-            && self.denied > 200
-            && self.unanswered > 40
-            && self.left > 20
+            && self.denied > 150
+            && self.unanswered > 100
+            && self.left > 100
+            && self.asked > 2_000
+            && self.allowed > 800
+            && self.failed > 800
+            && self.known > 200
             && self.full > 50
             && self.too_deep > 50
     }

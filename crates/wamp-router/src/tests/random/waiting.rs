@@ -10,6 +10,9 @@ use wamp::{
     error_uri,
 };
 
+/// Who is asked in the place of a guard's peer: the authorizer, by a call.
+pub(super) const BY_CALL: u64 = 0;
+
 /// A refused request: whose, of which type, with which id, and why.
 pub(super) type Refused = (u64, RequestType, u64, &'static str);
 
@@ -18,8 +21,10 @@ pub(super) struct Waits {
     guards: Vec<Guard>,
     lines: BTreeMap<u64, VecDeque<Wait>>,
     ready: Vec<u64>,
-    tickets: u64,
+    pub(super) tickets: u64,
     numbers: u64,
+    /// Questions to the authorizer that nobody waits for any more.
+    pub(super) ended: Vec<u64>,
     /// What guards are owed in this operation, and what they are told: who is asked what, and which
     /// question is withdrawn.
     owed: Vec<(u64, u64, bool)>,
@@ -45,16 +50,27 @@ pub(super) struct Wait {
     /// Who was asked, and the questions.
     open: Vec<(u64, u64)>,
     pub(super) came: u64,
+    answer_by: u64,
     timeout_at: Option<u64>,
 }
 
 impl Wait {
-    fn answer_by(&self) -> u64 {
-        self.came + LIMITS.authorization_timeout.as_millis() as u64
+    fn new(number: u64, message: &Message, now: u64) -> Self {
+        Self {
+            number,
+            message: message.clone(),
+            open: Vec::new(),
+            came: now,
+            answer_by: now + LIMITS.authorization_timeout.as_millis() as u64,
+            timeout_at: match message {
+                Message::Call(m) if m.options.timeout > 0 => Some(now + m.options.timeout),
+                _ => None,
+            },
+        }
     }
 
     fn due(&self) -> Option<u64> {
-        let answer_by = (!self.open.is_empty()).then(|| self.answer_by());
+        let answer_by = (!self.open.is_empty()).then_some(self.answer_by);
         [answer_by, self.timeout_at].into_iter().flatten().min()
     }
 
@@ -72,7 +88,7 @@ impl Wait {
 }
 
 /// The ERROR that a request has, if it is to have one.
-fn refused(peer: u64, message: &Message, why: &'static str) -> Option<Refused> {
+pub(super) fn refused(peer: u64, message: &Message, why: &'static str) -> Option<Refused> {
     let (request_type, request) = match message {
         Message::Call(m) => (RequestType::Call, m.request),
         Message::Publish(m) if m.options.acknowledge => (RequestType::Publish, m.request),
@@ -110,6 +126,45 @@ impl Waits {
 
     pub(super) fn next_deadline(&self) -> Option<u64> {
         self.lines.values().flatten().filter_map(Wait::due).min()
+    }
+
+    /// Whose request asks this, and which.
+    pub(super) fn asks(&self, asked: (u64, u64)) -> Option<(u64, Message)> {
+        let lines = self.lines.iter();
+        let mut waits = lines.flat_map(|(peer, line)| line.iter().map(|wait| (*peer, wait)));
+        let (peer, wait) = waits.find(|(_, wait)| wait.open.contains(&asked))?;
+        Some((peer, wait.message.clone()))
+    }
+
+    /// The authorizer has granted it; guards may be asked now.
+    pub(super) fn granted_by_call(
+        &mut self,
+        peer: u64,
+        asked: (u64, u64),
+        open: Vec<(u64, u64)>,
+        now: u64,
+    ) {
+        let line = self.lines.get_mut(&peer).expect("it waits");
+        let wait = line.iter_mut().find(|wait| wait.open.contains(&asked));
+        let wait = wait.expect("it waits");
+        wait.open = open;
+        wait.answer_by = now + LIMITS.authorization_timeout.as_millis() as u64;
+        self.settle(peer);
+    }
+
+    /// It is refused, by the answer to this.
+    pub(super) fn remove(&mut self, peer: u64, asked: (u64, u64)) {
+        self.take(peer, |wait| wait.open.contains(&asked), |_| true);
+    }
+
+    pub(super) fn ask_guards(&mut self, guards: Vec<u64>) -> Vec<(u64, u64)> {
+        let mut open = Vec::new();
+        for guard in guards {
+            self.tickets += 1;
+            open.push((guard, self.tickets));
+            self.owed.push((guard, self.tickets, true));
+        }
+        open
     }
 
     fn number(&mut self) -> u64 {
@@ -152,8 +207,13 @@ impl Waits {
         self.lines.insert(peer, left);
         self.settle(peer);
         let open = gone.iter().flat_map(|wait| &wait.open);
-        let unasked = open.filter(|asked| !knows(asked));
-        (self.owed).extend(unasked.map(|(of, ticket)| (*of, *ticket, false)));
+        for (of, ticket) in open.filter(|asked| !knows(asked)) {
+            if *of == BY_CALL {
+                self.ended.push(*ticket);
+            } else {
+                self.owed.push((*of, *ticket, false));
+            }
+        }
         gone.into()
     }
 
@@ -187,7 +247,9 @@ impl Waits {
 
     /// A peer leaves: with what waits of it, and those that wait for its answers are refused.
     pub(super) fn leave(&mut self, peer: u64) -> Vec<Refused> {
-        self.left += u64::from(!self.take(peer, |_| true, |_| false).is_empty());
+        // Its calls end with it, and so do those to the authorizer.
+        let by_call = |asked: &(u64, u64)| asked.0 == BY_CALL;
+        self.left += u64::from(!self.take(peer, |_| true, by_call).is_empty());
         let mut refused = Vec::new();
         let of_it = |asked: &(u64, u64)| asked.0 == peer;
         let asks_it = |wait: &Wait| wait.open.iter().any(of_it);
@@ -252,38 +314,43 @@ impl World {
         }
         // Before anything else happens, those go whose time is up.
         assert_eq!(self.handle(Input::Tick), []);
-        let guards = match self.guards_of(peer, message) {
-            Ok(guards) => guards,
-            Err(why) => return self.is_refused(peer, message, why),
-        };
-        if guards.is_empty() && !self.waits.lines.contains_key(&peer) {
-            return false;
+        match self.may_wait_or_not(peer, message) {
+            Ok(waits) => waits,
+            Err(why) => self.is_refused(peer, message, why),
         }
-        let mut wait = Wait {
-            number: self.waits.number(),
-            message: message.clone(),
-            open: Vec::new(),
-            came: self.now,
-            timeout_at: match message {
-                Message::Call(m) if m.options.timeout > 0 => Some(self.now + m.options.timeout),
-                _ => None,
-            },
+    }
+
+    fn may_wait_or_not(&mut self, peer: u64, message: &Message) -> Result<bool, &'static str> {
+        let known = self.known(peer, message)?;
+        let is_asked = known == Some(false);
+        let guards = if is_asked {
+            Vec::new()
+        } else {
+            self.guards_of(peer, message, known.is_some())?
         };
+        if !is_asked && guards.is_empty() && !self.waits.lines.contains_key(&peer) {
+            return Ok(false);
+        }
+        let mut wait = Wait::new(self.waits.number(), message, self.now);
         if self.is_full(peer, &wait) {
             self.waits.full += 1;
-            return self.is_refused(peer, message, error_uri::UNAVAILABLE);
+            return Err(error_uri::UNAVAILABLE);
+        }
+        let mut owed = Vec::new();
+        if is_asked {
+            self.waits.tickets += 1;
+            let ticket = self.waits.tickets;
+            owed.extend(self.ask_authorizer(peer, message, ticket)?);
+            wait.open.push((BY_CALL, ticket));
+        } else {
+            wait.open = self.waits.ask_guards(guards);
         }
         self.waits.behind += u64::from(self.waits.lines.contains_key(&peer));
-        for guard in guards {
-            self.waits.tickets += 1;
-            wait.open.push((guard, self.waits.tickets));
-            self.waits.owed.push((guard, self.waits.tickets, true));
-        }
         self.waits.lines.entry(peer).or_default().push_back(wait);
         self.waits.settle(peer);
-        assert_eq!(self.hear(peer, message), [], "it waits");
-        self.check_calls();
-        true
+        let outputs = self.hear(peer, message);
+        self.expect(outputs, &owed);
+        Ok(true)
     }
 
     fn cancels_waiting(&mut self, peer: u64, request: RequestId, message: &Message) -> bool {
@@ -299,8 +366,8 @@ impl World {
             .filter_map(|wait| wait.refused(peer, error_uri::CANCELED))
             .collect();
         take_errors(&mut outputs, &refused);
-        assert_eq!(outputs, []);
-        self.check_calls();
+        let owed = self.end_questions();
+        self.expect(outputs, &owed);
         true
     }
 
@@ -329,8 +396,13 @@ impl World {
         true
     }
 
-    /// Who is to be asked about a request.
-    fn guards_of(&self, peer: u64, message: &Message) -> Result<Vec<u64>, &'static str> {
+    /// The guards that are to be asked about a request, which may be known to be in order.
+    pub(super) fn guards_of(
+        &self,
+        peer: u64,
+        message: &Message,
+        is_known: bool,
+    ) -> Result<Vec<u64>, &'static str> {
         let Message::Subscribe(m) = message else {
             return Ok(Vec::new());
         };
@@ -338,7 +410,7 @@ impl World {
             .filter(|guard| guard.peer != peer && guard.topics.matches(&m.topic))
             .map(|guard| guard.peer)
             .collect();
-        if !guards.is_empty() && m.topic.as_str().contains("..") {
+        if !is_known && !guards.is_empty() && m.topic.as_str().contains("..") {
             return Err(error_uri::INVALID_URI);
         }
         if guards.iter().any(|guard| !self.peers.contains_key(guard)) {
@@ -357,15 +429,11 @@ impl World {
         }
         self.waits
             .take(peer, |wait| !is_publication(wait), |_| false);
-        let goodbye = Wait {
-            number: self.waits.number(),
-            message: message.clone(),
-            open: Vec::new(),
-            came: self.now,
-            timeout_at: None,
-        };
+        let goodbye = Wait::new(self.waits.number(), message, self.now);
         (self.waits.lines.entry(peer).or_default()).push_back(goodbye);
-        assert_eq!(self.hear(peer, message), []);
+        let owed = self.end_questions();
+        let outputs = self.hear(peer, message);
+        self.expect(outputs, &owed);
         true
     }
 
@@ -410,6 +478,7 @@ impl World {
         let open: Vec<_> = (self.waits.lines.iter())
             .flat_map(|(peer, line)| line.iter().map(move |wait| (*peer, wait)))
             .flat_map(|(peer, wait)| wait.open.iter().map(move |asked| (peer, *asked)))
+            .filter(|(_, (of, _))| *of != BY_CALL)
             .collect();
         let Some((peer, (of, ticket))) = self.random.one_of(&open) else {
             return;
@@ -500,5 +569,12 @@ pub(super) fn choose(random: &mut Random, waits: &Waits) -> Option<fn(&mut World
     if waits.has_ready() && random.below(3) == 0 {
         return Some(|world, _| world.release());
     }
-    (!waits.lines.is_empty() && random.below(20) == 0).then_some(|world, _| world.verdict())
+    if waits.lines.is_empty() {
+        return None;
+    }
+    match random.below(20) {
+        0 => Some(|world, _| world.verdict()),
+        1..=3 => Some(|world, _| world.answer_question()),
+        _ => None,
+    }
 }

@@ -136,7 +136,10 @@ fn what_gives_too_much_is_undone() {
 fn a_procedure_may_commit() {
     for db in databases() {
         made(&db);
-        let functions = functions(&db, &["runs"], json!({}));
+        let with_identity = functions(&db, &["runs"], json!({}));
+        let told = call(&with_identity, "commits_alone", json!([]), json!({})).unwrap_err();
+        assert!(told.contains("needs `identity false`"), "{told}");
+        let functions = functions(&db, &["runs"], json!({"identity": false}));
         let before = logged(&db, "commits");
         let answer = call(&functions, "commits", json!([1]), json!({}));
         assert_eq!(answer, Ok(json!({"n": 2})));

@@ -8,9 +8,7 @@ fn server() -> (TemporaryCluster, Client) {
     let server = TemporaryCluster::create("app", None).unwrap();
     server.start().unwrap();
     let mut client = connect_to(&server, "postgres");
-    client
-        .batch_execute(&Installation::Install.script())
-        .unwrap();
+    client.batch_execute(&INSTALL.script()).unwrap();
     (server, client)
 }
 
@@ -137,8 +135,8 @@ fn one_deletes_at_a_time_and_readers_learn_what_they_missed() {
 fn what_another_server_has_published_goes_at_once() {
     let (server, mut sql) = server();
     let mut reader = Reader::new(connect_to(&server, "postgres"), 10);
-    let restored = "INSERT INTO wampgres.outbox (xid, seen, at, topic, args)
-                    VALUES ('1000000000000', '5:5:', now(), 'com.a', '[1]')";
+    let restored = "INSERT INTO wampgres.outbox (xid, seen, at, topic, args, bytes)
+                    VALUES ('1000000000000', '5:5:', now(), 'com.a', '[1]', 8)";
     sql.batch_execute(restored).unwrap();
     publish(&mut sql, 2);
     assert_eq!(delete(&mut sql, "1 hour", 0, 10).1, 1);

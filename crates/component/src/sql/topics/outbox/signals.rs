@@ -3,7 +3,7 @@
 
 use std::{
     mem,
-    sync::{Condvar, Mutex, MutexGuard, PoisonError},
+    sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError},
     time::Instant,
 };
 
@@ -15,7 +15,7 @@ use super::super::live::Live;
 #[derive(Default)]
 pub(super) struct Signals {
     /// Whether it hears what is published.
-    pub(super) live: Live,
+    pub(super) live: Arc<Live>,
     state: Mutex<State>,
     changed: Condvar,
 }

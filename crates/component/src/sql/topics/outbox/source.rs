@@ -7,15 +7,14 @@ use serde::Deserialize;
 use sql::{Database, ErrorKind, Job, Params, Results, Rows, Statement, params};
 
 use super::{
-    super::{super::install::VERSION, event::Event},
+    super::{
+        super::install::VERSION,
+        event::Event,
+        table::{EVENTS_AT_ONCE, OCTETS_AT_ONCE},
+    },
     pace::Found,
     signals::Signals,
 };
-
-/// How many events are read at once, at most.
-const MAX_EVENTS: i32 = 1000;
-/// How many bytes they have, but for the last.
-const MAX_BYTES: i64 = 4 << 20;
 
 /// The outbox of a database.
 pub(super) struct Source {
@@ -81,7 +80,14 @@ impl Source {
     pub(super) fn read(&self, position: Option<&str>) -> Result<Page, sql::Error> {
         let position = position.map(str::to_owned);
         let sql = "SELECT * FROM wampgres.read_outbox($1, $2, $3)";
-        let results = self.ask(sql, params![position, MAX_EVENTS, MAX_BYTES])?;
+        let results = self.ask(
+            sql,
+            params![
+                position,
+                i32::from(EVENTS_AT_ONCE),
+                i64::from(OCTETS_AT_ONCE)
+            ],
+        )?;
         let mut events = Vec::with_capacity(results.first.len());
         for row in results.first.iter() {
             events.extend(Event::read(&row)?);

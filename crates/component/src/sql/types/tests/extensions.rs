@@ -168,7 +168,7 @@ fn without_the_cast_the_column_is_named() {
             Vec::new(),
         );
         let columns = Columns::new(rows.columns(), Forms::default());
-        assert_eq!(columns.unwritable(), Some(("tags", "hstore")));
+        assert_eq!(columns.unwritable(), Some(("tags", "hstore".to_owned())));
         let error = serde_json::to_string(&columns.objects(&rows)).unwrap_err();
         assert_eq!(
             error.to_string(),

@@ -1,0 +1,2 @@
+-- @secret
+DELETE FROM goods WHERE name = :password := 'the-secret'

@@ -1,0 +1,2 @@
+-- @read_only
+INSERT INTO goods (name) VALUES (:name)

@@ -1,0 +1,3 @@
+SET LOCAL enable_seqscan = off;
+-- @returns none
+SELECT * FROM goods WHERE id = :id
