@@ -3,16 +3,11 @@
 
 use std::{
     collections::BTreeMap,
-    io,
-    sync::{
-        Arc,
-        atomic::{AtomicUsize, Ordering},
-    },
+    io, mem,
+    sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError},
     thread::{Builder, JoinHandle},
     time::{Duration, Instant},
 };
-
-use crossbeam_channel::{Receiver, RecvTimeoutError, Sender, unbounded};
 
 /// A reload begins when nobody has asked for it for so long: an editor writes several times, and a
 /// transaction may notify of each of its statements.
@@ -23,7 +18,7 @@ const LATEST: Duration = Duration::from_secs(1);
 const LOOK: Duration = Duration::from_millis(500);
 
 /// What can be read again.
-pub(super) trait Reload: Send {
+pub(super) trait Reload: Send + Sync {
     /// Reads it again. May block; what is wrong is to be logged.
     fn reload(&self);
 
@@ -31,99 +26,30 @@ pub(super) trait Reload: Send {
     fn watch(&self);
 }
 
-/// Asks for reloads. Cheap to clone, and to be used from any thread.
+/// Asks for reloads. Cheap to clone, and to be used from any thread. No method blocks.
 #[derive(Clone)]
-pub struct Reloader {
-    commands: Sender<Command>,
-    last_id: Arc<AtomicUsize>,
-}
+pub struct Reloader(Arc<Shared>);
 
-/// The thread that reloads.
-pub(super) struct Reloads {
-    reloader: Reloader,
-    thread: JoinHandle<()>,
-}
-
-/// What the thread is told. There are few: requests come from people, and from those who notify the
-/// database.
-enum Command {
-    Add(usize, Box<dyn Reload>),
-    Reload(usize),
-    ReloadAll,
-    Watch,
-    End,
-}
-
-impl Reloader {
-    /// A number for what is going to be added. Requests by it may come before.
-    pub(super) fn new_id(&self) -> usize {
-        self.last_id.fetch_add(1, Ordering::Relaxed)
-    }
-
-    pub(super) fn add(&self, id: usize, what: impl Reload + 'static) {
-        self.send(Command::Add(id, Box::new(what)));
-    }
-
-    /// Asks for one thing to be read again. Does not block.
-    pub(super) fn reload(&self, id: usize) {
-        self.send(Command::Reload(id));
-    }
-
-    /// Asks for all that can be to be read again. Does not block.
-    pub fn reload_all(&self) {
-        self.send(Command::ReloadAll);
-    }
-
-    /// Has it looked from now on whether something has become another.
-    pub fn watch(&self) {
-        self.send(Command::Watch);
-    }
-
-    /// The node is stopping if nobody takes it.
-    fn send(&self, command: Command) {
-        let _ = self.commands.send(command);
-    }
-}
-
-impl Reloads {
-    /// # Errors
-    /// If the system has no thread left.
-    pub(super) fn start() -> io::Result<Self> {
-        let (commands, taken) = unbounded();
-        let thread = Builder::new().name("reload".to_owned());
-        let thread = thread.spawn(move || Work::default().run(&taken))?;
-        let reloader = Reloader {
-            commands,
-            last_id: Arc::default(),
-        };
-        Ok(Self { reloader, thread })
-    }
-
-    pub(super) fn reloader(&self) -> &Reloader {
-        &self.reloader
-    }
-
-    /// Ends it after what it is at. Does not block.
-    pub(super) fn end(&self) {
-        self.reloader.send(Command::End);
-    }
-
-    /// The thread, to be joined after the [end](Self::end).
-    pub(super) fn into_thread(self) -> JoinHandle<()> {
-        self.thread
-    }
+#[derive(Default)]
+struct Shared {
+    state: Mutex<State>,
+    /// Told when there is something to do.
+    changed: Condvar,
 }
 
 #[derive(Default)]
-struct Work {
+struct State {
     all: BTreeMap<usize, Entry>,
-    /// When it is looked next whether something has become another.
+    last_id: usize,
+    /// When it is looked next whether something has changed.
     look: Option<Instant>,
+    is_over: bool,
 }
 
 #[derive(Default)]
 struct Entry {
-    what: Option<Box<dyn Reload>>,
+    /// Not there yet if it is asked for while it is being made.
+    what: Option<Arc<dyn Reload>>,
     request: Option<Request>,
 }
 
@@ -146,41 +72,134 @@ impl Request {
     }
 }
 
-impl Work {
-    fn run(mut self, commands: &Receiver<Command>) {
-        loop {
-            let command = match self.next() {
-                None => commands.recv().map_err(RecvTimeoutError::from),
-                Some(at) => commands.recv_deadline(at),
-            };
-            match command {
-                Ok(Command::Add(id, what)) => self.all.entry(id).or_default().what = Some(what),
-                Ok(Command::Reload(id)) => self.all.entry(id).or_default().ask(),
-                Ok(Command::ReloadAll) => self.all.values_mut().for_each(Entry::ask),
-                Ok(Command::Watch) => self.look = Some(Instant::now()),
-                Err(RecvTimeoutError::Timeout) => self.turn(Instant::now()),
-                Ok(Command::End) | Err(RecvTimeoutError::Disconnected) => return,
-            }
-        }
+impl Reloader {
+    /// A number for what is going to be added. Requests by it may come before.
+    pub(super) fn new_id(&self) -> usize {
+        let mut state = self.0.state();
+        state.last_id += 1;
+        state.last_id
     }
 
-    /// When there is something to do.
+    pub(super) fn add(&self, id: usize, what: impl Reload + 'static) {
+        self.change(|state| state.all.entry(id).or_default().what = Some(Arc::new(what)));
+    }
+
+    /// Asks for one thing to be read again.
+    pub(super) fn reload(&self, id: usize) {
+        self.change(|state| state.all.entry(id).or_default().ask());
+    }
+
+    /// Asks for all that can be to be read again.
+    pub fn reload_all(&self) {
+        self.change(|state| state.all.values_mut().for_each(Entry::ask));
+    }
+
+    /// Has it looked from now on whether something has become another.
+    pub fn watch(&self) {
+        self.change(|state| state.look = Some(Instant::now()));
+    }
+
+    fn change(&self, change: impl FnOnce(&mut State)) {
+        change(&mut self.0.state());
+        self.0.changed.notify_one();
+    }
+}
+
+/// The thread that reloads.
+pub(super) struct Reloads {
+    reloader: Reloader,
+    thread: JoinHandle<()>,
+}
+
+impl Reloads {
+    /// # Errors
+    /// If the system has no thread left.
+    pub(super) fn start() -> io::Result<Self> {
+        let reloader = Reloader(Arc::default());
+        let shared = reloader.0.clone();
+        let thread = Builder::new().name("reload".to_owned());
+        let thread = thread.spawn(move || shared.run())?;
+        Ok(Self { reloader, thread })
+    }
+
+    pub(super) fn reloader(&self) -> &Reloader {
+        &self.reloader
+    }
+
+    /// Ends it after what it is at. Does not block.
+    pub(super) fn end(&self) {
+        self.reloader.change(|state| state.is_over = true);
+    }
+
+    /// The thread, to be joined after the [end](Self::end).
+    pub(super) fn into_thread(self) -> JoinHandle<()> {
+        self.thread
+    }
+}
+
+impl Shared {
+    fn run(&self) {
+        let mut state = self.state();
+        while !state.is_over {
+            let now = Instant::now();
+            let looks = state.looks(now);
+            let due = state.due(now);
+            if !looks.is_empty() || !due.is_empty() {
+                drop(state);
+                looks.iter().for_each(|what| what.watch());
+                due.iter().for_each(|what| what.reload());
+                state = self.state();
+                continue;
+            }
+            state = match state.next() {
+                None => (self.changed.wait(state)).unwrap_or_else(PoisonError::into_inner),
+                Some(at) => {
+                    let left = at.saturating_duration_since(now);
+                    let waited = self.changed.wait_timeout(state, left);
+                    waited.unwrap_or_else(PoisonError::into_inner).0
+                }
+            };
+        }
+        // What it reloads may hold what holds this.
+        let all = mem::take(&mut state.all);
+        drop(state);
+        drop(all);
+    }
+
+    /// Nothing panics under the lock but for want of memory, which aborts.
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl State {
+    /// When there is something to do next.
     fn next(&self) -> Option<Instant> {
         let due = self.all.values().filter_map(Entry::due);
         due.chain(self.look).min()
     }
 
-    fn turn(&mut self, now: Instant) {
-        if self.look.is_some_and(|at| at <= now) {
-            self.all.values().for_each(Entry::watch);
-            self.look = Some(Instant::now() + LOOK);
+    /// All that is there, if it is time to look at it.
+    fn looks(&mut self, now: Instant) -> Vec<Arc<dyn Reload>> {
+        if self.look.is_none_or(|at| at > now) {
+            return Vec::new();
         }
-        for entry in self.all.values_mut() {
-            if entry.due().is_some_and(|at| at <= now) {
-                entry.request = None;
-                entry.what.iter().for_each(|what| what.reload());
-            }
-        }
+        self.look = Some(now + LOOK);
+        let there = self.all.values().filter_map(|entry| entry.what.clone());
+        there.collect()
+    }
+
+    /// What is to be reloaded now.
+    fn due(&mut self, now: Instant) -> Vec<Arc<dyn Reload>> {
+        let due = self
+            .all
+            .values_mut()
+            .filter(|entry| entry.due().is_some_and(|at| at <= now));
+        due.filter_map(|entry| {
+            entry.request = None;
+            entry.what.clone()
+        })
+        .collect()
     }
 }
 
@@ -193,10 +212,6 @@ impl Entry {
     fn due(&self) -> Option<Instant> {
         let request = self.request.filter(|_| self.what.is_some());
         request.map(Request::due)
-    }
-
-    fn watch(&self) {
-        self.what.iter().for_each(|what| what.watch());
     }
 }
 
